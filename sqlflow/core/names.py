@@ -1,0 +1,64 @@
+"""Names of tables and columns. Compared without regard to case, shown as they were written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableName:
+    """A table, view or seed in the target database: `schema.name`."""
+
+    schema: str
+    name: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What two spellings of one name have in common."""
+        return self.schema.lower(), self.name.lower()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TableName) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __lt__(self, other: TableName) -> bool:
+        return self.key < other.key
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    @classmethod
+    def parse(cls, text: str, default_schema: str = "main") -> TableName:
+        """`"staging.flights"` or `"flights"`; the first dot separates.
+
+        >>> TableName.parse("orders")
+        TableName(schema='main', name='orders')
+        """
+        schema, dot, name = text.partition(".")
+        return cls(schema, name) if dot else cls(default_schema, schema)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnRef:
+    """A column of a table, by name."""
+
+    table: TableName
+    column: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (*self.table.key, self.column.lower())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ColumnRef) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __lt__(self, other: ColumnRef) -> bool:
+        return self.key < other.key
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}"
