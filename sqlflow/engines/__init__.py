@@ -1,0 +1,37 @@
+"""Adapters to databases. `ENGINES` names them; each module is imported when it is chosen."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+from sqlflow.core.config import Config
+from sqlflow.core.engine import Binder, Engine
+from sqlflow.core.events import Emit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class EngineModule(Protocol):
+    """What each module in this package offers."""
+
+    def open_engine(
+        self, config: Config, *, writing: bool, wait: float, emit: Emit, files: Sequence[str]
+    ) -> Engine | None:
+        """The target's database, or None when it does not exist and `writing` is False.
+
+        `wait`: seconds to wait for a database that somebody else holds. `files`: the paths of file sources and
+        seeds, which models may read in a sandbox. Raises ProjectError.
+        """
+
+    def open_binder(self, config: Config, *, files: Sequence[str]) -> Binder:
+        """The judge of queries for this target."""
+
+
+ENGINES: dict[str, str] = {"duckdb": "sqlflow.engines.duckdb"}
+
+
+def engine_module(name: str) -> EngineModule:
+    """The adapter of an engine that `sqlflow.yml` names."""
+    return cast(EngineModule, import_module(ENGINES[name]))

@@ -1,0 +1,1 @@
+"""One file per mode: a promise about a table -> the statements that keep it."""

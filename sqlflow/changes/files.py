@@ -1,0 +1,110 @@
+"""File sources: which files there are, and whether their content is what it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+
+from sqlflow.core.model import Source
+from sqlflow.core.sql import Ident, Sql, Value, compose
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """One file: path relative to the project, size in bytes, time of change in ns, hash of the content."""
+
+    path: str
+    size: int
+    mtime: int
+    digest: str
+
+
+def find_files(root: Path, pattern: str) -> list[Path]:
+    """The files that a path or glob of a source names, in a stable order."""
+    return sorted(Path(found) for found in glob(str(root / pattern), recursive=True) if os.path.isfile(found))
+
+
+def identity(root: Path, pattern: str, before: str | None) -> str:
+    """What the files of a source are now, as text. Files whose size and time did not change are not read again."""
+    known = {facts.path: facts for facts in _decode(before)}
+    found = []
+    for path in find_files(root, pattern):
+        status = path.stat()
+        name = os.path.relpath(path, root)
+        old = known.get(name)
+        if old is not None and (old.size, old.mtime) == (status.st_size, status.st_mtime_ns):
+            found.append(old)
+        else:
+            found.append(FileFacts(name, status.st_size, status.st_mtime_ns, _digest(path)))
+    return json.dumps([[f.path, f.size, f.mtime, f.digest] for f in found])
+
+
+def difference(before: str | None, now: str) -> str:
+    """What changed between two identities, in words; empty when the content is the same."""
+    old = {facts.path: facts.digest for facts in _decode(before)}
+    new = {facts.path: facts.digest for facts in _decode(now)}
+    if old == new:
+        return ""
+    parts = []
+    for word, names in (
+        ("new", sorted(set(new) - set(old))),
+        ("gone", sorted(set(old) - set(new))),
+        ("changed", sorted(name for name in set(old) & set(new) if old[name] != new[name])),
+    ):
+        if names:
+            shown = ", ".join(f"`{name}`" for name in names[:3])
+            parts.append(f"{word}: {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
+    return "; ".join(parts)
+
+
+def relation(root: Path, source: Source) -> Sql:
+    """SQL that reads the files of a source, with the declared types: something that can stand after FROM."""
+    assert source.path is not None
+    path = Value(str(root / source.path))
+    extension = _extension(source.path)
+    if extension == "parquet":
+        call = compose("read_parquet({path})", path=path)
+    elif extension in ("csv", "tsv"):
+        if source.types:
+            call = compose("read_csv({path}, types = {types})", path=path, types=_struct(source.types))
+        else:
+            call = compose("read_csv({path})", path=path)
+        return call
+    else:
+        call = compose("read_json({path})", path=path)
+    if not source.types:
+        return call
+    casts = [
+        compose("CAST({c} AS {t}) AS {c}", c=Ident(name), t=Sql(kind)) for name, kind in source.types.items()
+    ]
+    return compose("(SELECT * REPLACE ({casts}) FROM {call})", casts=casts, call=call)
+
+
+def _extension(path: str) -> str:
+    name = path.lower()
+    for packed in (".gz", ".zst"):
+        name = name.removesuffix(packed)
+    return name.rpartition(".")[2]
+
+
+def _struct(types: Mapping[str, str]) -> Sql:
+    fields = [compose("{name}: {kind}", name=Value(name), kind=Value(kind)) for name, kind in types.items()]
+    return compose("{{{fields}}}", fields=fields)
+
+
+def _decode(text: str | None) -> list[FileFacts]:
+    try:
+        rows = json.loads(text) if text else []
+        return [FileFacts(str(p), int(s), int(m), str(d)) for p, s, m, d in rows]
+    except (ValueError, TypeError):
+        return []
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

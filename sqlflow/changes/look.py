@@ -1,0 +1,273 @@
+"""Look at everything that models read, once, before planning."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlflow.changes import files, signatures
+from sqlflow.core.compiled import Compiled, CompiledModel
+from sqlflow.core.config import Config
+from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.engine import EngineError, Found, Session
+from sqlflow.core.inputs import Inputs, InputState
+from sqlflow.core.model import Mode, Seed, Source
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Signature, SignatureUpdate
+from sqlflow.core.records import Change, Fingerprint, Relation, TableKind, TableRecord
+from sqlflow.core.schema import Schema
+from sqlflow.core.sql import Sql, Value, compose, render
+
+Stored = Callable[[TableName, TableName], Mapping[str, Signature]]
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """What stands in the database: its tables, the commit records, and a connection; None when there is no database."""
+
+    tables: Mapping[TableName, Found]
+    records: Mapping[TableName, TableRecord]
+    session: Session | None
+    stored: Stored
+
+
+def look(
+    compiled: Compiled,
+    config: Config,
+    warehouse: Warehouse,
+    wanted: Collection[TableName],
+    run_id: str,
+    now: datetime,
+) -> tuple[Inputs, list[Diagnostic]]:
+    """The state of all seeds, sources and undeclared tables that the `wanted` models read, at most one query each
+    plus one per incremental model whose input changed; and what could not be read."""
+    look_at = _Look(compiled, config, warehouse, run_id, now)
+    needed = compiled.inputs_of(wanted)
+    states: dict[TableName, InputState] = {}
+    for name in sorted(needed):
+        if name in compiled.models:
+            continue
+        state = look_at.state(name)
+        if state is not None:
+            states[name] = state
+    partitions: dict[tuple[TableName, TableName], SignatureUpdate] = {}
+    for name in sorted(wanted):
+        partitions |= look_at.partitions(compiled.models[name], states)
+    return Inputs(warehouse.tables, warehouse.records, states, partitions), look_at.problems
+
+
+class _Look:
+    def __init__(
+        self, compiled: Compiled, config: Config, warehouse: Warehouse, run_id: str, now: datetime
+    ) -> None:
+        self.problems: list[Diagnostic] = []
+        self._compiled = compiled
+        self._config = config
+        self._warehouse = warehouse
+        self._run_id = run_id
+        self._now = now
+
+    def state(self, name: TableName) -> InputState | None:
+        project = self._compiled.project
+        try:
+            if name in project.seeds:
+                return self._seed(project.seeds[name])
+            source = project.sources.get(name)
+            if source is not None and source.path is not None:
+                return self._file_source(source)
+            return self._table_source(name, source)
+        except EngineError as error:
+            span = source.span if (source := project.sources.get(name)) is not None else None
+            self.problems.append(
+                Diagnostic("unreadable-source", f"`{name}` cannot be read: {error.message.splitlines()[0]}", span)
+            )
+        return None
+
+    def _seed(self, seed: Seed) -> InputState:
+        before = self._warehouse.records.get(seed.name)
+        path = self._config.root / seed.path
+        content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        relation = seed_relation(self._config, seed)
+        schema = self._compiled.columns[seed.name]
+        made_of = _hash(content, render(relation).replace(str(self._config.root), ""), *(f"{c.name} {c.type}" for c in schema))
+        found = self._warehouse.tables.get(seed.name)
+        why = ""
+        if before is None:
+            why = "it is new"
+        elif before.fingerprint.query != made_of:
+            why = "its file or its types changed"
+        elif found is None or found.relation is not Relation.TABLE:
+            why = "its table is missing"
+        elif found.schema != before.schema:
+            why = "the columns of its table were changed by hand"
+        if why:
+            record = self._record(seed.name, TableKind.SEED, before, made_of, schema, None, changed=True)
+            create = compose("CREATE OR REPLACE TABLE {t} AS SELECT * FROM {relation}", t=seed.name, relation=relation)
+            work: tuple[Sql, ...] = (create,)
+            if found is not None and found.relation is Relation.VIEW:
+                work = (compose("DROP VIEW {t}", t=seed.name), create)
+            return InputState(record, relation, why, work, reloads=True)
+        signature = self._whole(Sql(render(seed.name)))
+        changed = "" if before is None or signature == before.below else "its table was changed by hand"
+        record = self._record(seed.name, TableKind.SEED, before, made_of, schema, signature, changed=bool(changed))
+        return InputState(record, Sql(render(seed.name)), changed)
+
+    def _file_source(self, source: Source) -> InputState:
+        before = self._warehouse.records.get(source.name)
+        assert source.path is not None
+        relation = files.relation(self._config.root, source)
+        identity = files.identity(self._config.root, source.path, before.below if before else None)
+        schema = self._compiled.columns[source.name]
+        changed = files.difference(before.below, identity) if before else "it is new"
+        return self._outside(source.name, before, relation, schema, identity, changed, Relation.VIEW)
+
+    def _table_source(self, name: TableName, source: Source | None) -> InputState:
+        before = self._warehouse.records.get(name)
+        table = source.table if source is not None and source.table is not None else name
+        schema = self._compiled.columns[name]
+        relation = Sql(render(table))
+        if self._warehouse.session is None or table not in self._warehouse.tables:
+            signature = "unknown"
+        elif source is not None and source.cursor is not None:
+            signature = signatures.by_cursor(
+                self._warehouse.session, relation, source.cursor, append_only=source.append_only
+            )
+        else:
+            signature = signatures.whole(self._warehouse.session, relation)
+        changed = "it is new" if before is None else "" if before.below == signature else _rows_changed(before.below, signature)
+        return self._outside(name, before, relation, schema, signature, changed, Relation.VIEW if table != name else None)
+
+    def _outside(
+        self,
+        name: TableName,
+        before: TableRecord | None,
+        relation: Sql,
+        schema: Schema,
+        identity: str,
+        changed: str,
+        view: Relation | None,
+    ) -> InputState:
+        """A source: with `view`, an object of its name must stand in the database that reads `relation`."""
+        made_of = _hash(relation, *(f"{c.name} {c.type}" for c in schema))
+        found = self._warehouse.tables.get(name)
+        work: tuple[Sql, ...] = ()
+        if view is not None and (
+            before is None or before.fingerprint.query != made_of or found is None or found.schema != schema
+        ):
+            work = (compose("CREATE OR REPLACE VIEW {t} AS SELECT * FROM {relation}", t=name, relation=relation),)
+        if not changed and before is not None and before.schema != schema:
+            changed = "its columns changed: " + ", ".join(before.schema.differences(schema))
+        record = self._record(name, TableKind.SOURCE, before, made_of, schema, identity, changed=bool(changed))
+        return InputState(record, relation, changed, work)
+
+    def _record(
+        self,
+        name: TableName,
+        kind: TableKind,
+        before: TableRecord | None,
+        made_of: str,
+        schema: Schema,
+        below: str | None,
+        *,
+        changed: bool,
+    ) -> TableRecord:
+        """What is true of the table now: the old record when nothing about it differs."""
+        relation = Relation.TABLE if kind is TableKind.SEED else Relation.VIEW
+        if before is None:
+            version = 1
+            changes: tuple[Change, ...] = (Change(1),)
+        elif changed:
+            version = before.version + 1
+            changes = (*before.changes[-49:], Change(version))
+        else:
+            version, changes = before.version, before.changes
+            same = replace(before, fingerprint=Fingerprint(made_of), schema=schema, below=below)
+            return before if same == before else replace(same, run_id=self._run_id, committed_at=self._now)
+        return TableRecord(
+            table=name,
+            kind=kind,
+            relation=relation,
+            fingerprint=Fingerprint(made_of),
+            schema=schema,
+            version=version,
+            run_id=self._run_id,
+            committed_at=self._now,
+            changes=changes,
+            below=below,
+            mode=str(kind),
+        )
+
+    def _whole(self, relation: Sql) -> str:
+        return "unknown" if self._warehouse.session is None else signatures.whole(self._warehouse.session, relation)
+
+    def partitions(
+        self, model: CompiledModel, states: Mapping[TableName, InputState]
+    ) -> dict[tuple[TableName, TableName], SignatureUpdate]:
+        """For an incremental model, which partitions of its inputs differ from when it last read them."""
+        header = model.model.header
+        session = self._warehouse.session
+        if header.mode is not Mode.INCREMENTAL or header.time is None or session is None:
+            return {}
+        column = model.schema.find(header.time)
+        before = self._warehouse.records.get(model.name)
+        found: dict[tuple[TableName, TableName], SignatureUpdate] = {}
+        for name, mapping in model.times.items():
+            state = states.get(name)
+            if state is None or column is None or not mapping.occurrences:
+                continue
+            fresh = before is None or before.fingerprint.query != model.fingerprint.query
+            if not fresh and before is not None and before.inputs.get(str(name)) == str(state.record.version):
+                continue
+            if state.record.below == "unknown":
+                continue
+            expressions = list(dict.fromkeys(o.expression for o in mapping.occurrences))
+            try:
+                now = signatures.by_partition(session, state.relation, expressions, header.grain, column.type)
+            except EngineError:
+                continue  # without signatures the model reads everything again
+            stored = {} if fresh else self._warehouse.stored(model.name, name)
+            if fresh or not stored:
+                found[model.name, name] = SignatureUpdate(name, dict(now), whole=True)
+            else:
+                changed = {part: s for part, s in now.items() if stored.get(part) != s}
+                gone: dict[str, Signature | None] = {part: None for part in stored if part not in now}
+                found[model.name, name] = SignatureUpdate(name, {**changed, **gone})
+        return found
+
+
+def seed_relation(config: Config, seed: Seed) -> Sql:
+    """SQL that reads a seed's file with its declared types: something that can stand after FROM."""
+    options = [Sql("header = true")]
+    if seed.delimiter is not None:
+        options.append(compose("delim = {v}", v=Value(seed.delimiter)))
+    if seed.nulls:
+        options.append(compose("nullstr = {v}", v=Value(["", *seed.nulls])))
+    if seed.types:
+        fields = [compose("{name}: {kind}", name=Value(name), kind=Value(kind)) for name, kind in seed.types.items()]
+        options.append(compose("types = {{{fields}}}", fields=fields))
+    return compose("read_csv({path}, {options})", path=Value(str(config.root / seed.path)), options=options)
+
+
+def source_relation(config: Config, source: Source) -> Sql:
+    """SQL that reads a source."""
+    if source.path is not None:
+        return files.relation(config.root, source)
+    return Sql(render(source.table or source.name))
+
+
+def _rows_changed(before: str | None, now: str) -> str:
+    old, new = (before or "").partition("|")[0], now.partition("|")[0]
+    if not (old.isdigit() and new.isdigit()):
+        return "its rows changed"
+    difference = int(new) - int(old)
+    if difference == 0:
+        return "its rows changed"
+    return f"it has {abs(difference):,} rows {'more' if difference > 0 else 'fewer'}"
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+
+

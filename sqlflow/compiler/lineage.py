@@ -1,0 +1,715 @@
+"""Each output column of a query: the base columns it is made of, and those that decide its rows.
+
+The sets are supersets of the truth: `direct` of a column, with `indirect` and `tables` of the query,
+hold everything whose change can change that column. Where something is unknown `complete` is
+False, and nothing may be concluded from what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from hashlib import blake2b
+
+from sqlglot import exp
+
+from sqlflow.compiler.resolve import (
+    Alias,
+    Direct,
+    Expression,
+    Feature,
+    Field,
+    JoinOn,
+    Merged,
+    Named,
+    Opaque,
+    Reference,
+    Relation,
+    Resolved,
+    Select,
+    SetOperation,
+    Several,
+    Source,
+    SourceKind,
+    Unknown,
+    ValuesList,
+    output_names,
+)
+from sqlflow.core.names import ColumnRef, TableName
+
+
+class Kind(IntEnum):
+    """How a column is made of its sources; the largest of the steps on the way counts."""
+
+    IDENTITY = 0
+    TRANSFORMATION = 1
+    AGGREGATION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnLineage:
+    """One output column.
+
+    `fingerprint` is a text such that equal texts mean equal values, as long as the queries'
+    `rows_fingerprint` are equal too; None if unknown.
+    """
+
+    name: str | None
+    direct: frozenset[ColumnRef]
+    kind: Kind
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a query's columns and rows come from.
+
+    `indirect` is by filter, join, group, window, sort, distinct, set, unnest, limit. `tables` are
+    all that it reads: a row more or less in any of them may change the result. `columns` is None
+    if the output columns are unknown; `complete` is False if any set here may lack something.
+    """
+
+    columns: tuple[ColumnLineage, ...] | None
+    indirect: Mapping[str, frozenset[ColumnRef]]
+    tables: frozenset[TableName]
+    complete: bool
+    rows_fingerprint: str | None
+
+    @property
+    def rows(self) -> frozenset[ColumnRef]:
+        """All indirect columns."""
+        return frozenset().union(*self.indirect.values())
+
+
+def trace(resolved: Resolved) -> Lineage:
+    """The lineage of a resolved query.
+
+    ORDER BY of the query itself counts only with LIMIT or DISTINCT ON; that of a subquery always
+    does, since DuckDB keeps it and what stands around may depend on it.
+    """
+    tracer = _Tracer()
+    facts = tracer.relation(resolved.query, outermost=True)
+    prints = _Printer()
+    rows = prints.relation(resolved.query, outermost=True)
+    names = output_names(resolved.query)
+    closure = tracer.closure()
+    columns = None
+    if names is not None and facts.columns is not None:
+        columns = tuple(
+            ColumnLineage(name, closure(direct), kind, text)
+            for name, (direct, kind), text in zip(
+                names, facts.columns, rows.columns or (None,) * len(names), strict=True
+            )
+        )
+    indirect = {
+        kind: found
+        for kind, refs in sorted(facts.indirect.items())
+        if (found := closure(frozenset(refs)))
+    }
+    return Lineage(
+        columns,
+        indirect,
+        frozenset(facts.tables),
+        facts.complete and columns is not None,
+        rows.rows,
+    )
+
+
+# A column of a recursive CTE, while its own sources are being found.
+@dataclass(frozen=True, slots=True)
+class _Again:
+    recursion: str
+    index: int
+
+
+_Ref = ColumnRef | _Again
+_Refs = frozenset[_Ref]
+_NOTHING: _Refs = frozenset()
+
+
+@dataclass(slots=True)
+class _Facts:
+    columns: list[tuple[_Refs, Kind]] | None
+    indirect: dict[str, set[_Ref]] = field(default_factory=dict)
+    tables: set[TableName] = field(default_factory=set)
+    complete: bool = True
+
+    def add(self, kind: str, refs: Iterable[_Ref]) -> None:
+        self.indirect.setdefault(kind, set()).update(refs)
+
+    def absorb(self, inner: _Facts) -> None:
+        """Whatever decides the rows of something read decides the rows of its reader."""
+        for kind, refs in inner.indirect.items():
+            self.indirect.setdefault(kind, set()).update(refs)
+        self.tables |= inner.tables
+        self.complete = self.complete and inner.complete
+
+
+class _Tracer:
+    def __init__(self) -> None:
+        self.memo: dict[int, _Facts] = {}
+        # An alias may be read many times; the first reading is in the scope that defines it.
+        self.expressions: dict[int, tuple[_Refs, Kind]] = {}
+        self.recursions: dict[str, list[tuple[_Refs, Kind]]] = {}
+
+    def relation(self, relation: Relation, *, outermost: bool = False) -> _Facts:
+        known = self.memo.get(id(relation))
+        if known is not None:
+            return known
+        match relation:
+            case Select():
+                facts = self._select(relation, outermost)
+            case SetOperation():
+                facts = self._set_operation(relation, outermost)
+            case ValuesList():
+                facts = self._values(relation)
+            case Opaque():
+                facts = _Facts(None, complete=False)
+                for source in relation.sources:
+                    self._source(source, facts)
+        self.memo[id(relation)] = facts
+        return facts
+
+    def closure(self) -> Callable[[_Refs], frozenset[ColumnRef]]:
+        """Replaces the columns of recursive CTEs by what they are made of."""
+        if not self.recursions:
+            return lambda refs: frozenset(ref for ref in refs if isinstance(ref, ColumnRef))
+
+        def close(refs: _Refs) -> frozenset[ColumnRef]:
+            seen: set[_Ref] = set()
+            todo = list(refs)
+            while todo:
+                ref = todo.pop()
+                if ref in seen:
+                    continue
+                seen.add(ref)
+                if isinstance(ref, _Again):
+                    columns = self.recursions.get(ref.recursion, [])
+                    todo.extend(columns[ref.index][0] if ref.index < len(columns) else ())
+            return frozenset(ref for ref in seen if isinstance(ref, ColumnRef))
+
+        return close
+
+    def _select(self, select: Select, outermost: bool) -> _Facts:
+        facts = _Facts([])
+        for source in select.sources:
+            self._source(source, facts)
+        for join in select.joins:
+            if join.on is not None:
+                facts.add("join", self._refs(join.on, facts))
+            for pair in join.using:
+                for reference in pair:
+                    facts.add("join", self._reference(reference, facts)[0])
+        columns = [self._expression(o.expression, facts) for o in select.outputs or ()]
+        for output, (refs, _) in zip(select.outputs or (), columns, strict=True):
+            if output.expression.features & Feature.UNNEST:
+                facts.add("unnest", refs)
+        for hidden in select.hidden:
+            facts.add("unnest", self._refs(hidden, facts))
+        facts.columns = columns if select.outputs is not None else None
+        if select.outputs is None:
+            facts.complete = False
+        if select.where is not None:
+            facts.add("filter", self._refs(select.where, facts))
+        for key in select.group or ():
+            facts.add("group", self._refs(key, facts))
+        if select.grouping_sets:
+            # A key of a set may be the number of a column.
+            for output, (refs, _) in zip(select.outputs or (), columns, strict=True):
+                if not output.expression.features & Feature.AGGREGATE:
+                    facts.add("group", refs)
+        if select.having is not None:
+            facts.add("filter", self._refs(select.having, facts))
+        if select.qualify is not None:
+            facts.add("window", self._refs(select.qualify, facts))
+        if select.distinct:
+            facts.add("distinct", (ref for refs, _ in columns for ref in refs))
+        for key in select.distinct_on:
+            facts.add("distinct", self._refs(key, facts))
+        for limit in select.limit:
+            facts.add("limit", self._refs(limit, facts))
+        if select.order and (not outermost or select.limit or select.distinct_on):
+            for key in select.order:
+                facts.add("sort", self._refs(key, facts))
+        return facts
+
+    def _set_operation(self, node: SetOperation, outermost: bool) -> _Facts:
+        facts = _Facts(None)
+        left, right = self.relation(node.left), self.relation(node.right)
+        facts.absorb(left)
+        facts.absorb(right)
+        lefts, rights = left.columns, right.columns
+        if node.outputs is None or lefts is None or rights is None:
+            facts.complete = False
+        else:
+            facts.columns = [
+                _both(
+                    lefts[output.left] if output.left is not None else None,
+                    rights[output.right] if output.right is not None else None,
+                )
+                for output in node.outputs
+            ]
+        if node.distinct or node.kind != "union":
+            for columns in (lefts, rights):
+                facts.add("set", (ref for refs, _ in columns or () for ref in refs))
+        if node.recursion:
+            self.recursions[node.recursion] = facts.columns or []
+        for limit in node.limit:
+            facts.add("limit", self._refs(limit, facts))
+        if node.order and (not outermost or node.limit):
+            for key in node.order:
+                facts.add("sort", self._refs(key, facts))
+        return facts
+
+    def _values(self, values: ValuesList) -> _Facts:
+        facts = _Facts([])
+        columns: list[tuple[_Refs, Kind]] = [(_NOTHING, Kind.TRANSFORMATION)] * len(values.names)
+        for row in values.rows:
+            for place, expression in enumerate(row):
+                found = self._expression(expression, facts)
+                if place < len(columns):
+                    columns[place] = _both(columns[place], found)
+        facts.columns = columns
+        return facts
+
+    def _source(self, source: Source, facts: _Facts) -> None:
+        if source.table is not None:
+            facts.tables.add(source.table)
+        if source.kind is SourceKind.UNKNOWN:
+            facts.complete = False
+        if source.kind is SourceKind.FUNCTION and source.columns is None:
+            facts.complete = False
+        if source.relation is not None:
+            facts.absorb(self.relation(source.relation))
+        for argument in source.arguments:
+            facts.add("unnest", self._refs(argument, facts))
+
+    def _refs(self, expression: Expression, facts: _Facts) -> _Refs:
+        return self._expression(expression, facts)[0]
+
+    def _expression(self, expression: Expression, facts: _Facts) -> tuple[_Refs, Kind]:
+        """What the value is made of; what decides the rows of nested queries goes to `facts`."""
+        references = expression.references
+        if expression.node is None and len(references) == 1:
+            return self._reference(references[0], facts)
+        known = self.expressions.get(id(expression))
+        if known is None:
+            known = self._compound(expression, facts)
+            self.expressions[id(expression)] = known
+        return known
+
+    def _compound(self, expression: Expression, facts: _Facts) -> tuple[_Refs, Kind]:
+        references = expression.references
+        kind = Kind.TRANSFORMATION
+        if expression.features & Feature.AGGREGATE:
+            kind = Kind.AGGREGATION
+        elif _is_column(expression.node):
+            kind = Kind.IDENTITY
+        if len(references) == 1 and not expression.nested:
+            refs, other = self._reference(references[0], facts)
+            return refs, max(kind, other)
+        found: set[_Ref] = set()
+        for reference in references:
+            refs, other = self._reference(reference, facts)
+            found |= refs
+            kind = max(kind, other)
+        for relation in expression.nested.values():
+            inner = self.relation(relation)
+            facts.absorb(inner)
+            for refs, other in inner.columns or ():
+                found |= refs
+                kind = max(kind, other)
+        return frozenset(found), kind
+
+    def _reference(self, reference: Reference, facts: _Facts) -> tuple[_Refs, Kind]:
+        match reference:
+            case Direct(source, index):
+                return self._column(source, index, facts)
+            case Merged(left, right, side):
+                if side in ("", "LEFT"):
+                    return self._reference(left, facts)
+                refs, kind = _both(self._reference(left, facts), self._reference(right, facts))
+                return refs, max(kind, Kind.TRANSFORMATION)
+            case Alias(output):
+                return self._expression(output.expression, facts)
+            case Field(of, _):
+                refs, kind = self._reference(of, facts)
+                return refs, max(kind, Kind.TRANSFORMATION)
+            case Several(parts):
+                total: tuple[_Refs, Kind] = (_NOTHING, Kind.TRANSFORMATION)
+                for part in parts:
+                    total = _both(total, self._reference(part, facts))
+                return total
+            case Named():
+                return _NOTHING, Kind.IDENTITY
+            case Unknown(sources):
+                facts.complete = False
+                total = (_NOTHING, Kind.TRANSFORMATION)
+                for source in sources:
+                    for index in range(len(source.columns or ())):
+                        total = _both(total, self._column(source, index, facts))
+                return total
+
+    def _column(self, source: Source, index: int, facts: _Facts) -> tuple[_Refs, Kind]:
+        if source.table is not None:
+            if index >= len(source.base_columns):
+                facts.complete = False
+                return _NOTHING, Kind.TRANSFORMATION
+            column = ColumnRef(source.table, source.base_columns[index])
+            return frozenset((column,)), Kind.IDENTITY
+        if source.recursion:
+            return frozenset((_Again(source.recursion, index),)), Kind.IDENTITY
+        if source.relation is not None:
+            inner = self.relation(source.relation)
+            if inner.columns is not None and index < len(inner.columns):
+                return inner.columns[index]
+            facts.complete = False
+            return _NOTHING, Kind.TRANSFORMATION
+        total: tuple[_Refs, Kind] = (_NOTHING, Kind.TRANSFORMATION)
+        for argument in source.arguments:
+            total = _both(total, self._expression(argument, facts))
+        return total
+
+
+def _both(one: tuple[_Refs, Kind] | None, other: tuple[_Refs, Kind] | None) -> tuple[_Refs, Kind]:
+    if one is None or other is None:
+        return one or other or (_NOTHING, Kind.TRANSFORMATION)
+    return one[0] | other[0], max(one[1], other[1])
+
+
+def _is_column(node: exp.Expr | None) -> bool:
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return isinstance(node, (exp.Column, exp.Columns))
+
+
+@dataclass(slots=True)
+class _Prints:
+    """The texts of a relation: of its rows, and of each column given those rows."""
+
+    rows: str | None
+    columns: tuple[str | None, ...] | None
+
+
+class _Printer:
+    def __init__(self) -> None:
+        self.memo: dict[int, _Prints] = {}
+        # The scopes around the relation that is being printed, for correlated names.
+        self.around: list[_PrintScope] = []
+
+    def nested(self, relation: Relation) -> str | None:
+        """The text of a query inside an expression."""
+        prints = self.relation(relation)
+        return _labelled("query", (prints.rows, *(prints.columns or (None,))))
+
+    def relation(self, relation: Relation, *, outermost: bool = False) -> _Prints:
+        known = self.memo.get(id(relation))
+        if known is not None:
+            return known
+        # Met again below itself, only where something is wrong with it.
+        self.memo[id(relation)] = _Prints(None, None)
+        match relation:
+            case Select():
+                prints = self._select(relation, outermost)
+            case SetOperation():
+                prints = self._set_operation(relation, outermost)
+            case ValuesList():
+                prints = self._values(relation)
+            case Opaque():
+                prints = _Prints(None, None)
+        self.memo[id(relation)] = prints
+        return prints
+
+    def _select(self, select: Select, outermost: bool) -> _Prints:
+        sources = {id(source): place for place, source in enumerate(select.sources)}
+        scope = _PrintScope(self, sources, len(select.sources) == 1)
+        self.around.append(scope)
+        prints = self._print(select, scope, outermost)
+        self.around.pop()
+        return prints
+
+    def _print(self, select: Select, scope: _PrintScope, outermost: bool) -> _Prints:
+        parts: list[str | None] = [self._source(source, scope) for source in select.sources]
+        for join in select.joins:
+            parts.append(self._join(join, scope))
+        plain = len(parts) == 1
+        for word, expression in (("where", select.where), ("having", select.having)):
+            if expression is not None:
+                parts.append(_labelled(word, (scope.text(expression),)))
+        if select.group is not None:
+            word = "sets" if select.grouping_sets else "group"
+            parts.append(_labelled(word, [scope.text(key) for key in select.group]))
+            if select.grouping_sets:
+                parts.append(_tree(select.node.args.get("group")))
+        aggregate = Feature.AGGREGATE | Feature.UNKNOWN_FUNCTION
+        outputs = select.outputs or ()
+        if select.group is None and any(o.expression.features & aggregate for o in outputs):
+            parts.append("aggregated")
+        exploding = [o.expression for o in outputs if o.expression.features & Feature.UNNEST]
+        if exploding:
+            parts.append(_labelled("unnest", [scope.text(item) for item in exploding]))
+        # What windows and aggregates see, before QUALIFY, DISTINCT and LIMIT.
+        scope.rows = _joined(parts)
+        if select.outputs is None:
+            return _Prints(None, None)
+        columns = tuple(scope.column(output.expression) for output in outputs)
+        if select.qualify is not None:
+            parts.append(_labelled("qualify", (scope.text(select.qualify),)))
+        if select.distinct:
+            parts.append(_labelled("distinct", sorted({text or "" for text in columns})))
+            if None in columns:
+                parts.append(None)
+        if select.distinct_on:
+            parts.append(_labelled("on", [scope.text(key) for key in select.distinct_on]))
+        if select.limit:
+            parts.append(_labelled("limit", [scope.text(item) for item in select.limit]))
+        if select.order and (not outermost or select.limit or select.distinct_on):
+            parts.append(_labelled("order", [scope.text(key) for key in select.order]))
+            parts.append(_directions(select.node.args.get("order")))
+        if select.sampled:
+            parts.append(_tree(select.node.args.get("sample")))
+        if plain and len(parts) == 1:
+            return _Prints(parts[0], columns)
+        return _Prints(_joined(parts), columns)
+
+    def _join(self, join: JoinOn, scope: _PrintScope) -> str | None:
+        words = f"{join.start}-{join.middle}-{join.end} {join.method} {join.side} {join.kind}"
+        texts = [scope.text(join.on)] if join.on is not None else []
+        for left, right in join.using:
+            texts += [scope.reference(left), scope.reference(right)]
+        return _labelled(words, texts)
+
+    def _source(self, source: Source, scope: _PrintScope) -> str | None:
+        if source.sampled:
+            return None
+        if source.table is not None:
+            return f"table {_dotted(*source.table.key)}"
+        if source.recursion:
+            return f"recursion {source.recursion}"
+        if source.relation is not None:
+            return self.relation(source.relation).rows
+        if source.kind in (SourceKind.UNNEST, SourceKind.FUNCTION):
+            texts = [scope.text(argument) for argument in source.arguments]
+            return _labelled(source.kind, texts)
+        return None
+
+    def _set_operation(self, node: SetOperation, outermost: bool) -> _Prints:
+        left, right = self.relation(node.left), self.relation(node.right)
+        if node.outputs is None or left.columns is None or right.columns is None:
+            return _Prints(None, None)
+        pairs = [
+            (
+                left.columns[output.left] if output.left is not None else "null",
+                right.columns[output.right] if output.right is not None else "null",
+            )
+            for output in node.outputs
+        ]
+        word = f"{node.kind} {node.distinct}"
+        parts = [_labelled(word, (left.rows, right.rows))]
+        if node.distinct or node.kind != "union":
+            parts.append(_labelled("all", [text for pair in pairs for text in pair]))
+        if node.recursion:
+            # The columns of one round make those of the next: all of them are in the rows.
+            parts.append(_labelled("recursive", [text for pair in pairs for text in pair]))
+            parts.append(_tree(node.node.parent, only=("key_expressions",)))
+        scope = _PrintScope(self, {}, True)
+        columns = tuple(_labelled(word, pair) for pair in pairs)
+        if node.limit:
+            parts.append(_labelled("limit", [scope.text(item) for item in node.limit]))
+        if node.order and (not outermost or node.limit):
+            parts.append(_labelled("order", [scope.text(key, self._own) for key in node.order]))
+            parts.append(_directions(node.node.args.get("order")))
+        return _Prints(_joined(parts), columns)
+
+    def _own(self, reference: Reference) -> str | None:
+        """ORDER BY of a set operation: a column of the result."""
+        if isinstance(reference, Alias):
+            return self._own(reference.output.expression.references[0])
+        if isinstance(reference, Direct):
+            relation = reference.source.relation
+            if isinstance(relation, SetOperation) and relation.outputs is not None:
+                output = relation.outputs[reference.index]
+                return f"result {output.left} {output.right}"
+        return None
+
+    def _values(self, values: ValuesList) -> _Prints:
+        scope = _PrintScope(self, {}, True)
+        texts = [_labelled("row", [scope.text(item) for item in row]) for row in values.rows]
+        rows = _labelled("values", texts)
+        if rows is None:
+            return _Prints(None, None)
+        columns = tuple(f"{rows}#{place}" for place in range(len(values.names)))
+        return _Prints(rows, columns)
+
+
+@dataclass(slots=True)
+class _PrintScope:
+    printer: _Printer
+    sources: Mapping[int, int]
+    # With one source only, and no join that may null it, a column is what it is in the source.
+    single: bool
+    rows: str | None = None
+    texts: dict[int, str | None] = field(default_factory=dict)
+
+    def column(self, expression: Expression) -> str | None:
+        """The text of an output column: of its value, and of the rows it looks at around it."""
+        text = self.text(expression)
+        if expression.features or expression.nested:
+            return _labelled("over", (text, self.rows))
+        return text
+
+    def text(
+        self, expression: Expression, reference: Callable[[Reference], str | None] | None = None
+    ) -> str | None:
+        key = id(expression)
+        if key not in self.texts:
+            self.texts[key] = canonical(
+                expression, reference or self.reference, self.printer.nested
+            )
+        return self.texts[key]
+
+    def reference(self, reference: Reference) -> str | None:
+        match reference:
+            case Direct(source, index):
+                return self._column(source, index)
+            case Merged(left, right, side):
+                return _labelled(f"using {side}", (self.reference(left), self.reference(right)))
+            case Alias(output):
+                return self.text(output.expression)
+            case Field(of, path):
+                return _labelled(f"field {_dotted(*path)}", (self.reference(of),))
+            case Several(parts):
+                return _labelled("several", [self.reference(part) for part in parts])
+            case Named(window):
+                return "window"
+            case Unknown():
+                return None
+
+    def _column(self, source: Source, index: int) -> str | None:
+        inner: str | None = None
+        if source.table is not None:
+            if index < len(source.base_columns):
+                inner = _dotted(*source.table.key, source.base_columns[index].lower())
+        elif source.recursion:
+            inner = f"{source.recursion}.{index}"
+        elif source.relation is not None:
+            columns = self.printer.relation(source.relation).columns
+            if columns is not None and index < len(columns):
+                inner = columns[index]
+        elif source.kind is SourceKind.UNNEST:
+            inner = f"unnested.{index}"
+        place = self.sources.get(id(source))
+        if inner is None:
+            return None
+        if place is not None:
+            return inner if self.single else f"@{place}({inner})"
+        for distance, scope in enumerate(reversed(self.printer.around)):
+            outer = scope.sources.get(id(source))
+            if outer is not None:
+                return f"^{distance}@{outer}({inner})"
+        return None
+
+
+def canonical(
+    expression: Expression,
+    reference: Callable[[Reference], str | None],
+    nested: Callable[[Relation], str | None],
+) -> str | None:
+    """One text for all spellings of an expression; None if any part of it is unknown.
+
+    `reference` and `nested` give the texts of its columns and of the queries in it.
+    """
+    if expression.node is None:
+        return reference(expression.references[0])
+    bindings, queries = expression.bindings, expression.nested
+    missing = False
+
+    def known(text: str | None) -> str:
+        nonlocal missing
+        if text is None:
+            missing = True
+            return ""
+        return text
+
+    def walk(node: exp.Expr) -> str:
+        kind = type(node)
+        if kind is exp.Literal:
+            return repr(node.name) if node.args.get("is_string") else node.name
+        key = id(node)
+        bound = bindings.get(key)
+        if bound is not None:
+            if isinstance(bound, Named):
+                window = bound.window
+                base = bindings.get(id(window))
+                under = walk(base.window) if isinstance(base, Named) else ""
+                return f"{generic(node, ('alias',))}{generic(window, ('alias', 'this'))}{under}"
+            return known(reference(bound))
+        query = queries.get(key)
+        if query is not None:
+            return known(nested(query))
+        if kind is exp.Paren:
+            return walk(node.this)
+        return generic(node, ())
+
+    def generic(node: exp.Expr, skip: tuple[str, ...]) -> str:
+        parts = []
+        for name, value in node.args.items():
+            if value is None or value is False or name in skip or name == "quoted":
+                continue
+            if value.__class__ is list:
+                if not value:
+                    continue
+                items = [walk(item) if isinstance(item, exp.Expr) else repr(item) for item in value]
+                parts.append(f"{name}=[{','.join(items)}]")
+            elif isinstance(value, exp.Expr):
+                parts.append(f"{name}={walk(value)}")
+            elif type(node) is exp.Anonymous:
+                parts.append(str(value).lower())
+            else:
+                parts.append(f"{name}={value!r}")
+        return f"{type(node).__name__}({','.join(parts)})"
+
+    text = walk(expression.node)
+    return None if missing else _short(text)
+
+
+def _tree(node: exp.Expr | None, only: tuple[str, ...] = ()) -> str | None:
+    """The text of a piece of the tree whose names need no meaning."""
+    if node is None:
+        return ""
+    return repr([node.args.get(key) for key in only]) if only else repr(node)
+
+
+def _directions(order: exp.Expr | None) -> str:
+    return ",".join(
+        f"{bool(item.args.get('desc'))} {item.args.get('nulls_first')}"
+        for item in (order.expressions if order is not None else ())
+    )
+
+
+def _dotted(*names: str) -> str:
+    return ".".join(name if name.isidentifier() else repr(name) for name in names)
+
+
+def _labelled(word: str, texts: Iterable[str | None]) -> str | None:
+    known = []
+    for text in texts:
+        if text is None:
+            return None
+        known.append(text)
+    return _short(f"{word}({', '.join(known)})")
+
+
+def _joined(parts: list[str | None]) -> str | None:
+    return _labelled("rows", parts)
+
+
+def _short(text: str) -> str:
+    """Long texts become their hash, or a chain of CTEs would double them at each step."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"#{blake2b(text.encode(), digest_size=16).hexdigest()}"
+
+
+_LONGEST = 160

@@ -1,0 +1,115 @@
+"""Models whose names are resolved and whose columns are known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from sqlflow.core.model import Mode, Model, Project
+from sqlflow.core.names import ColumnRef, TableName
+from sqlflow.core.records import Fingerprint
+from sqlflow.core.schema import Schema
+from sqlflow.core.text import MappedText
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnLineage:
+    """One output column: what it is made of. `kind`: identity, transformation or aggregation."""
+
+    name: str
+    kind: str
+    direct: tuple[ColumnRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where each output column comes from (`direct`), and the columns that decide which rows exist (`indirect`).
+
+    `indirect`: kind (filter, join, group, window, sort) -> columns. `complete` is False when some construct could
+    not be seen through; then a table may depend on more than is listed.
+    """
+
+    columns: tuple[ColumnLineage, ...] = ()
+    indirect: Mapping[str, tuple[ColumnRef, ...]] = field(default_factory=dict)
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One place where a query reads a table, with the output time that a row of it contributes to.
+
+    `expression`: SQL over the table's own columns. `column`: the one column that `expression` is, up to a cast to
+    DATE or a truncation to `unit`, if it is that. `start`, `end`: where the table's name stands in the query's text,
+    when a filter may be put there (`pushable`); `name`: what the query calls it if it gives no alias (`aliased`).
+    """
+
+    expression: str
+    column: str | None = None
+    unit: str | None = None
+    name: str = ""
+    aliased: bool = False
+    start: int | None = None
+    end: int | None = None
+    pushable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimeMapping:
+    """How the rows of an input map to the output's time column; no occurrences and a `reason` when unknown."""
+
+    occurrences: tuple[Occurrence, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """A model ready to be planned.
+
+    `query`: the text that runs, with inline models put in and names qualified. `parents`: the tables it reads, as
+    objects in the database (inline models replaced by what they read). `times`: table read, views looked
+    through -> mapping, for incremental models. `clock`: the functions in it that depend on the time of the build.
+    `checked_against`: tables that its checks read. `ordered_after`: its `depends_on`. `bounds`: where `$start` and `$end` stand in the query. `reads`:
+    parent -> the columns that are read of it, in lower case; no entry where that is not known.
+    """
+
+    model: Model
+    query: MappedText
+    schema: Schema
+    lineage: Lineage
+    parents: tuple[TableName, ...]
+    fingerprint: Fingerprint
+    times: Mapping[TableName, TimeMapping] = field(default_factory=dict)
+    clock: tuple[str, ...] = ()
+    checked_against: tuple[TableName, ...] = ()
+    ordered_after: tuple[TableName, ...] = ()
+    bounds: tuple[tuple[int, int, str], ...] = ()
+    reads: Mapping[TableName, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> TableName:
+        return self.model.name
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A whole project, compiled. `order`: parents first. `columns`: of sources, seeds and undeclared tables too."""
+
+    project: Project
+    models: Mapping[TableName, CompiledModel]
+    order: tuple[TableName, ...]
+    columns: Mapping[TableName, Schema]
+    undeclared: tuple[TableName, ...] = ()
+
+    def inputs_of(self, names: Collection[TableName]) -> frozenset[TableName]:
+        """All tables and views that these models read, with views looked through; and what their checks read."""
+        found: set[TableName] = set()
+        stack = [parent for name in names for parent in (*self.models[name].parents, *self.models[name].checked_against)]
+        while stack:
+            name = stack.pop()
+            if name in found:
+                continue
+            found.add(name)
+            model = self.models.get(name)
+            if model is not None and model.model.header.mode is Mode.VIEW:
+                stack.extend(model.parents)
+        return frozenset(found)

@@ -1,0 +1,69 @@
+"""What sqlflow.yml says, checked; and what a command was asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from sqlflow.core.source import SourceFile, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A database to build into. `options` are the engine's own, e.g. `path`, `memory_limit`."""
+
+    name: str
+    engine: str
+    options: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultValue:
+    """One header directive given for a folder, with its place in sqlflow.yml."""
+
+    value: object
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """sqlflow.yml, with the target chosen and `--var` applied.
+
+    `defaults`: folder (`models/staging`) -> directive -> value. `variables`: name -> YAML value.
+    """
+
+    root: Path
+    file: SourceFile
+    name: str
+    target: Target
+    targets: Mapping[str, Target]
+    dialect: str = "duckdb"
+    default_schema: str = "main"
+    timezone: str = "UTC"
+    variables: Mapping[str, object] = field(default_factory=dict)
+    defaults: Mapping[str, Mapping[str, DefaultValue]] = field(default_factory=dict)
+    sandbox: bool = False
+    allow_outside_paths: bool = False
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `build` was asked: which models, and how.
+
+    `selection`, `exclude`: as typed; empty means everything. `start`, `end`: an interval to compute again.
+    """
+
+    selection: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    full_refresh: bool = False
+    start: datetime | None = None
+    end: datetime | None = None
+    threads: int = 2
+    fail_fast: bool = False

@@ -1,0 +1,113 @@
+"""What SQLFlow needs of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlflow.core.names import TableName
+from sqlflow.core.records import Relation
+from sqlflow.core.schema import Schema
+
+Row = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Facts about a database that decide plans."""
+
+    dialect: str
+    create_or_replace_table: bool = True
+    transactional_ddl: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A table or view as it stands in the database."""
+
+    relation: Relation
+    schema: Schema
+
+
+class EngineError(Exception):
+    """A statement failed. `kind` is the engine's own class of error, `position` a character offset in the statement."""
+
+    def __init__(self, message: str, kind: str = "", position: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.position = position
+
+
+class Interrupted(Exception):
+    """A statement was cancelled by `Engine.interrupt`."""
+
+
+class Session(Protocol):
+    """One connection: statements one after the other. Errors are `EngineError` or `Interrupted`."""
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run one statement that writes; the number of rows written or deleted."""
+
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """The rows of a query."""
+
+    def begin(self) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+
+
+class Engine(Protocol):
+    """A database that is open."""
+
+    @property
+    def traits(self) -> Traits: ...
+
+    def session(self) -> Session:
+        """A new connection to it."""
+
+    def tables(self) -> Mapping[TableName, Found]:
+        """Every table and view with its columns, SQLFlow's own left out."""
+
+    def interrupt(self) -> None:
+        """Cancel what runs now, in all sessions."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BindError:
+    """Why the engine refuses a query. `start`, `end`: characters of the query's text, when known."""
+
+    code: str
+    message: str
+    start: int | None = None
+    end: int | None = None
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTable:
+    """A table that a query names, at the characters `[start, end)` of its text. CTEs are not among them."""
+
+    schema: str | None
+    name: str
+    start: int
+    end: int
+    aliased: bool = False
+
+
+class Binder(Protocol):
+    """The engine's own judgement on queries, against tables that are empty."""
+
+    def define(self, table: TableName, schema: Schema) -> None:
+        """Make an empty table of these columns known, or replace it."""
+
+    def parse(self, query: str) -> tuple[ReadTable, ...] | BindError:
+        """The tables that a query names, or its syntax error, by the engine's own parser."""
+
+    def bind(self, query: str) -> Schema | BindError:
+        """The columns of a query, or what is wrong with it. Nothing is run."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,43 @@
+"""What is known of the tables that models read, as they stand when a build is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlflow.core.engine import Found
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import SignatureUpdate
+from sqlflow.core.records import TableRecord
+from sqlflow.core.sql import Sql
+
+
+@dataclass(frozen=True, slots=True)
+class InputState:
+    """A seed, a source or an undeclared table.
+
+    `record`: what is true of it now; its version is one above the remembered one if the content changed.
+    `changed`: what changed, in words; empty when nothing did. `relation`: SQL that can stand after FROM.
+    `work`: the statement that must run before it can be read (a view over files, the load of a seed), if any.
+    """
+
+    record: TableRecord
+    relation: Sql
+    changed: str = ""
+    work: tuple[Sql, ...] = ()
+    reloads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The warehouse and the files, looked at once before planning.
+
+    `tables`: everything in the database. `records`: what the commit records say. `states`: seeds, sources and
+    undeclared tables. `partitions`: (model, input) -> the partitions of the input that differ from when the model
+    last read it.
+    """
+
+    tables: Mapping[TableName, Found]
+    records: Mapping[TableName, TableRecord]
+    states: Mapping[TableName, InputState]
+    partitions: Mapping[tuple[TableName, TableName], SignatureUpdate] = field(default_factory=dict)

@@ -1,0 +1,182 @@
+"""Models, seeds, sources and macros as their author wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from sqlflow.core.diagnostics import Severity
+from sqlflow.core.intervals import Duration, Grain
+from sqlflow.core.names import TableName
+from sqlflow.core.source import SourceFile, Span
+from sqlflow.core.text import MappedText
+
+
+class Mode(StrEnum):
+    """A promise about a table; see docs/modes.md."""
+
+    AUTO = "auto"
+    VIEW = "view"
+    INLINE = "inline"
+    REPLACE = "replace"
+    APPEND = "append"
+    MERGE = "merge"
+    INCREMENTAL = "incremental"
+
+
+class Conflict(StrEnum):
+    """What happens when the table and the query have different rows for one key."""
+
+    SOURCE_WINS = "source_wins"
+    LATEST_WINS = "latest_wins"
+    TARGET_WINS = "target_wins"
+    MANUAL = "manual"
+
+
+class OnSchemaChange(StrEnum):
+    REBUILD = "rebuild"
+    FAIL = "fail"
+
+
+class CheckKind(StrEnum):
+    NOT_NULL = "not_null"
+    UNIQUE = "unique"
+    IN = "in"
+    REFERENCES = "references"
+    EXPRESSION = "expression"
+    ROW_COUNT = "row_count"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """A check of a model's rows.
+
+    `columns`: the columns it is about. `values`: the allowed ones (`in`). `to`: `schema.table.column`
+    (`references`). `sql`: a condition that must hold (`expression`). `minimum`, `maximum`: bounds (`row_count`).
+    `where`: only rows for which this holds. `severity`: an error blocks publishing, a warning is told.
+    """
+
+    kind: CheckKind
+    span: Span
+    columns: tuple[str, ...] = ()
+    values: tuple[object, ...] = ()
+    to: tuple[str, ...] = ()
+    sql: str | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+    where: str | None = None
+    severity: Severity = Severity.ERROR
+
+    @property
+    def name(self) -> str:
+        """How it is called in messages: `unique(flight_date, carrier)`."""
+        inside = self.sql if self.sql is not None else ", ".join(self.columns)
+        if self.kind is CheckKind.REFERENCES:
+            inside += " -> " + ".".join(self.to)
+        if self.kind is CheckKind.ROW_COUNT:
+            bounds = (("min", self.minimum), ("max", self.maximum))
+            inside = ", ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
+        return f"{self.kind}({inside})"
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Rows that mean "delete this key": `column` has one of `values`, or the condition `sql` holds."""
+
+    column: str | None = None
+    values: tuple[object, ...] = ()
+    sql: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnNote:
+    """What the author says about a column of the outermost SELECT."""
+
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The directives of a model, checked, with folder defaults applied. See docs/reference/header.md."""
+
+    mode: Mode = Mode.AUTO
+    key: tuple[str, ...] = ()
+    time: str | None = None
+    grain: Grain = Grain.DAY
+    cursor: str | None = None
+    lookback: Duration | None = None
+    start: datetime | None = None
+    batch: Duration | None = None
+    conflict: Conflict = Conflict.SOURCE_WINS
+    deleted: Deleted | None = None
+    on_schema_change: OnSchemaChange = OnSchemaChange.REBUILD
+    full_refresh: bool = True
+    checks: tuple[CheckSpec, ...] = ()
+    columns: Mapping[str, ColumnNote] = field(default_factory=dict)
+    tags: frozenset[str] = frozenset()
+    owner: str | None = None
+    description: str = ""
+    enabled: bool = True
+    depends_on: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    schema: str | None = None
+    name: str | None = None
+    spans: Mapping[str, Span] = field(default_factory=dict)  # directive -> its value in the file
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One query and what its header says. `query` has variables and macros already put in.
+
+    `query` starts at the first token of the SELECT and ends at its last: no header, no final semicolon.
+    """
+
+    name: TableName
+    header: Header
+    query: MappedText
+
+    @property
+    def file(self) -> SourceFile:
+        return self.query.file
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A CSV file of the project that becomes a table. `types`: column -> SQL type, for those given."""
+
+    name: TableName
+    path: str  # relative to the project's root
+    types: Mapping[str, str] = field(default_factory=dict)
+    nulls: tuple[str, ...] = ()
+    delimiter: str | None = None
+    description: str = ""
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table or files from outside: exactly one of `path` (a file or glob) and `table` is set."""
+
+    name: TableName
+    span: Span
+    path: str | None = None
+    table: TableName | None = None
+    time: str | None = None
+    cursor: str | None = None
+    key: tuple[str, ...] = ()
+    append_only: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)  # declared columns -> SQL types
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Everything that was read from the files of a project."""
+
+    models: tuple[Model, ...]
+    sources: Mapping[TableName, Source]
+    seeds: Mapping[TableName, Seed]

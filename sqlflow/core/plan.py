@@ -1,0 +1,150 @@
+"""What a build intends to do, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.intervals import NOTHING, IntervalSet
+from sqlflow.core.names import TableName
+from sqlflow.core.records import TableKind, TableRecord
+from sqlflow.core.source import Span
+from sqlflow.core.sql import Sql
+
+
+class ReasonKind(StrEnum):
+    NEW = "new"
+    MISSING = "missing"
+    QUERY_CHANGED = "query_changed"
+    HEADER_CHANGED = "header_changed"
+    CHECKS_CHANGED = "checks_changed"
+    COLUMNS_CHANGED = "columns_changed"
+    INPUT_CHANGED = "input_changed"
+    PARENT_CHANGED = "parent_changed"
+    INTERVALS_MISSING = "intervals_missing"
+    CLOCK = "clock"
+    REQUESTED = "requested"
+    UP_TO_DATE = "up_to_date"
+    NO_TABLE = "no_table"
+    NOT_SELECTED = "not_selected"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a model is, or is not, in the plan. `detail` is the sentence a person reads."""
+
+    kind: ReasonKind
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class StepKind(StrEnum):
+    """`WRITE` changes tables. `GUARD` is a query that must find no rows, or the task fails. `MEASURE` is a query of
+    one row whose columns are facts for the record. `NOTICE` is a query whose rows are told as a warning."""
+
+    WRITE = "write"
+    GUARD = "guard"
+    MEASURE = "measure"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement of a task.
+
+    `counts`: its rows are the rows that the task wrote. `only_if`: a query of one truth value; the step is left out
+    when it is false. `facts`: for a MEASURE, the fields of the record that its columns fill. `code`, `message`,
+    `hint`: for a GUARD or NOTICE that finds rows; `{rows}` in the message becomes the rows.
+    """
+
+    kind: StepKind
+    sql: Sql
+    counts: bool = False
+    only_if: Sql | None = None
+    facts: tuple[str, ...] = ()
+    code: str = ""
+    message: str = ""
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckQuery:
+    """A check as SQL: `sample` gives some of the failing rows."""
+
+    name: str
+    blocking: bool
+    sample: Sql
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Checks that one query answers: `sql` gives one row with the number of failing rows of each check, in order."""
+
+    sql: Sql
+    checks: tuple[CheckQuery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The rows of one partition of an input: how many, and the sum of their hashes."""
+
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureUpdate:
+    """Partitions of an input whose signature is to be remembered; None where the partition is gone."""
+
+    input: TableName
+    partitions: Mapping[str, Signature | None]
+    whole: bool = False  # these are all there are: forget the others
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One transaction's work on one table: the steps, then the checks, then the record, then commit.
+
+    `record` is what will be true afterwards; MEASURE steps fill in its watermark and the like. `needs`: ids of
+    tasks that must be done before.
+    """
+
+    id: str
+    table: TableName
+    kind: TableKind
+    action: str
+    mode: str
+    strategy: str
+    reason: Reason
+    steps: tuple[Step, ...]
+    record: TableRecord
+    needs: frozenset[str] = frozenset()
+    intervals: IntervalSet = NOTHING
+    audits: tuple[Audit, ...] = ()
+    span: Span | None = None  # the query in its file, for errors
+    signatures: tuple[SignatureUpdate, ...] = ()
+    forget_signatures: bool = False
+    forgotten: tuple[TableName, ...] = ()  # tables that are gone after this task
+    expected_seconds: float | None = None
+    expected_rows: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Tasks in an order that can be run, and for every model without a task the reason why not.
+
+    `settled`: records that change without any work on the table (its inputs moved, but not in what it reads).
+    """
+
+    tasks: tuple[Task, ...] = ()
+    skipped: Mapping[TableName, Reason] = field(default_factory=dict)
+    settled: tuple[TableRecord, ...] = ()
+    settled_signatures: Mapping[TableName, tuple[SignatureUpdate, ...]] = field(default_factory=dict)
+    orphans: tuple[TableName, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()

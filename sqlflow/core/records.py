@@ -1,0 +1,141 @@
+"""What is remembered of a table, and what happened in a run.
+
+A `TableRecord` is written to the warehouse (`_sqlflow.commits`) in the transaction of the data it speaks of, and
+copied to the run-state file afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.intervals import NOTHING, IntervalSet
+from sqlflow.core.names import TableName
+from sqlflow.core.schema import Schema
+
+
+class Relation(StrEnum):
+    """What kind of object stands in the database."""
+
+    TABLE = "table"
+    VIEW = "view"
+
+
+class TableKind(StrEnum):
+    MODEL = "model"
+    SEED = "seed"
+    SOURCE = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one version of a table changed: these intervals of its time column, these columns, or (both None) all.
+
+    `definition`: it changed because its query did, not because of its data.
+    """
+
+    version: int
+    intervals: IntervalSet | None = None
+    columns: tuple[str, ...] | None = None
+    definition: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Hashes of what a table was made of: tells *what* changed.
+
+    `query`: the tokens of the query with macros, variables and inline models in it. `header`: the directives that
+    decide rows. `checks`: the checks. `columns`: one hash per output column; `rows`: what decides which rows
+    there are. The last two are empty where the analysis could not see through the query.
+    """
+
+    query: str
+    header: str = ""
+    checks: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rows: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRecord:
+    """The state of one table that SQLFlow maintains.
+
+    `version` grows by one with each run that wrote the table; `changes` says what the last ones did. `inputs`:
+    table read -> its version token when it was read. `signatures` are kept beside, by partition. `done`: the
+    intervals that hold the query's result for those inputs. `watermark`: the greatest cursor or time that was
+    read, as text. `below`: number of rows read up to the watermark, and a hash of them (append and merge).
+    """
+
+    table: TableName
+    kind: TableKind
+    relation: Relation
+    fingerprint: Fingerprint
+    schema: Schema
+    version: int
+    run_id: str
+    committed_at: datetime
+    rows: int | None = None
+    changes: tuple[Change, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    done: IntervalSet = NOTHING
+    watermark: str | None = None
+    below: str | None = None
+    mode: str = ""
+    seconds: float = 0.0
+
+
+class Status(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class CheckStatus(StrEnum):
+    PASSED = "passed"
+    WARNED = "warned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """How a check came out: `failing` rows, and a few of them as text."""
+
+    check: str
+    status: CheckStatus
+    failing: int = 0
+    sample: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How a task ended. `rows`: rows written. `blame`: for a skipped task, the table whose failure is the cause."""
+
+    task: str
+    table: TableName
+    action: str
+    status: Status
+    started_at: datetime
+    seconds: float
+    rows: int | None = None
+    reason: str = ""
+    error: Diagnostic | None = None
+    blame: TableName | None = None
+    checks: tuple[CheckResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One build: what was asked, when, and how each task ended."""
+
+    run_id: str
+    target: str
+    command: str
+    started_at: datetime
+    finished_at: datetime
+    status: Status
+    results: tuple[TaskResult, ...] = ()
+    up_to_date: int = 0

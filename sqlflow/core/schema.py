@@ -1,0 +1,51 @@
+"""Columns of a table, with the types as the engine itself writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`type` is the engine's own canonical spelling (from DESCRIBE), so types compare as text."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The columns of a table or query, in order."""
+
+    columns: tuple[Column, ...] = ()
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    def find(self, name: str) -> Column | None:
+        """The column of that name, without regard to case."""
+        folded = name.lower()
+        return next((c for c in self.columns if c.name.lower() == folded), None)
+
+    def differences(self, other: Schema) -> tuple[str, ...]:
+        """What `other` has otherwise, in words: `+ b INTEGER`, `- c`, `a: INTEGER -> BIGINT`, `order of columns`."""
+        mine = {column.name.lower(): column for column in self.columns}
+        theirs = {column.name.lower(): column for column in other.columns}
+        found = [f"+ {c.name} {c.type}" for key, c in theirs.items() if key not in mine]
+        found += [f"- {c.name}" for key, c in mine.items() if key not in theirs]
+        found += [
+            f"{c.name}: {mine[key].type} -> {c.type}"
+            for key, c in theirs.items()
+            if key in mine and mine[key].type != c.type
+        ]
+        if not found and list(mine) != list(theirs):
+            found.append("order of columns")
+        return tuple(found)

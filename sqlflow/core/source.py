@@ -1,0 +1,55 @@
+"""Where things are: files, and places in them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one line of a file. Lines and columns count from 1."""
+
+    path: PurePosixPath
+    line: int
+    column: int
+    length: int = 1
+    text: str = ""  # the whole source line, so that a message can show it
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A text file of the project. `path` is relative to the project's root."""
+
+    path: PurePosixPath
+    text: str = field(repr=False)
+
+    def span(self, start: int, end: int | None = None) -> Span:
+        """The span of the characters `[start, end)`, cut at the end of its first line."""
+        starts = _line_starts(self.text)
+        start = max(0, min(start, len(self.text)))
+        line = bisect_right(starts, start) - 1
+        line_end = starts[line + 1] - 1 if line + 1 < len(starts) else len(self.text)
+        stop = min(start + 1 if end is None else end, line_end)
+        text = self.text[starts[line] : line_end].rstrip("\r")
+        return Span(self.path, line + 1, start - starts[line] + 1, max(1, stop - start), text)
+
+    def offset(self, line: int, column: int) -> int:
+        """The character offset of a line and column that count from 1."""
+        starts = _line_starts(self.text)
+        return min(starts[min(line, len(starts)) - 1] + column - 1, len(self.text))
+
+
+@lru_cache(maxsize=64)
+def _line_starts(text: str) -> list[int]:
+    starts = [0]
+    position = text.find("\n")
+    while position >= 0:
+        starts.append(position + 1)
+        position = text.find("\n", position + 1)
+    return starts

@@ -1,0 +1,103 @@
+"""SQL text that remembers where each part of it came from.
+
+Variables, macros and inline models are put into a query by replacing tokens at their positions. The text
+that runs is then longer than the file, and a message about it must still point into the file.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlflow.core.source import SourceFile, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Put `text` in place of the characters `[start, end)`."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of the text. Verbatim pieces stand in the file letter by letter; others stand for `[origin, end)`."""
+
+    at: int
+    origin: int
+    end: int
+    verbatim: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MappedText:
+    """`text`, made out of `file` by edits; `pieces` lead back."""
+
+    text: str
+    file: SourceFile
+    pieces: tuple[Piece, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, file: SourceFile, start: int = 0, end: int | None = None) -> MappedText:
+        """The part `[start, end)` of a file, unchanged."""
+        stop = len(file.text) if end is None else end
+        return cls(file.text[start:stop], file, (Piece(0, start, stop, True),))
+
+    def origin(self, offset: int) -> tuple[int, int | None]:
+        """Where in the file the character at `offset` comes from: start, and the end if it was replaced."""
+        index = max(0, bisect_right(self.pieces, offset, key=lambda piece: piece.at) - 1)
+        piece = self.pieces[index]
+        if piece.verbatim:
+            return min(piece.origin + offset - piece.at, piece.end), None
+        return piece.origin, piece.end
+
+    def span(self, start: int, end: int | None = None) -> Span:
+        """The span in the file of the characters `[start, end)` of this text."""
+        first, replaced_end = self.origin(start)
+        if replaced_end is not None:
+            return self.file.span(first, replaced_end)
+        if end is None or end <= start:
+            return self.file.span(first)
+        last, last_end = self.origin(end - 1)
+        return self.file.span(first, last_end if last_end is not None else last + 1)
+
+    def edit(self, edits: Iterable[Edit]) -> MappedText:
+        """The text with the edits made. They must not overlap; an edit may be empty on either side."""
+        parts: list[str] = []
+        pieces: list[Piece] = []
+        length = 0
+        position = 0
+
+        def keep(until: int) -> None:
+            nonlocal length
+            if until <= position:
+                return
+            for piece in self._cut(position, until):
+                pieces.append(Piece(length + piece.at - position, piece.origin, piece.end, piece.verbatim))
+            parts.append(self.text[position:until])
+            length += until - position
+
+        for edit in sorted(edits, key=lambda item: (item.start, item.end)):
+            keep(edit.start)
+            origin, end = self.origin(edit.start)
+            if edit.end > edit.start and end is None:
+                last, last_end = self.origin(edit.end - 1)
+                end = last_end if last_end is not None else last + 1
+            pieces.append(Piece(length, origin, origin if end is None else end, False))
+            parts.append(edit.text)
+            length += len(edit.text)
+            position = edit.end
+        keep(len(self.text))
+        return MappedText("".join(parts), self.file, tuple(pieces))
+
+    def _cut(self, start: int, end: int) -> Iterable[Piece]:
+        index = max(0, bisect_right(self.pieces, start, key=lambda piece: piece.at) - 1)
+        while index < len(self.pieces) and self.pieces[index].at < end:
+            piece = self.pieces[index]
+            skipped = max(0, start - piece.at)
+            origin = piece.origin + skipped if piece.verbatim else piece.origin
+            yield Piece(piece.at + skipped, origin, piece.end, piece.verbatim)
+            index += 1

@@ -1,0 +1,359 @@
+"""DuckDB: a file on disk, and an empty database in memory as the judge of queries."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+
+from sqlflow.core.config import Config
+from sqlflow.core.diagnostics import one_problem
+from sqlflow.core.engine import BindError, EngineError, Found, Interrupted, ReadTable, Row, Traits
+from sqlflow.core.events import Emit, Told
+from sqlflow.core.names import TableName
+from sqlflow.core.records import Relation
+from sqlflow.core.schema import Column, Schema
+from sqlflow.core.sql import Ident, Sql, Value, compose
+
+_TRAITS = Traits(dialect="duckdb")
+_POLL_SECONDS = 0.1
+
+
+def open_engine(
+    config: Config, *, writing: bool, wait: float, emit: Emit, files: Sequence[str]
+) -> DuckDBEngine | None:
+    """Open the target's database file; see `EngineModule.open_engine`."""
+    path = config.root / str(config.target.options["path"])
+    if not writing and not path.exists():
+        return None
+    if writing:
+        _create(path, config)
+    connection = _connect(path, read_only=not writing, wait=wait, emit=emit)
+    _settle(connection, config, files)
+    return DuckDBEngine(connection, config.timezone)
+
+
+def open_binder(config: Config, *, files: Sequence[str]) -> DuckDBBinder:
+    """An empty database in memory with the target's extensions and settings."""
+    connection = duckdb.connect(config=_SETTINGS)
+    _settle(connection, config, files)
+    return DuckDBBinder(connection, config.timezone)
+
+
+# No extension is ever fetched behind the user's back: what a project needs is named in `extensions`.
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
+def _create(path: Path, config: Config) -> None:
+    version = config.target.options.get("storage_version")
+    if path.exists() or version is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as scratch:
+        try:
+            scratch.execute(
+                compose("ATTACH {path} AS made (STORAGE_VERSION {version})", path=Value(str(path)), version=Value(version))
+            )
+            scratch.execute("CHECKPOINT made")
+        except duckdb.Error as error:
+            raise one_problem(
+                "database-error", f"the database cannot be created with storage_version `{version}`: {_first_line(error)}"
+            ) from error
+
+
+def _connect(path: Path, *, read_only: bool, wait: float, emit: Emit) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + wait
+    told = False
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config=_SETTINGS)
+        except duckdb.IOException as error:
+            holder = re.search(r"held in (.+?) \(PID (\d+)\)", str(error))
+            if "lock" not in str(error) or "Could not set lock" not in str(error):
+                raise _cannot_open(path, error) from error
+            who = f"process {holder[2]} (`{holder[1]}`)" if holder else "another process"
+            if time.monotonic() >= deadline:
+                raise one_problem(
+                    "database-locked",
+                    f"the database `{path.name}` is held by {who}",
+                    hint=f"close it there and try again, or wait longer with `--wait SECONDS` (waited {wait:g} s)",
+                ) from error
+            if not told:
+                emit(Told(f"the database `{path.name}` is held by {who}; waiting up to {wait:g} s"))
+                told = True
+            time.sleep(_POLL_SECONDS)
+        except duckdb.Error as error:
+            raise _cannot_open(path, error) from error
+
+
+def _cannot_open(path: Path, error: duckdb.Error) -> Exception:
+    text = str(error)
+    version = re.search(r"version number (\d+)", text)
+    if version:
+        return one_problem(
+            "database-version",
+            f"the database `{path.name}` was written in a newer format ({version[1]}) than DuckDB {duckdb.__version__} reads",
+            hint="upgrade the duckdb package, or build into a new file with `storage_version` set in sqlflow.yml",
+        )
+    return one_problem("database-error", f"the database `{path.name}` cannot be opened: {_first_line(error)}")
+
+
+def _settle(connection: duckdb.DuckDBPyConnection, config: Config, files: Sequence[str]) -> None:
+    options = config.target.options
+    try:
+        if "memory_limit" in options:
+            connection.execute(compose("SET memory_limit = {v}", v=Value(str(options["memory_limit"]))))
+        if "threads" in options:
+            connection.execute(compose("SET threads = {v}", v=Value(options["threads"])))
+        extensions = options.get("extensions", ())
+        for extension in extensions if isinstance(extensions, list | tuple) else ():
+            connection.execute(compose("LOAD {name}", name=Ident(str(extension))))
+        if config.sandbox:
+            folders = sorted({os.path.dirname(file.split("*")[0]) for file in files})
+            connection.execute(compose("SET allowed_directories = {v}", v=Value(folders)))
+            connection.execute("SET enable_external_access = false")
+    except duckdb.Error as error:
+        raise one_problem(
+            "database-error",
+            f"a setting of the target `{config.target.name}` does not work: {_first_line(error)}",
+            hint="extensions are not downloaded: install them into DuckDB first",
+        ) from error
+    _prepare(connection, config.timezone)
+    if config.sandbox:
+        connection.execute("SET lock_configuration = true")
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
+    """Settings that belong to each connection."""
+    connection.execute("SET errors_as_json = true")
+    connection.execute(compose("SET TimeZone = {zone}", zone=Value(timezone)))
+
+
+class DuckDBSession:
+    """One cursor. Each statement runs in the calling thread."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        rows = self._run(sql, parameters)
+        count = rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else 0
+        return count if isinstance(count, int) else 0
+
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        return self._run(sql, parameters)
+
+    def begin(self) -> None:
+        self._run("BEGIN TRANSACTION", ())
+
+    def commit(self) -> None:
+        self._run("COMMIT", ())
+
+    def rollback(self) -> None:
+        self._run("ROLLBACK", ())
+
+    def _run(self, sql: str, parameters: Sequence[object]) -> list[Row]:
+        try:
+            result: list[Row] = self.connection.execute(sql, list(parameters) or None).fetchall()
+        except duckdb.InterruptException as error:
+            raise Interrupted from error
+        except duckdb.Error as error:
+            raise _engine_error(error, sql) from error
+        return result
+
+
+class DuckDBEngine:
+    """A database file that is open in this process."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
+        self._connection = connection
+        self._timezone = timezone
+        self._sessions: list[DuckDBSession] = []
+        self._opening = threading.Lock()
+
+    @property
+    def traits(self) -> Traits:
+        return _TRAITS
+
+    def session(self) -> DuckDBSession:
+        with self._opening:
+            cursor = self._connection.cursor()
+            locked = cursor.execute("SELECT current_setting('lock_configuration')").fetchall()
+            if not locked[0][0]:
+                _prepare(cursor, self._timezone)
+            session = DuckDBSession(cursor)
+            self._sessions.append(session)
+        return session
+
+    def tables(self) -> Mapping[TableName, Found]:
+        session = DuckDBSession(self._connection)
+        rows = session.fetch(
+            "SELECT schema_name, table_name, list(column_name ORDER BY column_index), list(data_type ORDER BY column_index) "
+            "FROM duckdb_columns() WHERE NOT internal AND database_name = current_database() "
+            "AND schema_name <> '_sqlflow' GROUP BY ALL ORDER BY ALL"
+        )
+        views = set(
+            session.fetch(
+                "SELECT schema_name, view_name FROM duckdb_views() "
+                "WHERE NOT internal AND database_name = current_database()"
+            )
+        )
+        found: dict[TableName, Found] = {}
+        for schema, name, columns, types in rows:
+            kind = Relation.VIEW if (schema, name) in views else Relation.TABLE
+            found[TableName(str(schema), str(name))] = Found(kind, _schema(zip(_list(columns), _list(types), strict=True)))
+        return found
+
+    def interrupt(self) -> None:
+        for session in self._sessions:
+            session.connection.interrupt()
+
+    def close(self) -> None:
+        for session in self._sessions:
+            session.connection.close()
+        self._connection.close()
+
+
+class DuckDBBinder:
+    """Queries bound against empty tables in a database of its own."""
+
+    _PREFIX = "DESCRIBE "
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
+        self._session = DuckDBSession(connection)
+        self._schemas: set[str] = set()
+
+    def define(self, table: TableName, schema: Schema) -> None:
+        if table.schema.lower() not in self._schemas:
+            self._session.execute(compose("CREATE SCHEMA IF NOT EXISTS {s}", s=Ident(table.schema)))
+            self._schemas.add(table.schema.lower())
+        columns = [compose("{name} {type}", name=Ident(c.name), type=Sql(c.type)) for c in schema]
+        self._session.execute(compose("CREATE OR REPLACE TABLE {t} ({columns})", t=table, columns=columns))
+
+    def bind(self, query: str) -> Schema | BindError:
+        try:
+            rows = self._session.fetch(self._PREFIX + query)
+        except EngineError as error:
+            return _bind_error(error, query, len(self._PREFIX))
+        return _schema((row[0], row[1]) for row in rows)
+
+    def parse(self, query: str) -> tuple[ReadTable, ...] | BindError:
+        facts = json.loads(str(self._session.fetch("SELECT json_serialize_sql(?)", [query])[0][0]))
+        if facts.get("error"):
+            at = facts.get("position")
+            position = len(query.encode()[: int(at)].decode(errors="ignore")) if at is not None else None
+            return _bind_error(EngineError(str(facts["error_message"]), "SYNTAX_ERROR", position), query, 0)
+        ctes: set[str] = set()
+        tables: list[dict[str, object]] = []
+        _walk(facts, ctes, tables)
+        found = []
+        for table in tables:
+            schema, name = str(table.get("schema_name") or ""), str(table["table_name"])
+            if schema or name.lower() not in ctes:
+                start = len(query.encode()[: int(str(table["query_location"]))].decode(errors="ignore"))
+                words = re.compile(r'(?:"(?:[^"]|"")+"|\w+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|\w+))*').match(query, start)
+                end = words.end() if words else start
+                found.append(ReadTable(schema or None, name, start, end, bool(table.get("alias"))))
+        return tuple(found)
+
+    def close(self) -> None:
+        self._session.connection.close()
+
+
+def _walk(node: object, ctes: set[str], tables: list[dict[str, object]]) -> None:
+    """Collect the names of CTEs and the table references out of DuckDB's tree."""
+    if isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE":
+            tables.append(node)
+        entries = node.get("cte_map", {})
+        for entry in entries.get("map", ()) if isinstance(entries, dict) else ():
+            ctes.add(str(entry["key"]).lower())
+        for value in node.values():
+            _walk(value, ctes, tables)
+    elif isinstance(node, list):
+        for value in node:
+            _walk(value, ctes, tables)
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _schema(columns: object) -> Schema:
+    pairs: list[tuple[object, object]] = list(columns)  # type: ignore[call-overload]
+    return Schema(tuple(Column(str(name), str(kind)) for name, kind in pairs))
+
+
+def _engine_error(error: duckdb.Error, sql: str) -> EngineError:
+    """DuckDB's error with its JSON taken apart. Its position counts bytes; ours counts characters."""
+    text = str(error)
+    brace = text.find("{")
+    try:
+        facts = json.loads(text[brace:]) if brace >= 0 else {}
+    except ValueError:
+        facts = {}
+    if not isinstance(facts, dict) or "exception_message" not in facts:
+        return EngineError(text, type(error).__name__)
+    location = re.match(r"\[(\d+)", str(facts.get("location", "")))
+    start = location[1] if location else facts.get("position")
+    position = len(sql.encode()[: int(start)].decode(errors="ignore")) if start is not None else None
+    kind = str(facts.get("error_subtype") or facts.get("exception_type", ""))
+    found = EngineError(str(facts["exception_message"]), kind, position)
+    found.__cause__ = error
+    return found
+
+
+_UNKNOWN = re.compile(r"^(Scalar Function|Aggregate Function|Table Function|Macro|Function|Type|Table) with name (\S+) does not exist", re.M)
+
+
+def _bind_error(error: EngineError, query: str, prefix: int) -> BindError:
+    message = error.message.strip()
+    lines = message.splitlines()
+    start = None if error.position is None else max(0, error.position - prefix)
+    end = None
+    if start is not None:
+        word = re.compile(r'"(?:[^"]|"")+"|[\w.$]+|\S').match(query, start)
+        end = word.end() if word else None
+    candidates = re.findall(r'"((?:[^"]|"")+)"', next((line for line in lines if line.startswith("Candidate bindings")), ""))
+    nearest = re.search(r'Did you mean "([^"]+)"', message)
+    if nearest:
+        candidates = [nearest[1]]
+    first = lines[0].rstrip(".!") if lines else "the query is not valid"
+    unknown = _UNKNOWN.search(message)
+    if error.kind == "COLUMN_NOT_FOUND" or first.startswith("Referenced column"):
+        code = "unknown-column"
+        name = re.search(r'"((?:[^"]|"")+)"', first)
+        first = f"there is no column `{name[1]}` in what this query reads" if name else first
+    elif unknown and "Table" not in unknown[1].split():
+        code, first = "unknown-function", f"there is no {unknown[1].lower()} `{unknown[2]}`"
+    elif unknown:
+        code, first = "unknown-table", f"there is no table `{unknown[2]}`"
+    elif error.kind == "SYNTAX_ERROR" or error.kind == "Parser":
+        code = "syntax"
+    elif first.lower().startswith("ambiguous reference"):
+        code = "ambiguous-column"
+    elif error.kind in ("NO_MATCHING_FUNCTION", "Conversion", "Mismatch Type") or "cast" in first.lower():
+        code = "type-error"
+    else:
+        code = "invalid-query"
+    return BindError(code, _lower(first), start, end, tuple(candidates))
+
+
+def _lower(text: str) -> str:
+    """Messages begin in lower case, unless the first word is a name or an abbreviation."""
+    return text[0].lower() + text[1:] if len(text) > 1 and text[1].islower() else text
+
+
+def _first_line(error: duckdb.Error) -> str:
+    text = _engine_error(error, "").message
+    return text.splitlines()[0] if text else "unknown error"

@@ -1,0 +1,191 @@
+"""Names in queries -> edges between models. Unknown names and circles are diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import networkx as nx
+
+from sqlflow.core.diagnostics import Diagnostic, Note, Severity, did_you_mean
+from sqlflow.core.engine import ReadTable
+from sqlflow.core.graph import Edge, ModelGraph
+from sqlflow.core.model import CheckKind, Model, Project
+from sqlflow.core.names import TableName
+from sqlflow.core.source import Span
+
+_OWN_SCHEMAS = frozenset({"information_schema", "pg_catalog"})
+
+
+def link(
+    project: Project,
+    reads: Mapping[TableName, tuple[ReadTable, ...]],
+    existing: Collection[TableName],
+    default_schema: str,
+) -> tuple[ModelGraph, list[Diagnostic]]:
+    """The graph of a project.
+
+    `reads`: the tables that each model's query names; models that are not in it are broken. `existing`: what is in
+    the database. Gives the graph and everything that is wrong with it.
+    """
+    models = {model.name: model for model in project.models}
+    names = _Names(project, existing, default_schema)
+    problems: list[Diagnostic] = []
+    edges: dict[TableName, tuple[Edge, ...]] = {}
+    broken = {name for name in models if name not in reads}
+    undeclared: set[TableName] = set()
+    graph: nx.DiGraph[TableName] = nx.DiGraph()
+    graph.add_nodes_from(sorted(models))
+    for name in sorted(reads):
+        model = models[name]
+        found: list[Edge] = []
+        for read in reads[name]:
+            table = names.resolve(read, model, problems)
+            if table is None:
+                if (read.schema or "").lower() not in _OWN_SCHEMAS:
+                    broken.add(name)
+                continue
+            found.append(Edge(table, read))
+            if table not in names.project:
+                undeclared.add(table)
+            graph.add_edge(table, name)
+        edges[name] = tuple(found)
+        _depends_on(model, models, names, graph, problems)
+    problems += _circles(graph, models, edges)
+    broken |= {name for circle in nx.strongly_connected_components(graph) if len(circle) > 1 for name in circle}
+    broken |= {name for name in models if graph.has_edge(name, name)}
+    _order_after_referenced(models, graph, broken, problems)
+    for name in list(broken):
+        broken |= nx.descendants(graph, name)
+    order = _order(graph, models, broken)
+    return ModelGraph(graph, order, edges, frozenset(broken), tuple(sorted(undeclared))), problems
+
+
+def _order(graph: nx.DiGraph[TableName], models: Mapping[TableName, Model], broken: set[TableName]) -> tuple[TableName, ...]:
+    sound = graph.subgraph([name for name in graph if name not in broken])
+    return tuple(name for name in nx.lexicographical_topological_sort(sound, key=lambda n: n.key) if name in models)
+
+
+class _Names:
+    """What a name in a query may stand for."""
+
+    def __init__(self, project: Project, existing: Collection[TableName], default_schema: str) -> None:
+        self.project = {model.name for model in project.models} | set(project.sources) | set(project.seeds)
+        self.existing = set(existing)
+        self._default = default_schema
+        self._by_name: dict[str, list[TableName]] = {}
+        for name in sorted(self.project):
+            self._by_name.setdefault(name.name.lower(), []).append(name)
+
+    def resolve(self, read: ReadTable, model: Model, problems: list[Diagnostic]) -> TableName | None:
+        span = model.query.span(read.start, read.end)
+        if read.schema is not None:
+            if read.schema.lower() in _OWN_SCHEMAS:
+                return None
+            table = TableName(read.schema, read.name)
+            if table in self.project or table in self.existing:
+                return self._as_defined(table)
+            problems.append(_unknown(f"{read.schema}.{read.name}", span, self._suggestion(table)))
+            return None
+        candidates = self._by_name.get(read.name.lower(), [])
+        if len(candidates) > 1:
+            listed = ", ".join(f"`{name}`" for name in candidates)
+            problems.append(
+                Diagnostic("ambiguous-table", f"`{read.name}` may be {listed}", span, "write the schema in front of it")
+            )
+            return None
+        if candidates:
+            return candidates[0]
+        for schema in (self._default, "main"):
+            if TableName(schema, read.name) in self.existing:
+                return TableName(schema, read.name)
+        problems.append(_unknown(read.name, span, self._suggestion(TableName(self._default, read.name))))
+        return None
+
+    def _as_defined(self, table: TableName) -> TableName:
+        same = [name for name in self._by_name.get(table.name.lower(), ()) if name == table]
+        return same[0] if same else table
+
+    def _suggestion(self, table: TableName) -> str | None:
+        known = sorted(self.project | self.existing)
+        other = [str(name) for name in known if name.name.lower() == table.name.lower()]
+        if other:
+            return "did you mean " + " or ".join(f"`{name}`" for name in other[:3]) + "?"
+        near = did_you_mean(str(table), [str(name) for name in known])
+        if near is None and ("/" in table.name or "." in table.name):
+            return "files are declared in sources/*.yml, so that changes in them are seen"
+        return near
+
+
+def _unknown(name: str, span: Span, hint: str | None) -> Diagnostic:
+    hint = hint or "it is no model, seed or source of the project, and the database has no such table"
+    return Diagnostic("unknown-table", f"there is no table `{name}`", span, hint)
+
+
+def _depends_on(
+    model: Model, models: Mapping[TableName, Model], names: _Names, graph: nx.DiGraph[TableName], problems: list[Diagnostic]
+) -> None:
+    for text in model.header.depends_on:
+        schema, _, name = text.rpartition(".")
+        span = model.header.spans.get("depends_on")
+        read = ReadTable(schema or None, name, 0, 0)
+        found: list[Diagnostic] = []
+        table = names.resolve(read, model, found)
+        if table is None:
+            problems.extend(Diagnostic(p.code, p.message, span, p.hint) for p in found)
+        else:
+            graph.add_edge(table, model.name)
+
+
+def _order_after_referenced(
+    models: Mapping[TableName, Model], graph: nx.DiGraph[TableName], broken: set[TableName], problems: list[Diagnostic]
+) -> None:
+    """A `references` check reads another table, which must be up to date first."""
+    for model in sorted(models.values(), key=lambda m: m.name):
+        for check in model.header.checks:
+            if check.kind is not CheckKind.REFERENCES or len(check.to) != 3:
+                continue
+            target = TableName(check.to[0], check.to[1])
+            if target == model.name or target not in graph or model.name in broken or target in broken:
+                continue
+            if nx.has_path(graph, model.name, target):
+                problems.append(
+                    Diagnostic(
+                        "check-circle",
+                        f"the check `{check.name}` reads `{target}`, which is itself made from `{model.name}`",
+                        check.span,
+                        f"move the check to `{target}`, or to a model that reads both",
+                        Severity.ERROR,
+                    )
+                )
+                continue
+            graph.add_edge(target, model.name)
+
+
+def _circles(
+    graph: nx.DiGraph[TableName], models: Mapping[TableName, Model], edges: Mapping[TableName, tuple[Edge, ...]]
+) -> list[Diagnostic]:
+    """One diagnostic per circle, drawn as a ring, with the line that makes each edge."""
+    problems = []
+    components = [c for c in nx.strongly_connected_components(graph) if len(c) > 1]
+    components += [{name} for name in graph if graph.has_edge(name, name)]
+    for component in sorted(components, key=min):
+        ring = [arc[0] for arc in nx.find_cycle(graph.subgraph(component), source=min(component))]
+        first = ring.index(min(ring))
+        ring = [ring[first], *reversed(ring[first + 1 :] + ring[:first])]  # each reads the one after it
+        notes = []
+        for reader, read in zip(ring, [*ring[1:], ring[0]], strict=True):
+            span = _where(models[reader], read, edges.get(reader, ()))
+            notes.append(Note(f"`{reader}` reads `{read}`", span))
+        shown = " -> ".join(str(name) for name in [*ring, ring[0]])
+        message = f"models read each other in a circle: {shown}" if len(ring) > 1 else f"`{ring[0]}` reads itself"
+        problems.append(
+            Diagnostic("cycle", message, notes[0].span, "one of these must read something else", notes=tuple(notes))
+        )
+    return problems
+
+
+def _where(reader: Model, read: TableName, edges: tuple[Edge, ...]) -> Span | None:
+    for edge in edges:
+        if edge.table == read:
+            return reader.query.span(edge.read.start, edge.read.end)
+    return reader.header.spans.get("depends_on")

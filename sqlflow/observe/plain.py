@@ -1,0 +1,73 @@
+"""A build as plain lines, for logs and pipes."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TextIO
+
+from sqlflow.core.events import (
+    Emit,
+    Event,
+    RunFinished,
+    RunStarted,
+    TaskFinished,
+    TaskStarted,
+    Told,
+)
+from sqlflow.core.plan import Plan
+from sqlflow.observe.text import (
+    check_warning_lines,
+    display_width,
+    summary_lines,
+    task_line,
+    told_lines,
+    visible,
+)
+
+_WIDEST_NAME = 40
+
+
+def plain(stream: TextIO) -> Emit:
+    """An emitter that writes one line for each task that ends, and the summary."""
+    lock = Lock()
+    total = finished = names = 0
+    closed = False
+
+    def lines_of(event: Event) -> list[str]:
+        nonlocal total, finished, names
+        match event:
+            case RunStarted():
+                total, finished, names = len(event.plan.tasks), 0, name_width(event.plan)
+                return []
+            case TaskStarted():
+                return []
+            case TaskFinished():
+                finished += 1
+                number = f"{finished:>{len(str(total))}}/{total}  " if total else ""
+                return [number + task_line(event.result, names), *check_warning_lines(event.result)]
+            case Told():
+                return told_lines(event)
+            case RunFinished():
+                return summary_lines(event.record)
+
+    def emit(event: Event) -> None:
+        nonlocal closed
+        with lock:
+            lines = lines_of(event)
+            if closed or not lines:
+                return
+            try:
+                stream.write("\n".join(lines) + "\n")
+                stream.flush()
+            except BrokenPipeError:
+                # Whoever read along has gone; that is no reason for a build to fail.
+                closed = True
+
+    return emit
+
+
+def name_width(plan: Plan) -> int:
+    """How wide a column for the names of the plan's tables should be."""
+    return min(
+        _WIDEST_NAME, max((display_width(visible(str(t.table))) for t in plan.tasks), default=0)
+    )

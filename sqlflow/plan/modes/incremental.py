@@ -1,0 +1,134 @@
+"""`incremental`: only intervals of the time column are replaced, each by the query's rows for it.
+
+The rows of an interval are those of the whole query whose time lies in it, so replacing all intervals gives the
+whole query. Rows without a time are a partition of their own and are replaced with every write.
+"""
+
+from __future__ import annotations
+
+from sqlflow.core.compiled import Occurrence
+from sqlflow.core.intervals import BEGINNING, END, EVERYTHING, Interval, IntervalSet
+from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.records import Relation
+from sqlflow.core.sql import Ident, Sql, compose, render
+from sqlflow.core.text import Edit
+from sqlflow.plan.subject import (
+    Subject,
+    bounded_query,
+    replace_table,
+    watermark_literal,
+    within,
+    write,
+)
+
+
+def domain(subject: Subject) -> IntervalSet:
+    """All the time that the table is about: from `start` on."""
+    start = subject.model.model.header.start
+    return EVERYTHING if start is None else IntervalSet.between(start, END)
+
+
+def rebuild(subject: Subject) -> tuple[Step, ...]:
+    """The whole table, from `start` on."""
+    return (*replace_table(subject, _rows(subject, domain(subject), nulls=True)), *_measure(subject, fresh=True))
+
+
+def first_batch(subject: Subject, intervals: IntervalSet) -> tuple[Step, ...]:
+    """A table with the rows of the first intervals, for a table that is built batch by batch."""
+    return (*replace_table(subject, _rows(subject, intervals, nulls=True)), *_measure(subject, fresh=True))
+
+
+def update(subject: Subject, intervals: IntervalSet, *, nulls: bool = True) -> tuple[Step, ...]:
+    """Replace the rows of these intervals, and those without a time when `nulls`."""
+    time, kind = _time(subject)
+    condition = within(Sql(render(time)), kind, intervals, nulls=nulls)
+    steps = [write(compose("DELETE FROM {t} WHERE {condition}", t=subject.table, condition=condition))]
+    for part, with_nulls in _parts(subject, intervals, nulls):
+        steps.append(
+            write(
+                compose(
+                    "INSERT INTO {t} ({cs}) {rows}",
+                    t=subject.table, cs=subject.columns, rows=_rows(subject, part, nulls=with_nulls),
+                ),
+                counts=True,
+            )
+        )  # fmt: skip
+    return (*steps, *_measure(subject, fresh=False))
+
+
+def swap(subject: Subject, staged: Subject) -> tuple[Step, ...]:
+    """Put the table that was built batch by batch in the place of the old one."""
+    steps = []
+    if subject.standing is not None:
+        word = Sql("VIEW" if subject.standing is Relation.VIEW else "TABLE")
+        steps.append(write(compose("DROP {word} {t}", word=word, t=subject.table)))
+    steps.append(write(compose("ALTER TABLE {staged} RENAME TO {name}", staged=staged.table, name=Ident(subject.table.name))))
+    return (*steps, *_measure(subject, fresh=True))
+
+
+def _parts(subject: Subject, intervals: IntervalSet, nulls: bool) -> list[tuple[IntervalSet, bool]]:
+    """A query with `$start` and `$end` sees one interval at a time; any other takes all at once."""
+    if not subject.model.bounds or len(intervals) < 2:
+        return [(intervals, nulls)]
+    return [(IntervalSet((interval,)), nulls and number == 0) for number, interval in enumerate(intervals)]
+
+
+def _time(subject: Subject) -> tuple[Ident, str]:
+    name = subject.model.model.header.time or ""
+    return Ident(name), subject.type_of(name)
+
+
+def _rows(subject: Subject, intervals: IntervalSet, *, nulls: bool) -> Sql:
+    """The query's rows for these intervals."""
+    time, kind = _time(subject)
+    hull = Interval(
+        intervals.intervals[0].start if intervals else BEGINNING, intervals.intervals[-1].end if intervals else END
+    )
+    if intervals.everything and nulls:
+        return bounded_query(subject, kind, hull)
+    query = _pushed(subject, kind, intervals, hull, nulls=nulls)
+    condition = within(Sql(render(time)), kind, intervals, nulls=nulls)
+    return compose("SELECT {cs} FROM (\n{q}\n) WHERE {condition}", cs=subject.columns, q=query, condition=condition)
+
+
+def _pushed(subject: Subject, kind: str, intervals: IntervalSet, hull: Interval, *, nulls: bool) -> Sql:
+    """The query with the restriction also put on the tables whose rows map to the output's time.
+
+    The outer restriction stays: this one only spares reading rows that could not matter. Engines push a condition
+    through projections and grouping by themselves, but not into a CTE that is used twice.
+    """
+    pushable = [o for mapping in subject.model.times.values() for o in mapping.occurrences if o.pushable]
+    if subject.model.bounds or not pushable:
+        return bounded_query(subject, kind, hull)
+    text = subject.model.query
+    edits = [
+        Edit(o.start, o.end, _filtered(text.text[o.start : o.end], o, kind, intervals, nulls=nulls))
+        for o in pushable
+        if o.start is not None and o.end is not None
+    ]
+    return Sql(text.edit(edits).text)
+
+
+def _filtered(table: str, occurrence: Occurrence, kind: str, intervals: IntervalSet, *, nulls: bool) -> str:
+    time = compose("CAST({e} AS {kind})", e=Sql(occurrence.expression), kind=Sql(kind))
+    if occurrence.expression == occurrence.column:
+        time = Sql(occurrence.expression)
+    condition = within(time, kind, intervals, nulls=nulls)
+    alias = Sql("") if occurrence.aliased else compose(" AS {name}", name=Ident(occurrence.name))
+    return compose("(SELECT * FROM {t} WHERE {condition}){alias}", t=Sql(table), condition=condition, alias=alias)
+
+
+def _measure(subject: Subject, *, fresh: bool) -> tuple[Step, ...]:
+    """The greatest time that was written, never less than before, and the table's rows."""
+    time, kind = _time(subject)
+    top = compose("(SELECT max({c}) FROM {t})", c=time, t=subject.table)
+    before = subject.before
+    if not fresh and before is not None and before.watermark is not None:
+        top = compose("greatest({top}, {old})", top=top, old=watermark_literal(before.watermark, kind))
+    return (
+        Step(
+            StepKind.MEASURE,
+            compose("SELECT CAST({top} AS VARCHAR), (SELECT count(*) FROM {t})", top=top, t=subject.table),
+            facts=("watermark", "rows"),
+        ),
+    )

@@ -1,0 +1,192 @@
+"""`merge`: one row per key.
+
+On DuckDB a delete and an insert in one transaction, which costs a small part of what MERGE costs, and needs no
+index. With a cursor, only rows at or above the boundary (the watermark, less `lookback`) are read, unless the rows
+below it are not those of last time: then all are, which is always right because a merge may be repeated.
+"""
+
+from __future__ import annotations
+
+from sqlflow.core.model import Conflict
+from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
+from sqlflow.plan.cursor import COUNTED, boundary, count_below
+from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
+
+_BATCH = Ident("_sqlflow_batch")
+_LATEST = Ident("_sqlflow_latest")
+_GONE = Ident("_sqlflow_gone")
+
+
+def rebuild(subject: Subject) -> tuple[Step, ...]:
+    """The first build, or one from scratch."""
+    kept = compose("SELECT {cs} FROM {latest} WHERE NOT {gone}", cs=subject.columns, latest=_LATEST, gone=_GONE)
+    return (
+        _read(subject, Sql("TRUE")),
+        *_one_per_key(subject),
+        *replace_table(subject, kept),
+        *_measure(subject, None),
+    )
+
+
+def update(subject: Subject, *, everything: bool) -> tuple[Step, ...]:
+    """Bring what is new into the table. `everything`: read all rows, not only those beyond the watermark."""
+    header = subject.model.model.header
+    steps: list[Step] = []
+    limit: Sql | None = None
+    before = subject.before
+    if header.cursor is None or before is None or before.watermark is None or everything:
+        steps.append(_read(subject, Sql("TRUE")))
+    else:
+        cursor = Ident(header.cursor)
+        limit = boundary(subject, before.watermark)
+        known = compose("SELECT n || '|' || coalesce(CAST(h AS VARCHAR), '') = {below} FROM {counted}",
+                        below=Value(before.below or ""), counted=COUNTED)  # fmt: skip
+        steps += [
+            count_below(subject, cursor, limit),
+            _read(subject, compose("{c} >= {limit} OR {c} IS NULL", c=cursor, limit=limit), only_if=known),
+            _read(subject, Sql("TRUE"), only_if=compose("SELECT NOT ({known})", known=known)),
+        ]
+    steps += _one_per_key(subject)
+    steps += _conflicts(subject)
+    same = matches("_target", "_sqlflow_latest", header.key)
+    steps += [
+        write(compose("DELETE FROM {t} AS _target USING {latest} WHERE {same}", t=subject.table, latest=_LATEST, same=same)),
+        write(
+            compose(
+                "INSERT INTO {t} ({cs}) SELECT {cs} FROM {latest} WHERE NOT {gone}",
+                t=subject.table, cs=subject.columns, latest=_LATEST, gone=_GONE,
+            ),
+            counts=True,
+        ),
+        *_measure(subject, limit),
+    ]  # fmt: skip
+    return tuple(steps)
+
+
+def _read(subject: Subject, condition: Sql, only_if: Sql | None = None) -> Step:
+    return write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n) WHERE {condition}",
+            batch=_BATCH, cs=subject.columns, q=subject.query, condition=condition,
+        ),
+        only_if=only_if,
+    )  # fmt: skip
+
+
+def _one_per_key(subject: Subject) -> list[Step]:
+    """The newest row of each key; two that are equally new, or any two without a cursor, stop the build."""
+    header = subject.model.model.header
+    key = tuple(Ident(name) for name in header.key)
+    if header.cursor is None:
+        rows = compose("SELECT {cs} FROM {batch}", cs=subject.columns, batch=_BATCH)
+        hint = "give a `cursor`, so that the newest row wins, or make the query's keys unique"
+    else:
+        rows = compose(
+            "SELECT DISTINCT {cs} FROM {batch} "
+            "QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {cursor} DESC NULLS LAST) = 1",
+            cs=subject.columns, batch=_BATCH, key=key, cursor=Ident(header.cursor),
+        )  # fmt: skip
+        hint = f"rows of one key with the same `{header.cursor}` differ: make the cursor finer, or the keys unique"
+    return [
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {latest} AS SELECT *, {gone} AS {mark} FROM ({rows})",
+                latest=_LATEST, gone=_deleted(subject), mark=_GONE, rows=rows,
+            )
+        ),  # fmt: skip
+        Step(
+            StepKind.GUARD,
+            compose(
+                "SELECT {key} FROM {latest} GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL LIMIT 6", key=key, latest=_LATEST
+            ),
+            code="duplicate-key",
+            message=f"the query gives more than one row for a key ({', '.join(header.key)}): {{rows}}",
+            hint=hint,
+        ),
+    ]
+
+
+def _conflicts(subject: Subject) -> list[Step]:
+    """Take out of the new rows what the table's own rows win against."""
+    header = subject.model.model.header
+    same = matches("_target", "_sqlflow_latest", header.key)
+    parts: dict[str, Part] = {"latest": _LATEST, "t": subject.table, "same": same, "gone": _GONE}
+    match header.conflict:
+        case Conflict.SOURCE_WINS:
+            return []
+        case Conflict.LATEST_WINS:
+            newer = compose(
+                "(_target.{c} > {latest}.{c} OR ({latest}.{c} IS NULL AND _target.{c} IS NOT NULL))",
+                c=Ident(header.cursor or ""), latest=_LATEST,
+            )  # fmt: skip
+            return [write(compose("DELETE FROM {latest} USING {t} AS _target WHERE {same} AND {newer}", newer=newer, **parts))]
+        case Conflict.TARGET_WINS:
+            return [write(compose("DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT {gone}", **parts))]
+        case Conflict.MANUAL:
+            differ = joined(
+                " OR ",
+                [compose("_target.{c} IS DISTINCT FROM {latest}.{c}", c=c, latest=_LATEST) for c in subject.columns],
+            )
+            keys = [compose("{latest}.{k}", latest=_LATEST, k=Ident(k)) for k in header.key]
+            guard = compose(
+                "SELECT {keys} FROM {latest} JOIN {t} AS _target ON {same} WHERE NOT {gone} AND ({differ}) "
+                "ORDER BY ALL LIMIT 6",
+                keys=keys, differ=differ, **parts,
+            )  # fmt: skip
+            return [
+                Step(
+                    StepKind.GUARD,
+                    guard,
+                    code="conflict",
+                    message="rows of the table and of the query differ for a key "
+                    f"({', '.join(header.key)}), and `conflict: manual` lets neither win: {{rows}}",
+                    hint="mend the rows in the source or in the table, or choose another `conflict`",
+                ),
+                write(compose("DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT {gone}", **parts)),
+            ]
+
+
+def _deleted(subject: Subject) -> Sql:
+    """The condition that a row means "delete this key"."""
+    deleted = subject.model.model.header.deleted
+    if deleted is None:
+        return Sql("FALSE")
+    if deleted.column is not None:
+        values = [Value(value) for value in deleted.values]
+        return compose("coalesce({c} IN ({values}), FALSE)", c=Ident(deleted.column), values=values)
+    return compose("coalesce(({condition}), FALSE)", condition=Sql(deleted.sql or "FALSE"))
+
+
+def _measure(subject: Subject, limit: Sql | None) -> tuple[Step, ...]:
+    """The greatest cursor that was read, never less than before, and the rows below the next boundary."""
+    header = subject.model.model.header
+    if header.cursor is None:
+        return ()
+    cursor = Ident(header.cursor)
+    kind = subject.type_of(header.cursor)
+    top = compose("(SELECT max({c}) FROM {batch})", c=cursor, batch=_BATCH)
+    if subject.before is not None and subject.before.watermark is not None and limit is not None:
+        top = compose("greatest({top}, {old})", top=top, old=watermark_literal(subject.before.watermark, kind))
+    marks = [cursor, *(Ident(name) for name in header.key)]
+    lowered = boundary(subject, None, top)
+    if limit is None:
+        counted = compose(
+            "(SELECT count(*) || '|' || coalesce(CAST(sum(hash({marks})) AS VARCHAR), '') FROM {batch} WHERE {c} < {top})",
+            marks=marks, batch=_BATCH, c=cursor, top=lowered,
+        )  # fmt: skip
+    else:
+        # The batch is either the rows from `limit` on, or all of them; those below are counted once.
+        counted = compose(
+            "(SELECT (count(*) + (SELECT n FROM {counted})) || '|' || "
+            "coalesce(CAST(coalesce(sum(hash({marks})), 0) + coalesce((SELECT h FROM {counted}), 0) AS VARCHAR), '') "
+            "FROM {batch} WHERE {c} >= {limit} AND {c} < {top})",
+            marks=marks, counted=COUNTED, batch=_BATCH, c=cursor, limit=limit, top=lowered,
+        )  # fmt: skip
+    return (
+        Step(
+            StepKind.MEASURE,
+            compose("SELECT CAST({top} AS VARCHAR), {counted}", top=top, counted=counted),
+            facts=("watermark", "below"),
+        ),
+    )

@@ -1,0 +1,654 @@
+"""`make_plan`: for each model, whether it runs, how and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlflow.core.compiled import Compiled, CompiledModel
+from sqlflow.core.config import Config, Request
+from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.inputs import Inputs, InputState
+from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
+from sqlflow.core.model import Mode, OnSchemaChange
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task
+from sqlflow.core.records import Change, Relation, TableKind, TableRecord
+from sqlflow.core.sql import Ident, Sql, compose, render
+from sqlflow.plan import partitions
+from sqlflow.plan.modes import append, full, incremental, merge, view
+from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
+from sqlflow.plan.subject import ZONED, Subject, within, write
+from sqlflow.quality.checks import audits
+
+_KEPT_CHANGES = 50
+
+
+def make_plan(
+    compiled: Compiled,
+    inputs: Inputs,
+    config: Config,
+    request: Request,
+    selected: Collection[TableName],
+    run_id: str,
+    now: datetime,
+) -> Plan:
+    """The plan of a build.
+
+    `selected`: the models that may be built. Refusals are errors in `Plan.problems`; a plan that has any must not
+    be run.
+    """
+    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now)
+    for name in sorted(inputs.states):
+        planner.plan_input(name, inputs.states[name])
+    for name in compiled.order:
+        planner.plan_model(compiled.models[name])
+    return planner.finish()
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The plan while it grows; only `_Planner` sees it."""
+
+    tasks: list[Task] = field(default_factory=list)
+    skipped: dict[TableName, Reason] = field(default_factory=dict)
+    settled: list[TableRecord] = field(default_factory=list)
+    settled_signatures: dict[TableName, tuple[SignatureUpdate, ...]] = field(default_factory=dict)
+    problems: list[Diagnostic] = field(default_factory=list)
+
+
+class _Planner:
+    """One walk over the graph, parents first: a child's plan depends on what its parents' tasks will change."""
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        inputs: Inputs,
+        config: Config,
+        request: Request,
+        selected: frozenset[TableName],
+        run_id: str,
+        now: datetime,
+    ) -> None:
+        self._compiled = compiled
+        self._inputs = inputs
+        self._request = request
+        self._selected = selected
+        self._zone: ZoneInfo = config.zone
+        self._run_id = run_id
+        self._now = now
+        self._draft = _Draft()
+        self._versions: dict[TableName, Version] = {}
+        self._last_task: dict[TableName, str] = {}
+
+    # ------------------------------------------------------------------ seeds and sources
+
+    def plan_input(self, name: TableName, state: InputState) -> None:
+        record = state.record
+        self._versions[name] = Version(record.version, record.changes, _input_why(state))
+        before = self._inputs.records.get(name)
+        standing = self._inputs.tables.get(name)
+        if state.work:
+            if before is None and standing is not None:
+                self._refuse_foreign(name, standing.relation)
+                return
+            steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
+            if record.kind is TableKind.SEED:
+                signature = compose(
+                    "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_row)) AS VARCHAR), 'None') FROM {t} AS _row", t=name
+                )
+                steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
+            action = "load seed" if record.kind is TableKind.SEED else "create source view"
+            reason = Reason(ReasonKind.INPUT_CHANGED, state.changed or "its definition changed")
+            self._add(Task(str(name), name, record.kind, action, "", "", reason, tuple(steps), record))
+        elif record != before:
+            self._draft.settled.append(record)
+
+    # ------------------------------------------------------------------ models
+
+    def plan_model(self, model: CompiledModel) -> None:
+        name = model.name
+        before = self._inputs.records.get(name)
+        if model.model.header.mode is Mode.INLINE:
+            self._draft.skipped[name] = Reason(ReasonKind.NO_TABLE, "inline: put into its readers")
+            return
+        if before is not None:
+            self._versions[name] = self._version(model, before.version, before.changes, "")
+        if name not in self._selected:
+            self._draft.skipped[name] = Reason(ReasonKind.NOT_SELECTED, "not selected")
+            return
+        if self._parents_missing(model):
+            return
+        found = self._inputs.tables.get(name)
+        standing = found.relation if found else None
+        if before is None and found is not None and not self._request.full_refresh:
+            self._refuse_foreign(name, found.relation)
+            return
+        subject = Subject(model, before, standing, self._zone)
+        differ = before.schema.differences(found.schema) if before and found else ()
+        reason = rebuild_reason(model, before, standing, differ)
+        if reason is None and self._request.full_refresh and model.model.header.mode is not Mode.VIEW:
+            reason = Reason(ReasonKind.REQUESTED, "asked for with --full-refresh")
+        if reason is not None and before is not None and self._refused(subject, reason):
+            return
+        if reason is not None or before is None:
+            self._rebuild(subject, reason or Reason(ReasonKind.NEW, "it is new"))
+            return
+        effect = effect_of_inputs(model, before, self._versions, self._data_inputs(model), self._inputs, self._zone)
+        clock = self._clock_reason(model, before)
+        match model.model.header.mode:
+            case Mode.VIEW:
+                self._plan_view(subject, before, effect)
+            case Mode.INCREMENTAL:
+                self._plan_incremental(subject, before, effect, clock)
+            case Mode.APPEND | Mode.MERGE:
+                self._plan_keyed(subject, before, effect, clock)
+            case _:
+                if effect or clock is not None:
+                    self._rebuild(subject, clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why)))
+                else:
+                    self._leave(subject, before)
+
+    def _parents_missing(self, model: CompiledModel) -> bool:
+        """A parent that was never built and is not built now: the query would fail."""
+        missing = [
+            parent
+            for parent in model.parents
+            if parent in self._compiled.models and parent not in self._last_task and parent not in self._inputs.tables
+        ]
+        for parent in missing:
+            if not any(d.code == "parent-missing" and f"`{parent}`" in d.message for d in self._draft.problems):
+                self._draft.problems.append(
+                    Diagnostic(
+                        "parent-missing",
+                        f"`{model.name}` reads `{parent}`, which was never built and is not selected",
+                        model.query.span(0),
+                        f"build it too: `sqlflow build +{model.name}`",
+                    )
+                )
+        return bool(missing)
+
+    def _refuse_foreign(self, name: TableName, standing: Relation) -> None:
+        model = self._compiled.models.get(name)
+        self._draft.problems.append(
+            Diagnostic(
+                "foreign-table",
+                f"the database has a {standing} `{name}` that SQLFlow did not make",
+                model.query.span(0) if model else None,
+                "rename the model or drop that object; `--full-refresh` replaces it" if model else "rename it or drop that object",
+            )
+        )
+
+    def _refused(self, subject: Subject, reason: Reason) -> bool:
+        """Whether the author forbade what would have to be done."""
+        header = subject.model.model.header
+        if header.mode is Mode.VIEW:
+            return False
+        span = subject.model.query.span(0)
+        if not header.full_refresh and reason.kind is not ReasonKind.MISSING:
+            self._draft.problems.append(
+                Diagnostic(
+                    "refused-rebuild",
+                    f"`{subject.table}` would have to be rebuilt, because {reason}, and `full_refresh: never` forbids it",
+                    header.spans.get("full_refresh", span),
+                    f"undo the change, leave the model out with `--exclude {subject.table}`, or set `full_refresh: allow`",
+                )
+            )
+            return True
+        if header.on_schema_change is OnSchemaChange.FAIL and reason.kind is ReasonKind.COLUMNS_CHANGED:
+            self._draft.problems.append(
+                Diagnostic(
+                    "schema-changed",
+                    f"the columns of `{subject.table}` changed, and `on_schema_change: fail` forbids it: {reason}",
+                    header.spans.get("on_schema_change", span),
+                    "name the columns in the query, or set `on_schema_change: rebuild`",
+                )
+            )
+            return True
+        return False
+
+    def _clock_reason(self, model: CompiledModel, before: TableRecord) -> Reason | None:
+        for name, token in self._clock_tokens(model).items():
+            if before.inputs.get(name) != token:
+                word = "the day has changed" if name == "@day" else f"the query uses `{name[1:]}`, which may always differ"
+                return Reason(ReasonKind.CLOCK, word)
+        return None
+
+    def _clock_tokens(self, model: CompiledModel) -> dict[str, str]:
+        day = self._now.astimezone(self._zone).date().isoformat()
+        return {f"@{name}": day if name == "day" else self._run_id for name in model.clock}
+
+    # ------------------------------------------------------------------ what is to be done, mode by mode
+
+    def _plan_view(self, subject: Subject, before: TableRecord, effect: Effect) -> None:
+        header = subject.model.model.header
+        if header.checks and (effect or before.fingerprint.checks != subject.model.fingerprint.checks):
+            reason = (
+                Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
+                if effect
+                else Reason(ReasonKind.CHECKS_CHANGED, "its checks changed")
+            )
+            self._audit(subject, before, reason)
+        else:
+            self._leave(subject, before)
+
+    def _plan_keyed(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
+        model = subject.model.model
+        if not effect and clock is None:
+            self._leave(subject, before)
+            return
+        reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
+        if model.header.mode is Mode.MERGE:
+            everything = effect.definition or clock is not None
+            strategy = "all rows" if everything or model.header.cursor is None else f"rows from {before.watermark} on"
+            self._write(subject, "merge", strategy, reason, merge.update(subject, everything=everything))
+            return
+        if effect.definition:
+            edited = Reason(ReasonKind.PARENT_CHANGED, f"what it reads was edited: {'; '.join(effect.why)}")
+            if model.header.full_refresh:
+                self._rebuild(subject, edited)
+                return
+            reason = edited
+        self._write(subject, "append", f"rows from {before.watermark} on", reason, append.update(subject))
+
+    def _plan_incremental(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
+        header = subject.model.model.header
+        domain = incremental.domain(subject)
+        zone = self._time_zone(subject)
+        requested = self._requested().aligned(header.grain, zone)
+        stale = domain if clock is not None else effect.intervals
+        if stale and header.lookback is not None:
+            stale |= self._lookback(subject, before)
+        gaps = domain - before.done
+        wanted = (stale.aligned(header.grain, zone) | gaps | requested) & domain
+        nulls_only = bool(effect) and not wanted
+        if not wanted and not nulls_only:
+            self._leave(subject, before)
+            return
+        reasons = [] if clock is None else [str(clock)]
+        reasons += effect.why
+        reasons += [f"not done yet: {gaps}"] if gaps else []
+        reasons += ["asked for with --start/--end"] if requested else []
+        kind = (
+            ReasonKind.INPUT_CHANGED if effect or clock else ReasonKind.INTERVALS_MISSING if gaps else ReasonKind.REQUESTED
+        )
+        reason = Reason(kind, "; ".join(reasons))
+        if wanted == domain and header.batch is None:
+            self._rebuild(subject, reason)
+        else:
+            self._intervals(subject, before, wanted, reason)
+
+    def _requested(self) -> IntervalSet:
+        if self._request.start is None and self._request.end is None:
+            return NOTHING
+        return IntervalSet.between(self._request.start or BEGINNING, self._request.end or END)
+
+    def _lookback(self, subject: Subject, before: TableRecord) -> IntervalSet:
+        header = subject.model.model.header
+        if header.lookback is None or before.watermark is None:
+            return NOTHING
+        zone = self._time_zone(subject)
+        try:
+            mark = datetime.fromisoformat(before.watermark)
+        except ValueError:
+            return NOTHING
+        mark = mark.replace(tzinfo=self._now.tzinfo) if mark.tzinfo is None else mark.astimezone(self._now.tzinfo)
+        return IntervalSet.between(floor(header.lookback.before(mark), header.grain, zone), END)
+
+    def _time_zone(self, subject: Subject) -> ZoneInfo | None:
+        header = subject.model.model.header
+        return self._zone if header.time is not None and subject.type_of(header.time) == ZONED else None
+
+    def _intervals(self, subject: Subject, before: TableRecord, wanted: IntervalSet, reason: Reason) -> None:
+        """Replace intervals of a table that stands, in batches if the author wants them."""
+        header = subject.model.model.header
+        pieces = [wanted]
+        if header.batch is not None:
+            pieces = partitions.cut(wanted, self._known_time(subject), header.batch, header.grain, self._time_zone(subject))
+        done = before.done - wanted
+        record = self._record(subject, Change(before.version + 1, intervals=wanted))
+        time = Sql(render(Ident(header.time or "")))
+        kind = subject.type_of(header.time or "")
+        for number, piece in enumerate(pieces or [wanted]):
+            done |= piece
+            self._model_task(
+                subject,
+                action=f"replace {_intervals_of(piece)}",
+                strategy="partition",
+                reason=reason,
+                steps=incremental.update(subject, piece, nulls=number == 0),
+                record=replace(record, done=done, watermark=before.watermark),
+                number=number if len(pieces) > 1 else None,
+                intervals=piece,
+                part=within(time, kind, piece, nulls=number == 0),
+                signatures=self._signatures(subject) if number == 0 else (),
+            )
+        self._changed(subject, record, f"replaces {_intervals_of(wanted)} in this build")
+
+    def _rebuild(self, subject: Subject, reason: Reason) -> None:
+        """Make the table from scratch."""
+        header = subject.model.model.header
+        if header.mode is Mode.INCREMENTAL and header.batch is not None:
+            pieces = partitions.cut(
+                incremental.domain(subject), self._known_time(subject), header.batch, header.grain, self._time_zone(subject)
+            )
+            if len(pieces) > 1:
+                self._staged(subject, reason, pieces)
+                return
+        match header.mode:
+            case Mode.VIEW:
+                action, strategy, steps = "create view", "", view.create(subject)
+            case Mode.APPEND:
+                action, strategy, steps = "create table", "full", append.rebuild(subject)
+            case Mode.MERGE:
+                action, strategy, steps = "create table", "full", merge.rebuild(subject)
+            case Mode.INCREMENTAL:
+                action, strategy, steps = "create table", "full", incremental.rebuild(subject)
+            case _:
+                action, strategy, steps = "create table", "full", full.rebuild(subject)
+        before = subject.before
+        change = Change(before.version + 1 if before else 1)
+        if before is not None and reason.kind in _EDITS:
+            columns = changed_columns(before.fingerprint, subject.model.fingerprint)
+            if columns is not None and not self._inputs_moved(subject, before):
+                change = replace(change, columns=columns)
+            change = replace(change, definition=True)
+        record = self._record(subject, change)
+        if header.mode is Mode.INCREMENTAL:
+            record = replace(record, done=incremental.domain(subject))
+        if action == "create table" and before is not None:
+            action = "rebuild table"
+        self._model_task(
+            subject,
+            action=action,
+            strategy=strategy,
+            reason=reason,
+            steps=steps,
+            record=record,
+            intervals=record.done,
+            signatures=self._signatures(subject),
+            forget=True,
+        )
+        word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
+        self._changed(subject, record, f"{word} in this build")
+
+    def _inputs_moved(self, subject: Subject, before: TableRecord) -> bool:
+        if subject.model.model.header.mode is Mode.VIEW:
+            return False  # what a view reads is looked at through it
+        return bool(
+            effect_of_inputs(
+                subject.model, before, self._versions, self._data_inputs(subject.model), self._inputs, self._zone
+            )
+        )
+
+    def _staged(self, subject: Subject, reason: Reason, pieces: list[IntervalSet]) -> None:
+        """Build a table batch by batch beside the old one, and swap it in when it is complete.
+
+        Each batch is its own commit. What is done is remembered under the name of the staging table, so a build that
+        is killed goes on where it was, if nothing changed since.
+        """
+        model = subject.model
+        name = TableName(subject.table.schema, f"{subject.table.name}__building")
+        staged_model = replace(model, model=replace(model.model, name=name))
+        record = self._record(subject, Change(subject.before.version + 1 if subject.before else 1))
+        done_before = self._inputs.records.get(name)
+        standing = self._inputs.tables.get(name)
+        resume = (
+            done_before is not None
+            and standing is not None
+            and done_before.fingerprint == record.fingerprint
+            and done_before.inputs == record.inputs
+            and done_before.schema == record.schema == standing.schema
+        )
+        done = done_before.done if resume and done_before is not None else NOTHING
+        if not resume:
+            done_before = None
+        staged = Subject(staged_model, done_before, Relation.TABLE if standing else None, self._zone)
+        left = [piece for piece in pieces if piece - done]
+        for number, piece in enumerate(left):
+            begins = not done
+            done |= piece
+            steps = (
+                incremental.first_batch(staged, piece)
+                if begins
+                else incremental.update(staged, piece, nulls=False)
+            )
+            self._model_task(
+                subject,
+                action=f"build {_intervals_of(piece)}",
+                strategy="batches",
+                reason=reason,
+                steps=steps,
+                record=replace(record, table=name, done=done),
+                number=number,
+                intervals=piece,
+                audit=False,
+                hooks=False,
+            )
+        final = replace(record, done=incremental.domain(subject))
+        self._model_task(
+            subject,
+            action="swap in the table",
+            strategy="batches",
+            reason=reason,
+            steps=incremental.swap(subject, staged),
+            record=final,
+            number=len(left),
+            intervals=final.done,
+            signatures=self._signatures(subject),
+            forget=True,
+            forgotten=(name,),
+        )
+        self._changed(subject, final, "is rebuilt in this build")
+
+    def _known_time(self, subject: Subject) -> IntervalSet:
+        """The time that the inputs are known to have rows for."""
+        found = NOTHING
+        for (model, _), update in self._inputs.partitions.items():
+            if model == subject.table:
+                there = [name for name, signature in update.partitions.items() if signature is not None]
+                found |= partitions.changed_partitions(subject.model, there, self._time_zone(subject))
+        if subject.before is not None:
+            found |= IntervalSet.of(i for i in subject.before.done if i.start != BEGINNING and i.end != END)
+        return found
+
+    def _write(self, subject: Subject, action: str, strategy: str, reason: Reason, steps: tuple[Step, ...]) -> None:
+        before = subject.before
+        assert before is not None
+        record = self._record(subject, Change(before.version + 1))
+        record = replace(record, watermark=before.watermark, below=before.below, rows=None)
+        steps = (*steps, _count_rows(subject))
+        self._model_task(subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record)
+        self._changed(subject, record, "has new rows in this build")
+
+    def _audit(self, subject: Subject, before: TableRecord, reason: Reason) -> None:
+        """Only the checks: the object itself stays as it is."""
+        record = replace(
+            before,
+            fingerprint=subject.model.fingerprint,
+            inputs=self._consumed(subject.model),
+            run_id=self._run_id,
+            committed_at=self._now,
+        )
+        self._model_task(
+            subject, action="check", strategy="", reason=reason, steps=(), record=record, hooks=False
+        )
+
+    def _leave(self, subject: Subject, before: TableRecord) -> None:
+        """Nothing to do for the table; what it has read is now a newer version without a difference for it."""
+        if before.fingerprint.checks != subject.model.fingerprint.checks and subject.model.model.header.checks:
+            self._audit(subject, before, Reason(ReasonKind.CHECKS_CHANGED, "its checks changed"))
+            return
+        name = subject.table
+        self._draft.skipped[name] = Reason(ReasonKind.UP_TO_DATE, "up to date")
+        consumed = self._consumed(subject.model)
+        if before.inputs != consumed or before.fingerprint != subject.model.fingerprint:
+            self._draft.settled.append(replace(before, inputs=consumed, fingerprint=subject.model.fingerprint))
+            updates = self._signatures(subject)
+            if updates:
+                self._draft.settled_signatures[name] = updates
+
+    # ------------------------------------------------------------------ parts of a task
+
+    def _data_inputs(self, model: CompiledModel) -> tuple[TableName, ...]:
+        found: dict[TableName, None] = {}
+        stack = list(model.parents)
+        while stack:
+            name = stack.pop()
+            if name in found:
+                continue
+            found[name] = None
+            parent = self._compiled.models.get(name)
+            if parent is not None and parent.model.header.mode is Mode.VIEW:
+                stack.extend(parent.parents)
+        return tuple(sorted(found))
+
+    def _consumed(self, model: CompiledModel) -> dict[str, str]:
+        """The versions of everything that the model reads, as they will be when it runs."""
+        tokens = {str(n): str(self._versions[n].number) for n in self._data_inputs(model) if n in self._versions}
+        return {**tokens, **self._clock_tokens(model)}
+
+    def _signatures(self, subject: Subject) -> tuple[SignatureUpdate, ...]:
+        found = [update for (model, _), update in self._inputs.partitions.items() if model == subject.table]
+        return tuple(sorted(found, key=lambda update: update.input))
+
+    def _record(self, subject: Subject, change: Change) -> TableRecord:
+        before = subject.before
+        view_like = subject.model.model.header.mode is Mode.VIEW
+        earlier = before.changes[-(_KEPT_CHANGES - 1) :] if before else ()
+        return TableRecord(
+            table=subject.table,
+            kind=TableKind.MODEL,
+            relation=Relation.VIEW if view_like else Relation.TABLE,
+            fingerprint=subject.model.fingerprint,
+            schema=subject.model.schema,
+            version=change.version,
+            run_id=self._run_id,
+            committed_at=self._now,
+            changes=(*earlier, change),
+            inputs=self._consumed(subject.model),
+            mode=str(subject.model.model.header.mode),
+        )
+
+    def _model_task(
+        self,
+        subject: Subject,
+        *,
+        action: str,
+        strategy: str,
+        reason: Reason,
+        steps: tuple[Step, ...],
+        record: TableRecord,
+        number: int | None = None,
+        intervals: IntervalSet = NOTHING,
+        part: Sql | None = None,
+        signatures: tuple[SignatureUpdate, ...] = (),
+        forget: bool = False,
+        audit: bool = True,
+        hooks: bool = True,
+        forgotten: tuple[TableName, ...] = (),
+    ) -> None:
+        model = subject.model
+        header = model.model.header
+        if hooks:
+            steps = (
+                *(write(Sql(sql)) for sql in header.before),
+                *steps,
+                *(write(Sql(sql)) for sql in header.after),
+            )
+        found = audits(subject.table, header.checks, part, model.schema.names) if audit else ()
+        identity = str(subject.table) if number is None else f"{subject.table}#{number + 1}"
+        before = subject.before
+        self._add(
+            Task(
+                id=identity,
+                table=subject.table,
+                kind=TableKind.MODEL,
+                action=action,
+                mode=str(header.mode),
+                strategy=strategy,
+                reason=reason,
+                steps=steps,
+                record=record,
+                needs=self._needs(model),
+                intervals=intervals,
+                audits=found,
+                span=model.query.span(0),
+                signatures=signatures,
+                forget_signatures=forget,
+                forgotten=forgotten,
+                expected_seconds=before.seconds if before is not None and before.seconds else None,
+                expected_rows=before.rows if before is not None else None,
+            )
+        )
+
+    def _needs(self, model: CompiledModel) -> frozenset[str]:
+        """The tasks of everything it reads, and its own batch before this one."""
+        tables = {*self._data_inputs(model), *model.checked_against, *model.ordered_after, model.name}
+        return frozenset(self._last_task[name] for name in tables if name in self._last_task)
+
+    def _add(self, task: Task) -> None:
+        self._draft.tasks.append(task)
+        self._last_task[task.table] = task.id
+
+    def _changed(self, subject: Subject, record: TableRecord, why: str) -> None:
+        self._versions[subject.table] = self._version(subject.model, record.version, record.changes, why)
+
+    def _version(self, model: CompiledModel, number: int, changes: tuple[Change, ...], why: str) -> Version:
+        time = model.model.header.time if model.model.header.mode is Mode.INCREMENTAL else None
+        column = model.schema.find(time) if time is not None else None
+        return Version(number, changes, why, column.name if column else None, column.type if column else "")
+
+    def finish(self) -> Plan:
+        draft = self._draft
+        return Plan(
+            tasks=tuple(draft.tasks),
+            skipped=draft.skipped,
+            settled=tuple(draft.settled),
+            settled_signatures=draft.settled_signatures,
+            orphans=orphans(self._compiled, self._inputs.records, self._inputs.tables),
+            problems=tuple(draft.problems),
+        )
+
+
+_EDITS = frozenset({ReasonKind.QUERY_CHANGED, ReasonKind.HEADER_CHANGED, ReasonKind.COLUMNS_CHANGED})
+
+
+def orphans(
+    compiled: Compiled, records: Mapping[TableName, TableRecord], tables: Collection[TableName]
+) -> tuple[TableName, ...]:
+    """Tables and views that SQLFlow made and that nothing in the project owns any more."""
+    project = compiled.project
+    owned = {m.name for m in project.models if m.header.mode is not Mode.INLINE} | set(project.seeds) | set(project.sources)
+    building = {TableName(name.schema, f"{name.name}__building") for name in owned}
+    found = [
+        name
+        for name, record in records.items()
+        if name not in owned
+        and name not in building
+        and name in tables
+        and (record.kind is not TableKind.SOURCE or _is_view_over_source(record))
+    ]
+    return tuple(sorted(found))
+
+
+def _is_view_over_source(record: TableRecord) -> bool:
+    """Undeclared tables and tables that a source names directly were never SQLFlow's own."""
+    return record.below is not None and record.below.startswith("[")
+
+
+def _count_rows(subject: Subject) -> Step:
+    return Step(StepKind.MEASURE, compose("SELECT count(*) FROM {t}", t=subject.table), facts=("rows",))
+
+
+def _input_why(state: InputState) -> str:
+    return f"changed ({state.changed})" if state.changed else "changed"
+
+
+def _intervals_of(intervals: IntervalSet) -> str:
+    if len(intervals) == 1 and not intervals.everything:
+        return str(intervals.intervals[0])
+    return "everything" if intervals.everything else f"{len(intervals)} intervals"
+

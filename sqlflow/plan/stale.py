@@ -1,0 +1,188 @@
+"""Must a model run, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from sqlflow.core.compiled import CompiledModel, TimeMapping
+from sqlflow.core.inputs import Inputs
+from sqlflow.core.intervals import EVERYTHING, NOTHING, Grain, IntervalSet
+from sqlflow.core.model import Mode
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Reason, ReasonKind
+from sqlflow.core.records import Change, Fingerprint, Relation, TableRecord
+from sqlflow.plan.partitions import changed_partitions
+from sqlflow.plan.subject import ZONED
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A table's version after this build, and what the latest versions changed."""
+
+    number: int
+    changes: tuple[Change, ...]
+    why: str = ""  # what happens to it in this build, in words; empty when nothing
+    time: str | None = None  # the time column of an incremental model
+    time_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What changes of its inputs mean for a model: rows of these intervals may differ.
+
+    `definition`: the query of something it reads was edited. `why`: one sentence per input that matters.
+    """
+
+    intervals: IntervalSet = NOTHING
+    definition: bool = False
+    why: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.why)
+
+
+def rebuild_reason(
+    model: CompiledModel, before: TableRecord | None, standing: Relation | None, columns_differ: tuple[str, ...]
+) -> Reason | None:
+    """Why the table must be made from scratch, whatever its data; None when it need not be."""
+    if before is None:
+        return Reason(ReasonKind.NEW, "it is new")
+    wanted = Relation.VIEW if model.model.header.mode is Mode.VIEW else Relation.TABLE
+    if standing is None:
+        return Reason(ReasonKind.MISSING, f"its {wanted} is missing in the database")
+    if standing is not wanted:
+        return Reason(ReasonKind.HEADER_CHANGED, f"it was a {standing}, it is to be a {wanted}")
+    if before.fingerprint.query != model.fingerprint.query:
+        return Reason(ReasonKind.QUERY_CHANGED, _edited(before.fingerprint, model.fingerprint))
+    if before.fingerprint.header != model.fingerprint.header:
+        return Reason(ReasonKind.HEADER_CHANGED, "its directives changed")
+    if before.schema != model.schema:
+        differences = ", ".join(before.schema.differences(model.schema))
+        return Reason(ReasonKind.COLUMNS_CHANGED, f"the query's columns changed: {differences}")
+    if columns_differ:
+        return Reason(ReasonKind.COLUMNS_CHANGED, f"its table was altered by hand: {', '.join(columns_differ)}")
+    return None
+
+
+def changed_columns(before: Fingerprint, now: Fingerprint) -> tuple[str, ...] | None:
+    """The output columns whose meaning an edit changed; None when the rows may differ too, or it cannot be known."""
+    if not before.rows or before.rows != now.rows or not before.columns or not now.columns:
+        return None
+    names = {*before.columns, *now.columns}
+    return tuple(sorted(name for name in names if before.columns.get(name) != now.columns.get(name)))
+
+
+def _edited(before: Fingerprint, now: Fingerprint) -> str:
+    columns = changed_columns(before, now)
+    if columns is None:
+        return "its query changed"
+    if not columns:
+        return "its query is written differently"
+    listed = ", ".join(f"`{name}`" for name in columns[:5]) + (" and others" if len(columns) > 5 else "")
+    return f"its query changed in {listed}"
+
+
+def effect_of_inputs(
+    model: CompiledModel,
+    before: TableRecord,
+    versions: Mapping[TableName, Version],
+    data_inputs: tuple[TableName, ...],
+    inputs: Inputs,
+    zone: ZoneInfo,
+) -> Effect:
+    """What the changes of a model's inputs since it last read them mean for it."""
+    intervals, definition = NOTHING, False
+    why: list[str] = []
+    for name in data_inputs:
+        version = versions.get(name)
+        if version is None:
+            continue
+        consumed = before.inputs.get(str(name))
+        if consumed == str(version.number):
+            continue
+        found = _effect_of(model, name, consumed, version, inputs, zone)
+        if found:
+            intervals |= found.intervals
+            definition = definition or found.definition
+            why += found.why
+    return Effect(intervals, definition, tuple(why))
+
+
+def _effect_of(
+    model: CompiledModel, name: TableName, consumed: str | None, version: Version, inputs: Inputs, zone: ZoneInfo
+) -> Effect:
+    why = f"`{name}` {version.why or 'changed'}"
+    changes = _since(consumed, version)
+    if changes is None:
+        changes = (Change(version.number),)
+    read = model.reads.get(name)
+    matter = [c for c in changes if c.columns is None or read is None or read & {x.lower() for x in c.columns}]
+    if not matter:
+        return Effect()
+    definition = any(change.definition for change in matter)
+    incremental = model.model.header.mode is Mode.INCREMENTAL
+    if not incremental or definition:
+        return Effect(EVERYTHING, definition, (why,))
+    mapping = model.times.get(name, TimeMapping(reason="its rows cannot be traced to the time column"))
+    partitions = inputs.partitions.get((model.name, name))
+    if not mapping.occurrences:
+        return Effect(EVERYTHING, False, (f"{why}, and {mapping.reason or 'it may touch any interval'}",))
+    if partitions is not None and all(change.intervals is None for change in matter):
+        found = changed_partitions(model, partitions.partitions, _zone_of(model, zone))
+        if not found and not partitions.partitions:
+            return Effect()
+        return Effect(found, False, (f"{why}: {_count(found, model.model.header.grain)}",))
+    if all(change.intervals is not None for change in matter) and version.time is not None:
+        changed = NOTHING
+        for change in matter:
+            changed |= change.intervals or NOTHING
+        mapped = _map(model, mapping, version, changed, zone)
+        if mapped is not None:
+            return Effect(mapped, False, (f"{why}: {_count(mapped, model.model.header.grain)}",))
+    return Effect(EVERYTHING, False, (f"{why} as a whole",))
+
+
+def _since(consumed: str | None, version: Version) -> tuple[Change, ...] | None:
+    """The changes after the version that was read; None when they are not all remembered."""
+    if consumed is None or not consumed.isdigit():
+        return None
+    wanted = range(int(consumed) + 1, version.number + 1)
+    if not wanted:
+        return None  # the table went back to an older version: it was made anew
+    known = {change.version for change in version.changes}
+    if not known.issuperset(wanted):
+        return None
+    return tuple(change for change in version.changes if change.version in wanted)
+
+
+def _map(
+    model: CompiledModel, mapping: TimeMapping, version: Version, changed: IntervalSet, zone: ZoneInfo
+) -> IntervalSet | None:
+    """Intervals of a parent's time column as intervals of the model's; None where that is not known."""
+    column = model.schema.find(model.model.header.time or "")
+    if column is None or (column.type == ZONED) != (version.time_type == ZONED):
+        return None
+    found = changed
+    for occurrence in mapping.occurrences:
+        if occurrence.column is None or version.time is None or occurrence.column.lower() != version.time.lower():
+            return None
+        if occurrence.unit is not None:
+            found |= changed.aligned(Grain(occurrence.unit), _zone_of(model, zone))
+    return found
+
+
+def _zone_of(model: CompiledModel, zone: ZoneInfo) -> ZoneInfo | None:
+    column = model.schema.find(model.model.header.time or "")
+    return zone if column is not None and column.type == ZONED else None
+
+
+def _count(intervals: IntervalSet, grain: Grain) -> str:
+    if not intervals:
+        return f"no {grain} touched"
+    if intervals.everything:
+        return f"every {grain}"
+    if len(intervals) == 1:
+        return str(intervals.intervals[0])
+    return f"{len(intervals)} intervals"

@@ -1,0 +1,134 @@
+"""What a mode needs to know to write its statements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from sqlflow.core.compiled import CompiledModel
+from sqlflow.core.intervals import BEGINNING, END, Grain, Interval, IntervalSet
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.records import Relation, TableRecord
+from sqlflow.core.sql import Ident, Sql, Value, compose, joined
+from sqlflow.core.text import Edit
+
+ZONED = "TIMESTAMP WITH TIME ZONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model that is to be written.
+
+    `before`: what is remembered of it. `standing`: what stands in the database under its name.
+    """
+
+    model: CompiledModel
+    before: TableRecord | None
+    standing: Relation | None
+    zone: ZoneInfo
+
+    @property
+    def table(self) -> TableName:
+        return self.model.name
+
+    @property
+    def query(self) -> Sql:
+        return Sql(self.model.query.text)
+
+    @property
+    def columns(self) -> tuple[Ident, ...]:
+        return tuple(Ident(name) for name in self.model.schema.names)
+
+    def type_of(self, column: str) -> str:
+        """The SQL type of an output column that is known to exist."""
+        found = self.model.schema.find(column)
+        if found is None:
+            raise KeyError(column)
+        return found.type
+
+
+def write(sql: Sql, *, counts: bool = False, only_if: Sql | None = None) -> Step:
+    """A step that changes something."""
+    return Step(StepKind.WRITE, sql, counts=counts, only_if=only_if)
+
+
+def replace_table(subject: Subject, query: Sql) -> tuple[Step, ...]:
+    """The table becomes the result of `query`, whatever stood there before."""
+    steps = []
+    if subject.standing is Relation.VIEW:
+        steps.append(write(compose("DROP VIEW {t}", t=subject.table)))
+    steps.append(write(compose("CREATE OR REPLACE TABLE {t} AS\n{q}", t=subject.table, q=query), counts=True))
+    return tuple(steps)
+
+
+def matches(left: str, right: str, key: tuple[str, ...]) -> Sql:
+    """The condition that two rows have the same key; NULL is a value like any other."""
+    return joined(
+        " AND ",
+        [
+            compose("{l}.{c} IS NOT DISTINCT FROM {r}.{c}", l=Ident(left), r=Ident(right), c=Ident(column))
+            for column in key
+        ],
+    )
+
+
+def moment_literal(moment: datetime, kind: str) -> Sql:
+    """A point in time as a literal of the time column's own type."""
+    naive = moment.replace(tzinfo=None)
+    if kind == "DATE":
+        return compose("{v}", v=Value(date(naive.year, naive.month, naive.day)))
+    if kind == ZONED:
+        return compose("{v}", v=Value(moment))
+    return compose("CAST({v} AS {kind})", v=Value(naive), kind=Sql(kind))
+
+
+def within(column: Sql, kind: str, intervals: IntervalSet, *, nulls: bool) -> Sql:
+    """The condition that `column` lies in one of the intervals, or is NULL when `nulls`."""
+    if intervals.everything:
+        return Sql("TRUE") if nulls else compose("{c} IS NOT NULL", c=column)
+    parts = [_inside(column, kind, interval) for interval in intervals]
+    if len(parts) > 1:  # the hull lets the engine skip what lies outside all of them
+        hull = Interval(intervals.intervals[0].start, intervals.intervals[-1].end)
+        inside = compose("({either})", either=joined(" OR ", parts))
+        if (hull.start, hull.end) != (BEGINNING, END):
+            inside = compose("{hull} AND {inside}", hull=_inside(column, kind, hull), inside=inside)
+        parts = [compose("({inside})", inside=inside)]
+    if nulls:
+        parts.append(compose("{c} IS NULL", c=column))
+    return joined(" OR ", parts) if parts else Sql("FALSE")
+
+
+def _inside(column: Sql, kind: str, interval: Interval) -> Sql:
+    bounds = []
+    if interval.start != BEGINNING:
+        bounds.append(compose("{c} >= {v}", c=column, v=moment_literal(interval.start, kind)))
+    if interval.end != END:
+        bounds.append(compose("{c} < {v}", c=column, v=moment_literal(interval.end, kind)))
+    if not bounds:
+        return compose("{c} IS NOT NULL", c=column)
+    return compose("({bounds})", bounds=joined(" AND ", bounds))
+
+
+_FIRST_DAY = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
+_LAST_DAY = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
+
+
+def bounded_query(subject: Subject, kind: str, interval: Interval) -> Sql:
+    """The model's query with `$start` and `$end` put in as literals of the time column's type."""
+    if not subject.model.bounds:
+        return subject.query
+    start = moment_literal(_FIRST_DAY if interval.start == BEGINNING else interval.start, kind)
+    end = moment_literal(_LAST_DAY if interval.end == END else interval.end, kind)
+    edits = [Edit(at, to, start if word == "start" else end) for at, to, word in subject.model.bounds]
+    return Sql(subject.model.query.edit(edits).text)
+
+
+def watermark_literal(text: str, kind: str) -> Sql:
+    """A remembered watermark as a value of its column's type."""
+    return compose("CAST({v} AS {kind})", v=Value(text), kind=Sql(kind))
+
+
+def grain_of(subject: Subject) -> Grain:
+    return subject.model.model.header.grain

@@ -1,0 +1,277 @@
+"""The header directives: what each may say, which modes can use it, and how its value is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlflow.core.diagnostics import did_you_mean
+from sqlflow.core.intervals import Duration, Grain, moment_of
+from sqlflow.core.model import ColumnNote, Conflict, Deleted, Mode, OnSchemaChange
+from sqlflow.project.checks import read_checks
+from sqlflow.project.names import refuse_reserved_schema
+from sqlflow.project.snippets import Vocabulary, condition, statement
+from sqlflow.project.values import Given
+
+Parser = Callable[[Given, Vocabulary], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One line of the table. `value` and `doc` are what the reference page says about it.
+
+    `parse` gives the value of the field of `Header` that has the directive's name, or None when it is wrong.
+    `modes`: those that can use it, None for all. `prose`: plain text that may contain anything, e.g. a colon.
+    """
+
+    value: str
+    doc: str
+    parse: Parser
+    modes: frozenset[Mode] | None = None
+    prose: bool = False
+
+
+def _mode(given: Given, _: Vocabulary) -> object:
+    if given.value == "snapshot":
+        return _not_yet(given, "the mode `snapshot`", "keep history with `merge` and a key of its own")
+    word = given.choice("mode", tuple(Mode))
+    return None if word is None else Mode(word)
+
+
+def _names(given: Given, _: Vocabulary) -> object:
+    return given.names() or None
+
+
+def _name(given: Given, _: Vocabulary) -> object:
+    if isinstance(given.value, list):
+        return given.expected("one column")
+    text = given.text()
+    return None if text is None else text.strip()
+
+
+def _schema(given: Given, _: Vocabulary) -> object:
+    text = given.text()
+    if text is None or refuse_reserved_schema(text.strip(), given.span, given.problems):
+        return None
+    return text.strip()
+
+
+def _grain(given: Given, _: Vocabulary) -> object:
+    word = given.choice("grain", tuple(Grain))
+    return None if word is None else Grain(word)
+
+
+def _lookback(given: Given, _: Vocabulary) -> object:
+    return _duration(given)
+
+
+def _batch(given: Given, _: Vocabulary) -> object:
+    if given.value == "none":
+        return NO_BATCH
+    length = _duration(given)
+    if length is not None and length.count == 0:
+        return given.expected("a length of time above zero")
+    return length
+
+
+def _duration(given: Given) -> Duration | None:
+    hint = "write a number and a unit, such as `3 days` or `2 hours`"
+    if not isinstance(given.value, str):
+        given.expected("a length of time", hint)
+        return None
+    try:
+        return Duration.parse(given.value)
+    except ValueError as error:
+        given.fail(str(error), "invalid-value", hint)
+        return None
+
+
+def _start(given: Given, _: Vocabulary) -> object:
+    hint = "write a date such as `2024-01-31`"
+    if not isinstance(given.value, str | date | datetime):
+        return given.expected("a date", hint)
+    try:
+        return moment_of(given.value)
+    except (ValueError, OverflowError):
+        return given.expected("a date", hint)
+
+
+def _conflict(given: Given, _: Vocabulary) -> object:
+    word = given.choice("conflict rule", tuple(Conflict))
+    return None if word is None else Conflict(word)
+
+
+def _deleted(given: Given, vocabulary: Vocabulary) -> object:
+    if isinstance(given.value, str):
+        sql = condition(given, vocabulary)
+        return None if sql is None else Deleted(sql=sql)
+    if not isinstance(given.value, dict):
+        return given.expected("a condition or `{column: op, values: [D]}`")
+    fields = given.fields(("column", "values"), ("column", "values"))
+    if len(fields) < 2:
+        return None
+    column = fields["column"].text()
+    values = [item.value for item in fields["values"].one_or_more()]
+    if not values or not all(isinstance(v, str | int | float | date) for v in values):
+        return fields["values"].expected("a list of values")
+    return None if column is None else Deleted(column, tuple(values))
+
+
+def _on_schema_change(given: Given, _: Vocabulary) -> object:
+    if given.value in ("evolve", "ignore", "sync"):
+        hint = "`rebuild` (the default) and `fail` are available"
+        return _not_yet(given, f"`{given.value}`", hint)
+    word = given.choice("policy", tuple(OnSchemaChange))
+    return None if word is None else OnSchemaChange(word)
+
+
+def _full_refresh(given: Given, _: Vocabulary) -> object:
+    word = given.choice("policy", ("allow", "never"))
+    return None if word is None else word == "allow"
+
+
+def _strategy(given: Given, _: Vocabulary) -> object:
+    known = ("auto", "append", "merge", "cdc", "snapshot", "partition", "delta", "full")
+    word = given.choice("strategy", known)
+    if word not in (None, "auto"):
+        _not_yet(given, f"the strategy `{word}`", "leave it out: SQLFlow chooses, and says why")
+    return None
+
+
+def _incremental(given: Given, _: Vocabulary) -> object:
+    word = given.choice("value", ("auto", "off", "required"))
+    if word not in (None, "auto"):
+        hint = "leave it out; `mode: replace` always rebuilds"
+        _not_yet(given, f"`{word}`", hint)
+    return None
+
+
+def _later(given: Given, _: Vocabulary) -> object:
+    return _not_yet(given, "this directive", "leave it out")
+
+
+def _checks(given: Given, vocabulary: Vocabulary) -> object:
+    return read_checks(given, vocabulary)
+
+
+def _columns(given: Given, _: Vocabulary) -> object:
+    notes: dict[str, ColumnNote] = {}
+    for name, inside in given.entries().items():
+        if isinstance(inside.value, dict):
+            fields = inside.fields(("description", "tags"))
+            description = fields["description"].text() if "description" in fields else None
+            tags = fields["tags"].names() if "tags" in fields else ()
+            notes[name] = ColumnNote(description or "", tags)
+        elif (text := inside.text()) is not None:
+            notes[name] = ColumnNote(text)
+    return notes
+
+
+def _tags(given: Given, _: Vocabulary) -> object:
+    for item in given.one_or_more():
+        if isinstance(item.value, str) and any(c.isspace() or c == "," for c in item.value.strip()):
+            item.fail("a tag has no spaces or commas", "invalid-value", "write a list: `[a, b]`")
+    return frozenset(given.names())
+
+
+def _prose(given: Given, _: Vocabulary) -> object:
+    return given.text()
+
+
+def _boolean(given: Given, _: Vocabulary) -> object:
+    return given.boolean()
+
+
+def _statements(given: Given, vocabulary: Vocabulary) -> object:
+    found = (statement(item, vocabulary) for item in given.one_or_more())
+    return tuple(sql for sql in found if sql is not None)
+
+
+def _not_yet(given: Given, what: str, hint: str) -> None:
+    given.fail(f"{what} is not available yet", "not-available-yet", hint)
+
+
+class _NoBatch:
+    """`@batch: none`: given, and no limit."""
+
+
+NO_BATCH = _NoBatch()
+
+_TABLES = frozenset({Mode.AUTO, Mode.REPLACE, Mode.APPEND, Mode.MERGE, Mode.INCREMENTAL})
+_OBJECTS = _TABLES | {Mode.VIEW}
+_TIMED = frozenset({Mode.AUTO, Mode.INCREMENTAL})
+_KEYED_BY_CURSOR = frozenset({Mode.AUTO, Mode.APPEND, Mode.MERGE})
+_LOOKING_BACK = frozenset({Mode.APPEND, Mode.MERGE, Mode.INCREMENTAL})
+_INCREMENTAL = frozenset({Mode.INCREMENTAL})
+_MERGE = frozenset({Mode.MERGE})
+
+DIRECTIVES: Mapping[str, Directive] = {
+    "mode": Directive(
+        ", ".join(f"`{mode}`" for mode in Mode), "the promise about the table (default `auto`)", _mode
+    ),
+    "key": Directive("a column or a list", "the identity of a row", _names, _TABLES),
+    "time": Directive("a column", "the column of the output that says when a row belongs", _name, _TIMED),
+    "grain": Directive(
+        ", ".join(f"`{grain}`" for grain in Grain),
+        "the size of the partitions of `time` (default `day`)",
+        _grain,
+        _TIMED,
+    ),
+    "cursor": Directive(
+        "a column", "the column that grows when a row is new or changed", _name, _KEYED_BY_CURSOR
+    ),
+    "lookback": Directive(
+        "such as `3 days`", "read this much before the watermark again", _lookback, _LOOKING_BACK
+    ),
+    "start": Directive("a date", "where the first interval begins", _start, _INCREMENTAL),
+    "batch": Directive(
+        "such as `7 days`, or `none`", "the longest interval that one statement handles", _batch, _INCREMENTAL
+    ),
+    "strategy": Directive("`auto`", "how a change of the data is applied", _strategy),
+    "conflict": Directive(
+        ", ".join(f"`{rule}`" for rule in Conflict),
+        "which of two versions of one key stays (default `source_wins`)",
+        _conflict,
+        _MERGE,
+    ),
+    "deleted": Directive(
+        "a condition, or `{column: op, values: [D]}`", 'rows that mean "delete this key"', _deleted, _MERGE
+    ),
+    "on_schema_change": Directive(
+        ", ".join(f"`{policy}`" for policy in OnSchemaChange),
+        "what happens when the columns of the query change (default `rebuild`)",
+        _on_schema_change,
+        _TABLES,
+    ),
+    "full_refresh": Directive(
+        "`allow`, `never`", "`never` refuses a full rebuild", _full_refresh, _TABLES
+    ),
+    "incremental": Directive("`auto`", "whether an incremental plan is wanted", _incremental),
+    "checks": Directive("a list of checks", "what must hold for the rows", _checks, _OBJECTS),
+    "columns": Directive(
+        "a mapping of column to text, or to `{description, tags}`", "what the columns mean", _columns
+    ),
+    "contract": Directive("", "not available yet", _later),
+    "tags": Directive("a tag or a list", "for selecting models: `tag:daily`", _tags),
+    "owner": Directive("text", "who answers for the model: `owner:team`", _prose, prose=True),
+    "description": Directive(
+        "text", "what the table is; without it, the first comment of the file", _prose, prose=True
+    ),
+    "pii": Directive("", "not available yet", _later),
+    "enabled": Directive("`true`, `false`", "`false` leaves the model out", _boolean),
+    "index": Directive("", "not available yet", _later),
+    "partition_by": Directive("", "not available yet", _later),
+    "depends_on": Directive(
+        "a table or a list", "tables that must be built first, besides those in the query", _names
+    ),
+    "before": Directive("a statement or a list", "SQL that runs before the table is written", _statements, _OBJECTS),
+    "after": Directive("a statement or a list", "SQL that runs after the table is written", _statements, _OBJECTS),
+    "schema": Directive("a name", "the schema, in place of the folder's name", _schema),
+    "name": Directive("a name", "the table's name, in place of the file's name", _name),
+}
+
+
+def unknown_directive_hint(name: str) -> str:
+    """What to say about a directive that there is not."""
+    return did_you_mean(name, DIRECTIVES) or "see docs/reference/header.md for all directives"

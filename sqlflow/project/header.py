@@ -1,0 +1,355 @@
+"""The leading comment lines of a model, and the `Header` that they and the folder's defaults make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from sqlflow.core.config import DefaultValue
+from sqlflow.core.diagnostics import Diagnostic, Note
+from sqlflow.core.model import Conflict, Header, Mode
+from sqlflow.core.source import SourceFile, Span
+from sqlflow.core.text import Edit, MappedText
+from sqlflow.project import yaml
+from sqlflow.project.directives import DIRECTIVES, NO_BATCH, unknown_directive_hint
+from sqlflow.project.snippets import Vocabulary
+from sqlflow.project.values import Given, root_of
+
+_DIRECTIVE = re.compile(r"[ \t]*--[ \t]*@([^\W\d][\w-]*)[ \t]*:[ \t]*(.*)")
+_NO_COLON = re.compile(r"[ \t]*--[ \t]*@([^\W\d][\w-]*)")
+_CONTINUED = re.compile(r"[ \t]*--(?P<indent> {2,}| ?\t[ \t]*)(?=\S)|[ \t]*--[ \t]*$")
+_FREE = re.compile(r"[ \t]*--(.*)")
+# Values in which YAML sees one unquoted word or more and nothing else.
+_PLAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_. -]*[A-Za-z0-9_.])?")
+_EMPTY = Header()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A directive as it stands in a file: its name at `[start, end)`, and the lines of its value."""
+
+    name: str
+    start: int
+    end: int
+    value: tuple[tuple[int, int], ...]  # of each line, where the text after `--` begins and ends
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderText:
+    """The parts of a header. `comment`: its first paragraph of free text."""
+
+    directives: tuple[Written, ...]
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """A directive's value for a folder, read."""
+
+    value: object
+    span: Span
+
+
+def split_header(file: SourceFile, problems: list[Diagnostic]) -> HeaderText:
+    """The directives and the first free comment at the top of a file."""
+    text = file.text
+    directives: list[Written] = []
+    paragraph: list[str] = []
+    open_paragraph = True  # the first paragraph may still grow
+    value: list[tuple[int, int]] | None = None  # lines of the directive that may still be continued
+    pending: tuple[str, int, int] | None = None
+
+    def close() -> None:
+        nonlocal value, pending
+        if pending is not None and value is not None:
+            directives.append(Written(*pending, tuple(value)))
+        value = pending = None
+
+    for kind, start, end in _leading_lines(text):
+        line = text[start:end]
+        if kind == "comment" and (match := _DIRECTIVE.fullmatch(line)):
+            close()
+            open_paragraph = open_paragraph and not paragraph
+            pending = (match[1], start + match.start(1) - 1, start + match.end(1))
+            value = [(start + match.start(2), end)]
+            continue
+        if kind == "comment" and value is not None and (match := _CONTINUED.match(line)):
+            dashes = start + line.index("--") + 2
+            value.append((dashes, end))
+            continue
+        close()
+        if kind == "comment" and (match := _NO_COLON.match(line)):
+            name = match[1].replace("-", "_")
+            if name in DIRECTIVES:
+                span = file.span(start + match.start(1) - 1, start + match.end(1))
+                rest = line[match.end(1) :].strip(" \t=") or "..."
+                hint = f"write `-- @{name}: {rest}`"
+                message = f"`@{name}` has no colon behind it"
+                problems.append(Diagnostic("malformed-directive", message, span, hint))
+                continue
+        if not open_paragraph:
+            continue
+        free = _free_text(kind, line)
+        if free:
+            paragraph.append(free)
+        elif paragraph:
+            open_paragraph = False
+        if kind == "block" and paragraph:
+            open_paragraph = False
+    close()
+    return HeaderText(tuple(directives), "\n".join(paragraph))
+
+
+def read_header(
+    header: HeaderText,
+    defaults: Mapping[str, Default],
+    vocabulary: Vocabulary,
+    file: SourceFile,
+    place: Span,
+    problems: list[Diagnostic],
+) -> Header:
+    """The checked header of a model. `place`: where its query begins, for what is missing."""
+    fields: dict[str, Any] = {}
+    spans: dict[str, Span] = {}
+    for written in header.directives:
+        name = written.name
+        name_span = file.span(written.start, written.end)
+        if name not in DIRECTIVES:
+            message = f"there is no directive `@{name}`"
+            hint = unknown_directive_hint(name)
+            problems.append(Diagnostic("unknown-directive", message, name_span, hint))
+        elif name in spans:
+            note = Note("first given here", spans[name])
+            message = f"`@{name}` is given twice"
+            problems.append(
+                Diagnostic("duplicate-directive", message, name_span, "keep one of them", notes=(note,))
+            )
+        else:
+            given = _given(written, file, name_span, problems)
+            spans[name] = name_span if given is None else given.span
+            if given is not None and given.value is None:
+                given.fail("has no value")
+            elif given is not None:
+                value = DIRECTIVES[name].parse(given, vocabulary)
+                if value is not None:
+                    fields[name] = value
+    attempted = frozenset(spans)
+    if "mode" in attempted and "mode" not in fields:
+        return _finished(fields, spans, header.comment)
+    mode = fields.get("mode") or _default_mode(defaults)
+    _refuse_for_mode(mode, attempted, spans, problems)
+    _apply_defaults(mode, defaults, fields, spans)
+    _require(mode, fields, attempted, spans, place, problems)
+    return _finished(fields, spans, header.comment)
+
+
+def read_defaults(
+    defaults: Mapping[str, DefaultValue], folder: str, vocabulary: Vocabulary, problems: list[Diagnostic]
+) -> dict[str, Default]:
+    """The directives that sqlflow.yml gives for one folder."""
+    found: dict[str, Default] = {}
+    for name, default in defaults.items():
+        label = f"defaults.{folder}.{name}"
+        given = Given(default.value, label, default.span, problems)
+        if name not in DIRECTIVES:
+            continue
+        value = DIRECTIVES[name].parse(given, vocabulary)
+        if value is not None:
+            found[name] = Default(value, default.span)
+    return found
+
+
+def defaults_for(
+    path: PurePosixPath, folders: Mapping[str, Mapping[str, Default]]
+) -> dict[str, Default]:
+    """The defaults that apply to a file: of all folders it is in, the nearest one's win."""
+    found: dict[str, Default] = {}
+    if folders:
+        for parent in reversed(path.parents):
+            found.update(folders.get(str(parent), {}))
+    return found
+
+
+def misplaced(
+    file: SourceFile, gaps: Iterator[tuple[int, int]], problems: list[Diagnostic]
+) -> None:
+    """Report directives in comments behind the first token. `gaps`: the text between tokens."""
+    for start, end in gaps:
+        if file.text.find("@", start, end) < 0:
+            continue
+        for match in re.finditer(r"--[ \t]*(@([^\W\d][\w-]*))[ \t]*:", file.text[start:end]):
+            name = match[2].replace("-", "_")
+            if name in DIRECTIVES:
+                span = file.span(start + match.start(1), start + match.end(1))
+                message = f"the directive `@{name}` stands behind the beginning of the query"
+                problems.append(
+                    Diagnostic("misplaced-directive", message, span, "move it to the top of the file")
+                )
+
+
+def _leading_lines(text: str) -> Iterator[tuple[str, int, int]]:
+    """The lines above the query: kind (comment, block, blank) and where they stand, without line ends."""
+    position = 0
+    while position < len(text):
+        newline = text.find("\n", position)
+        after = len(text) if newline < 0 else newline + 1
+        end = after if newline < 0 else newline
+        if end > position and text[end - 1] == "\r":
+            end -= 1
+        line = text[position:end].strip()
+        if line.startswith("/*"):
+            close = text.find("*/", position)
+            if close < 0:
+                return
+            yield "block", position, close + 2
+            position = close + 2
+            continue
+        if not line:
+            yield "blank", position, end
+        elif line.startswith("--"):
+            yield "comment", position, end
+        else:
+            return
+        position = after
+
+
+def _free_text(kind: str, line: str) -> str:
+    if kind == "block":
+        inside = line.strip()[2:-2].split("\n")
+        return "\n".join(part.strip().lstrip("*").strip() for part in inside).strip()
+    match = _FREE.match(line)
+    return match[1].strip() if kind == "comment" and match else ""
+
+
+def _given(
+    written: Written, file: SourceFile, name_span: Span, problems: list[Diagnostic]
+) -> Given | None:
+    """The value of a directive; None when it is not YAML, which is then told."""
+    label = f"@{written.name}"
+    start, end = written.value[0]
+    lines = [file.text[begin:stop].strip() for begin, stop in written.value]
+    if len(lines) == 1 and _PLAIN.fullmatch(lines[0]):
+        try:
+            value = yaml.scalar(lines[0])
+        except ValueError:
+            value = None
+        if value is not None and (isinstance(value, str) or not DIRECTIVES[written.name].prose):
+            return Given(value, label, file.span(start, start + len(lines[0])), problems)
+    if not any(lines):
+        return Given(None, label, name_span, problems)
+    prose = DIRECTIVES[written.name].prose
+    if prose and not lines[0].startswith(("'", '"', "|", ">")):
+        text = "\n".join(lines).strip()
+        return Given(text, label, file.span(start, max(start + 1, end)), problems)
+    source = _without_dashes(file, written)
+    found: list[Diagnostic] = []
+    document = yaml.load(source, found)
+    if document is not None:
+        return root_of(document, problems, label)
+    if prose and not lines[0].startswith(("|", ">")):
+        return Given(" ".join(lines), label, file.span(start, end), problems)
+    problems.extend(replace(p, message=f"{label}: {p.message}") for p in found)
+    return None
+
+
+def _without_dashes(file: SourceFile, written: Written) -> MappedText:
+    """The value's lines as YAML, each character still knowing its place in the file."""
+    first = written.value[0][0]
+    edits: list[Edit] = []
+    previous = written.value[0][1]
+    for start, end in written.value[1:]:
+        line_start = file.text.index("\n", previous) + 1
+        edits.append(Edit(line_start - first, start - first, ""))
+        text = file.text[start:end]
+        indent = text[: len(text) - len(text.lstrip())]
+        if "\t" in indent:
+            width = Edit(start - first, start + len(indent) - first, indent.expandtabs(4))
+            edits.append(width)
+        previous = end
+    return MappedText.of(file, first, written.value[-1][1]).edit(edits)
+
+
+def _default_mode(defaults: Mapping[str, Default]) -> Mode:
+    default = defaults.get("mode")
+    return default.value if default is not None and isinstance(default.value, Mode) else Mode.AUTO
+
+
+def _refuse_for_mode(
+    mode: Mode, attempted: frozenset[str], spans: Mapping[str, Span], problems: list[Diagnostic]
+) -> None:
+    for name in attempted:
+        modes = DIRECTIVES[name].modes
+        if modes is None or mode in modes:
+            continue
+        usable = ", ".join(f"`{m}`" for m in Mode if m in modes)
+        problems.append(
+            Diagnostic(
+                "invalid-for-mode",
+                f"`@{name}` cannot be used with mode `{mode}`",
+                spans[name],
+                f"it is for {usable}",
+            )
+        )
+
+
+def _apply_defaults(
+    mode: Mode, defaults: Mapping[str, Default], fields: dict[str, Any], spans: dict[str, Span]
+) -> None:
+    """Take what the folder says, where the file says nothing and the mode can use it."""
+    for name, default in defaults.items():
+        modes = DIRECTIVES[name].modes
+        if name in spans or (modes is not None and mode not in modes):
+            continue
+        fields[name] = default.value
+        spans[name] = default.span
+    for name in ("lookback", "grain"):
+        needed = "cursor" if name == "lookback" and mode is not Mode.INCREMENTAL else "time"
+        by_default = name in defaults and spans.get(name) is defaults[name].span
+        if by_default and needed not in spans:
+            del fields[name], spans[name]
+
+
+def _require(
+    mode: Mode,
+    fields: Mapping[str, Any],
+    attempted: frozenset[str],
+    spans: Mapping[str, Span],
+    place: Span,
+    problems: list[Diagnostic],
+) -> None:
+    needs = {
+        Mode.INCREMENTAL: ("time",),
+        Mode.MERGE: ("key",),
+        Mode.APPEND: ("cursor",),
+    }.get(mode, ())
+    wanted = [("mode", f"mode `{mode}`", name) for name in needs]
+    if fields.get("conflict") is Conflict.LATEST_WINS:
+        wanted.append(("conflict", "`latest_wins`", "cursor"))
+    if "lookback" in attempted and mode is Mode.MERGE:
+        wanted.append(("lookback", "`@lookback`", "cursor"))
+    if "grain" in attempted and mode is not Mode.INCREMENTAL:
+        wanted.append(("grain", "`@grain`", "time"))
+    for cause, what, name in wanted:
+        if name in spans:
+            continue
+        span = spans.get(cause, place)
+        notes: tuple[Note, ...] = ()
+        if span.path != place.path:
+            notes = (Note(f"`{cause}` is set here", span),)
+            span = place
+        problems.append(
+            Diagnostic(
+                "missing-directive", f"{what} needs `@{name}`", span, f"add `-- @{name}: ...`", notes=notes
+            )
+        )
+
+
+def _finished(fields: dict[str, Any], spans: Mapping[str, Span], comment: str) -> Header:
+    if fields.get("batch") is NO_BATCH:
+        del fields["batch"]
+    if "description" not in fields and comment:
+        fields["description"] = comment
+    return replace(_EMPTY, **fields, spans=dict(spans))

@@ -1,0 +1,62 @@
+"""Replacing tokens of a SQL text at their places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Parts = tuple[str | int, ...]
+"""Text with holes: a number stands for an argument of a macro."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """`parts` in place of the characters `[start, end)`."""
+
+    start: int
+    end: int
+    parts: Parts
+
+
+def replaced(text: str, start: int, end: int, replacements: Iterable[Replacement]) -> Parts:
+    """The characters `[start, end)` of a text with the replacements made, which come in order."""
+    parts: list[str | int] = []
+    for replacement in replacements:
+        parts.append(text[start : replacement.start])
+        parts.extend(replacement.parts)
+        start = replacement.end
+    parts.append(text[start:end])
+    return _joined(parts)
+
+
+def joined_text(parts: Parts) -> str:
+    """The text of parts that have no holes."""
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def with_arguments(parts: Parts, arguments: list[Parts]) -> Parts:
+    """The parts with each hole filled by its argument, in parentheses."""
+    filled: list[str | int] = []
+    for part in parts:
+        if isinstance(part, str):
+            filled.append(part)
+        else:
+            filled += ("(", *arguments[part], ")")
+    return _joined(filled)
+
+
+def _joined(parts: Iterable[str | int]) -> Parts:
+    """Neighbouring texts made one."""
+    result: list[str | int] = []
+    run: list[str] = []
+    for part in parts:
+        if isinstance(part, str):
+            run.append(part)
+            continue
+        if run:
+            result.append("".join(run))
+            run = []
+        result.append(part)
+    if run:
+        result.append("".join(run))
+    return tuple(result)

@@ -1,0 +1,130 @@
+"""SQL that stands in YAML: conditions, statements and types, with variables and macros put in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlglot.tokens import TokenType
+
+from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.source import Span
+from sqlflow.project.macros import Template, expand_calls
+from sqlflow.project.replace import Replacement, joined_text, replaced
+from sqlflow.project.tokens import CLOSING, OPENING, Lexed, LexProblem, is_word, lex, unbalanced
+from sqlflow.project.values import Given
+from sqlflow.project.variables import At, interval_bounds, put_in_variables
+
+_QUERY_WORDS = (TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.VALUES)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What names mean in the project's SQL besides tables and columns."""
+
+    dialect: str = "duckdb"
+    variables: Mapping[str, object] = field(default_factory=dict)
+    macros: Mapping[str, Template] = field(default_factory=dict)
+
+
+def fill(
+    lexed: Lexed,
+    first: int,
+    last: int,
+    vocabulary: Vocabulary,
+    at: At,
+    problems: list[Diagnostic],
+) -> list[Replacement]:
+    """What to put in place of variables and macro calls in a range of tokens, in order."""
+    if first >= last:
+        return []
+    literals = put_in_variables(lexed, first, last, vocabulary.variables, at, problems)
+    return expand_calls(lexed, first, last, literals, vocabulary.macros, at, problems)
+
+
+def condition(given: Given, vocabulary: Vocabulary) -> str | None:
+    """One SQL expression, as the text that runs."""
+    found = _lexed(given, vocabulary)
+    if found is None:
+        return None
+    lexed, text = found
+    kinds = [token.token_type for token in lexed.tokens]
+    if TokenType.SEMICOLON in kinds:
+        return _wrong(given, "a condition cannot contain `;`", "write one SQL expression")
+    if kinds[0] in _QUERY_WORDS:
+        return _wrong(given, "expected an expression, found a query", "put the query in parentheses")
+    depth = 0
+    for kind in kinds:
+        depth += (kind in OPENING) - (kind in CLOSING)
+        if depth == 0 and kind is TokenType.COMMA:
+            return _wrong(given, "expected one expression, found a list", "combine them with `AND`")
+    return text
+
+
+def statement(given: Given, vocabulary: Vocabulary) -> str | None:
+    """One SQL statement, as the text that runs, without a semicolon at its end."""
+    found = _lexed(given, vocabulary)
+    if found is None:
+        return None
+    lexed, text = found
+    if any(token.token_type is TokenType.SEMICOLON for token in lexed.tokens):
+        return _wrong(given, "expected one statement, found several", "write a list of statements")
+    return text
+
+
+def sql_type(given: Given, dialect: str) -> str | None:
+    """The text of a SQL type such as `DECIMAL(10, 2)`."""
+    if (text := given.text()) is None:
+        return None
+    lexed = lex(text, dialect)
+    hint = "put a type that contains a comma in quotes" if "(" in text else None
+    if isinstance(lexed, LexProblem) or not lexed.tokens or unbalanced(lexed) is not None:
+        given.fail(f"`{text}` is not a type", "invalid-value", hint)
+        return None
+    depth = 0
+    for index, token in enumerate(lexed.tokens):
+        kind = token.token_type
+        depth += (kind in OPENING) - (kind in CLOSING)
+        plain = is_word(lexed, index) or kind in OPENING or kind in CLOSING
+        if kind is TokenType.SEMICOLON or (depth == 0 and not plain) or "?" in token.text:
+            given.fail(f"`{text}` is not a type", "invalid-value", hint)
+            return None
+    return text[lexed.tokens[0].start : lexed.tokens[-1].end + 1]
+
+
+def _lexed(given: Given, vocabulary: Vocabulary) -> tuple[Lexed, str] | None:
+    """The tokens of a text, without a semicolon at the end, and the text that runs."""
+    if (text := given.text()) is None:
+        return None
+    lexed = lex(text, vocabulary.dialect)
+    if isinstance(lexed, LexProblem):
+        _wrong(given, lexed.message, lexed.hint)
+        return None
+    last = len(lexed.tokens)
+    while last and lexed.tokens[last - 1].token_type is TokenType.SEMICOLON:
+        last -= 1
+    if not last:
+        _wrong(given, "there is no SQL here")
+        return None
+    if (problem := unbalanced(lexed, 0, last)) is not None:
+        _wrong(given, problem.message)
+        return None
+    span = given.span
+
+    def at(start: int, end: int) -> Span:
+        return span
+
+    before = len(given.problems)
+    for start, end in interval_bounds(lexed, 0, last):
+        message = f"`{text[start:end]}` can be used only in the query of an incremental model"
+        given.fail(message, "interval-bounds")
+    replacements = fill(lexed, 0, last, vocabulary, at, given.problems)
+    if len(given.problems) > before:
+        return None
+    begin = lexed.tokens[0].start - (0 in lexed.parameter_tokens(0, 1))
+    parts = replaced(text, begin, lexed.tokens[last - 1].end + 1, replacements)
+    return Lexed(text, lexed.tokens[:last], lexed.parameters), joined_text(parts)
+
+
+def _wrong(given: Given, message: str, hint: str | None = None) -> None:
+    given.fail(message, "sql-syntax", hint)

@@ -1,0 +1,272 @@
+"""Run a plan: transactions that hold one large task or many small ones, on several connections.
+
+A small model costs more to commit than to compute, so a transaction takes further tasks until it is
+`GROUP_SECONDS` old. When one task of it fails, all is rolled back and the others are done again one by one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlflow.core.diagnostics import Diagnostic, Severity
+from sqlflow.core.engine import Engine, EngineError, Interrupted, Session
+from sqlflow.core.events import Clock, Emit, TaskFinished, TaskStarted, Told
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Plan, SignatureUpdate, Task
+from sqlflow.core.records import CheckResult, Status, TableRecord, TaskResult
+from sqlflow.runner.schedule import Board
+from sqlflow.runner.task import Outcome, TaskError, run_task
+
+GROUP_SECONDS = 0.25
+
+Signatures = Sequence[tuple[TableName, bool, Sequence[SignatureUpdate]]]
+WriteRecords = Callable[[Session, Sequence[TableRecord], Signatures], None]
+Committed = Callable[[Sequence[TableRecord], Sequence[TableName]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    task: Task
+    outcome: Outcome
+    started_at: datetime
+    seconds: float
+
+
+def execute(
+    plan: Plan,
+    engine: Engine,
+    *,
+    write_records: WriteRecords,
+    committed: Committed,
+    emit: Emit,
+    clock: Clock,
+    threads: int,
+    fail_fast: bool,
+) -> tuple[TaskResult, ...]:
+    """Run the tasks of a plan; how each ended, in the order in which they ended.
+
+    `write_records` writes records into an open transaction; `committed` is called after each commit with the
+    records that are now true and the names of tables that are gone. On KeyboardInterrupt running statements are
+    cancelled and rolled back, and the rest is reported as cancelled.
+    """
+    run = _Run(plan, engine, write_records, committed, emit, clock, fail_fast)
+    workers = [
+        threading.Thread(target=run.work, name=f"sqlflow-{number}", daemon=True)
+        for number in range(max(1, min(threads, len(plan.tasks))))
+    ]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        try:
+            for worker in workers:
+                worker.join(0.1)
+            if run.cancelled:
+                engine.interrupt()
+        except KeyboardInterrupt:
+            run.cancel()
+            engine.interrupt()
+    run.close()
+    return tuple(run.results)
+
+
+class _Run:
+    """What the workers share, guarded by one condition."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        write_records: WriteRecords,
+        committed: Committed,
+        emit: Emit,
+        clock: Clock,
+        fail_fast: bool,
+    ) -> None:
+        self.results: list[TaskResult] = []
+        self.cancelled = False
+        self._board = Board(plan.tasks)
+        self._changed = threading.Condition()
+        self._engine = engine
+        self._write_records = write_records
+        self._committed = committed
+        self._emit = emit
+        self._clock = clock
+        self._fail_fast = fail_fast
+        self._crash: BaseException | None = None
+
+    def cancel(self) -> None:
+        with self._changed:
+            self.cancelled = True
+            self._give_up(Status.CANCELLED, None)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Raise what went wrong inside a worker, which is a bug of ours and not a failed task."""
+        if self._crash is not None:
+            raise self._crash
+
+    def work(self) -> None:
+        try:
+            session = self._engine.session()
+            while (task := self._next()) is not None:
+                self._transaction(session, task)
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread by close()
+            with self._changed:
+                self._crash = self._crash or error
+                self._board.abandon()
+                self.cancelled = True
+                self._changed.notify_all()
+
+    def _next(self) -> Task | None:
+        with self._changed:
+            while True:
+                if self.cancelled or self._board.finished:
+                    self._changed.notify_all()
+                    return None
+                task = self._board.take(frozenset(), None)
+                if task is not None:
+                    return task
+                self._changed.wait()
+
+    def _transaction(self, session: Session, task: Task | None) -> None:
+        """One transaction that begins with `task` and takes more tasks while it is young."""
+        with self._changed:
+            begun = self._board.commits
+        began = time.monotonic()
+        done: list[_Done] = []
+        session.begin()
+        while task is not None:
+            self._emit(TaskStarted(task))
+            started_at, started = self._clock(), time.monotonic()
+            try:
+                outcome = run_task(session, task, self._stop)
+            except TaskError as error:
+                session.rollback()
+                self._failed(task, error.problem, error.checks, started_at, time.monotonic() - started, done)
+                return
+            except Interrupted:
+                _rollback_quietly(session)
+                self._interrupted([*(item.task for item in done), task])
+                return
+            seconds = time.monotonic() - started
+            record = replace(outcome.record, committed_at=started_at, seconds=round(seconds, 4))
+            done.append(_Done(task, replace(outcome, record=record), started_at, seconds))
+            task = self._more(task, done, begun, began)
+        self._commit(session, done)
+
+    def _stop(self) -> None:
+        if self.cancelled:
+            raise Interrupted
+
+    def _more(self, last: Task, done: list[_Done], begun: int, began: float) -> Task | None:
+        if time.monotonic() - began > GROUP_SECONDS:
+            return None
+        with self._changed:
+            if self.cancelled or self._board.is_alone(last):
+                return None
+            return self._board.take({item.task.id for item in done}, begun)
+
+    def _commit(self, session: Session, done: list[_Done]) -> None:
+        records = _last_of_each([item.outcome.record for item in done])
+        signatures = [
+            (item.task.table, item.task.forget_signatures, item.task.signatures)
+            for item in done
+            if item.task.signatures or item.task.forget_signatures
+        ]
+        try:
+            self._write_records(session, records, signatures)
+            session.commit()
+        except EngineError as error:
+            _rollback_quietly(session)
+            self._commit_failed(done, error)
+            return
+        except Interrupted:
+            _rollback_quietly(session)
+            self._interrupted([item.task for item in done])
+            return
+        with self._changed:
+            self._committed(records, ())
+            self._board.committed([item.task for item in done])
+            for item in done:
+                self._finish(_succeeded(item))
+            self._changed.notify_all()
+        for item in done:
+            for notice in item.outcome.notices:
+                self._emit(Told(f"{item.task.table}: {notice}", Severity.WARNING))
+
+    def _commit_failed(self, done: list[_Done], error: EngineError) -> None:
+        if len(done) > 1:
+            with self._changed:
+                self._board.give_back([item.task for item in done])
+                self._changed.notify_all()
+            return
+        problem = Diagnostic("statement-failed", f"the commit failed: {error.message.splitlines()[0]}", done[0].task.span)
+        self._failed(done[0].task, problem, (), done[0].started_at, done[0].seconds, [])
+
+    def _failed(
+        self,
+        task: Task,
+        problem: Diagnostic,
+        checks: tuple[CheckResult, ...],
+        started_at: datetime,
+        seconds: float,
+        rolled_back: list[_Done],
+    ) -> None:
+        with self._changed:
+            self._board.give_back([item.task for item in rolled_back])
+            result = _result(task, Status.FAILED, started_at, seconds)
+            self._finish(replace(result, error=problem, checks=checks))
+            for given_up in self._board.failed(task):
+                skipped = _result(given_up.task, Status.SKIPPED, started_at, 0.0)
+                self._finish(replace(skipped, blame=given_up.cause.table))
+            if self._fail_fast:
+                self._give_up(Status.SKIPPED, task.table)
+            self._changed.notify_all()
+
+    def _interrupted(self, tasks: list[Task]) -> None:
+        with self._changed:
+            self._board.give_back(tasks)
+            self._give_up(Status.CANCELLED, None)
+            self._changed.notify_all()
+
+    def _give_up(self, status: Status, blame: TableName | None) -> None:
+        for task in self._board.abandon():
+            self._finish(replace(_result(task, status, self._clock(), 0.0), blame=blame))
+
+    def _finish(self, result: TaskResult) -> None:
+        self.results.append(result)
+        self._emit(TaskFinished(result))
+
+
+def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:
+    """Two batches of one table may share a transaction; what is true after the last one counts."""
+    return list({record.table: record for record in records}.values())
+
+
+def _succeeded(item: _Done) -> TaskResult:
+    result = _result(item.task, Status.DONE, item.started_at, item.seconds)
+    return replace(result, rows=item.outcome.rows, checks=item.outcome.checks)
+
+
+def _result(task: Task, status: Status, started_at: datetime, seconds: float) -> TaskResult:
+    return TaskResult(
+        task=task.id,
+        table=task.table,
+        action=task.action,
+        status=status,
+        started_at=started_at,
+        seconds=round(seconds, 4),
+        reason=str(task.reason),
+    )
+
+
+def _rollback_quietly(session: Session) -> None:
+    """After a failed commit or an interrupt the transaction may be gone already."""
+    try:
+        session.rollback()
+    except EngineError:
+        return

@@ -1,0 +1,150 @@
+"""One task inside an open transaction: its steps, then its checks, and the record of what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.engine import EngineError, Row, Session
+from sqlflow.core.plan import Audit, CheckQuery, StepKind, Task
+from sqlflow.core.records import CheckResult, CheckStatus, TableRecord
+from sqlflow.core.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a task did: its record with the measured facts, rows written, how its checks came out, what to tell."""
+
+    record: TableRecord
+    rows: int | None
+    checks: tuple[CheckResult, ...]
+    notices: tuple[str, ...]
+
+
+class TaskError(Exception):
+    """The task must be rolled back; `problem` says why."""
+
+    def __init__(self, problem: Diagnostic, checks: tuple[CheckResult, ...] = ()) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+        self.checks = checks
+
+
+def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
+    """Do the task's work. `stop` is called between statements and may raise. Raises TaskError or Interrupted."""
+    rows: int | None = None
+    facts: dict[str, object] = {}
+    notices: list[str] = []
+    for step in task.steps:
+        stop()
+        try:
+            if step.only_if is not None and not session.fetch(step.only_if)[0][0]:
+                continue
+            match step.kind:
+                case StepKind.WRITE:
+                    written = session.execute(step.sql)
+                    if step.counts:
+                        rows = written + (rows or 0)
+                case StepKind.MEASURE:
+                    facts.update(zip(step.facts, session.fetch(step.sql)[0], strict=True))
+                case StepKind.GUARD | StepKind.NOTICE:
+                    found = session.fetch(step.sql)
+                    if found and step.kind is StepKind.GUARD:
+                        raise TaskError(
+                            Diagnostic(step.code, step.message.replace("{rows}", show_rows(found)), task.span, step.hint)
+                        )
+                    if found:
+                        notices.append(step.message.replace("{rows}", show_rows(found)))
+        except EngineError as error:
+            raise TaskError(_statement_problem(error, task)) from error
+    checks = _check(session, task, stop)
+    record = _measured(task.record, facts, rows)
+    return Outcome(record, rows, checks, tuple(notices))
+
+
+def _measured(record: TableRecord, facts: dict[str, object], rows: int | None) -> TableRecord:
+    watermark, below, count = facts.get("watermark"), facts.get("below"), facts.get("rows", rows)
+    return replace(
+        record,
+        watermark=record.watermark if watermark is None else str(watermark),
+        below=record.below if below is None else str(below),
+        rows=int(str(count)) if count is not None else record.rows,
+    )
+
+
+def _statement_problem(error: EngineError, task: Task) -> Diagnostic:
+    lines = [line for line in error.message.splitlines() if line.strip()]
+    return Diagnostic(
+        "statement-failed", lines[0] if lines else error.kind, task.span, "\n".join(lines[1:4]) or None
+    )
+
+
+def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[CheckResult, ...]:
+    results = run_audits(session, task.audits, stop)
+    failed = [result for result in results if result.status is CheckStatus.FAILED]
+    if failed:
+        names = ", ".join(f"`{result.check}` ({result.failing:,} rows)" for result in failed)
+        raise TaskError(
+            Diagnostic(
+                "check-failed",
+                f"{'a check' if len(failed) == 1 else 'checks'} of `{task.table}` failed: {names}",
+                _span_of(task, failed[0].check) or task.span,
+                "the table is as it was before; mend the data or the query and build again",
+            ),
+            results,
+        )
+    return results
+
+
+def _span_of(task: Task, name: str) -> Span | None:
+    return next((check.span for audit in task.audits for check in audit.checks if check.name == name), None)
+
+
+def run_audits(
+    session: Session, audits: tuple[Audit, ...], stop: Callable[[], None] = lambda: None
+) -> tuple[CheckResult, ...]:
+    """How all the checks come out. Raises TaskError when a check's own SQL does not work, or Interrupted."""
+    results: list[CheckResult] = []
+    for audit in audits:
+        stop()
+        try:
+            counts = session.fetch(audit.sql)[0]
+            for check, count in zip(audit.checks, counts, strict=True):
+                results.append(_result(session, check, int(str(count or 0))))
+        except EngineError as error:
+            raise TaskError(
+                Diagnostic(
+                    "statement-failed",
+                    f"the check `{audit.checks[0].name}` does not work: {error.message.splitlines()[0]}",
+                    audit.checks[0].span,
+                )
+            ) from error
+    return tuple(results)
+
+
+def _result(session: Session, check: CheckQuery, failing: int) -> CheckResult:
+    if not failing:
+        return CheckResult(check.name, CheckStatus.PASSED)
+    sample = tuple(show_row(row) for row in session.fetch(check.sample))
+    return CheckResult(check.name, CheckStatus.FAILED if check.blocking else CheckStatus.WARNED, failing, sample)
+
+
+def show_rows(rows: list[Row]) -> str:
+    """Rows for a message: `(1, NULL), (2, 'x')`."""
+    return ", ".join(show_row(row) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
+
+
+def show_row(row: Row) -> str:
+    return "(" + ", ".join(_show(value) for value in row) + ")"
+
+
+def _show(value: object) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case str():
+            return "'" + (value if len(value) <= 60 else value[:59] + "…") + "'"
+        case _:
+            text = str(value)
+            return text if len(text) <= 60 else text[:59] + "…"
