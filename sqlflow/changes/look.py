@@ -16,7 +16,7 @@ from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.model import Mode, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Signature, SignatureUpdate
-from sqlflow.core.records import Change, Fingerprint, Relation, TableKind, TableRecord
+from sqlflow.core.records import Change, Fingerprint, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, Value, compose, render
 
@@ -38,13 +38,16 @@ def look(
     config: Config,
     warehouse: Warehouse,
     wanted: Collection[TableName],
+    also: Collection[TableName],
     run_id: str,
     now: datetime,
 ) -> tuple[Inputs, list[Diagnostic]]:
-    """The state of all seeds, sources and undeclared tables that the `wanted` models read, at most one query each
-    plus one per incremental model whose input changed; and what could not be read."""
+    """The state of all seeds, sources and undeclared tables that the `wanted` models read, and of those in `also`.
+
+    At most one query each, plus one per incremental model whose input changed. Gives also what could not be read.
+    """
     look_at = _Look(compiled, config, warehouse, run_id, now)
-    needed = compiled.inputs_of(wanted)
+    needed = compiled.inputs_of(wanted) | frozenset(also)
     states: dict[TableName, InputState] = {}
     for name in sorted(needed):
         if name in compiled.models:
@@ -176,8 +179,8 @@ class _Look:
         """What is true of the table now: the old record when nothing about it differs."""
         relation = Relation.TABLE if kind is TableKind.SEED else Relation.VIEW
         if before is None:
-            version = 1
-            changes: tuple[Change, ...] = (Change(1),)
+            version = first_version(self._now)
+            changes: tuple[Change, ...] = (Change(version),)
         elif changed:
             version = before.version + 1
             changes = (*before.changes[-49:], Change(version))

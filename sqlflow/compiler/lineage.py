@@ -560,7 +560,9 @@ class _PrintScope:
         return text
 
     def text(
-        self, expression: Expression, reference: Callable[[Reference], str | None] | None = None
+        self,
+        expression: Expression,
+        reference: Callable[[Reference], str | None] | None = None,
     ) -> str | None:
         key = id(expression)
         if key not in self.texts:
@@ -581,7 +583,7 @@ class _PrintScope:
                 return _labelled(f"field {_dotted(*path)}", (self.reference(of),))
             case Several(parts):
                 return _labelled("several", [self.reference(part) for part in parts])
-            case Named(window):
+            case Named():
                 return "window"
             case Unknown():
                 return None
@@ -670,7 +672,10 @@ def canonical(
                 parts.append(f"{name}={value!r}")
         return f"{type(node).__name__}({','.join(parts)})"
 
-    text = walk(expression.node)
+    try:
+        text = walk(expression.node)
+    except RecursionError:
+        return None
     return None if missing else _short(text)
 
 

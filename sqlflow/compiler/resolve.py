@@ -296,7 +296,11 @@ def resolve(
     `unnest(column)` in a SELECT list is one column; without it that list is unknown.
     """
     resolver = _Resolver(columns, resolve_table, is_list, dialect)
-    relation = resolver.relation(query, None, {})
+    try:
+        relation = resolver.relation(query, None, {})
+    except RecursionError:
+        # Deeper than anybody writes by hand: only the tables are told.
+        relation = resolver.tables(query)
     problems = dict.fromkeys(resolver.problems)
     return Resolved(
         relation,
@@ -386,6 +390,8 @@ class _Resolver:
         self.problems: list[Problem] = []
         self.pinned: set[Source] = set()
         self.recursions = 0
+        # Whether the expression that was bound last has COLUMNS(...) in it.
+        self.many = False
 
     # Relations
 
@@ -402,6 +408,16 @@ class _Resolver:
         if isinstance(node, exp.Values):
             return self._values(node, _Scope(parent, ctes))
         return self._opaque(node, _Scope(parent, ctes))
+
+    def tables(self, node: exp.Expr) -> Opaque:
+        """Nothing but the tables with a known name, CTE or not."""
+        self.problems.clear()
+        found = []
+        for table in node.find_all(exp.Table):
+            name = self.resolve_table(table)
+            if name is not None:
+                found.append(Source(SourceKind.TABLE, table, table.name, None, name))
+        return Opaque(node, tuple(found))
 
     def _with(self, with_: exp.Expr, ctes: _Ctes) -> _Ctes:
         recursive = bool(with_.args.get("recursive"))
@@ -479,7 +495,7 @@ class _Resolver:
             names = _unique(output_names(relation))
             self._add(Source(SourceKind.SUBQUERY, node, "", names, relation=relation), scope)
         else:
-            self._from(inner, inner.args.get("joins") or (), scope)
+            self._from(inner, (), scope)
         outputs = self._star(scope)
         known = tuple(outputs) if outputs is not None else None
         for output in outputs or ():
@@ -496,7 +512,11 @@ class _Resolver:
         )
 
     def _set_operation(
-        self, node: exp.SetOperation, parent: _Scope | None, ctes: _Ctes, cte: exp.CTE | None = None
+        self,
+        node: exp.SetOperation,
+        parent: _Scope | None,
+        ctes: _Ctes,
+        cte: exp.CTE | None = None,
     ) -> Relation:
         left = self.relation(node.this, parent, ctes)
         recursion = ""
@@ -568,9 +588,10 @@ class _Resolver:
     # FROM
 
     def _from(self, first: exp.Expr, joins: Iterable[exp.Expr], scope: _Scope) -> None:
+        """A chain of joins; some of them hang on the first table, as `WITH ... FROM a, b` does."""
         group = len(scope.sources)
         self._factor(first, scope)
-        for join in joins:
+        for join in (*(first.args.get("joins") or ()), *joins):
             args = join.args
             side, kind, method = (
                 str(args.get(key) or "").upper() for key in ("side", "kind", "method")
@@ -579,7 +600,7 @@ class _Resolver:
             visible = len(scope.visible)
             on, using = args.get("on"), args.get("using")
             comma = not (side or kind or method or on is not None or using)
-            self._factor(join.this, scope)
+            self._from(join.this, (), scope)
             if comma:
                 # A comma binds least: the next JOIN does not reach to the left of it.
                 group = middle
@@ -601,10 +622,10 @@ class _Resolver:
 
     def _factor(self, node: exp.Expr, scope: _Scope) -> None:
         """One table of FROM, or a bracketed join whose tables keep their own names."""
-        if isinstance(node, exp.Subquery) and _is_table(node.this):
-            if not any(node.args.get(key) for key in ("alias", "pivots", "sample")):
-                self._from(node.this, node.this.args.get("joins") or (), scope)
-                return
+        named = any(node.args.get(key) for key in ("alias", "pivots", "sample"))
+        if isinstance(node, exp.Subquery) and _is_table(node.this) and not named:
+            self._from(node.this, (), scope)
+            return
         self._add(self._source(node, scope), scope)
 
     def _add(self, source: Source, scope: _Scope) -> None:
@@ -614,11 +635,10 @@ class _Resolver:
     def _on(self, on: exp.Expr, within: list[Source], scope: _Scope) -> Expression:
         if len(within) == len(scope.visible):
             return self._bind(on, scope)
-        everything = scope.visible
-        scope.visible = within
-        bound = self._bind(on, scope)
-        scope.visible = everything
-        return bound
+        # Tables before a comma are seen too, like those of an outer query.
+        inner = _Scope(scope, scope.ctes, within)
+        inner.merged, inner.hidden, inner.blurred = scope.merged, scope.hidden, scope.blurred
+        return self._bind(on, inner)
 
     def _using(
         self,
@@ -772,7 +792,11 @@ class _Resolver:
     def _derived(self, node: exp.Expr, query: exp.Subquery, scope: _Scope) -> Source:
         # DuckDB lets any subquery of FROM read the tables to its left, LATERAL or not.
         around = _Scope(scope.parent, scope.ctes, list(scope.visible))
-        around.merged, around.hidden, around.blurred = scope.merged, scope.hidden, scope.blurred
+        around.merged, around.hidden, around.blurred = (
+            scope.merged,
+            scope.hidden,
+            scope.blurred,
+        )
         relation = self.relation(query, around, scope.ctes)
         names = _renamed(_unique(output_names(relation)), _alias_columns(node))
         return Source(SourceKind.SUBQUERY, node, node.alias, names, relation=relation)
@@ -804,7 +828,8 @@ class _Resolver:
         """The columns that one item of a SELECT list stands for; None if unknown."""
         kind = type(item)
         if kind is exp.Column and type(item.this) is not exp.Star:
-            return [Output(item.name, self._bind(item, scope))]
+            bound = self._bind(item, scope)
+            return [Output(_spelled(item.name, bound), bound)]
         inner = item.unalias() if kind is exp.Alias else item
         while type(inner) is exp.Paren:
             inner = inner.this
@@ -825,9 +850,10 @@ class _Resolver:
             if not single:
                 return None
         name = item.alias if kind is exp.Alias else _implied_name(inner)
-        if inner.find(exp.Columns) is not None:
-            return self._columns(item, inner, name if kind is exp.Alias else None, scope)
+        self.many = False
         bound = self._bind(inner, scope)
+        if self.many:
+            return self._columns(item, inner, name if kind is exp.Alias else None, scope)
         return [Output(name, bound)]
 
     def _is_list(self, call: exp.Expr, scope: _Scope) -> bool:
@@ -850,9 +876,8 @@ class _Resolver:
         return column is not None and self.is_list(column)
 
     def _star(self, scope: _Scope, star: exp.Expr | None = None) -> list[Output] | None:
-        if scope.blurred or any(source.open for source in scope.visible):
-            if scope.blurred or any(source.columns is None for source in scope.visible):
-                return None
+        if scope.blurred or any(source.columns is None for source in scope.visible):
+            return None
         columns = [
             (name, source, place)
             for source in scope.visible
@@ -894,6 +919,8 @@ class _Resolver:
     ) -> list[Output] | None:
         """The columns of a star, less EXCLUDE, with REPLACE and RENAME."""
         args = star.args if star is not None else {}
+        if any(value and key not in _STAR_ARGS for key, value in args.items()):
+            return None
         excluded: set[str] = set()
         names = [name.lower() if name is not None else "" for name, _, _ in columns]
         for node in args.get("except_") or ():
@@ -947,9 +974,9 @@ class _Resolver:
     ) -> list[Output] | None:
         """`COLUMNS(...)`: the expression once for each column that is meant."""
         stars = list(inner.find_all(exp.Columns))
-        if any(star.args.get("unpack") for star in stars):
-            if type(inner) is not exp.Columns:
-                return [Output(alias, self._bind(inner, scope))]
+        unpacked = any(star.args.get("unpack") for star in stars)
+        if unpacked and type(inner) is not exp.Columns:
+            return [Output(alias, self._bind(inner, scope))]
         chosen = self._chosen(stars[0], scope)
         if chosen is None:
             return None
@@ -1023,7 +1050,10 @@ class _Resolver:
         return tuple(keys), sets
 
     def _keys(
-        self, nodes: Iterable[exp.Expr], scope: _Scope, outputs: tuple[Output, ...] | None
+        self,
+        nodes: Iterable[exp.Expr],
+        scope: _Scope,
+        outputs: tuple[Output, ...] | None,
     ) -> tuple[Expression, ...]:
         """Keys of GROUP BY, DISTINCT ON: expressions, or numbers of columns."""
         keys = []
@@ -1040,7 +1070,10 @@ class _Resolver:
         return tuple(keys)
 
     def _order(
-        self, args: Mapping[str, object], scope: _Scope, outputs: tuple[Output, ...] | None
+        self,
+        args: Mapping[str, object],
+        scope: _Scope,
+        outputs: tuple[Output, ...] | None,
     ) -> tuple[Expression, ...]:
         order = args.get("order")
         if not isinstance(order, exp.Expr):
@@ -1083,7 +1116,11 @@ class _Resolver:
         self._walk(node, binding)
         bindings = binding.bindings
         return Expression(
-            node, tuple(bindings.values()), bindings, binding.nested, Feature(binding.features)
+            node,
+            tuple(bindings.values()),
+            bindings,
+            binding.nested,
+            Feature(binding.features),
         )
 
     def _loose(self, node: exp.Expr, scope: _Scope) -> Expression:
@@ -1103,7 +1140,9 @@ class _Resolver:
                 return
             if self._walk_special(node, kind, binding):
                 return
-        binding.features |= _feature(kind, node)
+        feature = _feature(kind, node)
+        if feature:
+            binding.features |= feature
         for value in node.args.values():
             if value.__class__ is list:
                 for item in value:
@@ -1152,12 +1191,12 @@ class _Resolver:
         if kind is exp.PositionalColumn:
             binding.bindings[id(node)] = Unknown(tuple(binding.scope.visible))
             return True
-        if kind is exp.Dot and type(node.this) is exp.Identifier:
+        first = node.this
+        if type(first) is exp.Identifier and first.name.lower() not in binding.locals:
             # `name.upper()` keeps the column as a bare identifier; `main.f()` is a function.
-            if node.this.name.lower() not in binding.locals:
-                found = self._find(node.this, binding.scope, binding.prefer, report=False)
-                if found is not None:
-                    binding.bindings[id(node.this)] = found
+            found = self._find(first, binding.scope, binding.prefer, report=False)
+            if found is not None:
+                binding.bindings[id(first)] = found
         return False
 
     def _walk_local(self, node: exp.Expr, kind: type[exp.Expr], binding: _Binding) -> None:
@@ -1177,6 +1216,7 @@ class _Resolver:
         binding.locals = outside
 
     def _walk_columns(self, node: exp.Expr, binding: _Binding) -> None:
+        self.many = True
         reference = binding.star
         if reference is None or node.args.get("unpack"):
             chosen = self._chosen(node, binding.scope)
@@ -1197,7 +1237,7 @@ class _Resolver:
                     self._walk(value, binding)
             call = call.this
         if isinstance(call, exp.Identifier):
-            features |= Feature.WINDOW
+            features |= Feature.WINDOW.value
         else:
             # The function itself is a window function; what it is called with may aggregate.
             for value in call.args.values():
@@ -1279,7 +1319,12 @@ class _Resolver:
         return None
 
     def _name(
-        self, identifier: exp.Expr, scope: _Scope, prefer: _Prefer, *, report: bool = True
+        self,
+        identifier: exp.Expr,
+        scope: _Scope,
+        prefer: _Prefer,
+        *,
+        report: bool = True,
     ) -> Reference | None:
         """What a name without a table means; None for what is no column."""
         found = self._find(identifier, scope, prefer, report=report)
@@ -1380,7 +1425,10 @@ class _Resolver:
         )
 
     def _unknown(
-        self, identifier: exp.Expr, sources: Iterable[Source], aliases: Mapping[str, Output]
+        self,
+        identifier: exp.Expr,
+        sources: Iterable[Source],
+        aliases: Mapping[str, Output],
     ) -> None:
         spelled = {
             name.lower(): name
@@ -1533,7 +1581,20 @@ def _union_outputs(
         UnionOutput(name, place, places.pop((name or "").lower(), None))
         for place, name in enumerate(lefts)
     ]
-    return (*outputs, *(UnionOutput(rights[place], None, place) for place in places.values()))
+    return (
+        *outputs,
+        *(UnionOutput(rights[place], None, place) for place in places.values()),
+    )
+
+
+def _spelled(name: str, bound: Expression) -> str:
+    """A column is called as in its table, however the query spells it."""
+    reference = bound.references[0] if bound.references else None
+    if isinstance(reference, Merged):
+        reference = reference.left
+    if isinstance(reference, Direct) and reference.source.columns is not None:
+        return reference.source.columns[reference.index] or name
+    return name
 
 
 def _implied_name(node: exp.Expr) -> str | None:
@@ -1656,21 +1717,21 @@ def _regex_name(alias: str, pattern: exp.Expr, name: str | None) -> str | None:
 def _feature(kind: type[exp.Expr], node: exp.Expr) -> int:
     known = _FEATURES.get(kind)
     if known is None:
-        known = _feature_of(kind)
+        known = _feature_of(kind).value
         _FEATURES[kind] = known
     if kind is exp.Anonymous:
         name = str(node.this).lower()
         if name in _AGGREGATES:
-            return Feature.AGGREGATE
+            return Feature.AGGREGATE.value
         if name in _VOLATILE_FUNCTIONS:
-            return Feature.VOLATILE
+            return Feature.VOLATILE.value
         if name in ("unnest", "unlist"):
-            return Feature.UNNEST
-        return Feature.NONE if name in _SCALARS else Feature.UNKNOWN_FUNCTION
+            return Feature.UNNEST.value
+        return 0 if name in _SCALARS else Feature.UNKNOWN_FUNCTION.value
     return known
 
 
-def _feature_of(kind: type[exp.Expr]) -> int:
+def _feature_of(kind: type[exp.Expr]) -> Feature:
     if issubclass(kind, exp.AggFunc):
         return Feature.AGGREGATE
     if issubclass(kind, (exp.UDTF, exp.Explode, exp.Posexplode, exp.ExplodingGenerateSeries)):
@@ -1678,6 +1739,10 @@ def _feature_of(kind: type[exp.Expr]) -> int:
     if kind.__name__.startswith(_VOLATILE_PREFIXES):
         return Feature.VOLATILE
     return Feature.NONE
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 _FEATURES: dict[type[exp.Expr], int] = {}
@@ -1698,16 +1763,19 @@ _VOLATILE_PREFIXES = (
     "GenerateText",
 )
 
-_VOLATILE_FUNCTIONS = frozenset(
-    """current_connection_id current_database current_date current_query current_query_id
+_VOLATILE_FUNCTIONS = _words(
+    """
+    current_connection_id current_database current_date current_query current_query_id
     current_schema current_schemas current_setting current_transaction_id currval error
     gen_random_uuid get_current_time get_current_timestamp getvariable in_search_path nextval now
     random setseed setval sleep_ms stats today transaction_timestamp txid_current uuid uuidv4
-    uuidv7 vector_type write_log clock_timestamp statement_timestamp timeofday""".split()
+    uuidv7 vector_type write_log clock_timestamp statement_timestamp timeofday
+    """
 )
 
-_AGGREGATES = frozenset(
-    """any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null
+_AGGREGATES = _words(
+    """
+    any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null
     arg_max_nulls_last arg_min arg_min_null arg_min_nulls_last argmax argmin array_agg avg bit_and
     bit_or bit_xor bitstring_agg bool_and bool_or combine_aggr corr count count_if count_star
     countif covar_pop covar_samp decimal_average entropy favg first fsum group_concat histogram
@@ -1716,26 +1784,31 @@ _AGGREGATES = frozenset(
     regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy reservoir_quantile sem
     skewness stddev stddev_pop stddev_samp string_agg sum sum_no_overflow sumkahan var_pop var_samp
     variance variant_group_object every json_group_array json_group_object json_agg jsonb_agg
-    json_object_agg jsonb_object_agg""".split()
+    json_object_agg jsonb_object_agg
+    """
 )
 
 # Functions without a class in sqlglot that are known to be scalar and to depend on nothing else.
-_SCALARS = frozenset(
-    """row epoch epoch_us epoch_ns make_timestamptz century decade millennium era isoyear yearweek
+_SCALARS = _words(
+    """
+    row epoch epoch_us epoch_ns make_timestamptz century decade millennium era isoyear yearweek
     to_years to_months to_days to_hours to_minutes to_seconds to_milliseconds to_microseconds
     to_weeks strptime try_strptime strftime list_value list_transform list_filter list_reduce
     list_sum list_avg list_min list_max list_sort list_distinct list_unique list_concat
     array_to_string regexp_matches printf format bar hash md5_number damerau_levenshtein
-    jaccard jaro_similarity jaro_winkler_similarity list_count list_aggregate ago datesub datediff
+    jaccard jaro_similarity jaro_winkler_similarity list_count list_aggregate datesub datediff
     datepart date_part trim_scale struct_pack struct_extract struct_insert map_keys map_values
-    map_entries map_extract element_at""".split()
+    map_entries map_extract element_at
+    """
 )
 
-_LIST_FUNCTIONS = frozenset(
-    """list_value list_concat list_sort list_distinct list_transform list_filter string_split
+_LIST_FUNCTIONS = _words(
+    """
+    list_value list_concat list_sort list_distinct list_transform list_filter string_split
     str_split split regexp_split_to_array regexp_extract_all map_keys map_values map_entries
     str_split_regex string_split_regex list_reverse_sort list_slice range generate_series
-    glob""".split()
+    glob
+    """
 )
 
 _LIST_NODES = (
@@ -1751,9 +1824,11 @@ _LIST_NODES = (
 )
 
 # Words that are functions without brackets when no column has their name.
-_WORDS = frozenset(
-    """user current_user session_user current_role current_catalog current_schema current_database
-    current_date current_time current_timestamp localtime localtimestamp""".split()
+_WORDS = _words(
+    """
+    user current_user session_user current_role current_catalog current_schema current_database
+    current_date current_time current_timestamp localtime localtimestamp
+    """
 )
 
 _LEAVES = frozenset(
@@ -1780,6 +1855,7 @@ _SPECIAL = _QUERIES | frozenset(
         exp.Dot,
     }
 )
+_STAR_ARGS = frozenset({"except_", "replace", "rename"})
 _GROUPING = (exp.GroupingSets, exp.Rollup, exp.Cube)
 _EXPLODING = frozenset({exp.Explode, exp.ExplodeOuter, exp.Posexplode, exp.Unnest, exp.Inline})
 _STAR_FILTERS = frozenset({exp.Like, exp.ILike, exp.SimilarTo, exp.Glob})

@@ -59,7 +59,6 @@ from sqlflow.compiler.resolve import (
 )
 from sqlflow.core.names import ColumnRef, TableName
 
-
 _Pairs = tuple[tuple[ColumnRef, ColumnRef], ...]
 
 
@@ -221,7 +220,9 @@ class _Walk:
 
     def relation(self, relation: Relation, time: _Time) -> None:
         text = canonical(
-            Expression(time.tree, (), {}, {}, Feature.NONE), lambda _: None, lambda _: None
+            Expression(time.tree, (), {}, {}, Feature.NONE),
+            lambda _: None,
+            lambda _: None,
         )
         places = ",".join(str(place) for place in time.leaves.values())
         key = (id(relation), f"{text} {places}", time.same_type)
@@ -281,7 +282,10 @@ class _Walk:
             return
         for expression in _expressions(select):
             for inner in expression.nested.values():
-                self.skip(inner, _Why("it is read by a subquery in an expression", expression.node))
+                self.skip(
+                    inner,
+                    _Why("it is read by a subquery in an expression", expression.node),
+                )
         times = self._spread(select, main, local)
         for source in select.sources:
             found = times.get(id(source))
@@ -346,7 +350,10 @@ class _Walk:
         while changed:
             changed = False
             for left, right in equal:
-                for known, other in ((left.source, right.source), (right.source, left.source)):
+                for known, other in (
+                    (left.source, right.source),
+                    (right.source, left.source),
+                ):
                     if id(known) not in times or id(other) in times:
                         continue
                     found = self._across(times[id(known)], known, other, equal)
@@ -356,7 +363,11 @@ class _Walk:
         return times
 
     def _across(
-        self, local: _Local, known: Source, other: Source, equal: list[tuple[Direct, Direct]]
+        self,
+        local: _Local,
+        known: Source,
+        other: Source,
+        equal: list[tuple[Direct, Direct]],
     ) -> _Local | None:
         partners: dict[int, Direct] = {}
         for left, right in equal:
@@ -434,7 +445,11 @@ def _mixes_times(select: Select, local: _Local) -> _Why | None:
         if join.method == "POSITIONAL":
             return _Why("a positional join pairs rows by their place", select.node)
     for source in select.sources:
-        if source.kind in (SourceKind.FUNCTION, SourceKind.RECURSION, SourceKind.UNKNOWN):
+        if source.kind in (
+            SourceKind.FUNCTION,
+            SourceKind.RECURSION,
+            SourceKind.UNKNOWN,
+        ):
             return _Why("what this reads is not known", source.node)
     if select.grouping_sets:
         return _Why("grouping sets put all times into one row", select.node.args.get("group"))
@@ -504,7 +519,10 @@ def _made_of(local: _Local, keys: Iterable[Expression]) -> bool:
             return False
         return all(covered(child) for child in node.iter_expressions())
 
-    return covered(local.tree)
+    try:
+        return covered(local.tree)
+    except RecursionError:
+        return False
 
 
 def _text(expression: Expression) -> str | None:

@@ -139,3 +139,8 @@ class RunRecord:
     status: Status
     results: tuple[TaskResult, ...] = ()
     up_to_date: int = 0
+
+
+def first_version(now: datetime) -> int:
+    """The version of a table that is made for the first time: higher than any an earlier table of that name had."""
+    return int(now.timestamp() * 1000)

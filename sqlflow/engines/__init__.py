@@ -17,13 +17,16 @@ class EngineModule(Protocol):
     """What each module in this package offers."""
 
     def open_engine(
-        self, config: Config, *, writing: bool, wait: float, emit: Emit, files: Sequence[str]
+        self, config: Config, *, writing: bool, create: bool, wait: float, emit: Emit, files: Sequence[str]
     ) -> Engine | None:
-        """The target's database, or None when it does not exist and `writing` is False.
+        """The target's database, or None when it does not exist and is not to be created.
 
         `wait`: seconds to wait for a database that somebody else holds. `files`: the paths of file sources and
         seeds, which models may read in a sandbox. Raises ProjectError.
         """
+
+    def attach(self, engine: Engine, other: Config) -> str:
+        """Make the database of another target readable beside the one that is open; the name in front of its tables."""
 
     def open_binder(self, config: Config, *, files: Sequence[str]) -> Binder:
         """The judge of queries for this target."""

@@ -14,7 +14,7 @@ import duckdb
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import one_problem
-from sqlflow.core.engine import BindError, EngineError, Found, Interrupted, ReadTable, Row, Traits
+from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
@@ -26,13 +26,13 @@ _POLL_SECONDS = 0.1
 
 
 def open_engine(
-    config: Config, *, writing: bool, wait: float, emit: Emit, files: Sequence[str]
+    config: Config, *, writing: bool, create: bool, wait: float, emit: Emit, files: Sequence[str]
 ) -> DuckDBEngine | None:
     """Open the target's database file; see `EngineModule.open_engine`."""
     path = config.root / str(config.target.options["path"])
-    if not writing and not path.exists():
-        return None
-    if writing:
+    if not path.exists():
+        if not create:
+            return None
         _create(path, config)
     connection = _connect(path, read_only=not writing, wait=wait, emit=emit)
     _settle(connection, config, files)
@@ -46,6 +46,24 @@ def open_binder(config: Config, *, files: Sequence[str]) -> DuckDBBinder:
     return DuckDBBinder(connection, config.timezone)
 
 
+def attach(engine: Engine, other: Config) -> str:
+    """Attach the database of another target, to be read; see `EngineModule.attach`."""
+    path = other.root / str(other.target.options.get("path", ""))
+    if other.target.engine != "duckdb":
+        raise one_problem("not-available-yet", f"`{other.target.name}` is no DuckDB target; only those can be compared")
+    if not path.is_file():
+        raise one_problem(
+            "no-database",
+            f"the target `{other.target.name}` has no database yet (`{path.name}`)",
+            hint=f"build it: `sqlflow build --target {other.target.name}`",
+        )
+    try:
+        engine.session().execute(compose("ATTACH {path} AS _other (READ_ONLY)", path=Value(str(path))))
+    except EngineError as error:
+        raise one_problem("database-error", f"`{path.name}` cannot be opened: {error.message.splitlines()[0]}") from error
+    return "_other"
+
+
 # No extension is ever fetched behind the user's back: what a project needs is named in `extensions`.
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
@@ -55,10 +73,9 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 
 def _create(path: Path, config: Config) -> None:
     version = config.target.options.get("storage_version")
-    if path.exists() or version is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
+    if version is None:
+        return
     with duckdb.connect() as scratch:
         try:
             scratch.execute(

@@ -15,7 +15,7 @@ from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.model import Mode, OnSchemaChange
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task
-from sqlflow.core.records import Change, Relation, TableKind, TableRecord
+from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.plan import partitions
 from sqlflow.plan.modes import append, full, incremental, merge, view
@@ -257,7 +257,7 @@ class _Planner:
         header = subject.model.model.header
         domain = incremental.domain(subject)
         zone = self._time_zone(subject)
-        requested = self._requested().aligned(header.grain, zone)
+        requested = self._requested(subject).aligned(header.grain, zone)
         stale = domain if clock is not None else effect.intervals
         if stale and header.lookback is not None:
             stale |= self._lookback(subject, before)
@@ -275,15 +275,20 @@ class _Planner:
             ReasonKind.INPUT_CHANGED if effect or clock else ReasonKind.INTERVALS_MISSING if gaps else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
-        if wanted == domain and header.batch is None:
+        if wanted == domain and not header.full_refresh:
+            self._refused(subject, reason)
+        elif wanted == domain and header.batch is None:
             self._rebuild(subject, reason)
         else:
             self._intervals(subject, before, wanted, reason)
 
-    def _requested(self) -> IntervalSet:
+    def _requested(self, subject: Subject) -> IntervalSet:
         if self._request.start is None and self._request.end is None:
             return NOTHING
-        return IntervalSet.between(self._request.start or BEGINNING, self._request.end or END)
+        start, end = self._request.start or BEGINNING, self._request.end or END
+        return IntervalSet.between(
+            incremental.in_column_terms(subject, start), incremental.in_column_terms(subject, end)
+        )
 
     def _lookback(self, subject: Subject, before: TableRecord) -> IntervalSet:
         header = subject.model.model.header
@@ -349,7 +354,7 @@ class _Planner:
             case _:
                 action, strategy, steps = "create table", "full", full.rebuild(subject)
         before = subject.before
-        change = Change(before.version + 1 if before else 1)
+        change = Change(self._next_version(subject))
         if before is not None and reason.kind in _EDITS:
             columns = changed_columns(before.fingerprint, subject.model.fingerprint)
             if columns is not None and not self._inputs_moved(subject, before):
@@ -360,6 +365,10 @@ class _Planner:
             record = replace(record, done=incremental.domain(subject))
         if action == "create table" and before is not None:
             action = "rebuild table"
+        building = staging_name(subject.table)
+        leftover = building in self._inputs.records
+        if leftover:
+            steps = (write(compose("DROP TABLE IF EXISTS {t}", t=building)), *steps)
         self._model_task(
             subject,
             action=action,
@@ -370,6 +379,7 @@ class _Planner:
             intervals=record.done,
             signatures=self._signatures(subject),
             forget=True,
+            forgotten=(building,) if leftover else (),
         )
         word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
         self._changed(subject, record, f"{word} in this build")
@@ -390,9 +400,9 @@ class _Planner:
         is killed goes on where it was, if nothing changed since.
         """
         model = subject.model
-        name = TableName(subject.table.schema, f"{subject.table.name}__building")
+        name = staging_name(subject.table)
         staged_model = replace(model, model=replace(model.model, name=name))
-        record = self._record(subject, Change(subject.before.version + 1 if subject.before else 1))
+        record = self._record(subject, Change(self._next_version(subject)))
         done_before = self._inputs.records.get(name)
         standing = self._inputs.tables.get(name)
         resume = (
@@ -510,6 +520,9 @@ class _Planner:
         tokens = {str(n): str(self._versions[n].number) for n in self._data_inputs(model) if n in self._versions}
         return {**tokens, **self._clock_tokens(model)}
 
+    def _next_version(self, subject: Subject) -> int:
+        return first_version(self._now) if subject.before is None else subject.before.version + 1
+
     def _signatures(self, subject: Subject) -> tuple[SignatureUpdate, ...]:
         found = [update for (model, _), update in self._inputs.partitions.items() if model == subject.table]
         return tuple(sorted(found, key=lambda update: update.input))
@@ -613,6 +626,11 @@ class _Planner:
         )
 
 
+def staging_name(table: TableName) -> TableName:
+    """Where a table is built batch by batch before it is swapped in."""
+    return TableName(table.schema, f"{table.name}__building")
+
+
 _EDITS = frozenset({ReasonKind.QUERY_CHANGED, ReasonKind.HEADER_CHANGED, ReasonKind.COLUMNS_CHANGED})
 
 
@@ -622,7 +640,7 @@ def orphans(
     """Tables and views that SQLFlow made and that nothing in the project owns any more."""
     project = compiled.project
     owned = {m.name for m in project.models if m.header.mode is not Mode.INLINE} | set(project.seeds) | set(project.sources)
-    building = {TableName(name.schema, f"{name.name}__building") for name in owned}
+    building = {staging_name(name) for name in owned}
     found = [
         name
         for name, record in records.items()

@@ -13,9 +13,9 @@ from sqlflow.project.snippets import Vocabulary, condition
 from sqlflow.project.tokens import LexProblem, lex
 from sqlflow.project.values import Given
 
-NOT_YET = (
-    "missing matches range type compare sum avg quantile schema contract freshness anomaly"
-).split()
+NOT_YET = frozenset(
+    "missing matches range type compare sum avg quantile schema contract freshness anomaly".split()
+)
 
 _ALWAYS = ("where", "severity")
 
@@ -88,8 +88,8 @@ def check_kind(word: str, fail: Callable[[str, str, str | None], None]) -> Check
     if word in set(CheckKind):
         return CheckKind(word)
     if word in NOT_YET:
-        hint = "write it as `expression`, or as a query in tests/ that must return no rows"
-        fail(f"the check `{word}` is not available yet", "not-available-yet", hint)
+        instead = "write it as `expression`, or as a query in tests/ that must return no rows"
+        fail(f"the check `{word}` is not available yet", "not-available-yet", instead)
         return None
     hint = near_check(word) or did_you_mean(word, CheckKind)
     known = "checks: " + ", ".join(f"`{kind}`" for kind in CheckKind)
@@ -99,7 +99,7 @@ def check_kind(word: str, fail: Callable[[str, str, str | None], None]) -> Check
 
 def near_check(word: str) -> str | None:
     """A hint when a word is the name of a check with a slip in it."""
-    squeezed = {kind.replace("_", ""): kind.value for kind in CheckKind}
+    squeezed = {kind.value.replace("_", ""): kind.value for kind in CheckKind}
     bare = word.lower().replace("_", "").replace("-", "")
     near = [bare] if bare in squeezed else get_close_matches(bare, squeezed, n=1, cutoff=0.8)
     return f"did you mean `{squeezed[near[0]]}`?" if near else None
@@ -117,7 +117,9 @@ def reference(given: Given, dialect: str) -> tuple[str, ...] | None:
         names = [token.text for token in tokens[::2]] if dots else []
     names = [name.strip() for name in names]
     if len(names) != 3 or not all(names):
-        given.fail(f"`{text}` is not a column of a table", "invalid-value", "write `schema.table.column`")
+        given.fail(
+            f"`{text}` is not a column of a table", "invalid-value", "write `schema.table.column`"
+        )
         return None
     return tuple(names)
 
@@ -126,7 +128,9 @@ def _check(given: Given, vocabulary: Vocabulary) -> CheckSpec | None:
     if isinstance(given.value, str):
         kind = check_kind(given.value, lambda *problem: given.fail(*problem))
         if kind is not None:
-            given.fail(f"`{kind}` needs arguments", "invalid-check", f"write `- {CHECKS[kind].example}`")
+            given.fail(
+                f"`{kind}` needs arguments", "invalid-check", f"write `- {CHECKS[kind].example}`"
+            )
         return None
     if not isinstance(given.value, dict):
         given.expected("a check", f"write `- {CHECKS[CheckKind.UNIQUE].example}`")
@@ -145,9 +149,7 @@ def _check(given: Given, vocabulary: Vocabulary) -> CheckSpec | None:
     return None if kind is None else _read(kind, inside, given, vocabulary)
 
 
-def _read(
-    kind: CheckKind, inside: Given, item: Given, vocabulary: Vocabulary
-) -> CheckSpec | None:
+def _read(kind: CheckKind, inside: Given, item: Given, vocabulary: Vocabulary) -> CheckSpec | None:
     form = CHECKS[kind]
     before = len(item.problems)
     if isinstance(inside.value, dict):
@@ -174,7 +176,9 @@ def _read(
     severity = _severity(fields["severity"]) if "severity" in fields else Severity.ERROR
     if kind is CheckKind.ROW_COUNT and len(item.problems) == before:
         if minimum is None and maximum is None:
-            inside.fail("neither `min` nor `max` is given", "invalid-check", f"write `- {form.example}`")
+            inside.fail(
+                "neither `min` nor `max` is given", "invalid-check", f"write `- {form.example}`"
+            )
         elif minimum is not None and maximum is not None and minimum > maximum:
             inside.fail("`min` is greater than `max`", "invalid-check")
     if len(item.problems) > before:

@@ -6,16 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlglot.tokens import TokenType
+from sqlglot import TokenType
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import CheckKind, CheckSpec, ColumnNote
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import MappedText
 from sqlflow.project import yaml
+from sqlflow.project.calls import is_distinct_from
 from sqlflow.project.checks import NOT_YET, check_kind, near_check, reference
 from sqlflow.project.directives import DIRECTIVES
-from sqlflow.project.macros import is_distinct_from
 from sqlflow.project.tokens import CLOSING, OPENING, Lexed, after_ctes, is_word
 from sqlflow.project.values import Given, root_of
 
@@ -53,7 +53,6 @@ _BEFORE_ALIAS = frozenset(
         TokenType.END,
     }
 )
-_PII_LIKE = frozenset({"pii"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +273,7 @@ def _word(
     def fail(message: str, code: str, hint: str | None) -> None:
         problems.append(Diagnostic(code, message, span, hint))
 
-    if word in _PII_LIKE:
+    if word == "pii":
         fail(f"`@{word}` is not available yet", "not-available-yet", "remove it")
         return None
     if word in DIRECTIVES and rest.lstrip(" \t").startswith(":"):
@@ -290,10 +289,16 @@ def _word(
     if kind is None:
         return None
     if kind in (CheckKind.EXPRESSION, CheckKind.ROW_COUNT):
-        fail(f"`{kind}` is not about one column", "invalid-check", "put it into `@checks` at the top")
+        fail(
+            f"`{kind}` is not about one column", "invalid-check", "put it into `@checks` at the top"
+        )
         return None
     if column is None:
-        fail(f"`@{word}` stands on a column without a name", "invalid-check", "add `AS name` to the column")
+        fail(
+            f"`@{word}` stands on a column without a name",
+            "invalid-check",
+            "add `AS name` to the column",
+        )
         return None
     return _column_check(file, kind, inside, span, column, dialect, problems)
 
@@ -313,11 +318,15 @@ def _column_check(
     text = file.text[inside[0] : inside[1]].strip() if inside is not None else ""
     if kind in (CheckKind.NOT_NULL, CheckKind.UNIQUE):
         if text:
-            fail(f"`@{kind}` takes no arguments here", "for several columns write it into `@checks`")
+            fail(
+                f"`@{kind}` takes no arguments here", "for several columns write it into `@checks`"
+            )
             return None
         return CheckSpec(kind, span, (column,))
     if not text or inside is None:
-        example = "@in(open, closed)" if kind is CheckKind.IN else "@references(schema.table.column)"
+        example = (
+            "@in(open, closed)" if kind is CheckKind.IN else "@references(schema.table.column)"
+        )
         fail(f"`@{kind}` needs arguments", f"write `{example}`")
         return None
     if kind is CheckKind.REFERENCES:
@@ -353,5 +362,3 @@ def _closing_bracket(text: str, position: int) -> int | None:
             if depth == 0:
                 return index
     return None
-
-

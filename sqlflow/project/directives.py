@@ -34,7 +34,8 @@ class Directive:
 
 def _mode(given: Given, _: Vocabulary) -> object:
     if given.value == "snapshot":
-        return _not_yet(given, "the mode `snapshot`", "keep history with `merge` and a key of its own")
+        _not_yet(given, "the mode `snapshot`", "keep history with `merge` and a key of its own")
+        return None
     word = given.choice("mode", tuple(Mode))
     return None if word is None else Mode(word)
 
@@ -45,7 +46,8 @@ def _names(given: Given, _: Vocabulary) -> object:
 
 def _name(given: Given, _: Vocabulary) -> object:
     if isinstance(given.value, list):
-        return given.expected("one column")
+        given.expected("one column")
+        return None
     text = given.text()
     return None if text is None else text.strip()
 
@@ -71,7 +73,8 @@ def _batch(given: Given, _: Vocabulary) -> object:
         return NO_BATCH
     length = _duration(given)
     if length is not None and length.count == 0:
-        return given.expected("a length of time above zero")
+        given.expected("a length of time above zero")
+        return None
     return length
 
 
@@ -90,11 +93,13 @@ def _duration(given: Given) -> Duration | None:
 def _start(given: Given, _: Vocabulary) -> object:
     hint = "write a date such as `2024-01-31`"
     if not isinstance(given.value, str | date | datetime):
-        return given.expected("a date", hint)
+        given.expected("a date", hint)
+        return None
     try:
         return moment_of(given.value)
     except (ValueError, OverflowError):
-        return given.expected("a date", hint)
+        given.expected("a date", hint)
+        return None
 
 
 def _conflict(given: Given, _: Vocabulary) -> object:
@@ -107,21 +112,24 @@ def _deleted(given: Given, vocabulary: Vocabulary) -> object:
         sql = condition(given, vocabulary)
         return None if sql is None else Deleted(sql=sql)
     if not isinstance(given.value, dict):
-        return given.expected("a condition or `{column: op, values: [D]}`")
+        given.expected("a condition or `{column: op, values: [D]}`")
+        return None
     fields = given.fields(("column", "values"), ("column", "values"))
     if len(fields) < 2:
         return None
     column = fields["column"].text()
     values = [item.value for item in fields["values"].one_or_more()]
     if not values or not all(isinstance(v, str | int | float | date) for v in values):
-        return fields["values"].expected("a list of values")
+        fields["values"].expected("a list of values")
+        return None
     return None if column is None else Deleted(column, tuple(values))
 
 
 def _on_schema_change(given: Given, _: Vocabulary) -> object:
     if given.value in ("evolve", "ignore", "sync"):
         hint = "`rebuild` (the default) and `fail` are available"
-        return _not_yet(given, f"`{given.value}`", hint)
+        _not_yet(given, f"`{given.value}`", hint)
+        return None
     word = given.choice("policy", tuple(OnSchemaChange))
     return None if word is None else OnSchemaChange(word)
 
@@ -148,7 +156,8 @@ def _incremental(given: Given, _: Vocabulary) -> object:
 
 
 def _later(given: Given, _: Vocabulary) -> object:
-    return _not_yet(given, "this directive", "leave it out")
+    _not_yet(given, "this directive", "leave it out")
+    return None
 
 
 def _checks(given: Given, vocabulary: Vocabulary) -> object:
@@ -208,10 +217,14 @@ _MERGE = frozenset({Mode.MERGE})
 
 DIRECTIVES: Mapping[str, Directive] = {
     "mode": Directive(
-        ", ".join(f"`{mode}`" for mode in Mode), "the promise about the table (default `auto`)", _mode
+        ", ".join(f"`{mode}`" for mode in Mode),
+        "the promise about the table (default `auto`)",
+        _mode,
     ),
     "key": Directive("a column or a list", "the identity of a row", _names, _TABLES),
-    "time": Directive("a column", "the column of the output that says when a row belongs", _name, _TIMED),
+    "time": Directive(
+        "a column", "the column of the output that says when a row belongs", _name, _TIMED
+    ),
     "grain": Directive(
         ", ".join(f"`{grain}`" for grain in Grain),
         "the size of the partitions of `time` (default `day`)",
@@ -226,7 +239,10 @@ DIRECTIVES: Mapping[str, Directive] = {
     ),
     "start": Directive("a date", "where the first interval begins", _start, _INCREMENTAL),
     "batch": Directive(
-        "such as `7 days`, or `none`", "the longest interval that one statement handles", _batch, _INCREMENTAL
+        "such as `7 days`, or `none`",
+        "the longest interval that one statement handles",
+        _batch,
+        _INCREMENTAL,
     ),
     "strategy": Directive("`auto`", "how a change of the data is applied", _strategy),
     "conflict": Directive(
@@ -236,7 +252,10 @@ DIRECTIVES: Mapping[str, Directive] = {
         _MERGE,
     ),
     "deleted": Directive(
-        "a condition, or `{column: op, values: [D]}`", 'rows that mean "delete this key"', _deleted, _MERGE
+        "a condition, or `{column: op, values: [D]}`",
+        'rows that mean "delete this key"',
+        _deleted,
+        _MERGE,
     ),
     "on_schema_change": Directive(
         ", ".join(f"`{policy}`" for policy in OnSchemaChange),
@@ -250,7 +269,9 @@ DIRECTIVES: Mapping[str, Directive] = {
     "incremental": Directive("`auto`", "whether an incremental plan is wanted", _incremental),
     "checks": Directive("a list of checks", "what must hold for the rows", _checks, _OBJECTS),
     "columns": Directive(
-        "a mapping of column to text, or to `{description, tags}`", "what the columns mean", _columns
+        "a mapping of column to text, or to `{description, tags}`",
+        "what the columns mean",
+        _columns,
     ),
     "contract": Directive("", "not available yet", _later),
     "tags": Directive("a tag or a list", "for selecting models: `tag:daily`", _tags),
@@ -265,8 +286,12 @@ DIRECTIVES: Mapping[str, Directive] = {
     "depends_on": Directive(
         "a table or a list", "tables that must be built first, besides those in the query", _names
     ),
-    "before": Directive("a statement or a list", "SQL that runs before the table is written", _statements, _OBJECTS),
-    "after": Directive("a statement or a list", "SQL that runs after the table is written", _statements, _OBJECTS),
+    "before": Directive(
+        "a statement or a list", "SQL that runs before the table is written", _statements, _OBJECTS
+    ),
+    "after": Directive(
+        "a statement or a list", "SQL that runs after the table is written", _statements, _OBJECTS
+    ),
     "schema": Directive("a name", "the schema, in place of the folder's name", _schema),
     "name": Directive("a name", "the table's name, in place of the file's name", _name),
 }

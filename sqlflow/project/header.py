@@ -22,8 +22,7 @@ _DIRECTIVE = re.compile(r"[ \t]*--[ \t]*@([^\W\d][\w-]*)[ \t]*:[ \t]*(.*)")
 _NO_COLON = re.compile(r"[ \t]*--[ \t]*@([^\W\d][\w-]*)")
 _CONTINUED = re.compile(r"[ \t]*--(?P<indent> {2,}| ?\t[ \t]*)(?=\S)|[ \t]*--[ \t]*$")
 _FREE = re.compile(r"[ \t]*--(.*)")
-# Values in which YAML sees one unquoted word or more and nothing else.
-_PLAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_. -]*[A-Za-z0-9_.])?")
+_MISPLACED = re.compile(r"--[ \t]*(@([^\W\d][\w-]*))[ \t]*:")
 _EMPTY = Header()
 
 
@@ -125,7 +124,9 @@ def read_header(
             note = Note("first given here", spans[name])
             message = f"`@{name}` is given twice"
             problems.append(
-                Diagnostic("duplicate-directive", message, name_span, "keep one of them", notes=(note,))
+                Diagnostic(
+                    "duplicate-directive", message, name_span, "keep one of them", notes=(note,)
+                )
             )
         else:
             given = _given(written, file, name_span, problems)
@@ -147,7 +148,10 @@ def read_header(
 
 
 def read_defaults(
-    defaults: Mapping[str, DefaultValue], folder: str, vocabulary: Vocabulary, problems: list[Diagnostic]
+    defaults: Mapping[str, DefaultValue],
+    folder: str,
+    vocabulary: Vocabulary,
+    problems: list[Diagnostic],
 ) -> dict[str, Default]:
     """The directives that sqlflow.yml gives for one folder."""
     found: dict[str, Default] = {}
@@ -173,20 +177,25 @@ def defaults_for(
     return found
 
 
+def may_be_misplaced(text: str, start: int) -> bool:
+    """Whether something behind `start` looks like a directive in a comment."""
+    return _MISPLACED.search(text, start) is not None
+
+
 def misplaced(
     file: SourceFile, gaps: Iterator[tuple[int, int]], problems: list[Diagnostic]
 ) -> None:
     """Report directives in comments behind the first token. `gaps`: the text between tokens."""
     for start, end in gaps:
-        if file.text.find("@", start, end) < 0:
-            continue
-        for match in re.finditer(r"--[ \t]*(@([^\W\d][\w-]*))[ \t]*:", file.text[start:end]):
+        for match in _MISPLACED.finditer(file.text, start, end):
             name = match[2].replace("-", "_")
             if name in DIRECTIVES:
-                span = file.span(start + match.start(1), start + match.end(1))
+                span = file.span(match.start(1), match.end(1))
                 message = f"the directive `@{name}` stands behind the beginning of the query"
                 problems.append(
-                    Diagnostic("misplaced-directive", message, span, "move it to the top of the file")
+                    Diagnostic(
+                        "misplaced-directive", message, span, "move it to the top of the file"
+                    )
                 )
 
 
@@ -231,19 +240,16 @@ def _given(
     label = f"@{written.name}"
     start, end = written.value[0]
     lines = [file.text[begin:stop].strip() for begin, stop in written.value]
-    if len(lines) == 1 and _PLAIN.fullmatch(lines[0]):
-        try:
-            value = yaml.scalar(lines[0])
-        except ValueError:
-            value = None
-        if value is not None and (isinstance(value, str) or not DIRECTIVES[written.name].prose):
-            return Given(value, label, file.span(start, start + len(lines[0])), problems)
     if not any(lines):
         return Given(None, label, name_span, problems)
     prose = DIRECTIVES[written.name].prose
     if prose and not lines[0].startswith(("'", '"', "|", ">")):
         text = "\n".join(lines).strip()
         return Given(text, label, file.span(start, max(start + 1, end)), problems)
+    if len(lines) == 1:
+        line = MappedText.of(file, start, start + len(lines[0]))
+        if (short := yaml.load_short(line)) is not None:
+            return root_of(short, problems, label)
     source = _without_dashes(file, written)
     found: list[Diagnostic] = []
     document = yaml.load(source, found)
@@ -263,11 +269,6 @@ def _without_dashes(file: SourceFile, written: Written) -> MappedText:
     for start, end in written.value[1:]:
         line_start = file.text.index("\n", previous) + 1
         edits.append(Edit(line_start - first, start - first, ""))
-        text = file.text[start:end]
-        indent = text[: len(text) - len(text.lstrip())]
-        if "\t" in indent:
-            width = Edit(start - first, start + len(indent) - first, indent.expandtabs(4))
-            edits.append(width)
         previous = end
     return MappedText.of(file, first, written.value[-1][1]).edit(edits)
 
@@ -328,9 +329,9 @@ def _require(
     wanted = [("mode", f"mode `{mode}`", name) for name in needs]
     if fields.get("conflict") is Conflict.LATEST_WINS:
         wanted.append(("conflict", "`latest_wins`", "cursor"))
-    if "lookback" in attempted and mode is Mode.MERGE:
+    if "lookback" in fields and "lookback" in attempted and mode is Mode.MERGE:
         wanted.append(("lookback", "`@lookback`", "cursor"))
-    if "grain" in attempted and mode is not Mode.INCREMENTAL:
+    if "grain" in fields and "grain" in attempted and mode is not Mode.INCREMENTAL:
         wanted.append(("grain", "`@grain`", "time"))
     for cause, what, name in wanted:
         if name in spans:
@@ -342,7 +343,11 @@ def _require(
             span = place
         problems.append(
             Diagnostic(
-                "missing-directive", f"{what} needs `@{name}`", span, f"add `-- @{name}: ...`", notes=notes
+                "missing-directive",
+                f"{what} needs `@{name}`",
+                span,
+                f"add `-- @{name}: ...`",
+                notes=notes,
             )
         )
 

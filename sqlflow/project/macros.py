@@ -7,15 +7,24 @@ name inside an argument cannot be taken for a parameter of another macro.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlglot.tokens import TokenType
+from sqlglot import TokenType
 
-from sqlflow.core.diagnostics import Diagnostic, Note, did_you_mean
+from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.source import SourceFile, Span
-from sqlflow.core.sql import quoted
-from sqlflow.project.replace import Parts, Replacement, joined_text, replaced, with_arguments
+from sqlflow.project.calls import (
+    Calls,
+    Lookup,
+    MacroParameter,
+    Template,
+    between,
+    closing,
+    split_arguments,
+    table_positions,
+)
+from sqlflow.project.replace import Parts, Replacement
 from sqlflow.project.tokens import (
     CLOSING,
     OPENING,
@@ -27,17 +36,11 @@ from sqlflow.project.tokens import (
 )
 from sqlflow.project.variables import At, interval_bounds, put_in_variables
 
-_LONGEST = 1_000_000
+_DEEPEST = 50
 _NOT_NAMES = frozenset(
     "all and any as between by case cast distinct else end except exists filter from group having in "
     "intersect is join lateral like limit not on or order over partition qualify select then union "
     "using values when where with".split()
-)
-# What can follow a table in FROM without being its alias.
-_AFTER_TABLE = frozenset(
-    "anti asof cross except fetch for from full group having inner intersect join lateral left limit "
-    "natural offset on order outer pivot positional qualify right sample select semi tablesample union "
-    "unpivot using where window with".split()
 )
 # Words of expressions that sqlglot has no token for; a name behind them is no alias.
 _OPERATORS = frozenset({"zone", "to", "both", "leading", "trailing", "by", "lambda"})
@@ -56,25 +59,6 @@ _ENDS_OPERAND = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class MacroParameter:
-    """`default`: the SQL used when the call does not give it."""
-
-    name: str
-    default: Parts | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A macro that can be put in. `parts` is None when its definition has problems, which are told already."""
-
-    name: str
-    span: Span
-    parameters: tuple[MacroParameter, ...]
-    table: bool
-    parts: Parts | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Macro:
     """A macro as it is written: its body is the tokens `[first, last)` of its file."""
 
@@ -87,9 +71,6 @@ class _Macro:
     first: int
     last: int
     variables: Mapping[int, Replacement]
-
-
-Lookup = Callable[[str, Span], Template | None]
 
 
 def read_macros(
@@ -114,26 +95,6 @@ def read_macros(
                     )
                 )
     return _templates(macros, problems)
-
-
-def expand_calls(
-    lexed: Lexed,
-    first: int,
-    last: int,
-    variables: Mapping[int, Replacement],
-    macros: Mapping[str, Template],
-    at: At,
-    problems: list[Diagnostic],
-) -> list[Replacement]:
-    """What to put in place of the macro calls and variables in a range of tokens, in order.
-
-    `variables`: token index -> its replacement. `at` makes a span of two offsets.
-    """
-    if not macros:
-        return list(variables.values())
-    return _Calls(
-        lexed, variables, macros, lambda name, span: macros[name], at, problems
-    ).replacements(first, last)
 
 
 # ---------------------------------------------------------------- definitions
@@ -175,9 +136,7 @@ def _definitions(
 
 def _statement_ends(lexed: Lexed) -> list[int]:
     ends = [
-        index
-        for index, token in enumerate(lexed.tokens)
-        if token.token_type is TokenType.SEMICOLON
+        index for index, token in enumerate(lexed.tokens) if token.token_type is TokenType.SEMICOLON
     ]
     return [*ends, len(lexed.tokens)]
 
@@ -219,7 +178,7 @@ def _definition(
     name, span = token.text, file.span(token.start, token.end + 1)
     if word(index + 1) != "(":
         raise _Malformed(f"the parameters of `{name}` are missing", index, f"write `{name}()`")
-    close = _closing(lexed, index + 1, last)
+    close = closing(lexed, index + 1, last)
     if close is None:
         raise _Malformed("`(` is never closed", index + 1)
     parameters = _parameters(lexed, index + 2, close, variables, at, problems)
@@ -271,7 +230,7 @@ def _parameters(
     problems: list[Diagnostic],
 ) -> tuple[MacroParameter, ...]:
     found: dict[str, MacroParameter] = {}
-    for begin, end in _arguments(lexed, first, close):
+    for begin, end in split_arguments(lexed, first, close):
         if begin == end or not is_word(lexed, begin):
             raise _Malformed("the name of a parameter is missing", begin)
         name = lexed.tokens[begin].text
@@ -283,7 +242,7 @@ def _parameters(
             if end - begin == 2:
                 raise _Malformed(f"the default of `{name}` is missing", begin + 1)
             put_in = put_in_variables(lexed, begin + 2, end, variables, at, problems)
-            default = _between(lexed, begin + 2, end, put_in.values())
+            default = between(lexed, begin + 2, end, put_in.values())
         elif any(parameter.default is not None for parameter in found.values()):
             raise _Malformed(f"`{name}` has no default but stands behind one that has", begin)
         if name.lower() in found:
@@ -295,9 +254,7 @@ def _parameters(
 # ---------------------------------------------------------------- templates
 
 
-def _templates(
-    macros: Mapping[str, _Macro], problems: list[Diagnostic]
-) -> dict[str, Template]:
+def _templates(macros: Mapping[str, _Macro], problems: list[Diagnostic]) -> dict[str, Template]:
     done: dict[str, Template] = {}
     chain: list[str] = []
 
@@ -317,14 +274,14 @@ def _templates(
                 )
             )
             return None
+        if len(chain) > _DEEPEST:
+            message = f"macros call each other more than {_DEEPEST} levels deep"
+            problems.append(Diagnostic("macro-call", message, called_at))
+            return None
         chain.append(key)
         before = len(problems)
         parts = _body(macro, macros, build, problems)
         if len(problems) > before:
-            parts = None
-        elif parts is not None and sum(len(p) for p in parts if isinstance(p, str)) > _LONGEST:
-            message = f"the macro `{macro.name}` expands to more than {_LONGEST} characters"
-            problems.append(Diagnostic("macro-call", message, macro.span))
             parts = None
         chain.pop()
         done[key] = Template(macro.name, macro.span, macro.parameters, macro.table, parts)
@@ -344,11 +301,11 @@ def _body(
     holes = _holes(macro)
     put_in = {**macro.variables, **holes}
     file = macro.file
-    calls = _Calls(macro.lexed, put_in, macros, lookup, file.span, problems)
+    calls = Calls(macro.lexed, put_in, macros, lookup, file.span, problems)
     replacements = calls.replacements(macro.first, macro.last)
     if calls.broken:
         return None
-    return _between(macro.lexed, macro.first, macro.last, replacements)
+    return between(macro.lexed, macro.first, macro.last, replacements)
 
 
 def _holes(macro: _Macro) -> dict[int, Replacement]:
@@ -439,268 +396,3 @@ def _is_value(lexed: Lexed, index: int, first: int, last: int, brackets: list[in
         if kind(opener - 1) is TokenType.ALIAS and is_word(lexed, opener):
             return False  # AS t(name)
     return True
-
-
-def table_positions(lexed: Lexed, first: int, last: int) -> set[int]:
-    """The indexes of the tokens that stand directly behind the FROM or JOIN of a query."""
-    found: set[int] = set()
-    in_query = [False]
-    for index in range(first, last):
-        kind = lexed.tokens[index].token_type
-        if kind in OPENING:
-            in_query.append(False)
-        elif kind in CLOSING:
-            if len(in_query) > 1:
-                in_query.pop()
-        elif kind in (TokenType.SELECT, TokenType.WITH):
-            in_query[-1] = True
-        elif kind in (TokenType.JOIN, TokenType.LATERAL):
-            found.add(index + 1)
-        elif kind is TokenType.FROM:
-            opens = index == first or lexed.tokens[index - 1].token_type in OPENING
-            if (in_query[-1] or opens) and not is_distinct_from(lexed, index):
-                in_query[-1] = True
-                found.add(index + 1)
-    return found
-
-
-def is_distinct_from(lexed: Lexed, index: int) -> bool:
-    """Whether the FROM at `index` belongs to `IS [NOT] DISTINCT FROM`."""
-    return (
-        index >= 2
-        and lexed.tokens[index - 1].token_type is TokenType.DISTINCT
-        and lexed.tokens[index - 2].token_type in (TokenType.IS, TokenType.NOT)
-    )
-
-
-# ---------------------------------------------------------------- calls
-
-
-class _Calls:
-    """Finds the macro calls of one text. `names`: the macros there are; `lookup` gives one of them."""
-
-    def __init__(
-        self,
-        lexed: Lexed,
-        put_in: Mapping[int, Replacement],
-        names: Mapping[str, object],
-        lookup: Lookup,
-        at: At,
-        problems: list[Diagnostic],
-    ) -> None:
-        self.lexed = lexed
-        self.put_in = put_in
-        self.names = names
-        self.lookup = lookup
-        self.at = at
-        self.problems = problems
-        self.broken = False
-        self.tables: set[int] | None = None
-
-    def replacements(self, first: int, last: int) -> list[Replacement]:
-        if self.tables is None:
-            self.tables = table_positions(self.lexed, first, last)
-        found: list[Replacement] = []
-        index = first
-        while index < last:
-            close = self.call(index, first, last)
-            if close is not None:
-                replacement = self.expanded(index, close, first, last)
-                if replacement is None:
-                    self.broken = True
-                else:
-                    found.append(replacement)
-                index = close
-            elif index in self.put_in:
-                found.append(self.put_in[index])
-            index += 1
-        return found
-
-    def call(self, index: int, first: int, last: int) -> int | None:
-        """The index of the `)` of the call that begins here."""
-        lexed, tokens = self.lexed, self.lexed.tokens
-        if index + 1 >= last or tokens[index + 1].token_type is not TokenType.L_PAREN:
-            return None
-        if tokens[index].text.lower() not in self.names or not is_word(lexed, index):
-            return None
-        before = tokens[index - 1].token_type if index > first else None
-        if before in (TokenType.DOT, TokenType.ALIAS):
-            return None
-        close = _closing(lexed, index + 1, last)
-        if close is None:
-            return None
-        is_cte = (
-            before in (TokenType.WITH, TokenType.RECURSIVE, TokenType.COMMA)
-            and close + 2 < last
-            and tokens[close + 1].token_type is TokenType.ALIAS
-            and tokens[close + 2].text.lower() in ("(", "not", "materialized")
-        )
-        return None if is_cte else close
-
-    def expanded(self, index: int, close: int, first: int, last: int) -> Replacement | None:
-        lexed, tokens = self.lexed, self.lexed.tokens
-        start, end = tokens[index].start, tokens[close].end + 1
-        span = self.at(start, end)
-        template = self.lookup(tokens[index].text.lower(), span)
-        if template is None or template.parts is None:
-            return None
-        in_from = index in (self.tables or ())
-        before = tokens[index - 1].token_type if index > first else None
-        if in_from and not template.table:
-            self.wrong(
-                f"`{template.name}` gives a value, it cannot stand in FROM",
-                span,
-                "define it with `AS TABLE SELECT ...`",
-                template,
-            )
-            return None
-        if template.table and not in_from and before not in (TokenType.COMMA, TokenType.L_PAREN):
-            self.wrong(
-                f"`{template.name}` gives a table, it can stand only in FROM",
-                span,
-                f"write `(SELECT ... FROM {template.name}(...))`",
-                template,
-            )
-            return None
-        arguments = self.arguments(template, index, close, span)
-        if arguments is None:
-            return None
-        parts: Parts = ("(", *with_arguments(template.parts, arguments), ")")
-        if template.table and not self.has_alias(close + 1, last):
-            parts = (*parts, f" AS {quoted(tokens[index].text)}")
-        return Replacement(start, end, parts)
-
-    def arguments(
-        self, template: Template, index: int, close: int, span: Span
-    ) -> list[Parts] | None:
-        """The arguments of a call in the order of the parameters; None when they do not fit."""
-        lexed, tokens = self.lexed, self.lexed.tokens
-        names = {p.name.lower(): n for n, p in enumerate(template.parameters)}
-        given: dict[int, Parts] = {}
-        named = False
-        pieces = list(_arguments(lexed, index + 2, close))
-        positional = 0
-        for begin, end in pieces:
-            if begin == end:
-                self.wrong(f"an argument of `{template.name}` is empty", span, None, template)
-                return None
-            is_named = (
-                end - begin > 1
-                and is_word(lexed, begin)
-                and tokens[begin + 1].token_type in (TokenType.COLON_EQ, TokenType.FARROW)
-            )
-            if is_named:
-                named = True
-                word = tokens[begin].text
-                place = self.at(tokens[begin].start, tokens[begin].end + 1)
-                number = names.get(word.lower())
-                if number is None:
-                    hint = did_you_mean(word, [p.name for p in template.parameters])
-                    message = f"`{template.name}` has no parameter `{word}`"
-                    self.wrong(message, place, hint, template)
-                    return None
-                if number in given:
-                    self.wrong(f"`{word}` is given twice", place, None, template)
-                    return None
-                if end - begin == 2:
-                    self.wrong(f"`{word}` has no value", place, None, template)
-                    return None
-                given[number] = self.rendered(begin + 2, end)
-                continue
-            if named:
-                place = self.at(tokens[begin].start, tokens[end - 1].end + 1)
-                message = "an argument without a name stands behind one with a name"
-                self.wrong(message, place, "name this one too", template)
-                return None
-            given[positional] = self.rendered(begin, end)
-            positional += 1
-        wanted = len(template.parameters)
-        missing = [
-            p.name
-            for n, p in enumerate(template.parameters)
-            if n not in given and p.default is None
-        ]
-        if positional > wanted or missing:
-            takes = "no arguments" if wanted == 0 else f"{_count(template)} argument{'s' * (wanted != 1)}"
-            message = f"`{template.name}` takes {takes}, {len(pieces)} given"
-            names_missing = ", ".join(f"`{name}`" for name in missing)
-            hint = f"missing: {names_missing}" if missing else None
-            self.wrong(message, span, hint, template)
-            return None
-        return [
-            given[n] if n in given else (parameter.default or ())
-            for n, parameter in enumerate(template.parameters)
-        ]
-
-    def rendered(self, begin: int, end: int) -> Parts:
-        return _between(self.lexed, begin, end, self.replacements(begin, end))
-
-    def has_alias(self, index: int, last: int) -> bool:
-        if index >= last:
-            return False
-        token = self.lexed.tokens[index]
-        if token.token_type in (TokenType.ALIAS, TokenType.IDENTIFIER):
-            return True
-        return (
-            is_word(self.lexed, index)
-            and self.lexed.source(index).split()[0].lower() not in _AFTER_TABLE
-        )
-
-    def wrong(self, message: str, span: Span, hint: str | None, template: Template) -> None:
-        note = Note(f"`{template.name}` is defined here", template.span)
-        self.problems.append(Diagnostic("macro-call", message, span, hint, notes=(note,)))
-
-
-def _count(template: Template) -> str:
-    wanted = len(template.parameters)
-    least = sum(parameter.default is None for parameter in template.parameters)
-    return str(wanted) if least == wanted else f"{least} to {wanted}"
-
-
-def _closing(lexed: Lexed, index: int, last: int) -> int | None:
-    """The index of the bracket that closes the one at `index`."""
-    depth = 0
-    for place in range(index, last):
-        kind = lexed.tokens[place].token_type
-        depth += (kind in OPENING) - (kind in CLOSING)
-        if depth == 0:
-            return place
-    return None
-
-
-def _arguments(lexed: Lexed, first: int, close: int) -> list[tuple[int, int]]:
-    """The token ranges between commas; none at all for `()`."""
-    if first == close:
-        return []
-    depth = 0
-    names = False  # between `lambda` and its colon
-    begin = first
-    found: list[tuple[int, int]] = []
-    for index in range(first, close):
-        token = lexed.tokens[index]
-        kind = token.token_type
-        depth += (kind in OPENING) - (kind in CLOSING)
-        if kind is TokenType.VAR and depth == 0 and token.text.lower() == "lambda":
-            names = index + 1 < close and is_word(lexed, index + 1)
-        elif kind is TokenType.COLON:
-            names = False
-        elif kind is TokenType.COMMA and depth == 0 and not names:
-            found.append((begin, index))
-            begin = index + 1
-    return [*found, (begin, close)]
-
-
-def _between(
-    lexed: Lexed, first: int, last: int, replacements: Iterable[Replacement]
-) -> Parts:
-    """The text from the first to the last token of a range, with replacements made."""
-    replacements = list(replacements)
-    start, end = lexed.tokens[first].start, lexed.tokens[last - 1].end + 1
-    if first in lexed.parameter_tokens(first, first + 1):
-        start -= 1  # the `$`
-    return replaced(lexed.text, start, end, replacements)
-
-
-def text_of(replacement: Replacement) -> str:
-    """The text that a replacement puts in, outside of any macro."""
-    return joined_text(replacement.parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlglot.tokens import TokenType
+from sqlglot import TokenType
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.source import SourceFile
@@ -23,7 +23,9 @@ _ABOUT = {
     **dict.fromkeys(("attach", "detach"), "declare outside tables in sources/*.yml"),
     **dict.fromkeys(("copy", "export", "import"), "declare files in sources/*.yml"),
     **dict.fromkeys(("begin", "commit", "rollback"), "SQLFlow makes its own transactions"),
-    **dict.fromkeys(("pivot", "unpivot", "describe", "summarize", "show"), "write `FROM (...)` around it"),
+    **dict.fromkeys(
+        ("pivot", "unpivot", "describe", "summarize", "show"), "write `FROM (...)` around it"
+    ),
     "table": "write `FROM name`",
 }
 _KINDS = {
@@ -42,15 +44,16 @@ def find_query(
     if _is_template(file, lexed, problems):
         return None
     last = next(
-        (i for i, token in enumerate(tokens) if token.token_type is TokenType.SEMICOLON), len(tokens)
+        (i for i, token in enumerate(tokens) if token.token_type is TokenType.SEMICOLON),
+        len(tokens),
     )
-    second = next(
-        (t for t in tokens[last:] if t.token_type is not TokenType.SEMICOLON), None
-    )
+    second = next((t for t in tokens[last:] if t.token_type is not TokenType.SEMICOLON), None)
     if last == 0:
         message = "the file holds no query"
         span = file.span(tokens[0].start, tokens[0].end + 1) if tokens else file.span(0)
-        problems.append(Diagnostic("empty-model", message, span, "write a `SELECT`, or remove the file"))
+        problems.append(
+            Diagnostic("empty-model", message, span, "write a `SELECT`, or remove the file")
+        )
         return None
     before = len(problems)
     if _is_query(file, lexed, last, problems) and second is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlglot.tokens import TokenType
+from sqlglot import TokenType
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.source import Span
-from sqlflow.project.macros import Template, expand_calls
+from sqlflow.project.calls import Template, expand_calls
 from sqlflow.project.replace import Replacement, joined_text, replaced
 from sqlflow.project.tokens import CLOSING, OPENING, Lexed, LexProblem, is_word, lex, unbalanced
 from sqlflow.project.values import Given
@@ -50,14 +50,17 @@ def condition(given: Given, vocabulary: Vocabulary) -> str | None:
     lexed, text = found
     kinds = [token.token_type for token in lexed.tokens]
     if TokenType.SEMICOLON in kinds:
-        return _wrong(given, "a condition cannot contain `;`", "write one SQL expression")
+        _wrong(given, "a condition cannot contain `;`", "write one SQL expression")
+        return None
     if kinds[0] in _QUERY_WORDS:
-        return _wrong(given, "expected an expression, found a query", "put the query in parentheses")
+        _wrong(given, "expected an expression, found a query", "put the query in parentheses")
+        return None
     depth = 0
     for kind in kinds:
         depth += (kind in OPENING) - (kind in CLOSING)
         if depth == 0 and kind is TokenType.COMMA:
-            return _wrong(given, "expected one expression, found a list", "combine them with `AND`")
+            _wrong(given, "expected one expression, found a list", "combine them with `AND`")
+            return None
     return text
 
 
@@ -68,7 +71,8 @@ def statement(given: Given, vocabulary: Vocabulary) -> str | None:
         return None
     lexed, text = found
     if any(token.token_type is TokenType.SEMICOLON for token in lexed.tokens):
-        return _wrong(given, "expected one statement, found several", "write a list of statements")
+        _wrong(given, "expected one statement, found several", "write a list of statements")
+        return None
     return text
 
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlglot import Token, TokenType
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import TokenError
-from sqlglot.tokens import Token, TokenType
 
 OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
 CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
@@ -169,7 +169,9 @@ def _scan(text: str) -> tuple[Parameter, ...] | LexProblem:
             case "block":
                 end = _end_of_block(text, start)
                 if end is None:
-                    return LexProblem("a comment is never closed", start, start + 2, "close it with `*/`")
+                    return LexProblem(
+                        "a comment is never closed", start, start + 2, "close it with `*/`"
+                    )
                 position = end
             case "escaped" | "string" if not (match["escaped_end"] or match["string_end"]):
                 return _open("a string", start, "'")
@@ -178,7 +180,9 @@ def _scan(text: str) -> tuple[Parameter, ...] | LexProblem:
             case "dollar":
                 end = text.find(match[0], match.end())
                 if end < 0:
-                    return LexProblem(f"a string that begins with `{match[0]}` is never closed", start, position)
+                    return LexProblem(
+                        f"a string that begins with `{match[0]}` is never closed", start, position
+                    )
                 position = end + len(match[0])
             case "name":
                 parameters.append(Parameter(start, position, match[0][1:]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
@@ -11,12 +11,18 @@ from sqlflow.core.source import Span
 from sqlflow.project.yaml import Path, Yaml
 
 
+class FromEnvironment(str):
+    """Text with `${NAME}` put in: it may be a secret, so no message shows it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """A value, what it is called in messages (`targets.prod.engine`, `@key`), and where it stands.
 
     Each method returns the value as one type. When it is of another, they add to `problems` and return None or
-    nothing. `secret` values came from the environment and are never shown.
+    nothing.
     """
 
     value: object
@@ -24,7 +30,6 @@ class Given:
     place: Yaml | Span
     problems: list[Diagnostic]
     path: Path = ()
-    secret: bool = False
 
     @property
     def span(self) -> Span:
@@ -53,7 +58,7 @@ class Given:
                 return "a list"
             case dict():
                 return "a mapping"
-            case _ if self.secret:
+            case FromEnvironment():
                 return "a value from the environment"
             case bool():
                 return f"`{str(self.value).lower()}`"
@@ -144,7 +149,7 @@ class Given:
     def at(self, key: str | int, label: str) -> Given:
         """The value under `key`."""
         inner = self.value[key] if isinstance(self.value, dict | list) else None  # type: ignore[index]
-        return replace(self, value=inner, label=label, path=(*self.path, key))
+        return Given(inner, label, self.place, self.problems, (*self.path, key))
 
 
 def root_of(yaml: Yaml, problems: list[Diagnostic], label: str = "") -> Given:

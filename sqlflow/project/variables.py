@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sqlglot.tokens import TokenType
+from sqlglot import TokenType
 
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.source import Span

@@ -24,7 +24,7 @@ from sqlflow.runner.task import Outcome, TaskError, run_task
 GROUP_SECONDS = 0.25
 
 Signatures = Sequence[tuple[TableName, bool, Sequence[SignatureUpdate]]]
-WriteRecords = Callable[[Session, Sequence[TableRecord], Signatures], None]
+WriteRecords = Callable[[Session, Sequence[TableRecord], Signatures, Sequence[TableName]], None]
 Committed = Callable[[Sequence[TableRecord], Sequence[TableName]], None]
 
 
@@ -177,8 +177,10 @@ class _Run:
             for item in done
             if item.task.signatures or item.task.forget_signatures
         ]
+        gone = [name for item in done for name in item.task.forgotten]
+        records = [record for record in records if record.table not in gone]
         try:
-            self._write_records(session, records, signatures)
+            self._write_records(session, records, signatures, gone)
             session.commit()
         except EngineError as error:
             _rollback_quietly(session)
@@ -189,7 +191,7 @@ class _Run:
             self._interrupted([item.task for item in done])
             return
         with self._changed:
-            self._committed(records, ())
+            self._committed(records, gone)
             self._board.committed([item.task for item in done])
             for item in done:
                 self._finish(_succeeded(item))

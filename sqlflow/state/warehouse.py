@@ -74,11 +74,18 @@ def load(session: Session) -> dict[TableName, TableRecord]:
     return records
 
 
-def write(session: Session, records: Sequence[TableRecord], signatures: Iterable[tuple[TableName, bool, Sequence[SignatureUpdate]]]) -> None:
+def write(
+    session: Session,
+    records: Sequence[TableRecord],
+    signatures: Iterable[tuple[TableName, bool, Sequence[SignatureUpdate]]],
+    gone: Sequence[TableName],
+) -> None:
     """Write records and signatures, inside the session's open transaction.
 
-    `signatures`: table, whether all of its earlier ones are to be forgotten, and what is new.
+    `signatures`: table, whether all of its earlier ones are to be forgotten, and what is new. `gone`: tables whose
+    records are deleted.
     """
+    forget(session, gone)
     if records:
         names = [str(record.table) for record in records]
         marks = Sql(", ".join("?" for _ in names))
@@ -86,8 +93,8 @@ def write(session: Session, records: Sequence[TableRecord], signatures: Iterable
         rows = Sql(", ".join("(?, ?)" for _ in names))
         values = [value for record in records for value in (str(record.table), encode(record))]
         session.execute(compose("INSERT INTO {t} VALUES {rows}", t=_COMMITS, rows=rows), values)
-    for table, forget, updates in signatures:
-        if forget:
+    for table, anew, updates in signatures:
+        if anew:
             session.execute(compose("DELETE FROM {t} WHERE name = ?", t=_SIGNATURES), [str(table)])
         for update in updates:
             _write_signature(session, table, update)

@@ -6,13 +6,16 @@ whole query. Rows without a time are a partition of their own and are replaced w
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from sqlflow.core.compiled import Occurrence
 from sqlflow.core.intervals import BEGINNING, END, EVERYTHING, Interval, IntervalSet
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import Relation
-from sqlflow.core.sql import Ident, Sql, compose, render
+from sqlflow.core.sql import Ident, Sql, compose, joined, render
 from sqlflow.core.text import Edit
 from sqlflow.plan.subject import (
+    ZONED,
     Subject,
     bounded_query,
     replace_table,
@@ -25,7 +28,14 @@ from sqlflow.plan.subject import (
 def domain(subject: Subject) -> IntervalSet:
     """All the time that the table is about: from `start` on."""
     start = subject.model.model.header.start
-    return EVERYTHING if start is None else IntervalSet.between(start, END)
+    return EVERYTHING if start is None else IntervalSet.between(in_column_terms(subject, start), END)
+
+
+def in_column_terms(subject: Subject, moment: datetime) -> datetime:
+    """A date that an author or a user wrote: for a TIMESTAMPTZ column, that wall clock in the project's time zone."""
+    if moment in (BEGINNING, END) or _time(subject)[1] != ZONED:
+        return moment
+    return moment.replace(tzinfo=subject.zone).astimezone(UTC)
 
 
 def rebuild(subject: Subject) -> tuple[Step, ...]:
@@ -84,14 +94,26 @@ def _rows(subject: Subject, intervals: IntervalSet, *, nulls: bool) -> Sql:
     hull = Interval(
         intervals.intervals[0].start if intervals else BEGINNING, intervals.intervals[-1].end if intervals else END
     )
+    plain = bounded_query(subject, kind, hull)
     if intervals.everything and nulls:
-        return bounded_query(subject, kind, hull)
-    query = _pushed(subject, kind, intervals, hull, nulls=nulls)
-    condition = within(Sql(render(time)), kind, intervals, nulls=nulls)
-    return compose("SELECT {cs} FROM (\n{q}\n) WHERE {condition}", cs=subject.columns, q=query, condition=condition)
+        return plain
+    parts = []
+    if intervals:
+        query = _pushed(subject, kind, intervals, hull)
+        parts.append((query, within(Sql(render(time)), kind, intervals, nulls=False)))
+    if nulls:
+        # Not through the pushed restriction: an outer join whose partner is cut off would make rows without a time.
+        parts.append((plain, compose("{c} IS NULL", c=time)))
+    return joined(
+        "\nUNION ALL\n",
+        [
+            compose("SELECT {cs} FROM (\n{q}\n) WHERE {condition}", cs=subject.columns, q=query, condition=condition)
+            for query, condition in parts
+        ],
+    )
 
 
-def _pushed(subject: Subject, kind: str, intervals: IntervalSet, hull: Interval, *, nulls: bool) -> Sql:
+def _pushed(subject: Subject, kind: str, intervals: IntervalSet, hull: Interval) -> Sql:
     """The query with the restriction also put on the tables whose rows map to the output's time.
 
     The outer restriction stays: this one only spares reading rows that could not matter. Engines push a condition
@@ -102,18 +124,18 @@ def _pushed(subject: Subject, kind: str, intervals: IntervalSet, hull: Interval,
         return bounded_query(subject, kind, hull)
     text = subject.model.query
     edits = [
-        Edit(o.start, o.end, _filtered(text.text[o.start : o.end], o, kind, intervals, nulls=nulls))
+        Edit(o.start, o.end, _filtered(text.text[o.start : o.end], o, kind, intervals))
         for o in pushable
         if o.start is not None and o.end is not None
     ]
     return Sql(text.edit(edits).text)
 
 
-def _filtered(table: str, occurrence: Occurrence, kind: str, intervals: IntervalSet, *, nulls: bool) -> str:
+def _filtered(table: str, occurrence: Occurrence, kind: str, intervals: IntervalSet) -> str:
     time = compose("CAST({e} AS {kind})", e=Sql(occurrence.expression), kind=Sql(kind))
     if occurrence.expression == occurrence.column:
         time = Sql(occurrence.expression)
-    condition = within(time, kind, intervals, nulls=nulls)
+    condition = within(time, kind, intervals, nulls=False)
     alias = Sql("") if occurrence.aliased else compose(" AS {name}", name=Ident(occurrence.name))
     return compose("(SELECT * FROM {t} WHERE {condition}){alias}", t=Sql(table), condition=condition, alias=alias)
 

@@ -1,0 +1,279 @@
+"""The life of a build on one screen: read -> link -> compile -> look -> plan -> run -> record.
+
+Commands share these functions by calling them; what they need of the outside (a binder, an engine, a store, a clock)
+is handed to them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from sqlflow.changes.columns import input_columns
+from sqlflow.changes.look import Warehouse, look
+from sqlflow.compiler.compile import compile_models, parse_models
+from sqlflow.core.cache import Cache
+from sqlflow.core.compiled import Compiled
+from sqlflow.core.config import Config, Request
+from sqlflow.core.diagnostics import Diagnostic, Severity, stop_on_errors
+from sqlflow.core.engine import Binder, Engine, Found
+from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
+from sqlflow.core.graph import ModelGraph
+from sqlflow.core.inputs import Inputs
+from sqlflow.core.model import Mode
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Plan, Signature
+from sqlflow.core.records import RunRecord, Status, TableRecord
+from sqlflow.core.schema import Schema
+from sqlflow.core.store import StateStore
+from sqlflow.graph.link import link
+from sqlflow.graph.selection import Universe, select
+from sqlflow.plan.plan import make_plan
+from sqlflow.project.read import read_project
+from sqlflow.runner.execute import execute
+from sqlflow.state import warehouse as memory
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What compiling needs of the outside. `version`: of the programs whose judgement the cache may hold."""
+
+    config: Config
+    binder: Binder
+    cache: Cache
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A project that compiles, its graph, and the warnings about it."""
+
+    compiled: Compiled
+    graph: ModelGraph
+    warnings: tuple[Diagnostic, ...]
+
+
+def compile_project(
+    workshop: Workshop, tables: Mapping[TableName, Found] | None, remembered: Mapping[TableName, Schema]
+) -> Checked:
+    """Read and compile everything. `tables`: what stands in the database, None when it cannot be asked.
+
+    Raises ProjectError with every problem of the project.
+    """
+    config = workshop.config
+    project, unreadable = read_project(config)
+    parsed, malformed = parse_models(project, config.dialect, workshop.binder, workshop.cache, workshop.version)
+    existing = {*(tables or {}), *remembered}
+    reads = {name: facts.tables for name, facts in parsed.items()}
+    graph, unlinked = link(project, reads, existing, config.default_schema)
+    columns, unread = input_columns(
+        project, graph.undeclared, config, workshop.binder, tables, remembered, workshop.cache, workshop.version
+    )
+    compiled, wrong = compile_models(
+        project, graph, parsed, columns, config, workshop.binder, workshop.cache, workshop.version
+    )
+    found = [*unreadable, *malformed, *unlinked, *unread, *wrong]
+    stop_on_errors(found)
+    return Checked(compiled, graph, tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan and what it was made from."""
+
+    checked: Checked
+    inputs: Inputs
+    plan: Plan
+
+
+def prepare(
+    workshop: Workshop,
+    engine: Engine | None,
+    store: StateStore | None,
+    request: Request,
+    run_id: str,
+    clock: Clock,
+    checked: Checked | None = None,
+) -> Prepared:
+    """The plan of a build; nothing is written. Raises ProjectError for a project or selection that is wrong."""
+    tables = engine.tables() if engine is not None else {}
+    session = engine.session() if engine is not None else None
+    records = memory.load(session) if session is not None else {}
+    if checked is None:
+        checked = compile_project(workshop, tables, {})
+    compiled = checked.compiled
+
+    def stored(table: TableName, source: TableName) -> Mapping[str, Signature]:
+        return memory.signatures(session, table, source) if session is not None else {}
+
+    def planned(selected: Collection[TableName]) -> tuple[Inputs, Plan]:
+        wanted = [name for name in compiled.order if name in selected]
+        also = [name for name in (*compiled.project.seeds, *compiled.project.sources) if name in selected]
+        now = clock()
+        inputs, unreadable = look(
+            compiled, workshop.config, Warehouse(tables, records, session, stored), wanted, also, run_id, now
+        )
+        stop_on_errors(unreadable)
+        return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now)
+
+    def in_state(state: str) -> Collection[TableName] | None:
+        return _in_state(state, compiled, records, store, lambda: planned(frozenset(compiled.models))[1])
+
+    universe = universe_of(checked, {"state": in_state, "git": lambda ref: _changed_since(workshop.config, ref, compiled)})
+    selected, wrong = select(request.selection, request.exclude, universe)
+    stop_on_errors([*wrong, *_not_restated(request, selected, compiled)])
+    inputs, plan = planned(selected)
+    stop_on_errors(plan.problems)
+    return Prepared(checked, inputs, plan)
+
+
+def run(
+    prepared: Prepared,
+    engine: Engine,
+    store: StateStore,
+    request: Request,
+    command: str,
+    target: str,
+    run_id: str,
+    emit: Emit,
+    clock: Clock,
+) -> RunRecord:
+    """Carry out a plan and record what happened."""
+    plan, started_at = prepared.plan, clock()
+    emit(RunStarted(run_id, plan))
+    session = engine.session()
+    if plan.tasks or plan.settled:
+        memory.prepare(session, sorted({task.table.schema for task in plan.tasks}))
+        _settle(plan, engine, store)
+    results = execute(
+        plan,
+        engine,
+        write_records=memory.write,
+        committed=store.put,
+        emit=emit,
+        clock=clock,
+        threads=request.threads,
+        fail_fast=request.fail_fast,
+    )
+    status = Status.DONE
+    if any(result.status in (Status.FAILED, Status.SKIPPED) for result in results):
+        status = Status.FAILED
+    if any(result.status is Status.CANCELLED for result in results):
+        status = Status.CANCELLED
+    up_to_date = sum(reason.kind == "up_to_date" for reason in plan.skipped.values())
+    record = RunRecord(run_id, target, command, started_at, clock(), status, results, up_to_date)
+    if plan.tasks:
+        store.append(record)
+    store.put_sources({name: prepared.checked.compiled.columns[name] for name in prepared.inputs.states})
+    emit(RunFinished(record))
+    return record
+
+
+def _settle(plan: Plan, engine: Engine, store: StateStore) -> None:
+    """Write the records of tables for which nothing is to be done."""
+    if not plan.settled:
+        return
+    session = engine.session()
+    session.begin()
+    signatures = [(name, False, updates) for name, updates in plan.settled_signatures.items()]
+    memory.write(session, plan.settled, signatures, ())
+    session.commit()
+    store.put(plan.settled)
+
+
+def repair(engine: Engine, store: StateStore, emit: Emit) -> None:
+    """Make the run-state file say what the warehouse says."""
+    true = memory.load(engine.session())
+    believed = store.load()
+    differing = [record for name, record in true.items() if believed.get(name) != record]
+    gone = [name for name in believed if name not in true]
+    if differing or gone:
+        store.put(differing, gone)
+        if believed:
+            count = len(differing) + len(gone)
+            emit(Told(f"the run-state file was repaired from the warehouse ({count} of {len(true)} tables differed)"))
+        else:
+            emit(Told(f"the run-state was read from the warehouse ({len(true)} tables)"))
+
+
+def universe_of(checked: Checked, methods: Mapping[str, Callable[[str], Collection[TableName] | None]]) -> Universe:
+    """Everything of a project that can be selected."""
+    project = checked.compiled.project
+    models = {model.name: model for model in project.models}
+    return Universe(checked.graph.graph, models, (*project.seeds, *project.sources), methods)
+
+
+def _in_state(
+    state: str,
+    compiled: Compiled,
+    records: Mapping[TableName, TableRecord],
+    store: StateStore | None,
+    plan_all: Callable[[], Plan],
+) -> Collection[TableName] | None:
+    match state:
+        case "new":
+            return [n for n, m in compiled.models.items() if n not in records and m.model.header.mode is not Mode.INLINE]
+        case "modified":
+            return [
+                name
+                for name, model in compiled.models.items()
+                if name in records and records[name].fingerprint != model.fingerprint
+            ]
+        case "stale":
+            return {task.table for task in plan_all().tasks}
+        case "failed":
+            return _failed_last(store, compiled)
+        case _:
+            return None
+
+
+def _failed_last(store: StateStore | None, compiled: Compiled) -> Collection[TableName]:
+    """Models whose newest result is a failure, or that were not reached because of one."""
+    newest: dict[TableName, Status] = {}
+    for run_record in store.runs(50) if store is not None else ():
+        of_run: dict[TableName, Status] = {}
+        for result in run_record.results:
+            worst = of_run.get(result.table)
+            if worst in (None, Status.DONE):
+                of_run[result.table] = result.status
+        for name, status in of_run.items():
+            newest.setdefault(name, status)
+    return [name for name, status in newest.items() if status is not Status.DONE and name in compiled.models]
+
+
+def _changed_since(config: Config, ref: str, compiled: Compiled) -> Collection[TableName] | None:
+    """Models whose file differs from what it was at a commit."""
+    try:
+        changed = _git(config, "diff", "--name-only", "--relative", ref, "--")
+        changed += _git(config, "ls-files", "--others", "--exclude-standard")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return [name for name, model in compiled.models.items() if str(model.model.file.path) in set(changed)]
+
+
+def _git(config: Config, *arguments: str) -> list[str]:
+    done = subprocess.run(
+        ["git", "-C", str(config.root), *arguments], capture_output=True, text=True, check=True, timeout=30
+    )
+    return done.stdout.splitlines()
+
+
+def _not_restated(request: Request, selected: Collection[TableName], compiled: Compiled) -> list[Diagnostic]:
+    """`--start/--end` mean something only for incremental models."""
+    if request.start is None and request.end is None:
+        return []
+    if request.start is not None and request.end is not None and request.start >= request.end:
+        return [Diagnostic("empty-interval", "--start must be before --end; the end itself is not included")]
+    if any(compiled.models[n].model.header.mode is Mode.INCREMENTAL for n in selected if n in compiled.models):
+        return []
+    return [
+        Diagnostic(
+            "nothing-to-restate",
+            "--start/--end restate intervals of incremental models, and none is selected",
+            None,
+            "see `sqlflow list mode:incremental`",
+            Severity.ERROR,
+        )
+    ]
+

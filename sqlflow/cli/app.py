@@ -1,0 +1,364 @@
+"""The commands. Each module of this package is one; they are imported when they are called."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import click
+import typer
+
+from sqlflow import __version__
+from sqlflow.core.diagnostics import ProjectError
+
+app = typer.Typer(
+    name="sqlflow",
+    help="Plain SQL models to trustworthy tables.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+state_app = typer.Typer(help="Show or mend what SQLFlow remembers of its tables.", no_args_is_help=True)
+app.add_typer(state_app, name="state")
+
+Project = Annotated[
+    Path | None, typer.Option("--project", "-p", help="Folder of the project; default: the nearest with sqlflow.yml.")
+]
+Target = Annotated[str | None, typer.Option("--target", "-t", help="Target of sqlflow.yml; default: default_target.")]
+Var = Annotated[list[str] | None, typer.Option("--var", help="Value of a variable of sqlflow.yml: name=value.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+Selection = Annotated[
+    list[str] | None,
+    typer.Argument(help="Names, globs, paths, +up, down+, @name, tag:x, owner:x, mode:x, source:x, state:x, git:ref."),
+]
+Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Leave these out; same forms as SELECTION.")]
+Wait = Annotated[float, typer.Option("--wait", help="Seconds to wait for a database or build lock of somebody else.")]
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"sqlflow {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to create.")],
+    empty: Annotated[bool, typer.Option("--empty", help="Only the folders and sqlflow.yml, without the example.")] = False,
+) -> None:
+    """Make a new project: a working example on real flight data."""
+    from sqlflow.cli.init import make_project
+
+    make_project(folder, empty=empty)
+
+
+@app.command()
+def build(
+    selection: Selection = None,
+    exclude: Exclude = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; write nothing.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="With --dry-run: print every statement.")] = False,
+    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Rebuild the selected tables from scratch.")] = False,
+    start: Annotated[str | None, typer.Option("--start", help="Compute intervals again from this date or time.")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="Compute intervals again up to here, not included.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Models at a time; default: the cores.")] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after the first failure.")] = False,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    wait: Wait = 10.0,
+    json: Json = False,
+) -> None:
+    """Bring tables up to date, doing as little work as the change needs."""
+    from sqlflow.cli import build as command
+
+    _exit(
+        command.build(
+            command.Asked(
+                selection=tuple(selection or ()),
+                exclude=tuple(exclude or ()),
+                dry_run=dry_run,
+                sql=sql,
+                full_refresh=full_refresh,
+                start=start,
+                end=end,
+                threads=threads,
+                fail_fast=fail_fast,
+                project=project,
+                target=target,
+                variables=tuple(var or ()),
+                wait=wait,
+                json=json,
+            )
+        )
+    )
+
+
+@app.command("compile")
+def compile_(
+    selection: Selection = None,
+    exclude: Exclude = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; write nothing.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="With --dry-run: print every statement.")] = False,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    wait: Wait = 10.0,
+    json: Json = False,
+) -> None:
+    """Check the whole project and write the SQL that would run into target/."""
+    from sqlflow.cli import build as command
+    from sqlflow.cli.compile import compile_project
+
+    if dry_run:
+        asked = command.Asked(
+            selection=tuple(selection or ()), exclude=tuple(exclude or ()), dry_run=True, sql=sql, project=project,
+            target=target, variables=tuple(var or ()), wait=wait, json=json,
+        )  # fmt: skip
+        _exit(command.build(asked))
+    if selection or exclude or sql:
+        raise typer.BadParameter("SELECTION, --exclude and --sql go with --dry-run")
+    _exit(compile_project(project, target, var or (), json=json))
+
+
+@app.command("list")
+def list_(
+    selection: Selection = None,
+    exclude: Exclude = None,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    json: Json = False,
+) -> None:
+    """List models, seeds and sources."""
+    from sqlflow.cli.list import list_project
+
+    _exit(list_project(selection or (), exclude or (), project, target, var or (), json=json))
+
+
+@app.command()
+def lint(project: Project = None, target: Target = None, var: Var = None, json: Json = False) -> None:
+    """List what is allowed but worth a look: undeclared sources, queries that depend on the time, opaque queries."""
+    from sqlflow.cli.list import lint_project
+
+    _exit(lint_project(project, target, var or (), json=json))
+
+
+@app.command()
+def show(
+    model: Annotated[str, typer.Argument(help="A model, seed or source.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Rows to show.")] = 20,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    wait: Wait = 10.0,
+    json: Json = False,
+) -> None:
+    """Print rows of a table of the project."""
+    from sqlflow.cli.show import show_rows
+
+    _exit(show_rows(model, limit, project, target, var or (), wait=wait, json=json))
+
+
+@app.command()
+def check(
+    selection: Selection = None,
+    exclude: Exclude = None,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    wait: Wait = 10.0,
+    json: Json = False,
+) -> None:
+    """Run the checks of models on their tables as they stand, and the queries in tests/."""
+    from sqlflow.cli.check import run_checks
+
+    _exit(run_checks(selection or (), exclude or (), project, target, var or (), wait=wait, json=json))
+
+
+@app.command()
+def diff(
+    table: Annotated[str | None, typer.Argument(help="A table; default: every table of the project (with --with).")] = None,
+    other: Annotated[str | None, typer.Argument(help="The table to compare with; default: the same.")] = None,
+    with_target: Annotated[str | None, typer.Option("--with", help="Compare with this target's database.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Differing rows to show.")] = 10,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    wait: Wait = 10.0,
+    json: Json = False,
+) -> None:
+    """Compare two tables, or two targets, row for row. Exit code 1 when they differ."""
+    from sqlflow.cli.diff import diff_tables
+
+    if other is None and with_target is None:
+        raise typer.BadParameter("give two tables, or a target with --with")
+    _exit(diff_tables(table, other, with_target, limit, project, target, var or (), wait=wait, json=json))
+
+
+@app.command()
+def lineage(
+    name: Annotated[str, typer.Argument(help="A model or one of its columns: marts.delays or marts.delays.avg_delay.")],
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid diagram.")] = False,
+    downstream: Annotated[bool, typer.Option("--downstream", help="What is made from it, instead of what it is made of.")] = False,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    json: Json = False,
+) -> None:
+    """Show where a column comes from, through all models."""
+    from sqlflow.cli.lineage import show_lineage
+
+    _exit(show_lineage(name, project, target, var or (), mermaid=mermaid, downstream=downstream, json=json))
+
+
+@app.command()
+def clean(
+    drop: Annotated[bool, typer.Option("--drop", help="Drop them.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --drop: only say what would be dropped.")] = False,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    wait: Wait = 10.0,
+    json: Json = False,
+) -> None:
+    """List tables that SQLFlow made and no model owns any more; with --drop, drop them."""
+    from sqlflow.cli.clean import clean_tables
+
+    _exit(clean_tables(project, target, var or (), drop=drop, dry_run=dry_run, wait=wait, json=json))
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 10,
+    project: Project = None,
+    target: Target = None,
+    json: Json = False,
+) -> None:
+    """List the latest builds and what they did."""
+    from sqlflow.cli.state import show_runs
+
+    _exit(show_runs(limit, project, target, json=json))
+
+
+@app.command()
+def explain(code: Annotated[str, typer.Argument(help="The code in an error message, such as cycle.")]) -> None:
+    """Explain a diagnostic code: what it means, why, and what to do."""
+    from sqlflow.cli.explain import explain_code
+
+    _exit(explain_code(code))
+
+
+@state_app.command("show")
+def state_show(
+    model: Annotated[str | None, typer.Argument(help="One table, in full; default: all, a line each.")] = None,
+    project: Project = None,
+    target: Target = None,
+    json: Json = False,
+) -> None:
+    """Show what is remembered of tables: version, rows, watermark, intervals."""
+    from sqlflow.cli.state import show_state
+
+    _exit(show_state(model, project, target, json=json))
+
+
+@state_app.command("schema")
+def state_schema(
+    model: Annotated[str, typer.Argument(help="A table.")],
+    project: Project = None,
+    target: Target = None,
+    json: Json = False,
+) -> None:
+    """Show the columns that a table has had over time."""
+    from sqlflow.cli.state import show_schemas
+
+    _exit(show_schemas(model, project, target, json=json))
+
+
+@state_app.command("rebuild")
+def state_rebuild(project: Project = None, target: Target = None, wait: Wait = 10.0) -> None:
+    """Make the run-state file anew from the warehouse."""
+    from sqlflow.cli.state import rebuild_state
+
+    _exit(rebuild_state(project, target, wait=wait))
+
+
+@state_app.command("unlock")
+def state_unlock(project: Project = None, target: Target = None) -> None:
+    """Show who holds the build lock; remove it if its holder is gone."""
+    from sqlflow.cli.state import unlock
+
+    _exit(unlock(project, target))
+
+
+def _exit(code: int) -> NoReturn:
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The one place where errors end: exit codes are 0 done, 1 project wrong, 2 usage, 3 a bug, 130 interrupted."""
+    # Compiling keeps many small objects alive; collecting cycles among them would take half of its time.
+    gc.set_threshold(200_000, 50, 50)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+        raise SystemExit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except click.Abort:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except ProjectError as error:
+        _show_problems(error)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(1) from None
+    except Exception as error:  # noqa: BLE001 - the top: a bug becomes a report, not a traceback
+        raise SystemExit(_report_bug(error)) from None
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _show_problems(error: ProjectError) -> None:
+    from sqlflow.cli.render import diagnostics_json, render_diagnostics, to_json
+
+    if "--json" in sys.argv:
+        print(to_json({"problems": diagnostics_json(error.diagnostics)}))
+    color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    print(render_diagnostics(error.diagnostics, color=color), file=sys.stderr)
+
+
+def _report_bug(error: Exception) -> int:
+    """Write what is needed to find a bug into a file, and say so."""
+    from sqlflow.cli.opening import command_line, new_run_id
+
+    path = Path.cwd() / f"sqlflow-bug-{new_run_id()}.txt"
+    text = (
+        f"sqlflow {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+        f"command: {command_line()}\n\n{''.join(traceback.format_exception(error))}"
+    )
+    where = f"a report is in `{path.name}`; please attach it to an issue"
+    try:
+        path.write_text(text)
+    except OSError:
+        where = text
+    print(f"bug: SQLFlow failed in a way it should not: {type(error).__name__}: {error}\n{where}", file=sys.stderr)
+    return 3

@@ -1,0 +1,140 @@
+"""`sqlflow build`, and the plan of one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlflow.build import Prepared, prepare, repair, run
+from sqlflow.cli.opening import clock, command_line, new_run_id, opened, read_settings, tell
+from sqlflow.cli.render import plan_json, render_diagnostics, render_plan, to_json
+from sqlflow.core.config import Config, Request
+from sqlflow.core.diagnostics import Diagnostic, one_problem
+from sqlflow.core.events import Emit
+from sqlflow.core.intervals import moment_of
+from sqlflow.core.records import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of `build`, as typed."""
+
+    selection: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    dry_run: bool = False
+    sql: bool = False
+    full_refresh: bool = False
+    start: str | None = None
+    end: str | None = None
+    threads: int | None = None
+    fail_fast: bool = False
+    project: Path | None = None
+    target: str | None = None
+    variables: Sequence[str] = ()
+    wait: float = 10.0
+    json: bool = False
+
+
+def build(asked: Asked) -> int:
+    """Build, or print the plan of a build. The exit code."""
+    config = read_settings(asked.project, asked.target, asked.variables)
+    request = _request(asked)
+    if asked.dry_run:
+        return _dry_run(asked, config, request)
+    with _emitter(asked.json) as emit:
+        return _build(asked, config, request, emit)
+
+
+def _request(asked: Asked) -> Request:
+    return Request(
+        selection=tuple(asked.selection),
+        exclude=tuple(asked.exclude),
+        full_refresh=asked.full_refresh,
+        start=_moment("--start", asked.start),
+        end=_moment("--end", asked.end),
+        threads=asked.threads or os.cpu_count() or 1,
+        fail_fast=asked.fail_fast,
+    )
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return moment_of(text)
+    except ValueError:
+        raise one_problem("bad-date", f"`{option} {text}` is not a date", None, "write it like 2013-07-01") from None
+
+
+def _dry_run(asked: Asked, config: Config, request: Request) -> int:
+    with opened(config, tell, writing=False, wait=asked.wait) as found:
+        prepared = prepare(found.workshop, found.engine, found.store, request, new_run_id(), clock)
+    _show_warnings(prepared.checked.warnings)
+    if asked.json:
+        print(to_json(plan_json(prepared.plan)))
+    else:
+        print(render_plan(prepared.plan, sql=asked.sql, color=_color(sys.stdout.isatty())))
+    return 0
+
+
+def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
+    run_id = new_run_id()
+    with opened(config, emit, writing=True, wait=asked.wait) as found:
+        assert found.store is not None
+        if found.engine is not None:
+            repair(found.engine, found.store, emit)
+        prepared = prepare(found.workshop, found.engine, found.store, request, run_id, clock)
+        _show_warnings(prepared.checked.warnings)
+        engine = found.engine
+        created = None
+        if engine is None:
+            engine = created = found.module.open_engine(
+                config, writing=True, create=True, wait=asked.wait, emit=emit, files=found.files
+            )
+        assert engine is not None
+        try:
+            record = run(prepared, engine, found.store, request, command_line(), config.target.name, run_id, emit, clock)
+        finally:
+            if created is not None:
+                created.close()
+        _tell_orphans(prepared)
+    return {Status.DONE: 0, Status.CANCELLED: 130}.get(record.status, 1)
+
+
+def _tell_orphans(prepared: Prepared) -> None:
+    orphans = prepared.plan.orphans
+    if orphans:
+        listed = ", ".join(f"`{name}`" for name in orphans[:5]) + (" and others" if len(orphans) > 5 else "")
+        print(
+            f"warning: SQLFlow made {listed}, and nothing in the project owns them any more; "
+            "`sqlflow clean --drop` removes them",
+            file=sys.stderr,
+        )
+
+
+def _show_warnings(warnings: Sequence[Diagnostic]) -> None:
+    if warnings:
+        print(render_diagnostics(warnings, color=_color(sys.stderr.isatty())), file=sys.stderr)
+
+
+def _color(terminal: bool) -> bool:
+    return terminal and "NO_COLOR" not in os.environ
+
+
+def _emitter(json: bool) -> AbstractContextManager[Emit]:
+    if json:
+        from sqlflow.observe.jsonl import jsonl
+
+        return nullcontext(jsonl(sys.stdout))
+    if sys.stderr.isatty():
+        from sqlflow.observe.console import live
+
+        return live(sys.stderr)
+    from sqlflow.observe.plain import plain
+
+    return nullcontext(plain(sys.stderr))

@@ -1,0 +1,57 @@
+"""`sqlflow clean`: tables that SQLFlow made and nothing in the project owns any more."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlflow.build import compile_project
+from sqlflow.cli.opening import opened, read_settings, tell
+from sqlflow.cli.render import to_json
+from sqlflow.core.engine import Engine
+from sqlflow.core.names import TableName
+from sqlflow.core.records import Relation
+from sqlflow.core.sql import Sql, compose
+from sqlflow.plan.plan import orphans
+from sqlflow.state import warehouse
+from sqlflow.state.file import FileStore
+
+
+def clean_tables(
+    project: Path | None, target: str | None, variables: Sequence[str], *, drop: bool, dry_run: bool, wait: float, json: bool
+) -> int:
+    """List the orphans, and with `drop` drop them. The exit code."""
+    config = read_settings(project, target, variables)
+    really = drop and not dry_run
+    with opened(config, tell, writing=really, wait=wait) as found:
+        names: tuple[TableName, ...] = ()
+        if found.engine is not None:
+            tables = found.engine.tables()
+            records = warehouse.load(found.engine.session())
+            checked = compile_project(found.workshop, tables, {})
+            names = orphans(checked.compiled, records, tables)
+            if really and found.store is not None:
+                _drop(found.engine, found.store, {name: tables[name].relation for name in names})
+    if json:
+        print(to_json([{"name": str(name), "dropped": really} for name in names]))
+    else:
+        for name in names:
+            print(f"{'dropped' if really else 'would drop' if drop else 'orphan'}  {name}")
+    if not names:
+        print("nothing to clean: every table has its owner", file=sys.stderr)
+    elif not drop:
+        print("`sqlflow clean --drop` drops them", file=sys.stderr)
+    return 0
+
+
+def _drop(engine: Engine, store: FileStore, relations: dict[TableName, Relation]) -> None:
+    """All of them in one transaction, with what is remembered of them."""
+    session = engine.session()
+    session.begin()
+    for name, relation in relations.items():
+        word = Sql("VIEW" if relation is Relation.VIEW else "TABLE")
+        session.execute(compose("DROP {word} {t}", word=word, t=name))
+    warehouse.forget(session, list(relations))
+    session.commit()
+    store.put((), list(relations))

@@ -1,0 +1,120 @@
+"""`sqlflow compile`: check everything, and write the SQL that would run."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlflow.build import Checked, compile_project as compile_all
+from sqlflow.cache.file import open_cache
+from sqlflow.cli.build import _show_warnings
+from sqlflow.cli.opening import opened, read_settings, state_folder, tell
+from sqlflow.cli.render import to_json
+from sqlflow.core.compiled import CompiledModel
+from sqlflow.core.names import TableName
+
+
+def compile_project(project: Path | None, target: str | None, variables: Sequence[str], *, json: bool) -> int:
+    """Compile, and write `target/compiled/**.sql` and `target/manifest.json`. The exit code."""
+    config = read_settings(project, target, variables)
+    with opened(config, tell, writing=False, wait=0, without_database=True) as found:
+        tables = found.engine.tables() if found.engine is not None else None
+        remembered = found.store.sources() if found.store is not None and tables is None else {}
+        cache = open_cache(state_folder(config) / "cache.db", writing=True)
+        try:
+            workshop = found.workshop if cache is None else type(found.workshop)(
+                config, found.workshop.binder, cache, found.workshop.version
+            )
+            checked = compile_all(workshop, tables if tables is not None else None, remembered)
+        finally:
+            if cache is not None:
+                cache.close()
+    _show_warnings(checked.warnings)
+    folder = config.root / "target"
+    _write(folder, checked)
+    manifest = to_json(manifest_of(checked))
+    (folder / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
+    if json:
+        print(manifest)
+    else:
+        print(f"compiled {len(checked.compiled.models)} models into {folder.name}/", file=sys.stderr)
+    return 0
+
+
+def _write(folder: Path, checked: Checked) -> None:
+    """The compiled queries, in place of those of the last time."""
+    compiled = folder / "compiled"
+    if compiled.exists():
+        shutil.rmtree(compiled)
+    for model in checked.compiled.models.values():
+        path = compiled / _file_name(model.name.schema) / f"{_file_name(model.name.name)}.sql"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(model.query.text + "\n", encoding="utf-8")
+
+
+def _file_name(name: str) -> str:
+    """A name of a table as the name of a file: what would lead elsewhere is replaced."""
+    return "".join("_" if c in '/\\:\0' else c for c in name).strip(".") or "_"
+
+
+def manifest_of(checked: Checked) -> dict[str, object]:
+    """Everything that is known of a project, for other programs."""
+    compiled = checked.compiled
+    return {
+        "format": 1,
+        "models": {str(name): _model(compiled.models[name]) for name in compiled.order},
+        "seeds": {str(n): {"path": s.path, "description": s.description, "columns": _columns(checked, n)} for n, s in compiled.project.seeds.items()},
+        "sources": {
+            str(name): {
+                "path": source.path,
+                "table": str(source.table) if source.table else None,
+                "description": source.description,
+                "time": source.time,
+                "cursor": source.cursor,
+                "key": list(source.key),
+                "append_only": source.append_only,
+                "columns": _columns(checked, name),
+            }
+            for name, source in compiled.project.sources.items()
+        },
+        "undeclared": [str(name) for name in compiled.undeclared],
+    }
+
+
+def _columns(checked: Checked, name: TableName) -> list[dict[str, str]]:
+    return [{"name": c.name, "type": c.type} for c in checked.compiled.columns.get(name, ())]
+
+
+def _model(model: CompiledModel) -> dict[str, object]:
+    header = model.model.header
+    notes = {name.lower(): note for name, note in header.columns.items()}
+    lineage = {column.name.lower(): column for column in model.lineage.columns}
+    columns = []
+    for column in model.schema:
+        note, made = notes.get(column.name.lower()), lineage.get(column.name.lower())
+        columns.append(
+            {
+                "name": column.name,
+                "type": column.type,
+                "description": note.description if note else "",
+                "tags": list(note.tags) if note else [],
+                "kind": made.kind if made else None,
+                "from": [str(ref) for ref in made.direct] if made else None,
+            }
+        )
+    return {
+        "file": str(model.model.file.path),
+        "mode": str(header.mode),
+        "description": header.description,
+        "owner": header.owner,
+        "tags": sorted(header.tags),
+        "parents": [str(parent) for parent in model.parents],
+        "columns": columns,
+        "rows_from": {kind: [str(ref) for ref in refs] for kind, refs in model.lineage.indirect.items()},
+        "lineage_complete": model.lineage.complete,
+        "checks": [check.name for check in header.checks],
+        "fingerprint": model.fingerprint.query,
+        "sql": model.query.text,
+    }

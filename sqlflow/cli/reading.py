@@ -1,0 +1,63 @@
+"""What the commands that only read have in common: a compiled project, and the tables as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlflow.build import Checked, compile_project, universe_of
+from sqlflow.cli.opening import DEFAULT_WAIT, Opened, opened, read_settings, tell
+from sqlflow.core.diagnostics import did_you_mean, one_problem, stop_on_errors
+from sqlflow.core.engine import Found
+from sqlflow.core.names import TableName
+from sqlflow.graph.selection import select
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An open project that compiles. `tables` is None where the database cannot be asked."""
+
+    opened: Opened
+    checked: Checked
+    tables: Mapping[TableName, Found] | None
+
+
+@contextmanager
+def reading(
+    project: Path | None,
+    target: str | None,
+    variables: Sequence[str],
+    *,
+    wait: float = DEFAULT_WAIT,
+    without_database: bool = False,
+) -> Iterator[Reading]:
+    """Open and compile a project without writing anything."""
+    config = read_settings(project, target, variables)
+    with opened(config, tell, writing=False, wait=wait, without_database=without_database) as found:
+        tables = found.engine.tables() if found.engine is not None else None
+        remembered = found.store.sources() if found.store is not None and tables is None else {}
+        yield Reading(found, compile_project(found.workshop, tables, remembered), tables)
+
+
+def chosen(checked: Checked, selection: Sequence[str], exclude: Sequence[str]) -> frozenset[TableName]:
+    """The names that a selection stands for. Raises ProjectError."""
+    names, problems = select(selection, exclude, universe_of(checked, {}))
+    stop_on_errors(problems)
+    return names
+
+
+def find_name(checked: Checked, text: str) -> TableName:
+    """The model, seed or source that is called so; a bare name will do where only one has it. Raises ProjectError."""
+    project = checked.compiled.project
+    names = [*(m.name for m in project.models), *project.seeds, *project.sources, *checked.compiled.undeclared]
+    found = [name for name in names if str(name).lower() == text.lower()]
+    found = found or [name for name in names if name.name.lower() == text.lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(f"`{name}`" for name in found)
+        raise one_problem("ambiguous-table", f"`{text}` may be {listed}", None, "write the schema in front of it")
+    hint = did_you_mean(text, [str(name) for name in names]) or "see `sqlflow list`"
+    raise one_problem("unknown-table", f"nothing in the project is called `{text}`", None, hint)

@@ -1,0 +1,44 @@
+"""`sqlflow show`: rows of a table."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlflow.cli.reading import find_name, reading
+from sqlflow.cli.render import render_table, to_json
+from sqlflow.core.diagnostics import one_problem
+from sqlflow.core.engine import EngineError
+from sqlflow.core.model import Mode
+from sqlflow.core.sql import Sql, compose, render
+
+
+def show_rows(
+    name: str, limit: int, project: Path | None, target: str | None, variables: Sequence[str], *, wait: float, json: bool
+) -> int:
+    """Print the first rows of a model, seed or source. The exit code."""
+    with reading(project, target, variables, wait=wait) as found:
+        table = find_name(found.checked, name)
+        model = found.checked.compiled.models.get(table)
+        inline = model is not None and model.model.header.mode is Mode.INLINE
+        if found.opened.engine is None or (not inline and table not in (found.tables or {})):
+            raise one_problem("not-built", f"`{table}` is not built yet", None, f"`sqlflow build +{table}` builds it")
+        if inline and model is not None:
+            columns, relation = model.schema.names, Sql(f"(\n{model.query.text}\n)")
+        else:
+            assert found.tables is not None
+            columns, relation = found.tables[table].schema.names, Sql(render(table))
+        try:
+            rows = found.opened.engine.session().fetch(
+                compose("SELECT * FROM {relation} LIMIT {n}", relation=relation, n=limit)
+            )
+        except EngineError as error:
+            raise one_problem("statement-failed", f"`{table}` cannot be read: {error.message.splitlines()[0]}") from error
+    if json:
+        print(to_json([dict(zip(columns, row, strict=True)) for row in rows]))
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print(render_table(columns, rows, width=width))
+    return 0

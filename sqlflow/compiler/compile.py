@@ -1,0 +1,366 @@
+"""`compile_models`: every model, parents first: put in inline models, bind, trace, check the header, fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import msgspec
+
+from sqlflow.compiler.facts import Facts, find_facts, name_problems, resolve_query
+from sqlflow.compiler.header import check_header
+from sqlflow.compiler.parse import Parsed, parse, parse_tree
+from sqlflow.compiler.resolve import Resolved
+from sqlflow.core.cache import Cache
+from sqlflow.core.compiled import Compiled, CompiledModel
+from sqlflow.core.config import Config
+from sqlflow.core.diagnostics import Diagnostic, did_you_mean
+from sqlflow.core.engine import Binder, BindError
+from sqlflow.core.graph import ModelGraph
+from sqlflow.core.intervals import Grain
+from sqlflow.core.model import CheckKind, Header, Mode, Model, Project
+from sqlflow.core.names import TableName
+from sqlflow.core.records import Fingerprint
+from sqlflow.core.schema import Schema
+from sqlflow.core.sql import quoted, render
+from sqlflow.core.text import Edit, MappedText
+
+
+T = TypeVar("T")
+
+
+def parse_models(
+    project: Project, dialect: str, binder: Binder, cache: Cache, version: str
+) -> tuple[dict[TableName, Parsed], list[Diagnostic]]:
+    """What each model's text says by itself; models with syntax errors are left out and told."""
+    found: dict[TableName, Parsed] = {}
+    problems: list[Diagnostic] = []
+    for model in project.models:
+        text = model.query.text
+        key = "parse:" + _hash(version, dialect, text)
+        parsed = _cached(cache, key, Parsed)
+        if parsed is None:
+            parsed = parse(text, dialect, binder)
+            if parsed.error is None:
+                cache.put(key, msgspec.json.encode(parsed))
+        if parsed.error is not None:
+            problems.append(_diagnostic(parsed.error, model.query))
+        elif parsed.forbidden:
+            problems.append(
+                Diagnostic(
+                    "not-a-query",
+                    f"a model is one query, and this one has {parsed.forbidden} inside",
+                    model.query.span(0),
+                    "models only read; SQLFlow does the writing",
+                )
+            )
+        else:
+            found[model.name] = parsed
+    return found, problems
+
+
+def compile_models(
+    project: Project,
+    graph: ModelGraph,
+    parsed: Mapping[TableName, Parsed],
+    columns: Mapping[TableName, Schema],
+    config: Config,
+    binder: Binder,
+    cache: Cache,
+    version: str,
+) -> tuple[Compiled, list[Diagnostic]]:
+    """All models of a graph that can be compiled, and every problem found.
+
+    `columns`: of sources, seeds and undeclared tables. `version`: of the programs whose judgement the cache holds.
+    A model that depends on a broken one is left out without a word of its own.
+    """
+    compiler = _Compiler(project, graph, parsed, columns, config, binder, cache, version)
+    for name in graph.order:
+        compiler.add(name)
+    order = tuple(name for name in graph.order if name in compiler.done)
+    compiled = Compiled(project, compiler.done, order, dict(columns), graph.undeclared)
+    return compiled, [*compiler.problems, *_unknown_references(compiled)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A model's text with everything put in. `reads`: how each table is written in it -> the table."""
+
+    query: MappedText
+    parents: tuple[TableName, ...]
+    reads: Mapping[tuple[str, str], TableName]
+
+
+class _Compiler:
+    def __init__(
+        self,
+        project: Project,
+        graph: ModelGraph,
+        parsed: Mapping[TableName, Parsed],
+        columns: Mapping[TableName, Schema],
+        config: Config,
+        binder: Binder,
+        cache: Cache,
+        version: str,
+    ) -> None:
+        self.done: dict[TableName, CompiledModel] = {}
+        self.problems: list[Diagnostic] = []
+        self._models = {model.name: model for model in project.models}
+        self._graph = graph
+        self._parsed = parsed
+        self._columns = dict(columns)
+        self._dialect = config.dialect
+        self._zone = config.timezone
+        self._binder = binder
+        self._cache = cache
+        self._version = version
+        self._texts: dict[TableName, _Text] = {}
+        self._keys: dict[TableName, str] = {}
+        self._defined: set[TableName] = set()
+        self._views: dict[TableName, Resolved | None] = {}
+        self._clock: dict[TableName, tuple[str, ...]] = {}
+
+    def add(self, name: TableName) -> None:
+        model, parsed = self._models[name], self._parsed[name]
+        if any(parent in self._models and parent not in self.done for parent in self._graph.graph.predecessors(name)):
+            return
+        text = self._texts[name] = self._put_in(model)
+        bounds, plain = self._bounds(model, text)
+        facts = self._facts(model, text, plain, opaque=parsed.opaque)
+        if facts is None:
+            return
+        problems = check_header(model, facts.schema, self._binder)
+        self.problems += problems
+        if problems:
+            return
+        self._columns[name] = facts.schema
+        self.done[name] = CompiledModel(
+            model=model,
+            query=text.query,
+            schema=facts.schema,
+            lineage=facts.lineage,
+            parents=text.parents,
+            fingerprint=self._fingerprint(model, text, facts),
+            times={item.table: item.mapping for item in facts.times},
+            clock=self._clock_of(name),
+            checked_against=_checked_against(model.header, self._columns),
+            ordered_after=self._ordered_after(model),
+            bounds=bounds,
+            reads={item.table: frozenset(item.columns) for item in facts.reads},
+        )
+
+    def _put_in(self, model: Model) -> _Text:
+        """The query with inline models and full names in place of what the author wrote."""
+        edits: list[Edit] = []
+        parents: dict[TableName, None] = {}
+        reads: dict[tuple[str, str], TableName] = {}
+        for edge in self._graph.edges[model.name]:
+            read = edge.read
+            if self._is_inline(edge.table):
+                inner = self._texts[edge.table]
+                alias = "" if read.aliased else f" AS {quoted(read.name)}"
+                edits.append(Edit(read.start, read.end, f"(\n{inner.query.text}\n){alias}"))
+                parents |= dict.fromkeys(inner.parents)
+                reads |= inner.reads
+                continue
+            if read.schema is None:
+                edits.append(Edit(read.start, read.end, render(edge.table)))
+            parents[edge.table] = None
+            reads[edge.table.key] = edge.table
+        return _Text(model.query.edit(edits) if edits else model.query, tuple(sorted(parents)), reads)
+
+    def _is_inline(self, name: TableName) -> bool:
+        return name in self._models and self._models[name].header.mode is Mode.INLINE
+
+    def _bounds(self, model: Model, text: _Text) -> tuple[tuple[tuple[int, int, str], ...], str]:
+        """Where `$start` and `$end` stand, and the query with plain dates in their place, for the binder."""
+        if not self._parsed[model.name].bounds:
+            return (), text.query.text
+        stands_for = "DATE '2000-01-01'" if model.header.grain is not Grain.HOUR else "TIMESTAMP '2000-01-01'"
+        found = parse(text.query.text, self._dialect, self._binder).bounds
+        edits = [Edit(start, end, stands_for) for start, end, _ in found]
+        return found, text.query.edit(edits).text
+
+    def _facts(self, model: Model, text: _Text, plain: str, *, opaque: bool) -> Facts | None:
+        columns = {parent: self._columns[parent] for parent in text.parents}
+        time = model.header.time if model.header.mode is Mode.INCREMENTAL else None
+        key = "facts:" + _hash(
+            self._version,
+            self._dialect,
+            self._zone,
+            plain,
+            time or "",
+            *(part for parent in text.parents for part in self._parent_parts(parent)),
+        )
+        self._keys[model.name] = key
+        cached = _cached(self._cache, key, Facts)
+        if cached is not None:
+            return cached
+        for parent in text.parents:
+            if parent not in self._defined:
+                self._binder.define(parent, self._columns[parent])
+                self._defined.add(parent)
+        bound = self._binder.bind(plain)
+        tree = None if opaque else parse_tree(plain, self._dialect)
+        resolved = None if tree is None else resolve_query(tree, columns, text.reads, self._dialect)
+        if isinstance(bound, BindError):
+            self._refused(model, text, plain, bound, resolved)
+            return None
+        twice = _twice(bound)
+        if twice is not None:
+            self.problems.append(
+                Diagnostic(
+                    "duplicate-column", f"the query gives two columns named `{twice}`", model.query.span(0), "rename one with AS"
+                )
+            )
+            return None
+        facts = Facts(bound) if resolved is None else find_facts(resolved, bound, time, columns, self._view)
+        self._cache.put(key, msgspec.json.encode(facts))
+        return facts
+
+    def _parent_parts(self, parent: TableName) -> list[str]:
+        """What of a parent decides a child's facts: its columns, and for a view the query that is looked through."""
+        parts = [str(parent), *(f"{column.name} {column.type}" for column in self._columns[parent])]
+        model = self._models.get(parent)
+        if model is not None and model.header.mode is Mode.VIEW:
+            parts.append(self._keys[parent])
+        return parts
+
+    def _refused(
+        self, model: Model, text: _Text, plain: str, bound: BindError, resolved: Resolved | None
+    ) -> None:
+        """The binder stops at the first problem; names that are wrong can be told all at once."""
+        mapped = text.query if plain == text.query.text else replace(text.query, text=plain)
+        wrong = name_problems(resolved) if resolved is not None else []
+        found = [problem for problem in wrong if problem.code == bound.code or bound.code in _NAME_CODES]
+        if bound.code not in _NAME_CODES or not any(p.start == bound.start for p in found):
+            found = [*(p for p in found if p.start != bound.start), bound]
+        known = [c for parent in text.parents for c in self._columns[parent].names]
+        self.problems += [_diagnostic(problem, mapped, known) for problem in found]
+
+    def _view(self, name: TableName) -> Resolved | None:
+        """The resolved query of a parent that is a view, to be looked through."""
+        model = self._models.get(name)
+        if model is None or model.header.mode is not Mode.VIEW or name not in self._texts:
+            return None
+        if name not in self._views:
+            text = self._texts[name]
+            tree = parse_tree(text.query.text, self._dialect)
+            columns = {parent: self._columns[parent] for parent in text.parents}
+            self._views[name] = None if tree is None else resolve_query(tree, columns, text.reads, self._dialect)
+        return self._views[name]
+
+    def _clock_of(self, name: TableName) -> tuple[str, ...]:
+        """What in a query depends on the time of the build, also inside the inline models and views it reads."""
+        if name not in self._clock:
+            found = set(self._parsed[name].clock)
+            for edge in self._graph.edges[name]:
+                model = self._models.get(edge.table)
+                if model is not None and model.header.mode in (Mode.INLINE, Mode.VIEW):
+                    found |= set(self._clock_of(edge.table))
+            self._clock[name] = tuple(sorted(found))
+        return self._clock[name]
+
+    def _ordered_after(self, model: Model) -> tuple[TableName, ...]:
+        if not model.header.depends_on:
+            return ()
+        return tuple(sorted(self._graph.graph.predecessors(model.name)))
+
+    def _fingerprint(self, model: Model, text: _Text, facts: Facts) -> Fingerprint:
+        key = "meaning:" + _hash(self._version, self._dialect, text.query.text)
+        if text.query is model.query:
+            meant = self._parsed[model.name].meaning
+        else:
+            cached = self._cache.get(key)
+            meant = cached.decode() if cached else parse(text.query.text, self._dialect, self._binder).meaning
+            if cached is None:
+                self._cache.put(key, meant.encode())
+        return Fingerprint(
+            query=meant,
+            header=_hash(*_row_deciding(model.header)),
+            checks=_hash(*(repr(_without_place(check)) for check in model.header.checks)),
+            columns=facts.columns,
+            rows=facts.rows,
+        )
+
+
+_NAME_CODES = frozenset({"unknown-column", "ambiguous-column"})
+
+
+def _row_deciding(header: Header) -> list[str]:
+    """The directives that decide which rows a table has; `auto` and `replace` promise the same rows."""
+    mode = Mode.AUTO if header.mode is Mode.REPLACE else header.mode
+    parts = [
+        mode, header.key, header.time, header.grain, header.cursor, header.start, header.conflict, header.deleted,
+        header.before, header.after,
+    ]  # fmt: skip
+    return [repr(part) for part in parts]
+
+
+def _without_place(check: object) -> list[object]:
+    return [getattr(check, name) for name in check.__dataclass_fields__ if name != "span"]  # type: ignore[attr-defined]
+
+
+def _checked_against(header: Header, columns: Mapping[TableName, Schema]) -> tuple[TableName, ...]:
+    found = {TableName(c.to[0], c.to[1]) for c in header.checks if c.kind is CheckKind.REFERENCES and len(c.to) == 3}
+    return tuple(sorted(found))
+
+
+def _unknown_references(compiled: Compiled) -> list[Diagnostic]:
+    """`references` checks that name a table or column that is not there."""
+    problems = []
+    known = {**compiled.columns, **{name: model.schema for name, model in compiled.models.items()}}
+    all_names = {*known, *(model.name for model in compiled.project.models)}
+    for model in compiled.models.values():
+        for check in model.model.header.checks:
+            if check.kind is not CheckKind.REFERENCES:
+                continue
+            table = TableName(check.to[0], check.to[1])
+            schema = known.get(table)
+            if schema is None:
+                if table not in all_names:
+                    hint = did_you_mean(str(table), [str(name) for name in known])
+                    problems.append(Diagnostic("unknown-table", f"there is no table `{table}`", check.span, hint))
+            elif schema.find(check.to[2]) is None:
+                hint = did_you_mean(check.to[2], schema.names)
+                message = f"there is no column `{check.to[2]}` in `{table}`"
+                problems.append(Diagnostic("unknown-column", message, check.span, hint))
+    return problems
+
+
+def _diagnostic(error: BindError, text: MappedText, known: list[str] | None = None) -> Diagnostic:
+    span = text.span(error.start, error.end) if error.start is not None else text.span(0)
+    hint = None
+    if error.candidates:
+        hint = "did you mean " + " or ".join(f"`{name}`" for name in error.candidates[:2]) + "?"
+    elif known is not None and error.code == "unknown-column":
+        word = error.message.split("`")[1] if "`" in error.message else ""
+        hint = did_you_mean(word, known)
+    return Diagnostic(error.code, error.message, span, hint)
+
+
+def _twice(schema: Schema) -> str | None:
+    seen: set[str] = set()
+    for column in schema:
+        if column.name.lower() in seen:
+            return column.name
+        seen.add(column.name.lower())
+    return None
+
+
+def _cached(cache: Cache, key: str, kind: type[T]) -> T | None:
+    """A cached value; None when it is missing or cannot be read."""
+    found = cache.get(key)
+    if found is None:
+        return None
+    try:
+        return msgspec.json.decode(found, type=kind)
+    except (msgspec.DecodeError, ValueError):
+        return None
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+

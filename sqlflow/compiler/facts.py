@@ -1,0 +1,209 @@
+"""One query and the columns of what it reads -> its columns, lineage and time mappings, in the form that is cached."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from sqlflow.compiler import lineage as tracing
+from sqlflow.compiler import time as timing
+from sqlflow.compiler.resolve import AmbiguousColumn, Resolved, UnknownColumn, resolve
+from sqlflow.core.compiled import ColumnLineage, Lineage, Occurrence, TimeMapping
+from sqlflow.core.engine import BindError, ReadTable
+from sqlflow.core.names import ColumnRef, TableName
+from sqlflow.core.schema import Schema
+
+ViewOf = Callable[[TableName], Resolved | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TableTimes:
+    """`TimeMapping` of one table."""
+
+    table: TableName
+    mapping: TimeMapping
+
+
+@dataclass(frozen=True, slots=True)
+class TableReads:
+    """The columns that are read of one table, in lower case."""
+
+    table: TableName
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a compiled query. `columns`, `rows`: the hashes for `Fingerprint`."""
+
+    schema: Schema
+    lineage: Lineage = Lineage()
+    reads: tuple[TableReads, ...] = ()
+    times: tuple[TableTimes, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rows: str = ""
+
+
+def resolve_query(
+    tree: exp.Query, columns: Mapping[TableName, Schema], reads: Mapping[tuple[str, str], TableName], dialect: str
+) -> Resolved:
+    """Names of a query -> what they stand for. `reads`: (schema, name) in lower case -> table."""
+
+    def table_of(node: exp.Table) -> TableName | None:
+        return reads.get((node.db.lower(), node.name.lower()))
+
+    def is_list(column: ColumnRef) -> bool:
+        found = columns[column.table].find(column.column) if column.table in columns else None
+        return found is not None and found.type.endswith("]")
+
+    return resolve(tree, {name: schema.names for name, schema in columns.items()}, table_of, is_list=is_list, dialect=dialect)
+
+
+def name_problems(resolved: Resolved) -> list[BindError]:
+    """The names in a query that are surely wrong, all of them."""
+    found = []
+    for problem in resolved.problems:
+        match problem:
+            case UnknownColumn(name, start, end, candidates):
+                found.append(
+                    BindError("unknown-column", f"there is no column `{name}` in what this query reads", start, end, candidates)
+                )
+            case AmbiguousColumn(name, start, end, tables):
+                listed = ", ".join(f"`{table}`" for table in tables)
+                found.append(BindError("ambiguous-column", f"`{name}` may be of {listed}", start, end))
+    return found
+
+
+def find_facts(
+    resolved: Resolved, schema: Schema, time: str | None, columns: Mapping[TableName, Schema], view_of: ViewOf
+) -> Facts:
+    """Lineage, and for a `time` column the mappings of all inputs, with views looked through."""
+    traced = tracing.trace(resolved)
+    outputs = traced.columns or ()
+    same = len(outputs) == len(schema) and all(
+        (o.name or "").lower() in ("", c.name.lower()) for o, c in zip(outputs, schema, strict=False)
+    )
+    complete = traced.complete and same and bool(outputs)
+    listed = tuple(
+        ColumnLineage(column.name, output.kind.name.lower(), tuple(sorted(output.direct)))
+        for output, column in (zip(outputs, schema, strict=True) if same else ())
+    )
+    indirect = {kind: tuple(sorted(refs)) for kind, refs in sorted(traced.indirect.items())}
+    reads: dict[TableName, set[str]] = {table: set() for table in traced.tables} if complete else {}
+    if complete:
+        for output in outputs:
+            for ref in output.direct:
+                reads.setdefault(ref.table, set()).add(ref.column.lower())
+        for refs in traced.indirect.values():
+            for ref in refs:
+                reads.setdefault(ref.table, set()).add(ref.column.lower())
+    prints = {
+        column.name.lower(): _hash(output.fingerprint)
+        for output, column in (zip(outputs, schema, strict=True) if complete else ())
+        if output.fingerprint is not None
+    }
+    known = complete and traced.rows_fingerprint is not None and len(prints) == len(schema)
+    times: dict[TableName, TimeMapping] = {}
+    if time is not None:
+        for table, mapping in timing.time_mappings(resolved, time).items():
+            _look_through(table, mapping, columns, view_of, times)
+    return Facts(
+        schema=schema,
+        lineage=Lineage(listed, indirect, complete),
+        reads=tuple(TableReads(table, tuple(sorted(names))) for table, names in sorted(reads.items())),
+        times=tuple(TableTimes(table, mapping) for table, mapping in sorted(times.items())),
+        columns=prints if known else {},
+        rows=_hash(traced.rows_fingerprint or "") if known else "",
+    )
+
+
+def _look_through(
+    table: TableName,
+    mapping: timing.TimeMapping | timing.Unmapped | None,
+    columns: Mapping[TableName, Schema],
+    view_of: ViewOf,
+    found: dict[TableName, TimeMapping],
+) -> None:
+    """Put the mapping of a table into `found`, and of what it reads when it is a view."""
+    if mapping is None or isinstance(mapping, timing.Unmapped):
+        _add(found, table, TimeMapping(reason=mapping.reason if mapping else "its rows cannot be traced to the time column"))
+        view = view_of(table)
+        if view is not None:
+            for inner in tracing.trace(view).tables:
+                _look_through(inner, mapping, columns, view_of, found)
+        return
+    if not all(_same_type(left, right, columns) for left, right in mapping.same_type):
+        _look_through(table, timing.Unmapped("it is joined on columns of different types", None, None), columns, view_of, found)
+        return
+    _add(found, table, TimeMapping(tuple(_occurrence(table, o) for o in mapping.occurrences)))
+    view = view_of(table)
+    if view is not None:
+        for inner, deeper in timing.through(mapping, view).items():
+            _look_through(inner, deeper, columns, view_of, found)
+
+
+def _add(found: dict[TableName, TimeMapping], table: TableName, mapping: TimeMapping) -> None:
+    """A table that is read in several places maps only if it does in each."""
+    before = found.get(table)
+    if before is None:
+        found[table] = mapping
+    elif not before.occurrences or not mapping.occurrences:
+        found[table] = before if not before.occurrences else mapping
+    else:
+        found[table] = TimeMapping((*before.occurrences, *mapping.occurrences))
+
+
+def _same_type(left: ColumnRef, right: ColumnRef, columns: Mapping[TableName, Schema]) -> bool:
+    types = [columns[ref.table].find(ref.column) if ref.table in columns else None for ref in (left, right)]
+    return types[0] is not None and types[1] is not None and types[0].type == types[1].type
+
+
+def _occurrence(table: TableName, found: timing.Occurrence) -> Occurrence:
+    column, unit = _shape(found.expression)
+    return Occurrence(
+        expression=found.expression.sql("duckdb"),
+        column=column,
+        unit=unit,
+        name=table.name,
+        aliased=found.aliased,
+        start=found.start,
+        end=found.end,
+        pushable=found.pushable,
+    )
+
+
+_UNITS = ("hour", "day", "week", "month", "quarter", "year")
+
+
+def _shape(tree: exp.Expr) -> tuple[str | None, str | None]:
+    """The column that an expression is, and the unit it is cut to; None for any other expression."""
+    match tree:
+        case exp.Paren():
+            return _shape(tree.this)
+        case exp.Column():
+            return tree.name, None
+        case exp.Cast() if tree.to.sql("duckdb").upper() == "DATE":
+            column, unit = _shape(tree.this)
+            return column, unit or "day"
+        case exp.DateTrunc() | exp.TimestampTrunc():
+            unit_name = tree.text("unit").lower()
+            column, inner = _shape(tree.this)
+            if unit_name not in _UNITS or inner not in (None, unit_name):
+                return None, None
+            return column, unit_name
+        case exp.TsOrDsToDate():
+            column, unit = _shape(tree.this)
+            return column, unit or "day"
+    return None, None
+
+
+def reads_of(tables: tuple[ReadTable, ...], resolved: Mapping[ReadTable, TableName]) -> dict[tuple[str, str], TableName]:
+    """How a table is written in a query -> the table, for `resolve_query`."""
+    return {((read.schema or "").lower(), read.name.lower()): resolved[read] for read in tables if read in resolved}
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

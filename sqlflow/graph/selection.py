@@ -1,0 +1,156 @@
+"""`+marts.orders tag:daily,mode:view state:failed+` -> a set of names.
+
+Terms with a space between them are united; terms with a comma between them are intersected. Each term may have
+`+` or `N+` in front (what it is made from, N steps back) and `+` or `+N` behind (what is made from it); `@name` is a
+model, all that is made from it, and all that these need.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import networkx as nx
+
+from sqlflow.core.diagnostics import Diagnostic, did_you_mean
+from sqlflow.core.model import Model
+from sqlflow.core.names import TableName
+
+Method = Callable[[str], Collection[TableName] | None]
+
+_TERM = re.compile(r"^(?P<at>@)?(?P<up>\d*\+)?(?P<body>[^@+].*?)(?P<down>\+\d*)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """What can be selected.
+
+    `graph`: arcs from a table to what reads it, with seeds and sources. `methods`: `state`, `git` and the like, which
+    need to know more than the project; each gives None for a value that it does not have.
+    """
+
+    graph: nx.DiGraph[TableName]
+    models: Mapping[TableName, Model]
+    others: Collection[TableName]
+    methods: Mapping[str, Method] = field(default_factory=dict)
+
+
+def select(terms: Sequence[str], exclude: Sequence[str], universe: Universe) -> tuple[frozenset[TableName], list[Diagnostic]]:
+    """The names that a selection stands for, and what is wrong with it. No terms: everything."""
+    problems: list[Diagnostic] = []
+    everything = frozenset(universe.models) | frozenset(universe.others)
+    chosen = everything if not terms else _union(terms, universe, problems)
+    left_out = _union(exclude, universe, problems) if exclude else frozenset()
+    return chosen - left_out, problems
+
+
+def _union(terms: Sequence[str], universe: Universe, problems: list[Diagnostic]) -> frozenset[TableName]:
+    found: frozenset[TableName] = frozenset()
+    for text in terms:
+        for term in text.split():
+            parts = [_term(part.strip(), universe, problems) for part in term.split(",") if part.strip()]
+            if parts:
+                found |= frozenset.intersection(*parts)
+    return found
+
+
+def _term(text: str, universe: Universe, problems: list[Diagnostic]) -> frozenset[TableName]:
+    match = _TERM.match(text)
+    if match is None:
+        problems.append(Diagnostic("unknown-selection", f"`{text}` is not a selection", None, "such as `+marts.orders`"))
+        return frozenset()
+    found = _body(match["body"], universe, problems)
+    if match["at"]:
+        below = found | _reached(universe.graph, found, None)
+        return below | _reached(universe.graph.reverse(copy=False), below, None)
+    chosen = found
+    if match["up"]:
+        steps = match["up"][:-1]
+        chosen |= _reached(universe.graph.reverse(copy=False), found, int(steps) if steps else None)
+    if match["down"]:
+        steps = match["down"][1:]
+        chosen |= _reached(universe.graph, found, int(steps) if steps else None)
+    return chosen
+
+
+def _reached(graph: nx.DiGraph[TableName], start: Collection[TableName], steps: int | None) -> frozenset[TableName]:
+    found: set[TableName] = set()
+    for name in start:
+        if name in graph:
+            found |= set(nx.single_source_shortest_path_length(graph, name, cutoff=steps))
+    return frozenset(found)
+
+
+def _body(body: str, universe: Universe, problems: list[Diagnostic]) -> frozenset[TableName]:
+    method, colon, value = body.partition(":")
+    if colon:
+        return _by_method(method, value, universe, problems)
+    names = frozenset(universe.models) | frozenset(universe.others)
+    if "/" in body or body.endswith(".sql"):
+        found = _by_path(body, universe)
+    else:
+        found = frozenset(name for name in names if _named(body, name))
+    if not found:
+        hint = did_you_mean(body, [str(name) for name in names]) or did_you_mean(body, [name.name for name in names])
+        problems.append(
+            Diagnostic(
+                "unknown-selection", f"nothing in the project is called `{body}`", None, hint or "see `sqlflow list`"
+            )
+        )
+    return found
+
+
+def _named(pattern: str, name: TableName) -> bool:
+    folded = pattern.lower()
+    return fnmatchcase(str(name).lower(), folded) or fnmatchcase(name.name.lower(), folded)
+
+
+def _by_path(pattern: str, universe: Universe) -> frozenset[TableName]:
+    wanted = pattern.removeprefix("./").rstrip("/")
+    return frozenset(
+        name
+        for name, model in universe.models.items()
+        if fnmatchcase(str(model.file.path), wanted) or str(model.file.path).startswith(wanted + "/")
+    )
+
+
+def _by_method(method: str, value: str, universe: Universe, problems: list[Diagnostic]) -> frozenset[TableName]:
+    models = universe.models
+    match method:
+        case "tag":
+            known = {tag for model in models.values() for tag in model.header.tags}
+            found = frozenset(n for n, m in models.items() if any(fnmatchcase(tag, value) for tag in m.header.tags))
+        case "owner":
+            known = {model.header.owner for model in models.values() if model.header.owner}
+            found = frozenset(n for n, m in models.items() if m.header.owner and fnmatchcase(m.header.owner, value))
+        case "mode":
+            known = {str(model.header.mode) for model in models.values()}
+            found = frozenset(n for n, m in models.items() if str(m.header.mode) == value)
+        case "path":
+            known = set()
+            found = _by_path(value, universe)
+        case "source":
+            known = {str(name) for name in universe.others}
+            found = frozenset(name for name in universe.others if _named(value, name))
+        case _ if method in universe.methods:
+            answer = universe.methods[method](value)
+            if answer is not None:
+                return frozenset(answer)
+            known, found = set(), frozenset()
+        case _:
+            methods = ["tag", "owner", "mode", "path", "source", *universe.methods]
+            problems.append(
+                Diagnostic(
+                    "unknown-selection",
+                    f"there is no selection method `{method}:`",
+                    None,
+                    did_you_mean(method, methods) or "the methods are " + ", ".join(f"`{m}:`" for m in methods),
+                )
+            )
+            return frozenset()
+    if not found:
+        hint = did_you_mean(value, known) or ("known: " + ", ".join(f"`{k}`" for k in sorted(known)[:8]) if known else None)
+        problems.append(Diagnostic("unknown-selection", f"nothing has `{method}:{value}`", None, hint))
+    return found

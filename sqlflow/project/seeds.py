@@ -1,0 +1,98 @@
+"""CSV files of the project that become tables, with what seeds/*.yml says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+from sqlflow.core.diagnostics import Diagnostic, Note, did_you_mean
+from sqlflow.core.model import Seed
+from sqlflow.core.names import TableName
+from sqlflow.core.source import SourceFile, Span
+from sqlflow.core.text import MappedText
+from sqlflow.project import yaml
+from sqlflow.project.names import refuse_reserved_schema, table_of
+from sqlflow.project.snippets import sql_type
+from sqlflow.project.values import Given, root_of
+
+_FOLDER = "seeds"
+_KEYS = ("columns", "nulls", "delimiter", "description")
+
+
+def read_seeds(
+    paths: Iterable[PurePosixPath],
+    settings: Iterable[SourceFile],
+    dialect: str,
+    problems: list[Diagnostic],
+) -> tuple[Seed, ...]:
+    """The seeds, in the order of their paths. `settings`: the files that describe them."""
+    tables = [(table_of(path, _FOLDER), path) for path in paths]
+    tables = [
+        (name, path)
+        for name, path in tables
+        if not refuse_reserved_schema(name.schema, Span(path, 1, 1), problems)
+    ]
+    described = _described(settings, {name for name, _ in tables}, problems)
+    return tuple(_seed(name, path, described.get(name), dialect, problems) for name, path in tables)
+
+
+def _described(
+    settings: Iterable[SourceFile], known: set[TableName], problems: list[Diagnostic]
+) -> Mapping[TableName, Given]:
+    found: dict[TableName, Given] = {}
+    for file in settings:
+        document = yaml.load(MappedText.of(file), problems)
+        if document is None or document.value is None:
+            continue
+        for key, given in root_of(document, problems).entries().items():
+            name = TableName.parse(key, _FOLDER)
+            if name not in known:
+                hint = did_you_mean(str(name), sorted(map(str, known)))
+                given.fail(
+                    f"there is no CSV file for `{name}`",
+                    "unknown-seed",
+                    hint or f"add `seeds/{name.schema}/{name.name}.csv`",
+                    at_key=True,
+                )
+            elif name in found:
+                note = Note("first described here", found[name].key_span)
+                message = f"the seed `{name}` is described twice"
+                problems.append(
+                    Diagnostic("duplicate-name", message, given.key_span, notes=(note,))
+                )
+            else:
+                found[name] = given
+    return found
+
+
+def _seed(
+    name: TableName,
+    path: PurePosixPath,
+    given: Given | None,
+    dialect: str,
+    problems: list[Diagnostic],
+) -> Seed:
+    if given is None or given.value is None:
+        return Seed(name, str(path), span=Span(path, 1, 1))
+    fields = given.fields(_KEYS)
+    types: dict[str, str] = {}
+    if "columns" in fields:
+        for column, inside in fields["columns"].entries().items():
+            if (text := sql_type(inside, dialect)) is not None:
+                types[column] = text
+    nulls: list[str] = []
+    if "nulls" in fields:
+        for item in fields["nulls"].one_or_more():
+            if isinstance(item.value, str):
+                nulls.append(item.value)
+            else:
+                item.expected("text", "put it in quotes")
+    delimiter: str | None = None
+    if "delimiter" in fields:
+        value = fields["delimiter"].value
+        if isinstance(value, str) and len(value) == 1:
+            delimiter = value
+        else:
+            fields["delimiter"].expected("one character", 'such as ";" or "\\t", in double quotes')
+    description = fields["description"].text() if "description" in fields else None
+    return Seed(name, str(path), types, tuple(nulls), delimiter, description or "", given.key_span)

@@ -1,0 +1,186 @@
+"""Tables and files from outside, declared in sources/*.yml."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from sqlflow.core.config import Config
+from sqlflow.core.diagnostics import Diagnostic, Severity
+from sqlflow.core.model import Source
+from sqlflow.core.names import TableName
+from sqlflow.core.source import SourceFile
+from sqlflow.core.text import MappedText
+from sqlflow.project import yaml
+from sqlflow.project.discover import inside, outside
+from sqlflow.project.names import refuse_reserved_schema
+from sqlflow.project.snippets import sql_type
+from sqlflow.project.values import Given, root_of
+
+_KEYS = (
+    "path",
+    "table",
+    "time",
+    "cursor",
+    "key",
+    "append_only",
+    "freshness",
+    "columns",
+    "description",
+)
+_TEXT_FORMATS = ("csv", "tsv", "json", "jsonl", "ndjson")
+_EXTENSION = re.compile(
+    rf"\.(?:parquet|(?:{'|'.join(_TEXT_FORMATS)})(?:\.(?:gz|zst))?)", re.IGNORECASE
+)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+def read_sources(
+    files: Iterable[SourceFile], config: Config, problems: list[Diagnostic]
+) -> tuple[Source, ...]:
+    """The sources that the files declare, in order."""
+    found: list[Source] = []
+    for file in files:
+        document = yaml.load(MappedText.of(file), problems)
+        if document is None or document.value is None:
+            continue
+        for key, given in root_of(document, problems).entries().items():
+            source = _source(key, given, config)
+            if source is not None:
+                found.append(source)
+    return tuple(found)
+
+
+def _source(key: str, given: Given, config: Config) -> Source | None:
+    name = _table(key, given, config.default_schema, at_key=True)
+    if name is not None and refuse_reserved_schema(name.schema, given.key_span, given.problems):
+        name = None
+    fields = given.fields(_KEYS)
+    if not isinstance(given.value, dict):
+        return None
+    if ("path" in fields) == ("table" in fields):
+        both = "path" in fields
+        message = (
+            "both `path` and `table` are given" if both else "neither `path` nor `table` is given"
+        )
+        hint = (
+            "keep one of them"
+            if both
+            else "write `path: data/file.parquet` or `table: schema.name`"
+        )
+        given.fail(message, "invalid-value" if both else "missing-key", hint, at_key=True)
+    path = _path(fields["path"], config) if "path" in fields else None
+    table: TableName | None = None
+    if "table" in fields and (text := fields["table"].text()) is not None:
+        table = _table(text, fields["table"], config.default_schema)
+    time = fields["time"].text() if "time" in fields else None
+    cursor = fields["cursor"].text() if "cursor" in fields else None
+    columns = fields["key"].names() if "key" in fields else ()
+    append_only = fields["append_only"].boolean() if "append_only" in fields else None
+    types, notes = _columns(fields["columns"], config.dialect) if "columns" in fields else ({}, "")
+    description = fields["description"].text() if "description" in fields else None
+    if "freshness" in fields:
+        given.problems.append(
+            Diagnostic(
+                "not-available-yet",
+                f"{fields['freshness'].label}: the age of sources is not checked yet",
+                fields["freshness"].key_span,
+                "the build ignores it",
+                Severity.WARNING,
+            )
+        )
+    if name is None:
+        return None
+    return Source(
+        name,
+        given.key_span,
+        path,
+        table,
+        time,
+        cursor,
+        columns,
+        append_only or False,
+        types,
+        description or notes,
+    )
+
+
+def _table(text: str, given: Given, default_schema: str, at_key: bool = False) -> TableName | None:
+    parts = [part.strip() for part in text.strip().split(".")]
+    if len(parts) > 2 or not all(parts):
+        given.fail(f"`{text}` is not a table", "invalid-value", "write `schema.table`", at_key)
+        return None
+    return TableName(*parts) if len(parts) == 2 else TableName(default_schema, parts[0])
+
+
+def _path(given: Given, config: Config) -> str | None:
+    if (text := given.text()) is None:
+        return None
+    if not _EXTENSION.search(PurePosixPath(text).name) or not _EXTENSION.fullmatch(_suffix(text)):
+        hint = "it ends in .parquet, .csv, .tsv, .json, .jsonl or .ndjson; text may be .gz or .zst"
+        given.fail(f"`{text}` is not of a known format", "invalid-value", hint)
+        return None
+    if _URL.match(text):
+        if config.allow_outside_paths:
+            return text
+        given.problems.append(outside(f"{given.label}: `{text}` is", given.span))
+        return None
+    pattern = os.path.normpath(config.root / text)
+    matches = glob.glob(pattern, recursive=True)
+    if not config.allow_outside_paths:
+        places = {Path(pattern), *map(Path, matches)}
+        if not all(_lies_inside(config.root, place) for place in places):
+            given.problems.append(outside(f"{given.label}: `{text}` is", given.span))
+            return None
+    if not matches:
+        given.fail(f"no file matches `{text}`", "no-files", _nearest(config.root, text))
+        return None
+    return text
+
+
+def _suffix(text: str) -> str:
+    suffixes = PurePosixPath(text).suffixes
+    compressed = bool(suffixes) and suffixes[-1].lower() in (".gz", ".zst")
+    return "".join(suffixes[-2:] if compressed else suffixes[-1:])
+
+
+def _lies_inside(root: Path, place: Path) -> bool:
+    """A glob's own path is judged up to its first wildcard."""
+    fixed = place
+    while glob.has_magic(str(fixed)) and not fixed.exists():
+        fixed = fixed.parent
+    lexically = Path(os.path.normpath(fixed)).is_relative_to(os.path.normpath(root))
+    return inside(root, fixed) and (lexically or fixed.exists())
+
+
+def _nearest(root: Path, text: str) -> str:
+    folder = (root / text).parent
+    while glob.has_magic(str(folder)) or not folder.is_dir():
+        if folder == folder.parent:
+            return "paths start at the project's folder"
+        folder = folder.parent
+    names = sorted(
+        name for name in os.listdir(folder) if not name.startswith(".") and _EXTENSION.search(name)
+    )
+    shown = ", ".join(f"`{name}`" for name in names[:3])
+    where = folder.relative_to(root) if folder.is_relative_to(root) else folder
+    return f"`{where}` holds {shown}" if shown else f"`{where}` holds no data files"
+
+
+def _columns(given: Given, dialect: str) -> tuple[dict[str, str], str]:
+    """Column -> type. What is said about the columns only has to be text."""
+    types: dict[str, str] = {}
+    for column, inside_ in given.entries().items():
+        if isinstance(inside_.value, dict):
+            fields = inside_.fields(("type", "description"), ("type",))
+            if "description" in fields:
+                fields["description"].text()
+            if "type" not in fields:
+                continue
+            inside_ = fields["type"]
+        if (text := sql_type(inside_, dialect)) is not None:
+            types[column] = text
+    return types, ""
