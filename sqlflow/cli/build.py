@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlflow.build import Prepared, prepare, repair, run
-from sqlflow.cli.opening import clock, command_line, new_run_id, opened, read_settings, tell
+from sqlflow.build import Prepared, compile_project, prepare, repair, run
+from sqlflow.cli.opening import Opened, clock, command_line, new_run_id, opened, read_settings, tell
 from sqlflow.cli.render import plan_json, render_diagnostics, render_plan, to_json
 from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic, one_problem
+from sqlflow.core.engine import Engine
 from sqlflow.core.events import Emit
 from sqlflow.core.intervals import moment_of
 from sqlflow.core.records import Status
@@ -88,22 +89,30 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
         assert found.store is not None
         if found.engine is not None:
             repair(found.engine, found.store, emit)
-        prepared = prepare(found.workshop, found.engine, found.store, request, run_id, clock)
-        _show_warnings(prepared.checked.warnings)
-        engine = found.engine
-        created = None
-        if engine is None:
-            engine = created = found.module.open_engine(
-                config, writing=True, create=True, wait=asked.wait, emit=emit, files=found.files
-            )
-        assert engine is not None
-        try:
+        tables = found.engine.tables() if found.engine is not None else {}
+        checked = compile_project(found.workshop, tables, {})
+        _show_warnings(checked.warnings)
+        with _database(found, asked.wait) as engine:
+            prepared = prepare(found.workshop, engine, found.store, request, run_id, clock, checked)
             record = run(prepared, engine, found.store, request, command_line(), config.target.name, run_id, emit, clock)
-        finally:
-            if created is not None:
-                created.close()
         _tell_orphans(prepared)
     return {Status.DONE: 0, Status.CANCELLED: 130}.get(record.status, 1)
+
+
+@contextmanager
+def _database(found: Opened, wait: float) -> Iterator[Engine]:
+    """The open database, or a new one: it is created only when the project is known to be right."""
+    if found.engine is not None:
+        yield found.engine
+        return
+    created = found.module.open_engine(
+        found.config, writing=True, create=True, wait=wait, emit=found.emit, files=found.files
+    )
+    assert created is not None
+    try:
+        yield created
+    finally:
+        created.close()
 
 
 def _tell_orphans(prepared: Prepared) -> None:

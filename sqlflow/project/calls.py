@@ -16,9 +16,43 @@ from sqlflow.project.variables import At
 
 # What can follow a table in FROM without being its alias.
 _AFTER_TABLE = frozenset(
-    "anti asof cross except fetch for from full group having inner intersect join lateral left limit "
-    "natural offset on order outer pivot positional qualify right sample select semi tablesample union "
-    "unpivot using where window with".split()
+    [
+        "anti",
+        "asof",
+        "cross",
+        "except",
+        "fetch",
+        "for",
+        "from",
+        "full",
+        "group",
+        "having",
+        "inner",
+        "intersect",
+        "join",
+        "lateral",
+        "left",
+        "limit",
+        "natural",
+        "offset",
+        "on",
+        "order",
+        "outer",
+        "pivot",
+        "positional",
+        "qualify",
+        "right",
+        "sample",
+        "select",
+        "semi",
+        "tablesample",
+        "union",
+        "unpivot",
+        "using",
+        "where",
+        "window",
+        "with",
+    ]
 )
 
 
@@ -67,9 +101,7 @@ def expand_calls(
     """
     if not macros:
         return list(variables.values())
-    return Calls(
-        lexed, variables, macros, lambda name, span: macros[name], at, problems
-    ).replacements(first, last)
+    return Calls(lexed, variables, macros, lambda name, span: macros[name], at, problems).replacements(first, last)
 
 
 class Calls:
@@ -177,9 +209,7 @@ class Calls:
             parts = (*parts, f" AS {quoted(tokens[index].text)}")
         return Replacement(start, end, parts)
 
-    def arguments(
-        self, template: Template, index: int, close: int, span: Span
-    ) -> list[Parts] | None:
+    def arguments(self, template: Template, index: int, close: int, span: Span) -> list[Parts] | None:
         """The arguments of a call in the order of the parameters; None when they do not fit."""
         lexed, tokens = self.lexed, self.lexed.tokens
         names = {p.name.lower(): n for n, p in enumerate(template.parameters)}
@@ -222,25 +252,15 @@ class Calls:
             given[positional] = self.rendered(begin, end)
             positional += 1
         wanted = len(template.parameters)
-        missing = [
-            p.name
-            for n, p in enumerate(template.parameters)
-            if n not in given and p.default is None
-        ]
+        missing = [p.name for n, p in enumerate(template.parameters) if n not in given and p.default is None]
         if positional > wanted or missing:
-            takes = (
-                "no arguments"
-                if wanted == 0
-                else f"{_count(template)} argument{'s' * (wanted != 1)}"
-            )
+            takes = "no arguments" if wanted == 0 else f"{_count(template)} argument{'s' * (wanted != 1)}"
             message = f"`{template.name}` takes {takes}, {len(pieces)} given"
             names_missing = ", ".join(f"`{name}`" for name in missing)
             hint = f"missing: {names_missing}" if missing else None
             self.wrong(message, span, hint, template)
             return None
-        return [
-            given.get(n, parameter.default or ()) for n, parameter in enumerate(template.parameters)
-        ]
+        return [given.get(n, parameter.default or ()) for n, parameter in enumerate(template.parameters)]
 
     def rendered(self, begin: int, end: int) -> Parts:
         self.depth += 1
@@ -254,10 +274,7 @@ class Calls:
         token = self.lexed.tokens[index]
         if token.token_type in (TokenType.ALIAS, TokenType.IDENTIFIER):
             return True
-        return (
-            is_word(self.lexed, index)
-            and self.lexed.source(index).split()[0].lower() not in _AFTER_TABLE
-        )
+        return is_word(self.lexed, index) and self.lexed.source(index).split()[0].lower() not in _AFTER_TABLE
 
     def wrong(self, message: str, span: Span, hint: str | None, template: Template) -> None:
         note = Note(f"`{template.name}` is defined here", template.span)

@@ -14,7 +14,20 @@ from sqlflow.project.tokens import LexProblem, lex
 from sqlflow.project.values import Given
 
 NOT_YET = frozenset(
-    "missing matches range type compare sum avg quantile schema contract freshness anomaly".split()
+    [
+        "missing",
+        "matches",
+        "range",
+        "type",
+        "compare",
+        "sum",
+        "avg",
+        "quantile",
+        "schema",
+        "contract",
+        "freshness",
+        "anomaly",
+    ]
 )
 
 _ALWAYS = ("where", "severity")
@@ -117,9 +130,7 @@ def reference(given: Given, dialect: str) -> tuple[str, ...] | None:
         names = [token.text for token in tokens[::2]] if dots else []
     names = [name.strip() for name in names]
     if len(names) != 3 or not all(names):
-        given.fail(
-            f"`{text}` is not a column of a table", "invalid-value", "write `schema.table.column`"
-        )
+        given.fail(f"`{text}` is not a column of a table", "invalid-value", "write `schema.table.column`")
         return None
     return tuple(names)
 
@@ -128,9 +139,7 @@ def _check(given: Given, vocabulary: Vocabulary) -> CheckSpec | None:
     if isinstance(given.value, str):
         kind = check_kind(given.value, lambda *problem: given.fail(*problem))
         if kind is not None:
-            given.fail(
-                f"`{kind}` needs arguments", "invalid-check", f"write `- {CHECKS[kind].example}`"
-            )
+            given.fail(f"`{kind}` needs arguments", "invalid-check", f"write `- {CHECKS[kind].example}`")
         return None
     if not isinstance(given.value, dict):
         given.expected("a check", f"write `- {CHECKS[CheckKind.UNIQUE].example}`")
@@ -176,16 +185,12 @@ def _read(kind: CheckKind, inside: Given, item: Given, vocabulary: Vocabulary) -
     severity = _severity(fields["severity"]) if "severity" in fields else Severity.ERROR
     if kind is CheckKind.ROW_COUNT and len(item.problems) == before:
         if minimum is None and maximum is None:
-            inside.fail(
-                "neither `min` nor `max` is given", "invalid-check", f"write `- {form.example}`"
-            )
+            inside.fail("neither `min` nor `max` is given", "invalid-check", f"write `- {form.example}`")
         elif minimum is not None and maximum is not None and minimum > maximum:
             inside.fail("`min` is greater than `max`", "invalid-check")
     if len(item.problems) > before:
         return None
-    return CheckSpec(
-        kind, item.span, columns, values, to or (), sql, minimum, maximum, where, severity
-    )
+    return CheckSpec(kind, item.span, columns, values, to or (), sql, minimum, maximum, where, severity)
 
 
 def _values(given: Given) -> tuple[object, ...]:

@@ -40,7 +40,7 @@ _LIST_ENDS = frozenset(
         TokenType.TABLE_SAMPLE,
     }
 )
-_NO_ALIASES = frozenset("end null true false asc desc zone precision".split())
+_NO_ALIASES = frozenset(["end", "null", "true", "false", "asc", "desc", "zone", "precision"])
 _BEFORE_ALIAS = frozenset(
     {
         TokenType.VAR,
@@ -66,9 +66,7 @@ class ColumnComments:
 NO_COMMENTS = ColumnComments({}, ())
 
 
-def read_columns(
-    file: SourceFile, lexed: Lexed, last: int, dialect: str, problems: list[Diagnostic]
-) -> ColumnComments:
+def read_columns(file: SourceFile, lexed: Lexed, last: int, dialect: str, problems: list[Diagnostic]) -> ColumnComments:
     """The comments at the end of the lines on which the columns of the tokens `[0, last)` end."""
     start, end = lexed.tokens[0].start, _after(lexed, last)
     if file.text.find("--", start, end) < 0 and file.text.find("/*", start, end) < 0:
@@ -289,9 +287,7 @@ def _word(
     if kind is None:
         return None
     if kind in (CheckKind.EXPRESSION, CheckKind.ROW_COUNT):
-        fail(
-            f"`{kind}` is not about one column", "invalid-check", "put it into `@checks` at the top"
-        )
+        fail(f"`{kind}` is not about one column", "invalid-check", "put it into `@checks` at the top")
         return None
     if column is None:
         fail(
@@ -318,15 +314,11 @@ def _column_check(
     text = file.text[inside[0] : inside[1]].strip() if inside is not None else ""
     if kind in (CheckKind.NOT_NULL, CheckKind.UNIQUE):
         if text:
-            fail(
-                f"`@{kind}` takes no arguments here", "for several columns write it into `@checks`"
-            )
+            fail(f"`@{kind}` takes no arguments here", "for several columns write it into `@checks`")
             return None
         return CheckSpec(kind, span, (column,))
     if not text or inside is None:
-        example = (
-            "@in(open, closed)" if kind is CheckKind.IN else "@references(schema.table.column)"
-        )
+        example = "@in(open, closed)" if kind is CheckKind.IN else "@references(schema.table.column)"
         fail(f"`@{kind}` needs arguments", f"write `{example}`")
         return None
     if kind is CheckKind.REFERENCES:

@@ -46,9 +46,7 @@ _ENVIRONMENT = re.compile(r"\$\{([^}:]*)(?::-([^}]*))?\}")
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
-def read_config(
-    root: Path, target: str | None, variables: Mapping[str, str], environ: Mapping[str, str]
-) -> Config:
+def read_config(root: Path, target: str | None, variables: Mapping[str, str], environ: Mapping[str, str]) -> Config:
     """What sqlflow.yml in `root` says. Raises ProjectError with every problem that is found.
 
     `target`: the one to use in place of the default. `variables`: `--var`, as typed. `environ`: for `${NAME}`.
@@ -134,11 +132,7 @@ def _timezone(given: Given) -> str | None:
     except (ValueError, OSError, KeyError):
         # Zones of a country end in a city; a slip is mostly in the last part.
         near = get_close_matches(word, available_timezones(), n=1, cutoff=0.7)
-        hint = (
-            f"did you mean `{near[0]}`?"
-            if near
-            else "write a name such as `Europe/Berlin` or `UTC`"
-        )
+        hint = f"did you mean `{near[0]}`?" if near else "write a name such as `Europe/Berlin` or `UTC`"
         given.fail(f"unknown timezone `{word}`", "invalid-value", hint)
         return None
 
@@ -158,9 +152,7 @@ def _targets(
     entries = fields["targets"].entries()
     if not entries:
         if isinstance(fields["targets"].value, dict):
-            fields["targets"].fail(
-                "there is no target", "missing-key", "add `dev: {engine: duckdb, path: dev.duckdb}`"
-            )
+            fields["targets"].fail("there is no target", "missing-key", "add `dev: {engine: duckdb, path: dev.duckdb}`")
         return {}, None
     chosen = _chosen(fields, entries, wanted, problems)
     targets: dict[str, Target] = {}
@@ -195,9 +187,7 @@ def _chosen(
         if len(entries) == 1:
             return next(iter(entries))
         message = "there are several targets, and no `default_target`"
-        fields["targets"].fail(
-            message, "missing-key", f"add `default_target`, one of {known}", at_key=True
-        )
+        fields["targets"].fail(message, "missing-key", f"add `default_target`, one of {known}", at_key=True)
     return name
 
 
@@ -205,9 +195,7 @@ def _target(name: str, given: Given, root: Path, chosen: bool) -> Target | None:
     fields = given.entries()
     if "engine" not in fields:
         if isinstance(given.value, dict):
-            given.fail(
-                "the key `engine` is missing", "missing-key", "add `engine: duckdb`", at_key=True
-            )
+            given.fail("the key `engine` is missing", "missing-key", "add `engine: duckdb`", at_key=True)
         return None
     if not chosen and _ENVIRONMENT.search(str(fields["engine"].value)):
         return Target(name, "", {})
@@ -332,24 +320,16 @@ def _is_plain(value: object) -> bool:
     return all(item is None or isinstance(item, str | int | float | date) for item in items)
 
 
-def _apply(
-    texts: Mapping[str, str], declared: dict[str, object], problems: list[Diagnostic]
-) -> None:
+def _apply(texts: Mapping[str, str], declared: dict[str, object], problems: list[Diagnostic]) -> None:
     """Put the values of `--var` in place of the declared ones."""
     for name, text in texts.items():
         if name not in declared:
             hint = did_you_mean(name, declared) or "declare it under `variables` in sqlflow.yml"
-            problems.append(
-                Diagnostic(
-                    "unknown-variable", f"--var {name}: there is no variable `{name}`", None, hint
-                )
-            )
+            problems.append(Diagnostic("unknown-variable", f"--var {name}: there is no variable `{name}`", None, hint))
             continue
         value = _typed(text, declared[name])
         if value is _WRONG:
-            message = (
-                f"--var {name}: expected {_kind(declared[name])} as in sqlflow.yml, found `{text}`"
-            )
+            message = f"--var {name}: expected {_kind(declared[name])} as in sqlflow.yml, found `{text}`"
             problems.append(Diagnostic("wrong-type", message))
         else:
             declared[name] = value
@@ -390,9 +370,7 @@ def _kind(value: object) -> str:
 # ---------------------------------------------------------------- defaults
 
 
-def _defaults(
-    given: Given, root: Path, vocabulary: Vocabulary
-) -> dict[str, dict[str, DefaultValue]]:
+def _defaults(given: Given, root: Path, vocabulary: Vocabulary) -> dict[str, dict[str, DefaultValue]]:
     found: dict[str, dict[str, DefaultValue]] = {}
     for key, inside in given.entries().items():
         folder = str(PurePosixPath(key))
@@ -404,9 +382,7 @@ def _defaults(
         for name, directive in inside.entries().items():
             if name not in DIRECTIVES:
                 message = f"there is no directive `@{name}`"
-                directive.fail(
-                    message, "unknown-directive", unknown_directive_hint(name), at_key=True
-                )
+                directive.fail(message, "unknown-directive", unknown_directive_hint(name), at_key=True)
             elif name == "name":
                 message = "a name is of one model, not of a folder"
                 directive.fail(message, "invalid-value", at_key=True)

@@ -222,21 +222,15 @@ DIRECTIVES: Mapping[str, Directive] = {
         _mode,
     ),
     "key": Directive("a column or a list", "the identity of a row", _names, _TABLES),
-    "time": Directive(
-        "a column", "the column of the output that says when a row belongs", _name, _TIMED
-    ),
+    "time": Directive("a column", "the column of the output that says when a row belongs", _name, _TIMED),
     "grain": Directive(
         ", ".join(f"`{grain}`" for grain in Grain),
         "the size of the partitions of `time` (default `day`)",
         _grain,
         _TIMED,
     ),
-    "cursor": Directive(
-        "a column", "the column that grows when a row is new or changed", _name, _KEYED_BY_CURSOR
-    ),
-    "lookback": Directive(
-        "such as `3 days`", "read this much before the watermark again", _lookback, _LOOKING_BACK
-    ),
+    "cursor": Directive("a column", "the column that grows when a row is new or changed", _name, _KEYED_BY_CURSOR),
+    "lookback": Directive("such as `3 days`", "read this much before the watermark again", _lookback, _LOOKING_BACK),
     "start": Directive("a date", "where the first interval begins", _start, _INCREMENTAL),
     "batch": Directive(
         "such as `7 days`, or `none`",
@@ -263,9 +257,7 @@ DIRECTIVES: Mapping[str, Directive] = {
         _on_schema_change,
         _TABLES,
     ),
-    "full_refresh": Directive(
-        "`allow`, `never`", "`never` refuses a full rebuild", _full_refresh, _TABLES
-    ),
+    "full_refresh": Directive("`allow`, `never`", "`never` refuses a full rebuild", _full_refresh, _TABLES),
     "incremental": Directive("`auto`", "whether an incremental plan is wanted", _incremental),
     "checks": Directive("a list of checks", "what must hold for the rows", _checks, _OBJECTS),
     "columns": Directive(
@@ -283,15 +275,9 @@ DIRECTIVES: Mapping[str, Directive] = {
     "enabled": Directive("`true`, `false`", "`false` leaves the model out", _boolean),
     "index": Directive("", "not available yet", _later),
     "partition_by": Directive("", "not available yet", _later),
-    "depends_on": Directive(
-        "a table or a list", "tables that must be built first, besides those in the query", _names
-    ),
-    "before": Directive(
-        "a statement or a list", "SQL that runs before the table is written", _statements, _OBJECTS
-    ),
-    "after": Directive(
-        "a statement or a list", "SQL that runs after the table is written", _statements, _OBJECTS
-    ),
+    "depends_on": Directive("a table or a list", "tables that must be built first, besides those in the query", _names),
+    "before": Directive("a statement or a list", "SQL that runs before the table is written", _statements, _OBJECTS),
+    "after": Directive("a statement or a list", "SQL that runs after the table is written", _statements, _OBJECTS),
     "schema": Directive("a name", "the schema, in place of the folder's name", _schema),
     "name": Directive("a name", "the table's name, in place of the file's name", _name),
 }

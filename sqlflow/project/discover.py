@@ -30,9 +30,7 @@ def discover(root: Path, allow_outside: bool, problems: list[Diagnostic]) -> Fil
         models=search.files("models", (".sql",), deep=True),
         sources=search.files("sources", (".yml", ".yaml"), deep=False),
         seeds=tuple(path for path in seeds if path.suffix.lower() == ".csv"),
-        seed_settings=tuple(
-            path for path in seeds if path.suffix.lower() != ".csv" and len(path.parts) == 2
-        ),
+        seed_settings=tuple(path for path in seeds if path.suffix.lower() != ".csv" and len(path.parts) == 2),
         macros=search.files("macros", (".sql",), deep=False),
     )
 
@@ -73,9 +71,7 @@ class _Search:
     allow_outside: bool
     problems: list[Diagnostic]
 
-    def files(
-        self, folder: str, suffixes: tuple[str, ...], deep: bool
-    ) -> tuple[PurePosixPath, ...]:
+    def files(self, folder: str, suffixes: tuple[str, ...], deep: bool) -> tuple[PurePosixPath, ...]:
         top = PurePosixPath(folder)
         if not os.path.isdir(self.root / top):
             return ()

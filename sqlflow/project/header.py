@@ -123,11 +123,7 @@ def read_header(
         elif name in spans:
             note = Note("first given here", spans[name])
             message = f"`@{name}` is given twice"
-            problems.append(
-                Diagnostic(
-                    "duplicate-directive", message, name_span, "keep one of them", notes=(note,)
-                )
-            )
+            problems.append(Diagnostic("duplicate-directive", message, name_span, "keep one of them", notes=(note,)))
         else:
             given = _given(written, file, name_span, problems)
             spans[name] = name_span if given is None else given.span
@@ -166,9 +162,7 @@ def read_defaults(
     return found
 
 
-def defaults_for(
-    path: PurePosixPath, folders: Mapping[str, Mapping[str, Default]]
-) -> dict[str, Default]:
+def defaults_for(path: PurePosixPath, folders: Mapping[str, Mapping[str, Default]]) -> dict[str, Default]:
     """The defaults that apply to a file: of all folders it is in, the nearest one's win."""
     found: dict[str, Default] = {}
     if folders:
@@ -182,9 +176,7 @@ def may_be_misplaced(text: str, start: int) -> bool:
     return _MISPLACED.search(text, start) is not None
 
 
-def misplaced(
-    file: SourceFile, gaps: Iterator[tuple[int, int]], problems: list[Diagnostic]
-) -> None:
+def misplaced(file: SourceFile, gaps: Iterator[tuple[int, int]], problems: list[Diagnostic]) -> None:
     """Report directives in comments behind the first token. `gaps`: the text between tokens."""
     for start, end in gaps:
         for match in _MISPLACED.finditer(file.text, start, end):
@@ -192,11 +184,7 @@ def misplaced(
             if name in DIRECTIVES:
                 span = file.span(match.start(1), match.end(1))
                 message = f"the directive `@{name}` stands behind the beginning of the query"
-                problems.append(
-                    Diagnostic(
-                        "misplaced-directive", message, span, "move it to the top of the file"
-                    )
-                )
+                problems.append(Diagnostic("misplaced-directive", message, span, "move it to the top of the file"))
 
 
 def _leading_lines(text: str) -> Iterator[tuple[str, int, int]]:
@@ -233,9 +221,7 @@ def _free_text(kind: str, line: str) -> str:
     return match[1].strip() if kind == "comment" and match else ""
 
 
-def _given(
-    written: Written, file: SourceFile, name_span: Span, problems: list[Diagnostic]
-) -> Given | None:
+def _given(written: Written, file: SourceFile, name_span: Span, problems: list[Diagnostic]) -> Given | None:
     """The value of a directive; None when it is not YAML, which is then told."""
     label = f"@{written.name}"
     start, end = written.value[0]

@@ -38,9 +38,47 @@ from sqlflow.project.variables import At, interval_bounds, put_in_variables
 
 _DEEPEST = 50
 _NOT_NAMES = frozenset(
-    "all and any as between by case cast distinct else end except exists filter from group having in "
-    "intersect is join lateral like limit not on or order over partition qualify select then union "
-    "using values when where with".split()
+    [
+        "all",
+        "and",
+        "any",
+        "as",
+        "between",
+        "by",
+        "case",
+        "cast",
+        "distinct",
+        "else",
+        "end",
+        "except",
+        "exists",
+        "filter",
+        "from",
+        "group",
+        "having",
+        "in",
+        "intersect",
+        "is",
+        "join",
+        "lateral",
+        "like",
+        "limit",
+        "not",
+        "on",
+        "or",
+        "order",
+        "over",
+        "partition",
+        "qualify",
+        "select",
+        "then",
+        "union",
+        "using",
+        "values",
+        "when",
+        "where",
+        "with",
+    ]
 )
 # Words of expressions that sqlglot has no token for; a name behind them is no alias.
 _OPERATORS = frozenset({"zone", "to", "both", "leading", "trailing", "by", "lambda"})
@@ -135,9 +173,7 @@ def _definitions(
 
 
 def _statement_ends(lexed: Lexed) -> list[int]:
-    ends = [
-        index for index, token in enumerate(lexed.tokens) if token.token_type is TokenType.SEMICOLON
-    ]
+    ends = [index for index, token in enumerate(lexed.tokens) if token.token_type is TokenType.SEMICOLON]
     return [*ends, len(lexed.tokens)]
 
 
@@ -327,8 +363,7 @@ def _holes(macro: _Macro) -> dict[int, Replacement]:
         elif kind in CLOSING:
             brackets.pop()
         while lambdas and (
-            len(brackets) < lambdas[-1][0]
-            or (kind is TokenType.COMMA and len(brackets) == lambdas[-1][0])
+            len(brackets) < lambdas[-1][0] or (kind is TokenType.COMMA and len(brackets) == lambdas[-1][0])
         ):
             if kind is TokenType.COMMA and _in_lambda_names(lexed, index, first):
                 break
@@ -384,9 +419,7 @@ def _is_value(lexed: Lexed, index: int, first: int, last: int, brackets: list[in
         return False
     if after is TokenType.ALIAS and kind(index + 2) is TokenType.L_PAREN:
         return False  # WITH name AS (
-    if after is TokenType.COLON and not (
-        brackets and lexed.tokens[brackets[-1]].token_type is TokenType.L_BRACKET
-    ):
+    if after is TokenType.COLON and not (brackets and lexed.tokens[brackets[-1]].token_type is TokenType.L_BRACKET):
         return False  # {name: 1} and SELECT name: 1, but not list[name:3]
     if brackets and brackets[-1] > first:
         opener = brackets[-1] - 1

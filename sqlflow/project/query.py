@@ -8,9 +8,7 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.source import SourceFile
 from sqlflow.project.tokens import Lexed, after_ctes, unbalanced
 
-_BEGINNINGS = frozenset(
-    {TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.VALUES, TokenType.L_PAREN}
-)
+_BEGINNINGS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.VALUES, TokenType.L_PAREN})
 _WRITES = frozenset({TokenType.INSERT, TokenType.UPDATE, TokenType.DELETE, TokenType.MERGE})
 
 _CHANGES = "it changes tables; a model is a `SELECT`, and SQLFlow writes its table"
@@ -23,9 +21,7 @@ _ABOUT = {
     **dict.fromkeys(("attach", "detach"), "declare outside tables in sources/*.yml"),
     **dict.fromkeys(("copy", "export", "import"), "declare files in sources/*.yml"),
     **dict.fromkeys(("begin", "commit", "rollback"), "SQLFlow makes its own transactions"),
-    **dict.fromkeys(
-        ("pivot", "unpivot", "describe", "summarize", "show"), "write `FROM (...)` around it"
-    ),
+    **dict.fromkeys(("pivot", "unpivot", "describe", "summarize", "show"), "write `FROM (...)` around it"),
     "table": "write `FROM name`",
 }
 _KINDS = {
@@ -36,9 +32,7 @@ _KINDS = {
 }
 
 
-def find_query(
-    file: SourceFile, lexed: Lexed, problems: list[Diagnostic]
-) -> tuple[int, int] | None:
+def find_query(file: SourceFile, lexed: Lexed, problems: list[Diagnostic]) -> tuple[int, int] | None:
     """The tokens `[0, last)` of the one query in a file, without the semicolon at its end."""
     tokens = lexed.tokens
     if _is_template(file, lexed, problems):
@@ -51,9 +45,7 @@ def find_query(
     if last == 0:
         message = "the file holds no query"
         span = file.span(tokens[0].start, tokens[0].end + 1) if tokens else file.span(0)
-        problems.append(
-            Diagnostic("empty-model", message, span, "write a `SELECT`, or remove the file")
-        )
+        problems.append(Diagnostic("empty-model", message, span, "write a `SELECT`, or remove the file"))
         return None
     before = len(problems)
     if _is_query(file, lexed, last, problems) and second is not None:
@@ -61,9 +53,7 @@ def find_query(
         hint = "a model is one query; put the other into a file of its own"
         problems.append(Diagnostic("two-statements", "a second statement begins here", span, hint))
     elif (wrong := unbalanced(lexed, 0, last)) is not None and len(problems) == before:
-        problems.append(
-            Diagnostic("sql-syntax", wrong.message, file.span(wrong.start, wrong.end), wrong.hint)
-        )
+        problems.append(Diagnostic("sql-syntax", wrong.message, file.span(wrong.start, wrong.end), wrong.hint))
     return None if len(problems) > before else (0, last)
 
 

@@ -47,8 +47,7 @@ def read_project(config: Config) -> tuple[Project, list[Diagnostic]]:
     macros = read_macros(texts(files.macros), config.dialect, config.variables, problems)
     vocabulary = Vocabulary(config.dialect, config.variables, macros)
     folders = {
-        folder: read_defaults(values, folder, vocabulary, problems)
-        for folder, values in config.defaults.items()
+        folder: read_defaults(values, folder, vocabulary, problems) for folder, values in config.defaults.items()
     }
     sources = read_sources(texts(files.sources), config, problems)
     seeds = read_seeds(files.seeds, texts(files.seed_settings), config.dialect, problems)
@@ -56,9 +55,7 @@ def read_project(config: Config) -> tuple[Project, list[Diagnostic]]:
     named: list[tuple[TableName, str, Span]] = [
         (source.name, f"source in `{source.span.path}`", source.span) for source in sources
     ]
-    named += [
-        (s.name, f"seed `{s.path}`", s.span or Span(PurePosixPath(s.path), 1, 1)) for s in seeds
-    ]
+    named += [(s.name, f"seed `{s.path}`", s.span or Span(PurePosixPath(s.path), 1, 1)) for s in seeds]
     for file in texts(files.models):
         found = _read_model(file, config, vocabulary, folders, problems)
         if found is None:
@@ -68,9 +65,7 @@ def read_project(config: Config) -> tuple[Project, list[Diagnostic]]:
         if model is not None:
             models.append(model)
     _refuse_duplicates(named, problems)
-    project = Project(
-        tuple(models), {s.name: s for s in reversed(sources)}, {s.name: s for s in seeds}
-    )
+    project = Project(tuple(models), {s.name: s for s in reversed(sources)}, {s.name: s for s in seeds})
     return project, sorted(problems, key=_place)
 
 
@@ -96,9 +91,7 @@ def _read_model(
     place = _beginning(file, begin)
     found: list[Diagnostic] = []
     header_text = split_header(file, found)
-    header = read_header(
-        header_text, defaults_for(file.path, folders), vocabulary, file, place, found
-    )
+    header = read_header(header_text, defaults_for(file.path, folders), vocabulary, file, place, found)
     if not header.enabled:
         return None
     problems += found
@@ -132,9 +125,7 @@ def _beginning(file: SourceFile, start: int) -> Span:
     return file.span(start, max(end, start + 1))
 
 
-def _name(
-    file: SourceFile, header: Header, config: Config, place: Span, problems: list[Diagnostic]
-) -> TableName:
+def _name(file: SourceFile, header: Header, config: Config, place: Span, problems: list[Diagnostic]) -> TableName:
     by_path = table_of(file.path, config.default_schema)
     if header.schema is None:
         refuse_reserved_schema(by_path.schema, place, problems)
@@ -173,9 +164,7 @@ def _query(
     replacements = fill(lexed, first, last, vocabulary, file.span, problems)
     if not replacements:
         return query
-    return query.edit(
-        Edit(item.start - start, item.end - start, text_of(item)) for item in replacements
-    )
+    return query.edit(Edit(item.start - start, item.end - start, text_of(item)) for item in replacements)
 
 
 def _with_comments(header: Header, comments: ColumnComments) -> Header:
@@ -191,9 +180,7 @@ def _with_comments(header: Header, comments: ColumnComments) -> Header:
     return dataclasses.replace(header, columns=notes, checks=(*header.checks, *comments.checks))
 
 
-def _refuse_duplicates(
-    named: list[tuple[TableName, str, Span]], problems: list[Diagnostic]
-) -> None:
+def _refuse_duplicates(named: list[tuple[TableName, str, Span]], problems: list[Diagnostic]) -> None:
     first: dict[TableName, tuple[str, Span]] = {}
     for name, what, span in named:
         other = first.setdefault(name, (what, span))

@@ -28,9 +28,7 @@ def read_seeds(
     """The seeds, in the order of their paths. `settings`: the files that describe them."""
     tables = [(table_of(path, _FOLDER), path) for path in paths]
     tables = [
-        (name, path)
-        for name, path in tables
-        if not refuse_reserved_schema(name.schema, Span(path, 1, 1), problems)
+        (name, path) for name, path in tables if not refuse_reserved_schema(name.schema, Span(path, 1, 1), problems)
     ]
     described = _described(settings, {name for name, _ in tables}, problems)
     return tuple(_seed(name, path, described.get(name), dialect, problems) for name, path in tables)
@@ -57,9 +55,7 @@ def _described(
             elif name in found:
                 note = Note("first described here", found[name].key_span)
                 message = f"the seed `{name}` is described twice"
-                problems.append(
-                    Diagnostic("duplicate-name", message, given.key_span, notes=(note,))
-                )
+                problems.append(Diagnostic("duplicate-name", message, given.key_span, notes=(note,)))
             else:
                 found[name] = given
     return found

@@ -32,15 +32,11 @@ _KEYS = (
     "description",
 )
 _TEXT_FORMATS = ("csv", "tsv", "json", "jsonl", "ndjson")
-_EXTENSION = re.compile(
-    rf"\.(?:parquet|(?:{'|'.join(_TEXT_FORMATS)})(?:\.(?:gz|zst))?)", re.IGNORECASE
-)
+_EXTENSION = re.compile(rf"\.(?:parquet|(?:{'|'.join(_TEXT_FORMATS)})(?:\.(?:gz|zst))?)", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
-def read_sources(
-    files: Iterable[SourceFile], config: Config, problems: list[Diagnostic]
-) -> tuple[Source, ...]:
+def read_sources(files: Iterable[SourceFile], config: Config, problems: list[Diagnostic]) -> tuple[Source, ...]:
     """The sources that the files declare, in order."""
     found: list[Source] = []
     for file in files:
@@ -63,14 +59,8 @@ def _source(key: str, given: Given, config: Config) -> Source | None:
         return None
     if ("path" in fields) == ("table" in fields):
         both = "path" in fields
-        message = (
-            "both `path` and `table` are given" if both else "neither `path` nor `table` is given"
-        )
-        hint = (
-            "keep one of them"
-            if both
-            else "write `path: data/file.parquet` or `table: schema.name`"
-        )
+        message = "both `path` and `table` are given" if both else "neither `path` nor `table` is given"
+        hint = "keep one of them" if both else "write `path: data/file.parquet` or `table: schema.name`"
         given.fail(message, "invalid-value" if both else "missing-key", hint, at_key=True)
     path = _path(fields["path"], config) if "path" in fields else None
     table: TableName | None = None
@@ -162,9 +152,7 @@ def _nearest(root: Path, text: str) -> str:
         if folder == folder.parent:
             return "paths start at the project's folder"
         folder = folder.parent
-    names = sorted(
-        name for name in os.listdir(folder) if not name.startswith(".") and _EXTENSION.search(name)
-    )
+    names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and _EXTENSION.search(name))
     shown = ", ".join(f"`{name}`" for name in names[:3])
     where = folder.relative_to(root) if folder.is_relative_to(root) else folder
     return f"`{where}` holds {shown}" if shown else f"`{where}` holds no data files"

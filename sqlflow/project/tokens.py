@@ -169,9 +169,7 @@ def _scan(text: str) -> tuple[Parameter, ...] | LexProblem:
             case "block":
                 end = _end_of_block(text, start)
                 if end is None:
-                    return LexProblem(
-                        "a comment is never closed", start, start + 2, "close it with `*/`"
-                    )
+                    return LexProblem("a comment is never closed", start, start + 2, "close it with `*/`")
                 position = end
             case "escaped" | "string" if not (match["escaped_end"] or match["string_end"]):
                 return _open("a string", start, "'")
@@ -180,9 +178,7 @@ def _scan(text: str) -> tuple[Parameter, ...] | LexProblem:
             case "dollar":
                 end = text.find(match[0], match.end())
                 if end < 0:
-                    return LexProblem(
-                        f"a string that begins with `{match[0]}` is never closed", start, position
-                    )
+                    return LexProblem(f"a string that begins with `{match[0]}` is never closed", start, position)
                 position = end + len(match[0])
             case "name":
                 parameters.append(Parameter(start, position, match[0][1:]))

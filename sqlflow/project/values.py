@@ -39,9 +39,7 @@ class Given:
     def key_span(self) -> Span:
         return self.place if isinstance(self.place, Span) else self.place.key_span(self.path)
 
-    def fail(
-        self, message: str, code: str = "wrong-type", hint: str | None = None, at_key: bool = False
-    ) -> None:
+    def fail(self, message: str, code: str = "wrong-type", hint: str | None = None, at_key: bool = False) -> None:
         """Add a problem about this value."""
         span = self.key_span if at_key else self.span
         self.problems.append(Diagnostic(code, f"{self.label}: {message}", span, hint))

@@ -68,9 +68,7 @@ def _apart(text: str, start: int, end: int, value: str) -> str:
     return f"{before}{value}{after}"
 
 
-def _refuse_placeholders(
-    lexed: Lexed, first: int, last: int, at: At, problems: list[Diagnostic]
-) -> None:
+def _refuse_placeholders(lexed: Lexed, first: int, last: int, at: At, problems: list[Diagnostic]) -> None:
     begin, stop = lexed.tokens[first].start - 1, lexed.tokens[last - 1].end + 1
     hint = "declare a variable in sqlflow.yml and write `$name`"
     for parameter in lexed.parameters:

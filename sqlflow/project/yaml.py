@@ -24,9 +24,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST = 40
 _MOST_VALUES = 200_000
 _STANDARD = "tag:yaml.org,2002:"
-_PLAIN_TAGS = frozenset(
-    _STANDARD + kind for kind in ("str", "int", "float", "bool", "null", "seq", "map", "timestamp")
-)
+_PLAIN_TAGS = frozenset(_STANDARD + kind for kind in ("str", "int", "float", "bool", "null", "seq", "map", "timestamp"))
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT = re.compile(r"([-+]?)\.(?:(inf|Inf|INF)|nan|NaN|NAN)")
@@ -158,9 +156,7 @@ class _Builder:
             loader.get_event()
             following = loader.get_event()
             if not isinstance(following, yaml.StreamEndEvent):
-                raise self.wrong(
-                    following, "there is more than one YAML document", "remove the line `---`"
-                )
+                raise self.wrong(following, "there is more than one YAML document", "remove the line `---`")
             return value
         finally:
             loader.dispose()
@@ -174,9 +170,7 @@ class _Builder:
             raise self.wrong(event, f"there are more than {_MOST_VALUES} values")
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
-                raise self.wrong(
-                    event, f"there is no complete anchor `&{event.anchor}` before this"
-                )
+                raise self.wrong(event, f"there is no complete anchor `&{event.anchor}` before this")
             value, size = self.anchors[event.anchor]
             self.count += size
             return value

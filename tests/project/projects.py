@@ -63,9 +63,7 @@ def model(root: Path, text: str, files: Mapping[str, str | bytes] | None = None)
     return next(m for m in project.models if m.name.name == "m")
 
 
-def model_problems(
-    root: Path, text: str, files: Mapping[str, str | bytes] | None = None
-) -> list[str]:
+def model_problems(root: Path, text: str, files: Mapping[str, str | bytes] | None = None) -> list[str]:
     return problems(root, {**(files or {}), "models/m.sql": text})
 
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from tests.project.projects import model, model_problems
+from project.projects import model, model_problems
 
 
 def test_comments_become_descriptions_checks_and_tags(tmp_path: Path) -> None:
@@ -63,9 +62,7 @@ def test_every_shape_of_query_has_its_outermost_list(tmp_path: Path, newline: st
 def test_what_the_header_says_of_a_column_comes_first(tmp_path: Path) -> None:
     text = "-- @columns: {A: {description: header, tags: [x]}}\nSELECT a -- comment @y\n"
     header = model(tmp_path, text).header
-    assert {n: (c.description, c.tags) for n, c in header.columns.items()} == {
-        "A": ("header", ("x", "y"))
-    }
+    assert {n: (c.description, c.tags) for n, c in header.columns.items()} == {"A": ("header", ("x", "y"))}
 
 
 @pytest.mark.parametrize(

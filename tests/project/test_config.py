@@ -4,9 +4,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from project.projects import CONFIG, config, config_problems, write
 
 from sqlflow.core.diagnostics import ProjectError
-from tests.project.projects import CONFIG, config, config_problems, write
 
 
 def test_a_small_file_is_enough(tmp_path: Path) -> None:
@@ -129,17 +129,13 @@ targets:
 default_target: dev
 """
     assert config_problems(tmp_path, text) == []
-    assert config_problems(
-        tmp_path, text, "prod", environ={"DATABASE_URL": "postgres://u:p@h"}
-    ) == [
+    assert config_problems(tmp_path, text, "prod", environ={"DATABASE_URL": "postgres://u:p@h"}) == [
         "not-available-yet: targets.prod.engine: the engine `postgres` is not available yet [4:18+8]"
     ]
 
 
 def test_the_target_must_be_known(tmp_path: Path) -> None:
-    assert config_problems(tmp_path, CONFIG, "prdo") == [
-        "unknown-target: there is no target `prdo` [-]"
-    ]
+    assert config_problems(tmp_path, CONFIG, "prdo") == ["unknown-target: there is no target `prdo` [-]"]
     two = "name: x\ntargets: {a: {engine: duckdb, path: a}, b: {engine: duckdb, path: b}}\n"
     assert config_problems(tmp_path, two) == [
         "missing-key: targets: there are several targets, and no `default_target` [2:1+7]"
@@ -159,9 +155,7 @@ def test_the_target_must_be_known(tmp_path: Path) -> None:
         ("[1, 2]", "[3]", [3]),
     ],
 )
-def test_var_keeps_the_type_of_the_declared_value(
-    tmp_path: Path, declared: str, text: str, value: object
-) -> None:
+def test_var_keeps_the_type_of_the_declared_value(tmp_path: Path, declared: str, text: str, value: object) -> None:
     write(tmp_path, {"sqlflow.yml": f"{CONFIG}variables: {{v: {declared}}}\n"})
     found = config(tmp_path, variables={"v": text}).variables["v"]
     assert found == value

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from project.projects import CONFIG, model, model_problems, read
 
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.intervals import Duration, Grain
 from sqlflow.core.model import CheckKind, Conflict, Deleted, Header, Mode
 from sqlflow.project.directives import DIRECTIVES
-from tests.project.projects import CONFIG, model, model_problems, read
 
 FULL = """\
 -- Delays per carrier and day.
@@ -152,8 +152,7 @@ SELECT 1 AS id"""
         ),
         (
             "-- @mode: incremental\n-- @time: t\n-- @lookback: 3 dyas",
-            "invalid-value: @lookback: `3 dyas` is not a length of time such as `3 days` or `2 hours`"
-            " [3:15+6]",
+            "invalid-value: @lookback: `3 dyas` is not a length of time such as `3 days` or `2 hours` [3:15+6]",
         ),
         (
             "-- @mode: incremental\n-- @time: t\n-- @lookback: 3",

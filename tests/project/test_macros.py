@@ -4,8 +4,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-
-from tests.project.projects import CONFIG, model, problems
+from project.projects import CONFIG, model, problems
 
 MACROS = """\
 -- All of them. ;
@@ -182,8 +181,6 @@ def test_a_bomb_of_macros_is_refused(tmp_path: Path) -> None:
     assert found
     assert all(line.startswith("macro-call: ") for line in found)
     deep = "f(" * 2000 + "1" + ")" * 2000
-    found = problems(
-        tmp_path, {"macros/m.sql": "CREATE MACRO f(x) AS x+x", "models/m.sql": f"SELECT {deep}"}
-    )
+    found = problems(tmp_path, {"macros/m.sql": "CREATE MACRO f(x) AS x+x", "models/m.sql": f"SELECT {deep}"})
     assert len(found) == 1
     assert found[0].startswith("macro-call: ")

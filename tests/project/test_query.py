@@ -3,13 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from project.projects import CONFIG, model, model_problems
 
-from tests.project.projects import CONFIG, model, model_problems
-
-VARIABLES = (
-    CONFIG
-    + 'variables: {day: 2020-01-31, n: -3, s: "it\'s; --", l: [1, 2], f: 0.5, nothing: null}\n'
-)
+VARIABLES = CONFIG + 'variables: {day: 2020-01-31, n: -3, s: "it\'s; --", l: [1, 2], f: 0.5, nothing: null}\n'
 
 
 def query(tmp_path: Path, text: str) -> str:
@@ -104,9 +100,7 @@ def test_variables_become_typed_literals(tmp_path: Path, text: str, expected: st
 
 
 def test_interval_bounds_stay_in_an_incremental_query(tmp_path: Path) -> None:
-    text = (
-        "-- @mode: incremental\n-- @time: t\nSELECT t FROM x WHERE t>=$start AND t<$end AND d=$day"
-    )
+    text = "-- @mode: incremental\n-- @time: t\nSELECT t FROM x WHERE t>=$start AND t<$end AND d=$day"
     assert query(tmp_path, text).endswith("WHERE t>=$start AND t<$end AND d=DATE '2020-01-31'")
 
 

@@ -5,10 +5,10 @@ import random
 from pathlib import Path
 
 import pytest
+from project.projects import CONFIG, lines, model_problems, problems, read
 
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.names import TableName
-from tests.project.projects import CONFIG, lines, model_problems, problems, read
 
 
 def test_names_come_from_paths_and_directives(tmp_path: Path) -> None:
@@ -50,16 +50,12 @@ def test_one_name_twice_names_both_files(tmp_path: Path) -> None:
     assert problems(tmp_path, files) == [
         "duplicate-name: `a.X` is both a source in `sources/x.yml` and a model `models/a/deep/X.sql`"
         " [models/a/deep/X.sql:1:1+6]",
-        "duplicate-name: `a.x` is both a source in `sources/x.yml` and a model `models/a/x.sql`"
-        " [models/a/x.sql:1:1+6]",
-        "duplicate-name: `seeds.S` is both a seed `seeds/s.csv` and a model `models/b.sql`"
-        " [models/b.sql:2:11+1]",
+        "duplicate-name: `a.x` is both a source in `sources/x.yml` and a model `models/a/x.sql` [models/a/x.sql:1:1+6]",
+        "duplicate-name: `seeds.S` is both a seed `seeds/s.csv` and a model `models/b.sql` [models/b.sql:2:11+1]",
     ]
 
 
-@pytest.mark.parametrize(
-    "schema", ["_sqlflow", "_SQLFlow_audit", "information_schema", "pg_catalog"]
-)
+@pytest.mark.parametrize("schema", ["_sqlflow", "_SQLFlow_audit", "information_schema", "pg_catalog"])
 def test_reserved_schemas_are_refused(tmp_path: Path, schema: str) -> None:
     [found] = problems(tmp_path, {f"models/{schema}/x.sql": "SELECT 1 AS a"})
     assert found.startswith("reserved-name: ")
@@ -110,9 +106,7 @@ def test_links_out_of_the_project_are_refused_unless_allowed(tmp_path: Path) -> 
     ]
 
 
-def test_the_order_of_the_file_system_does_not_matter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_order_of_the_file_system_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files: dict[str, str | bytes] = {f"models/s{n % 3}/m{n}.sql": "SELEC 1" for n in range(20)}
     expected = read(tmp_path, files)[1]
     scandir = os.scandir

@@ -4,12 +4,12 @@ from datetime import date
 from pathlib import PurePosixPath
 
 import pytest
+from project.projects import lines
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.source import SourceFile
 from sqlflow.core.text import MappedText
 from sqlflow.project.yaml import Yaml, load, load_short
-from tests.project.projects import lines
 
 
 def read(text: str) -> tuple[Yaml | None, list[str]]:
@@ -135,8 +135,6 @@ def test_the_short_way_reads_as_the_long_way(text: str) -> None:
     assert short.values == long.values
 
 
-@pytest.mark.parametrize(
-    "text", ["a: b", "[a, [b]]", "'a'", "a # b", "- a", "[a,]", "*a", "!x", "a:"]
-)
+@pytest.mark.parametrize("text", ["a: b", "[a, [b]]", "'a'", "a # b", "- a", "[a,]", "*a", "!x", "a:"])
 def test_the_short_way_leaves_the_rest(text: str) -> None:
     assert load_short(MappedText.of(SourceFile(PurePosixPath("x"), text))) is None
