@@ -120,7 +120,9 @@ def prepare(
     def in_state(state: str) -> Collection[TableName] | None:
         return _in_state(state, compiled, records, store, lambda: planned(frozenset(compiled.models))[1])
 
-    universe = universe_of(checked, {"state": in_state, "git": lambda ref: _changed_since(workshop.config, ref, compiled)})
+    universe = universe_of(
+        checked, {"state": in_state, "git": lambda ref: _changed_since(workshop.config, ref, compiled)}
+    )
     selected, wrong = select(request.selection, request.exclude, universe)
     stop_on_errors([*wrong, *_not_restated(request, selected, compiled)])
     inputs, plan = planned(selected)
@@ -213,7 +215,9 @@ def _in_state(
 ) -> Collection[TableName] | None:
     match state:
         case "new":
-            return [n for n, m in compiled.models.items() if n not in records and m.model.header.mode is not Mode.INLINE]
+            return [
+                n for n, m in compiled.models.items() if n not in records and m.model.header.mode is not Mode.INLINE
+            ]
         case "modified":
             return [
                 name
@@ -276,4 +280,3 @@ def _not_restated(request: Request, selected: Collection[TableName], compiled: C
             Severity.ERROR,
         )
     ]
-

@@ -73,7 +73,11 @@ def _described(relation: Sql, key: str, binder: Binder, cache: Cache) -> Schema 
 
 
 def _take(
-    name: TableName, schema: Schema | BindError, span: Span | None, found: dict[TableName, Schema], problems: list[Diagnostic]
+    name: TableName,
+    schema: Schema | BindError,
+    span: Span | None,
+    found: dict[TableName, Schema],
+    problems: list[Diagnostic],
 ) -> None:
     if isinstance(schema, BindError):
         problems.append(Diagnostic("unreadable-source", f"`{name}` cannot be read: {schema.message}", span))

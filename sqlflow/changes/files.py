@@ -85,9 +85,7 @@ def relation(root: Path, source: Source) -> Sql:
         call = compose("read_json({path})", path=path)
     if not source.types:
         return call
-    casts = [
-        compose("CAST({c} AS {t}) AS {c}", c=Ident(name), t=Sql(kind)) for name, kind in source.types.items()
-    ]
+    casts = [compose("CAST({c} AS {t}) AS {c}", c=Ident(name), t=Sql(kind)) for name, kind in source.types.items()]
     return compose("(SELECT * REPLACE ({casts}) FROM {call})", casts=casts, call=call)
 
 

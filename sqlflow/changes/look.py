@@ -62,9 +62,7 @@ def look(
 
 
 class _Look:
-    def __init__(
-        self, compiled: Compiled, config: Config, warehouse: Warehouse, run_id: str, now: datetime
-    ) -> None:
+    def __init__(self, compiled: Compiled, config: Config, warehouse: Warehouse, run_id: str, now: datetime) -> None:
         self.problems: list[Diagnostic] = []
         self._compiled = compiled
         self._config = config
@@ -94,7 +92,9 @@ class _Look:
         content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
         relation = seed_relation(self._config, seed)
         schema = self._compiled.columns[seed.name]
-        made_of = _hash(content, render(relation).replace(str(self._config.root), ""), *(f"{c.name} {c.type}" for c in schema))
+        made_of = _hash(
+            content, render(relation).replace(str(self._config.root), ""), *(f"{c.name} {c.type}" for c in schema)
+        )
         found = self._warehouse.tables.get(seed.name)
         why = ""
         if before is None:
@@ -139,8 +139,16 @@ class _Look:
             )
         else:
             signature = signatures.whole(self._warehouse.session, relation)
-        changed = "it is new" if before is None else "" if before.below == signature else _rows_changed(before.below, signature)
-        return self._outside(name, before, relation, schema, signature, changed, Relation.VIEW if table != name else None)
+        changed = (
+            "it is new"
+            if before is None
+            else ""
+            if before.below == signature
+            else _rows_changed(before.below, signature)
+        )
+        return self._outside(
+            name, before, relation, schema, signature, changed, Relation.VIEW if table != name else None
+        )
 
     def _outside(
         self,
@@ -272,5 +280,3 @@ def _rows_changed(before: str | None, now: str) -> str:
 
 def _hash(*parts: str) -> str:
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
-
-

@@ -13,6 +13,7 @@ from sqlflow.core.intervals import Grain
 from sqlflow.core.plan import Signature
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
 
+
 def whole(session: Session, relation: Sql) -> str:
     """The signature of all rows of a relation."""
     query = compose("SELECT count(*), CAST(sum(hash(_row)) AS VARCHAR) FROM {relation} AS _row", relation=relation)

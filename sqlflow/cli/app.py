@@ -54,7 +54,9 @@ def _top(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to create.")],
-    empty: Annotated[bool, typer.Option("--empty", help="Only the folders and sqlflow.yml, without the example.")] = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Only the folders and sqlflow.yml, without the example.")
+    ] = False,
 ) -> None:
     """Make a new project: a working example on real flight data."""
     from sqlflow.cli.init import make_project
@@ -68,10 +70,16 @@ def build(
     exclude: Exclude = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; write nothing.")] = False,
     sql: Annotated[bool, typer.Option("--sql", help="With --dry-run: print every statement.")] = False,
-    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Rebuild the selected tables from scratch.")] = False,
-    start: Annotated[str | None, typer.Option("--start", help="Compute intervals again from this date or time.")] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Rebuild the selected tables from scratch.")
+    ] = False,
+    start: Annotated[
+        str | None, typer.Option("--start", help="Compute intervals again from this date or time.")
+    ] = None,
     end: Annotated[str | None, typer.Option("--end", help="Compute intervals again up to here, not included.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Models at a time; default: the cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Models at a time; default: the cores.")
+    ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after the first failure.")] = False,
     project: Project = None,
     target: Target = None,
@@ -188,7 +196,9 @@ def check(
 
 @app.command()
 def diff(
-    table: Annotated[str | None, typer.Argument(help="A table; default: every table of the project (with --with).")] = None,
+    table: Annotated[
+        str | None, typer.Argument(help="A table; default: every table of the project (with --with).")
+    ] = None,
     other: Annotated[str | None, typer.Argument(help="The table to compare with; default: the same.")] = None,
     with_target: Annotated[str | None, typer.Option("--with", help="Compare with this target's database.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Differing rows to show.")] = 10,
@@ -210,7 +220,9 @@ def diff(
 def lineage(
     name: Annotated[str, typer.Argument(help="A model or one of its columns: marts.delays or marts.delays.avg_delay.")],
     mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid diagram.")] = False,
-    downstream: Annotated[bool, typer.Option("--downstream", help="What is made from it, instead of what it is made of.")] = False,
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="What is made from it, instead of what it is made of.")
+    ] = False,
     project: Project = None,
     target: Target = None,
     var: Var = None,

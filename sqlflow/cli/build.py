@@ -94,7 +94,9 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
         _show_warnings(checked.warnings)
         with _database(found, asked.wait) as engine:
             prepared = prepare(found.workshop, engine, found.store, request, run_id, clock, checked)
-            record = run(prepared, engine, found.store, request, command_line(), config.target.name, run_id, emit, clock)
+            record = run(
+                prepared, engine, found.store, request, command_line(), config.target.name, run_id, emit, clock
+            )
         _tell_orphans(prepared)
     return {Status.DONE: 0, Status.CANCELLED: 130}.get(record.status, 1)
 

@@ -60,7 +60,10 @@ def run_checks(
     for name in missing:
         print(f"warning: `{name}` is not built yet; its checks were not run", file=sys.stderr)
     warned = sum(result.status is CheckStatus.WARNED for _, result in found)
-    print(f"{len(found)} checks: {len(found) - len(failed) - warned} passed, {warned} warned, {len(failed)} failed", file=sys.stderr)
+    print(
+        f"{len(found)} checks: {len(found) - len(failed) - warned} passed, {warned} warned, {len(failed)} failed",
+        file=sys.stderr,
+    )
     return 1 if failed or broken else 0
 
 

@@ -19,7 +19,14 @@ from sqlflow.state.file import FileStore
 
 
 def clean_tables(
-    project: Path | None, target: str | None, variables: Sequence[str], *, drop: bool, dry_run: bool, wait: float, json: bool
+    project: Path | None,
+    target: str | None,
+    variables: Sequence[str],
+    *,
+    drop: bool,
+    dry_run: bool,
+    wait: float,
+    json: bool,
 ) -> int:
     """List the orphans, and with `drop` drop them. The exit code."""
     config = read_settings(project, target, variables)

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlflow.build import Checked, compile_project as compile_all
+from sqlflow.build import Checked
+from sqlflow.build import compile_project as compile_all
 from sqlflow.cache.file import open_cache
 from sqlflow.cli.build import _show_warnings
 from sqlflow.cli.opening import opened, read_settings, state_folder, tell
@@ -24,8 +25,10 @@ def compile_project(project: Path | None, target: str | None, variables: Sequenc
         remembered = found.store.sources() if found.store is not None and tables is None else {}
         cache = open_cache(state_folder(config) / "cache.db", writing=True)
         try:
-            workshop = found.workshop if cache is None else type(found.workshop)(
-                config, found.workshop.binder, cache, found.workshop.version
+            workshop = (
+                found.workshop
+                if cache is None
+                else type(found.workshop)(config, found.workshop.binder, cache, found.workshop.version)
             )
             checked = compile_all(workshop, tables if tables is not None else None, remembered)
         finally:
@@ -56,7 +59,7 @@ def _write(folder: Path, checked: Checked) -> None:
 
 def _file_name(name: str) -> str:
     """A name of a table as the name of a file: what would lead elsewhere is replaced."""
-    return "".join("_" if c in '/\\:\0' else c for c in name).strip(".") or "_"
+    return "".join("_" if c in "/\\:\0" else c for c in name).strip(".") or "_"
 
 
 def manifest_of(checked: Checked) -> dict[str, object]:
@@ -65,7 +68,10 @@ def manifest_of(checked: Checked) -> dict[str, object]:
     return {
         "format": 1,
         "models": {str(name): _model(compiled.models[name]) for name in compiled.order},
-        "seeds": {str(n): {"path": s.path, "description": s.description, "columns": _columns(checked, n)} for n, s in compiled.project.seeds.items()},
+        "seeds": {
+            str(n): {"path": s.path, "description": s.description, "columns": _columns(checked, n)}
+            for n, s in compiled.project.seeds.items()
+        },
         "sources": {
             str(name): {
                 "path": source.path,

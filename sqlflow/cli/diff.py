@@ -57,7 +57,9 @@ def diff_tables(
         if with_target is not None:
             settings = read_settings(found.opened.config.root, with_target, variables)
             catalog = found.opened.module.attach(found.opened.engine, settings)
-        pairs = [(_existing(found, table), other or table)] if table is not None else [(n, str(n)) for n in _tables(found)]
+        pairs = (
+            [(_existing(found, table), other or table)] if table is not None else [(n, str(n)) for n in _tables(found)]
+        )
         differences = []
         for left, right in pairs:
             differences.append(_compare(session, left, TableName.parse(right), catalog, limit))
@@ -103,7 +105,9 @@ def _compare(session: Session, left: TableName, right: TableName, catalog: str |
                 found = session.fetch(compose("SELECT * FROM ({q}) ORDER BY ALL LIMIT {n}", q=query, n=limit))
                 sample += [(sign, *row) for row in found]
     except EngineError as error:
-        raise one_problem("statement-failed", f"`{left}` and `{right}` cannot be compared: {error.message.splitlines()[0]}") from error
+        raise one_problem(
+            "statement-failed", f"`{left}` and `{right}` cannot be compared: {error.message.splitlines()[0]}"
+        ) from error
     return Difference(str(left), str(right), schemas, rows, minus, plus, tuple(sample), ("", *shared))
 
 
@@ -131,7 +135,9 @@ def _print(difference: Difference, target: str | None) -> None:
     if difference.equal:
         print(f"equal   {difference.table}{other}  {difference.rows:,} rows")
         return
-    print(f"differ  {difference.table}{other}  {difference.left:,} rows only here (-), {difference.right:,} only there{where} (+)")
+    print(
+        f"differ  {difference.table}{other}  {difference.left:,} rows only here (-), {difference.right:,} only there{where} (+)"
+    )
     for text in difference.columns:
         print(f"        column {text}")
     if difference.sample:

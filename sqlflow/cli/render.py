@@ -235,9 +235,7 @@ def _task_json(task: Task) -> dict[str, object]:
         "intervals": task.intervals,
         "steps": [{"kind": step.kind, "sql": step.sql} for step in task.steps],
         "checks": [
-            {"name": c.name, "blocking": c.blocking, "sample": c.sample}
-            for audit in task.audits
-            for c in audit.checks
+            {"name": c.name, "blocking": c.blocking, "sample": c.sample} for audit in task.audits for c in audit.checks
         ],
         "audits": [audit.sql for audit in task.audits],
         "needs": sorted(task.needs),
@@ -254,9 +252,7 @@ def _reason_json(reason: Reason) -> dict[str, object]:
 # Tables
 
 
-def render_table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, width: int | None
-) -> str:
+def render_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, width: int | None) -> str:
     """Rows under their column names, aligned. With a `width`, long cells are cut to fit into it.
 
     Columns that do not fit even so are left out, and named below.
@@ -268,8 +264,7 @@ def render_table(
 
     def line(texts: Sequence[str]) -> str:
         shown = (
-            _aligned(cut(text, room), room, right)
-            for text, room, right in zip(texts, widths, numeric, strict=False)
+            _aligned(cut(text, room), room, right) for text, room, right in zip(texts, widths, numeric, strict=False)
         )
         return _GAP.join(shown).rstrip()
 
@@ -283,8 +278,7 @@ def render_table(
 
 def _natural_widths(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
     return [
-        max(1, display_width(head), *(display_width(row[index]) for row in cells))
-        for index, head in enumerate(heads)
+        max(1, display_width(head), *(display_width(row[index]) for row in cells)) for index, head in enumerate(heads)
     ]
 
 

@@ -16,7 +16,14 @@ from sqlflow.core.sql import Sql, compose, render
 
 
 def show_rows(
-    name: str, limit: int, project: Path | None, target: str | None, variables: Sequence[str], *, wait: float, json: bool
+    name: str,
+    limit: int,
+    project: Path | None,
+    target: str | None,
+    variables: Sequence[str],
+    *,
+    wait: float,
+    json: bool,
 ) -> int:
     """Print the first rows of a model, seed or source. The exit code."""
     with reading(project, target, variables, wait=wait) as found:
@@ -35,7 +42,9 @@ def show_rows(
                 compose("SELECT * FROM {relation} LIMIT {n}", relation=relation, n=limit)
             )
         except EngineError as error:
-            raise one_problem("statement-failed", f"`{table}` cannot be read: {error.message.splitlines()[0]}") from error
+            raise one_problem(
+                "statement-failed", f"`{table}` cannot be read: {error.message.splitlines()[0]}"
+            ) from error
     if json:
         print(to_json([dict(zip(columns, row, strict=True)) for row in rows]))
     else:

@@ -42,7 +42,10 @@ def show_state(model: str | None, project: Path | None, target: str | None, *, j
 def _records(config: Config) -> dict[TableName, TableRecord]:
     store = open_state(state_folder(config) / "state.db", config.target.name, tell, writing=False)
     if store is None:
-        print("there is no run-state yet: `sqlflow build` makes it, `sqlflow state rebuild` reads it from the warehouse", file=sys.stderr)
+        print(
+            "there is no run-state yet: `sqlflow build` makes it, `sqlflow state rebuild` reads it from the warehouse",
+            file=sys.stderr,
+        )
         return {}
     try:
         return dict(store.load())
@@ -91,7 +94,11 @@ def show_schemas(model: str, project: Path | None, target: str | None, *, json: 
     history = store.schema_history(name)
     store.close()
     if json:
-        print(to_json([{"at": at, "run": run, "columns": [[c.name, c.type] for c in schema]} for at, run, schema in history]))
+        print(
+            to_json(
+                [{"at": at, "run": run, "columns": [[c.name, c.type] for c in schema]} for at, run, schema in history]
+            )
+        )
         return 0
     for number, (at, run, schema) in enumerate(history):
         print(f"{at}  {run}")
@@ -109,7 +116,9 @@ def rebuild_state(project: Path | None, target: str | None, *, wait: float) -> i
     config = read_settings(project, target, ())
     with opened(config, tell, writing=True, wait=wait) as found:
         if found.engine is None or found.store is None:
-            raise one_problem("no-database", "there is no database to read the state from", None, "`sqlflow build` makes it")
+            raise one_problem(
+                "no-database", "there is no database to read the state from", None, "`sqlflow build` makes it"
+            )
         found.store.put((), list(found.store.load()))
         repair(found.engine, found.store, tell)
     return 0
@@ -147,7 +156,9 @@ def show_runs(limit: int, project: Path | None, target: str | None, *, json: boo
 
 def _run_row(record: RunRecord) -> list[object]:
     seconds = (record.finished_at - record.started_at).total_seconds()
-    counts = [sum(r.status is status for r in record.results) for status in (Status.DONE, Status.FAILED, Status.SKIPPED)]
+    counts = [
+        sum(r.status is status for r in record.results) for status in (Status.DONE, Status.FAILED, Status.SKIPPED)
+    ]
     started = record.started_at.isoformat(" ", "seconds")
     return [record.run_id, started, str(record.status), round(seconds, 2), *counts, record.up_to_date, record.command]
 
@@ -174,4 +185,3 @@ def _run_json(record: RunRecord) -> dict[str, object]:
             for result in record.results
         ],
     }
-

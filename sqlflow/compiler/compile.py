@@ -27,7 +27,6 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.sql import quoted, render
 from sqlflow.core.text import Edit, MappedText
 
-
 T = TypeVar("T")
 
 
@@ -212,7 +211,10 @@ class _Compiler:
         if twice is not None:
             self.problems.append(
                 Diagnostic(
-                    "duplicate-column", f"the query gives two columns named `{twice}`", model.query.span(0), "rename one with AS"
+                    "duplicate-column",
+                    f"the query gives two columns named `{twice}`",
+                    model.query.span(0),
+                    "rename one with AS",
                 )
             )
             return None
@@ -228,9 +230,7 @@ class _Compiler:
             parts.append(self._keys[parent])
         return parts
 
-    def _refused(
-        self, model: Model, text: _Text, plain: str, bound: BindError, resolved: Resolved | None
-    ) -> None:
+    def _refused(self, model: Model, text: _Text, plain: str, bound: BindError, resolved: Resolved | None) -> None:
         """The binder stops at the first problem; names that are wrong can be told all at once."""
         mapped = text.query if plain == text.query.text else replace(text.query, text=plain)
         wrong = name_problems(resolved) if resolved is not None else []
@@ -363,4 +363,3 @@ def _cached(cache: Cache, key: str, kind: type[T]) -> T | None:
 
 def _hash(*parts: str) -> str:
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
-

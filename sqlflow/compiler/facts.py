@@ -40,7 +40,7 @@ class Facts:
     """What is known of a compiled query. `columns`, `rows`: the hashes for `Fingerprint`."""
 
     schema: Schema
-    lineage: Lineage = Lineage()
+    lineage: Lineage = field(default_factory=Lineage)
     reads: tuple[TableReads, ...] = ()
     times: tuple[TableTimes, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +59,9 @@ def resolve_query(
         found = columns[column.table].find(column.column) if column.table in columns else None
         return found is not None and found.type.endswith("]")
 
-    return resolve(tree, {name: schema.names for name, schema in columns.items()}, table_of, is_list=is_list, dialect=dialect)
+    return resolve(
+        tree, {name: schema.names for name, schema in columns.items()}, table_of, is_list=is_list, dialect=dialect
+    )
 
 
 def name_problems(resolved: Resolved) -> list[BindError]:
@@ -69,7 +71,13 @@ def name_problems(resolved: Resolved) -> list[BindError]:
         match problem:
             case UnknownColumn(name, start, end, candidates):
                 found.append(
-                    BindError("unknown-column", f"there is no column `{name}` in what this query reads", start, end, candidates)
+                    BindError(
+                        "unknown-column",
+                        f"there is no column `{name}` in what this query reads",
+                        start,
+                        end,
+                        candidates,
+                    )
                 )
             case AmbiguousColumn(name, start, end, tables):
                 listed = ", ".join(f"`{table}`" for table in tables)
@@ -129,14 +137,20 @@ def _look_through(
 ) -> None:
     """Put the mapping of a table into `found`, and of what it reads when it is a view."""
     if mapping is None or isinstance(mapping, timing.Unmapped):
-        _add(found, table, TimeMapping(reason=mapping.reason if mapping else "its rows cannot be traced to the time column"))
+        _add(
+            found,
+            table,
+            TimeMapping(reason=mapping.reason if mapping else "its rows cannot be traced to the time column"),
+        )
         view = view_of(table)
         if view is not None:
             for inner in tracing.trace(view).tables:
                 _look_through(inner, mapping, columns, view_of, found)
         return
     if not all(_same_type(left, right, columns) for left, right in mapping.same_type):
-        _look_through(table, timing.Unmapped("it is joined on columns of different types", None, None), columns, view_of, found)
+        _look_through(
+            table, timing.Unmapped("it is joined on columns of different types", None, None), columns, view_of, found
+        )
         return
     _add(found, table, TimeMapping(tuple(_occurrence(table, o) for o in mapping.occurrences)))
     view = view_of(table)
@@ -197,10 +211,13 @@ def _shape(tree: exp.Expr) -> tuple[str | None, str | None]:
         case exp.TsOrDsToDate():
             column, unit = _shape(tree.this)
             return column, unit or "day"
-    return None, None
+        case _:
+            return None, None
 
 
-def reads_of(tables: tuple[ReadTable, ...], resolved: Mapping[ReadTable, TableName]) -> dict[tuple[str, str], TableName]:
+def reads_of(
+    tables: tuple[ReadTable, ...], resolved: Mapping[ReadTable, TableName]
+) -> dict[tuple[str, str], TableName]:
     """How a table is written in a query -> the table, for `resolve_query`."""
     return {((read.schema or "").lower(), read.name.lower()): resolved[read] for read in tables if read in resolved}
 

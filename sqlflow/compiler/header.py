@@ -43,7 +43,9 @@ def _missing_columns(model: Model, schema: Schema) -> Iterator[Diagnostic]:
 
 
 def _unknown(name: str, by: str, span: Span, schema: Schema) -> Diagnostic:
-    hint = did_you_mean(name, schema.names) or "the query's columns are " + ", ".join(f"`{c}`" for c in schema.names[:8])
+    hint = did_you_mean(name, schema.names) or "the query's columns are " + ", ".join(
+        f"`{c}`" for c in schema.names[:8]
+    )
     return Diagnostic("unknown-column", f"{by} names `{name}`, which is no column of the query", span, hint)
 
 

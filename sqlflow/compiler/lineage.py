@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
+from typing import assert_never
 
 from sqlglot import exp
 
@@ -102,11 +103,7 @@ def trace(resolved: Resolved) -> Lineage:
                 names, facts.columns, rows.columns or (None,) * len(names), strict=True
             )
         )
-    indirect = {
-        kind: found
-        for kind, refs in sorted(facts.indirect.items())
-        if (found := closure(frozenset(refs)))
-    }
+    indirect = {kind: found for kind, refs in sorted(facts.indirect.items()) if (found := closure(frozenset(refs)))}
     return Lineage(
         columns,
         indirect,
@@ -168,6 +165,8 @@ class _Tracer:
                 facts = _Facts(None, complete=False)
                 for source in relation.sources:
                     self._source(source, facts)
+            case _:
+                assert_never(relation)
         self.memo[id(relation)] = facts
         return facts
 
@@ -418,6 +417,8 @@ class _Printer:
                 prints = self._values(relation)
             case Opaque():
                 prints = _Prints(None, None)
+            case _:
+                assert_never(relation)
         self.memo[id(relation)] = prints
         return prints
 
@@ -566,9 +567,7 @@ class _PrintScope:
     ) -> str | None:
         key = id(expression)
         if key not in self.texts:
-            self.texts[key] = canonical(
-                expression, reference or self.reference, self.printer.nested
-            )
+            self.texts[key] = canonical(expression, reference or self.reference, self.printer.nested)
         return self.texts[key]
 
     def reference(self, reference: Reference) -> str | None:

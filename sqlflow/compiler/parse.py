@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,19 +37,20 @@ class Parsed:
     error: BindError | None = None
 
 
+_BOUND = re.compile(r"\$(?=(?:start|end)\b)", re.IGNORECASE)
+
+
 def parse(query: str, dialect: str, binder: Binder) -> Parsed:
     """What the text of a query says by itself."""
+    # sqlglot takes `$start,$end` for the beginning of a dollar-quoted string; offsets stay as they are.
+    masked = _BOUND.sub(" ", query)
     try:
-        tokens = Dialect.get_or_raise(dialect).tokenize(query)
+        tokens = Dialect.get_or_raise(dialect).tokenize(masked)
     except SqlglotError:
         found = binder.parse(query)
-        error = (
-            found
-            if isinstance(found, BindError)
-            else BindError("syntax", "this text cannot be read")
-        )
+        error = found if isinstance(found, BindError) else BindError("syntax", "this text cannot be read")
         return Parsed(error=error)
-    tree = parse_tree(query, dialect)
+    tree = parse_tree(masked, dialect)
     if tree is None:
         found = binder.parse(query)
         if isinstance(found, BindError):
@@ -59,7 +61,7 @@ def parse(query: str, dialect: str, binder: Binder) -> Parsed:
     return Parsed(
         tables=tables,
         clock=_clock(tokens),
-        bounds=tuple(_bounds(tokens)),
+        bounds=tuple(_bounds(query, tokens)),
         meaning=meaning(tokens),
         forbidden=_forbidden(tree),
         opaque=tree is None,
@@ -127,12 +129,8 @@ def _forbidden(tree: exp.Query | None) -> str:
     return "" if found is None else found.key.upper()
 
 
-_CLOCK_WORDS = frozenset(
-    {"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"}
-)
-_CLOCK_CALLS = frozenset(
-    {"now", "today", "get_current_timestamp", "get_current_time", "transaction_timestamp"}
-)
+_CLOCK_WORDS = frozenset({"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"})
+_CLOCK_CALLS = frozenset({"now", "today", "get_current_timestamp", "get_current_time", "transaction_timestamp"})
 _DAY = frozenset({"current_date", "today"})
 _OUTSIDE = frozenset(
     {
@@ -177,11 +175,11 @@ def _one_argument(tokens: Sequence[Token], opening: int) -> bool:
     return True
 
 
-def _bounds(tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
-    for first, second in zip(tokens, tokens[1:], strict=False):
-        if first.token_type is TokenType.PARAMETER and second.start == first.end + 1:
-            if second.text.lower() in ("start", "end"):
-                yield first.start, second.end + 1, second.text.lower()
+def _bounds(query: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
+    for token in tokens:
+        word = token.text.lower()
+        if word in ("start", "end") and token.start and query[token.start - 1] == "$":
+            yield token.start - 1, token.end + 1, word
 
 
 _SAME = {"!=": "<>", "==": "="}
@@ -195,9 +193,7 @@ def meaning(tokens: Sequence[Token]) -> str:
         if kind is TokenType.ALIAS and token.text.upper() == "AS":
             continue
         if kind is TokenType.IDENTIFIER:
-            parts.append(
-                token.text.lower() if token.text.isidentifier() else '"' + token.text.lower() + '"'
-            )
+            parts.append(token.text.lower() if token.text.isidentifier() else '"' + token.text.lower() + '"')
         elif kind in (
             TokenType.STRING,
             TokenType.NATIONAL_STRING,

@@ -451,10 +451,7 @@ class _Resolver:
                 hidden.extend(output.expression for output in found)
             else:
                 outputs.extend(found)
-        if outputs is None:
-            outputs_known = None
-        else:
-            outputs_known = tuple(outputs)
+        outputs_known = None if outputs is None else tuple(outputs)
         where = args.get("where")
         having = args.get("having")
         qualify = args.get("qualify")
@@ -526,9 +523,7 @@ class _Resolver:
             names = _renamed(_unique(output_names(left)), _alias_columns(cte))
             ctes = {
                 **ctes,
-                cte.alias.lower(): Source(
-                    SourceKind.RECURSION, cte, cte.alias, names, recursion=recursion
-                ),
+                cte.alias.lower(): Source(SourceKind.RECURSION, cte, cte.alias, names, recursion=recursion),
             }
         right = self.relation(node.expression, parent, ctes)
         outputs = _union_outputs(left, right, bool(node.args.get("by_name")))
@@ -561,10 +556,7 @@ class _Resolver:
 
     def _values(self, node: exp.Values, scope: _Scope) -> Relation:
         rows = tuple(
-            tuple(
-                self._bind(value, scope)
-                for value in (row.expressions if isinstance(row, exp.Tuple) else (row,))
-            )
+            tuple(self._bind(value, scope) for value in (row.expressions if isinstance(row, exp.Tuple) else (row,)))
             for row in node.expressions
         )
         width = len(rows[0]) if rows else 0
@@ -593,9 +585,7 @@ class _Resolver:
         self._factor(first, scope)
         for join in (*(first.args.get("joins") or ()), *joins):
             args = join.args
-            side, kind, method = (
-                str(args.get(key) or "").upper() for key in ("side", "kind", "method")
-            )
+            side, kind, method = (str(args.get(key) or "").upper() for key in ("side", "kind", "method"))
             middle = len(scope.sources)
             visible = len(scope.visible)
             on, using = args.get("on"), args.get("using")
@@ -614,9 +604,7 @@ class _Resolver:
                 pairs = self._using(using, lefts, rights, scope, side)
             elif on is not None:
                 bound = self._on(on, lefts + rights, scope)
-            scope.joins.append(
-                JoinOn(start, middle, len(scope.sources), side, kind, method, bound, pairs)
-            )
+            scope.joins.append(JoinOn(start, middle, len(scope.sources), side, kind, method, bound, pairs))
             if kind in ("SEMI", "ANTI"):
                 del scope.visible[visible:]
 
@@ -695,9 +683,7 @@ class _Resolver:
             if name is not None and (id(source), place) not in scope.hidden:
                 yield name.lower(), place
 
-    def _places(
-        self, name: str, sources: Iterable[Source], scope: _Scope
-    ) -> list[tuple[Source, int]]:
+    def _places(self, name: str, sources: Iterable[Source], scope: _Scope) -> list[tuple[Source, int]]:
         found = []
         for source in sources:
             place = source.places.get(name)
@@ -837,9 +823,7 @@ class _Resolver:
             return self._star(scope, inner)
         if type(inner) is exp.Column and type(inner.this) is exp.Star:
             return self._table_star(inner, scope)
-        if type(inner) in _STAR_FILTERS or (
-            type(inner) is exp.Not and type(inner.this) in _STAR_FILTERS
-        ):
+        if type(inner) in _STAR_FILTERS or (type(inner) is exp.Not and type(inner.this) in _STAR_FILTERS):
             like = inner.this if type(inner) is exp.Not else inner
             if type(like.this) is exp.Star:
                 return self._star_like(like, type(inner) is exp.Not, scope)
@@ -969,9 +953,7 @@ class _Resolver:
             return None
         return [o for o in outputs if o.name is not None and test(o.name) is not negated]
 
-    def _columns(
-        self, item: exp.Expr, inner: exp.Expr, alias: str | None, scope: _Scope
-    ) -> list[Output] | None:
+    def _columns(self, item: exp.Expr, inner: exp.Expr, alias: str | None, scope: _Scope) -> list[Output] | None:
         """`COLUMNS(...)`: the expression once for each column that is meant."""
         stars = list(inner.find_all(exp.Columns))
         unpacked = any(star.args.get("unpack") for star in stars)
@@ -1223,9 +1205,7 @@ class _Resolver:
             if chosen is None:
                 reference = Unknown(tuple(binding.scope.visible))
             else:
-                reference = Several(
-                    tuple(part for output in chosen for part in output.expression.references)
-                )
+                reference = Several(tuple(part for output in chosen for part in output.expression.references))
         binding.bindings[id(node)] = reference
 
     def _walk_window(self, node: exp.Expr, binding: _Binding) -> None:
@@ -1269,9 +1249,7 @@ class _Resolver:
 
     # Names
 
-    def _lookup(
-        self, node: exp.Expr, scope: _Scope, prefer: _Prefer, *, report: bool = True
-    ) -> Reference | None:
+    def _lookup(self, node: exp.Expr, scope: _Scope, prefer: _Prefer, *, report: bool = True) -> Reference | None:
         """What a column node means; None for what is no column (`current_user`)."""
         args = node.args
         table = args.get("table")
@@ -1340,9 +1318,7 @@ class _Resolver:
             self._unknown(identifier, list(_reach(scope)), scope.aliases)
         return Unknown(tuple(scope.visible))
 
-    def _find(
-        self, identifier: exp.Expr, scope: _Scope, prefer: _Prefer, *, report: bool
-    ) -> Reference | None:
+    def _find(self, identifier: exp.Expr, scope: _Scope, prefer: _Prefer, *, report: bool) -> Reference | None:
         """The column or alias that a name means; None if nothing in reach can have it."""
         name = identifier.name.lower()
         alias = scope.aliases.get(name)
@@ -1358,9 +1334,7 @@ class _Resolver:
             return Alias(alias) if outer is None else Several((Alias(alias), outer))
         return outer
 
-    def _column(
-        self, name: str, identifier: exp.Expr, scope: _Scope, *, report: bool
-    ) -> Reference | None:
+    def _column(self, name: str, identifier: exp.Expr, scope: _Scope, *, report: bool) -> Reference | None:
         found = self._places(name, scope.visible, scope)
         if len(found) == 1:
             source, place = found[0]
@@ -1378,9 +1352,7 @@ class _Resolver:
             return Unknown(tuple(scope.visible)) if scope.visible else None
         return Unknown(candidates) if candidates else None
 
-    def _outer(
-        self, name: str, identifier: exp.Expr, scope: _Scope, *, report: bool
-    ) -> Reference | None:
+    def _outer(self, name: str, identifier: exp.Expr, scope: _Scope, *, report: bool) -> Reference | None:
         around = scope.parent
         while around is not None:
             found = self._column(name, identifier, around, report=report)
@@ -1430,18 +1402,11 @@ class _Resolver:
         sources: Iterable[Source],
         aliases: Mapping[str, Output],
     ) -> None:
-        spelled = {
-            name.lower(): name
-            for source in sources
-            for name in source.columns or ()
-            if name is not None
-        }
+        spelled = {name.lower(): name for source in sources for name in source.columns or () if name is not None}
         spelled.update((name, output.name or name) for name, output in aliases.items())
         close = get_close_matches(identifier.name.lower(), spelled, 3, 0.5)
         start, end = _offsets(identifier, identifier)
-        self.problems.append(
-            UnknownColumn(identifier.name, start, end, tuple(spelled[name] for name in close))
-        )
+        self.problems.append(UnknownColumn(identifier.name, start, end, tuple(spelled[name] for name in close)))
 
     def _ambiguous(self, identifier: exp.Expr, sources: Iterable[Source]) -> None:
         start, end = _offsets(identifier, identifier)
@@ -1511,10 +1476,7 @@ def _is_table(node: object) -> bool:
 
 
 def _reads(node: exp.Expr, name: str) -> bool:
-    return any(
-        table.name.lower() == name and table.args.get("db") is None
-        for table in node.find_all(exp.Table)
-    )
+    return any(table.name.lower() == name and table.args.get("db") is None for table in node.find_all(exp.Table))
 
 
 def _in_schema(source: Source, schema: exp.Expr | None) -> bool:
@@ -1536,9 +1498,7 @@ def _alias_columns(node: exp.Expr) -> tuple[str, ...]:
     return tuple(column.name for column in alias.args.get("columns") or ())
 
 
-def _renamed(
-    names: tuple[str | None, ...] | None, given: tuple[str, ...]
-) -> tuple[str | None, ...] | None:
+def _renamed(names: tuple[str | None, ...] | None, given: tuple[str, ...]) -> tuple[str | None, ...] | None:
     """`t AS u(a, b)` renames the first columns."""
     if not given or names is None:
         return names
@@ -1564,9 +1524,7 @@ def _unique(names: tuple[str | None, ...] | None) -> tuple[str | None, ...] | No
     return tuple(unique)
 
 
-def _union_outputs(
-    left: Relation, right: Relation, by_name: bool
-) -> tuple[UnionOutput, ...] | None:
+def _union_outputs(left: Relation, right: Relation, by_name: bool) -> tuple[UnionOutput, ...] | None:
     lefts, rights = output_names(left), output_names(right)
     if lefts is None or rights is None:
         return None
@@ -1577,10 +1535,7 @@ def _union_outputs(
     if None in lefts or None in rights:
         return None
     places = {(name or "").lower(): place for place, name in enumerate(rights)}
-    outputs = [
-        UnionOutput(name, place, places.pop((name or "").lower(), None))
-        for place, name in enumerate(lefts)
-    ]
+    outputs = [UnionOutput(name, place, places.pop((name or "").lower(), None)) for place, name in enumerate(lefts)]
     return (
         *outputs,
         *(UnionOutput(rights[place], None, place) for place in places.values()),
@@ -1688,10 +1643,7 @@ def _like(node: exp.Expr) -> Callable[[str], bool] | None:
         return None
     if not _is_text(pattern) or node.args.get("escape") or node.args.get("negate"):
         return None
-    parts = (
-        ".*" if letter == "%" else "." if letter == "_" else re.escape(letter)
-        for letter in pattern.name
-    )
+    parts = (".*" if letter == "%" else "." if letter == "_" else re.escape(letter) for letter in pattern.name)
     flags = re.DOTALL | (re.IGNORECASE if isinstance(node, exp.ILike) else 0)
     compiled = re.compile("".join(parts), flags)
     return lambda text: compiled.fullmatch(text) is not None

@@ -192,9 +192,7 @@ class _Walk:
             if why is not None:
                 tables[table] = Unmapped(why.reason, *_place(why.node))
                 continue
-            occurrences = tuple(
-                occurrence for seen in all_seen for occurrence in self._occurrences(seen)
-            )
+            occurrences = tuple(occurrence for seen in all_seen for occurrence in self._occurrences(seen))
             pairs = dict.fromkeys(pair for seen in all_seen for pair in seen.same_type)
             tables[table] = TimeMapping(occurrences, tuple(pairs))
         return tables
@@ -211,10 +209,7 @@ class _Walk:
         )
         start, end = (source.start, source.end) if self.direct else (None, None)
         aliased = source.node.args.get("alias") is not None
-        return [
-            Occurrence(expression, start, end, aliased, pushable)
-            for expression in distinct.values()
-        ]
+        return [Occurrence(expression, start, end, aliased, pushable) for expression in distinct.values()]
 
     # Down, with the time in hand
 
@@ -486,12 +481,7 @@ def _nested_nodes(expression: Expression) -> set[int]:
     """The nodes of nested queries: their windows are their own affair."""
     if not expression.nested or expression.node is None:
         return set()
-    return {
-        id(inner)
-        for node in expression.node.walk()
-        if id(node) in expression.nested
-        for inner in node.walk()
-    }
+    return {id(inner) for node in expression.node.walk() if id(node) in expression.nested for inner in node.walk()}
 
 
 def _partition(window: exp.Expr, expression: Expression) -> list[Expression]:
@@ -501,9 +491,7 @@ def _partition(window: exp.Expr, expression: Expression) -> list[Expression]:
     while isinstance(named, Named):
         nodes += named.window.args.get("partition_by") or ()
         named = expression.bindings.get(id(named.window))
-    return [
-        Expression(node, (), expression.bindings, expression.nested, Feature.NONE) for node in nodes
-    ]
+    return [Expression(node, (), expression.bindings, expression.nested, Feature.NONE) for node in nodes]
 
 
 def _made_of(local: _Local, keys: Iterable[Expression]) -> bool:
@@ -671,9 +659,7 @@ def _expressions(select: Select) -> list[Expression]:
     found = [output.expression for output in select.outputs or ()]
     found += select.hidden
     found += [join.on for join in select.joins if join.on is not None]
-    found += [
-        clause for clause in (select.where, select.having, select.qualify) if clause is not None
-    ]
+    found += [clause for clause in (select.where, select.having, select.qualify) if clause is not None]
     for several in (select.group or (), select.distinct_on, select.order, select.limit):
         found += several
     for source in select.sources:
@@ -710,9 +696,7 @@ _DEEPEST = 16
 _LARGEST = 2000
 
 
-def _replaced(
-    tree: exp.Expr, leaves: Mapping[int, _Leaf], put: Callable[[_Leaf], exp.Expr | None]
-) -> exp.Expr | None:
+def _replaced(tree: exp.Expr, leaves: Mapping[int, _Leaf], put: Callable[[_Leaf], exp.Expr | None]) -> exp.Expr | None:
     """A copy of a tree with something else in the place of each leaf; None if one has nothing."""
     root = leaves.get(id(tree))
     if root is not None:

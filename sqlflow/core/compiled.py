@@ -103,7 +103,9 @@ class Compiled:
     def inputs_of(self, names: Collection[TableName]) -> frozenset[TableName]:
         """All tables and views that these models read, with views looked through; and what their checks read."""
         found: set[TableName] = set()
-        stack = [parent for name in names for parent in (*self.models[name].parents, *self.models[name].checked_against)]
+        stack = [
+            parent for name in names for parent in (*self.models[name].parents, *self.models[name].checked_against)
+        ]
         while stack:
             name = stack.pop()
             if name in found:

@@ -46,9 +46,7 @@ class ProjectError(Exception):
         self.diagnostics = tuple(diagnostics)
 
 
-def one_problem(
-    code: str, message: str, span: Span | None = None, hint: str | None = None
-) -> ProjectError:
+def one_problem(code: str, message: str, span: Span | None = None, hint: str | None = None) -> ProjectError:
     """A `ProjectError` for the cases where nothing else can be found out any more."""
     return ProjectError([Diagnostic(code, message, span, hint)])
 

@@ -87,7 +87,9 @@ def literal(value: object) -> str:
         case int():
             return str(value)
         case float():
-            return f"CAST('{value!r}' AS DOUBLE)" if value != value or abs(value) == float("inf") else f"{value!r}::DOUBLE"
+            return (
+                f"CAST('{value!r}' AS DOUBLE)" if value != value or abs(value) == float("inf") else f"{value!r}::DOUBLE"
+            )
         case Decimal():
             return str(value)
         case str():

@@ -60,7 +60,9 @@ def attach(engine: Engine, other: Config) -> str:
     try:
         engine.session().execute(compose("ATTACH {path} AS _other (READ_ONLY)", path=Value(str(path))))
     except EngineError as error:
-        raise one_problem("database-error", f"`{path.name}` cannot be opened: {error.message.splitlines()[0]}") from error
+        raise one_problem(
+            "database-error", f"`{path.name}` cannot be opened: {error.message.splitlines()[0]}"
+        ) from error
     return "_other"
 
 
@@ -79,12 +81,15 @@ def _create(path: Path, config: Config) -> None:
     with duckdb.connect() as scratch:
         try:
             scratch.execute(
-                compose("ATTACH {path} AS made (STORAGE_VERSION {version})", path=Value(str(path)), version=Value(version))
+                compose(
+                    "ATTACH {path} AS made (STORAGE_VERSION {version})", path=Value(str(path)), version=Value(version)
+                )
             )
             scratch.execute("CHECKPOINT made")
         except duckdb.Error as error:
             raise one_problem(
-                "database-error", f"the database cannot be created with storage_version `{version}`: {_first_line(error)}"
+                "database-error",
+                f"the database cannot be created with storage_version `{version}`: {_first_line(error)}",
             ) from error
 
 
@@ -228,7 +233,9 @@ class DuckDBEngine:
         found: dict[TableName, Found] = {}
         for schema, name, columns, types in rows:
             kind = Relation.VIEW if (schema, name) in views else Relation.TABLE
-            found[TableName(str(schema), str(name))] = Found(kind, _schema(zip(_list(columns), _list(types), strict=True)))
+            found[TableName(str(schema), str(name))] = Found(
+                kind, _schema(zip(_list(columns), _list(types), strict=True))
+            )
         return found
 
     def interrupt(self) -> None:
@@ -330,7 +337,10 @@ def _engine_error(error: duckdb.Error, sql: str) -> EngineError:
     return found
 
 
-_UNKNOWN = re.compile(r"^(Scalar Function|Aggregate Function|Table Function|Macro|Function|Type|Table) with name (\S+) does not exist", re.M)
+_UNKNOWN = re.compile(
+    r"^(Scalar Function|Aggregate Function|Table Function|Macro|Function|Type|Table) with name (\S+) does not exist",
+    re.MULTILINE,
+)
 
 
 def _bind_error(error: EngineError, query: str, prefix: int) -> BindError:
@@ -341,7 +351,9 @@ def _bind_error(error: EngineError, query: str, prefix: int) -> BindError:
     if start is not None:
         word = re.compile(r'"(?:[^"]|"")+"|[\w.$]+|\S').match(query, start)
         end = word.end() if word else None
-    candidates = re.findall(r'"((?:[^"]|"")+)"', next((line for line in lines if line.startswith("Candidate bindings")), ""))
+    candidates = re.findall(
+        r'"((?:[^"]|"")+)"', next((line for line in lines if line.startswith("Candidate bindings")), "")
+    )
     nearest = re.search(r'Did you mean "([^"]+)"', message)
     if nearest:
         candidates = [nearest[1]]

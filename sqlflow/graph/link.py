@@ -60,7 +60,9 @@ def link(
     return ModelGraph(graph, order, edges, frozenset(broken), tuple(sorted(undeclared))), problems
 
 
-def _order(graph: nx.DiGraph[TableName], models: Mapping[TableName, Model], broken: set[TableName]) -> tuple[TableName, ...]:
+def _order(
+    graph: nx.DiGraph[TableName], models: Mapping[TableName, Model], broken: set[TableName]
+) -> tuple[TableName, ...]:
     sound = graph.subgraph([name for name in graph if name not in broken])
     return tuple(name for name in nx.lexicographical_topological_sort(sound, key=lambda n: n.key) if name in models)
 
@@ -122,7 +124,11 @@ def _unknown(name: str, span: Span, hint: str | None) -> Diagnostic:
 
 
 def _depends_on(
-    model: Model, models: Mapping[TableName, Model], names: _Names, graph: nx.DiGraph[TableName], problems: list[Diagnostic]
+    model: Model,
+    models: Mapping[TableName, Model],
+    names: _Names,
+    graph: nx.DiGraph[TableName],
+    problems: list[Diagnostic],
 ) -> None:
     for text in model.header.depends_on:
         schema, _, name = text.rpartition(".")

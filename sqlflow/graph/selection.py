@@ -37,7 +37,9 @@ class Universe:
     methods: Mapping[str, Method] = field(default_factory=dict)
 
 
-def select(terms: Sequence[str], exclude: Sequence[str], universe: Universe) -> tuple[frozenset[TableName], list[Diagnostic]]:
+def select(
+    terms: Sequence[str], exclude: Sequence[str], universe: Universe
+) -> tuple[frozenset[TableName], list[Diagnostic]]:
     """The names that a selection stands for, and what is wrong with it. No terms: everything."""
     problems: list[Diagnostic] = []
     everything = frozenset(universe.models) | frozenset(universe.others)
@@ -59,7 +61,9 @@ def _union(terms: Sequence[str], universe: Universe, problems: list[Diagnostic])
 def _term(text: str, universe: Universe, problems: list[Diagnostic]) -> frozenset[TableName]:
     match = _TERM.match(text)
     if match is None:
-        problems.append(Diagnostic("unknown-selection", f"`{text}` is not a selection", None, "such as `+marts.orders`"))
+        problems.append(
+            Diagnostic("unknown-selection", f"`{text}` is not a selection", None, "such as `+marts.orders`")
+        )
         return frozenset()
     found = _body(match["body"], universe, problems)
     if match["at"]:
@@ -151,6 +155,8 @@ def _by_method(method: str, value: str, universe: Universe, problems: list[Diagn
             )
             return frozenset()
     if not found:
-        hint = did_you_mean(value, known) or ("known: " + ", ".join(f"`{k}`" for k in sorted(known)[:8]) if known else None)
+        hint = did_you_mean(value, known) or (
+            "known: " + ", ".join(f"`{k}`" for k in sorted(known)[:8]) if known else None
+        )
         problems.append(Diagnostic("unknown-selection", f"nothing has `{method}:{value}`", None, hint))
     return found

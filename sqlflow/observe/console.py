@@ -263,10 +263,7 @@ def _work(plan: Plan) -> dict[str, float]:
     """The seconds each task should take; for those nobody has seen run, as long as the others do."""
     known = [task.expected_seconds for task in plan.tasks if task.expected_seconds is not None]
     usual = (sum(known) / len(known) if known else 0.0) or 1.0
-    return {
-        task.id: usual if task.expected_seconds is None else task.expected_seconds
-        for task in plan.tasks
-    }
+    return {task.id: usual if task.expected_seconds is None else task.expected_seconds for task in plan.tasks}
 
 
 def _times(task: Task, seconds: float) -> str:

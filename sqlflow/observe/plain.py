@@ -68,6 +68,4 @@ def plain(stream: TextIO) -> Emit:
 
 def name_width(plan: Plan) -> int:
     """How wide a column for the names of the plan's tables should be."""
-    return min(
-        _WIDEST_NAME, max((display_width(visible(str(t.table))) for t in plan.tasks), default=0)
-    )
+    return min(_WIDEST_NAME, max((display_width(visible(str(t.table))) for t in plan.tasks), default=0))

@@ -321,9 +321,7 @@ def summary(record: RunRecord) -> str:
     seconds = (record.finished_at - record.started_at).total_seconds()
     parts = [f"built {counted(count[Status.DONE], 'model')} in {duration(seconds)}"]
     parts += [
-        f"{count[status]:,} {status}"
-        for status in (Status.FAILED, Status.SKIPPED, Status.CANCELLED)
-        if count[status]
+        f"{count[status]:,} {status}" for status in (Status.FAILED, Status.SKIPPED, Status.CANCELLED) if count[status]
     ]
     if record.up_to_date:
         parts.append(f"{record.up_to_date:,} up to date")

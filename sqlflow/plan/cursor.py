@@ -36,6 +36,10 @@ def count_below(subject: Subject, cursor: Ident, limit: Sql) -> Step:
         compose(
             "CREATE OR REPLACE TEMP TABLE {counted} AS SELECT count(*) AS n, sum(hash({marks})) AS h "
             "FROM (\n{q}\n) WHERE {c} < {limit}",
-            counted=COUNTED, marks=marks, q=subject.query, c=cursor, limit=limit,
-        )  # fmt: skip
+            counted=COUNTED,
+            marks=marks,
+            q=subject.query,
+            c=cursor,
+            limit=limit,
+        )
     )

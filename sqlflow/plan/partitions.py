@@ -42,7 +42,9 @@ def _moment(key: str) -> datetime:
     return min(found, _LAST)
 
 
-def cut(wanted: IntervalSet, known: IntervalSet, batch: Duration, grain: Grain, zone: ZoneInfo | None) -> list[IntervalSet]:
+def cut(
+    wanted: IntervalSet, known: IntervalSet, batch: Duration, grain: Grain, zone: ZoneInfo | None
+) -> list[IntervalSet]:
     """`wanted` in pieces no longer than `batch`, oldest first.
 
     `known`: the time that the inputs have rows for. What lies before it belongs to the first piece and what lies

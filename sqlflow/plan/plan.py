@@ -97,7 +97,8 @@ class _Planner:
             steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
             if record.kind is TableKind.SEED:
                 signature = compose(
-                    "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_row)) AS VARCHAR), 'None') FROM {t} AS _row", t=name
+                    "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_row)) AS VARCHAR), 'None') FROM {t} AS _row",
+                    t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
             action = "load seed" if record.kind is TableKind.SEED else "create source view"
@@ -177,7 +178,9 @@ class _Planner:
                 "foreign-table",
                 f"the database has a {standing} `{name}` that SQLFlow did not make",
                 model.query.span(0) if model else None,
-                "rename the model or drop that object; `--full-refresh` replaces it" if model else "rename it or drop that object",
+                "rename the model or drop that object; `--full-refresh` replaces it"
+                if model
+                else "rename it or drop that object",
             )
         )
 
@@ -212,7 +215,9 @@ class _Planner:
     def _clock_reason(self, model: CompiledModel, before: TableRecord) -> Reason | None:
         for name, token in self._clock_tokens(model).items():
             if before.inputs.get(name) != token:
-                word = "the day has changed" if name == "@day" else f"the query uses `{name[1:]}`, which may always differ"
+                word = (
+                    "the day has changed" if name == "@day" else f"the query uses `{name[1:]}`, which may always differ"
+                )
                 return Reason(ReasonKind.CLOCK, word)
         return None
 
@@ -272,7 +277,11 @@ class _Planner:
         reasons += [f"not done yet: {gaps}"] if gaps else []
         reasons += ["asked for with --start/--end"] if requested else []
         kind = (
-            ReasonKind.INPUT_CHANGED if effect or clock else ReasonKind.INTERVALS_MISSING if gaps else ReasonKind.REQUESTED
+            ReasonKind.INPUT_CHANGED
+            if effect or clock
+            else ReasonKind.INTERVALS_MISSING
+            if gaps
+            else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
         if wanted == domain and not header.full_refresh:
@@ -311,7 +320,9 @@ class _Planner:
         header = subject.model.model.header
         pieces = [wanted]
         if header.batch is not None:
-            pieces = partitions.cut(wanted, self._known_time(subject), header.batch, header.grain, self._time_zone(subject))
+            pieces = partitions.cut(
+                wanted, self._known_time(subject), header.batch, header.grain, self._time_zone(subject)
+            )
         done = before.done - wanted
         record = self._record(subject, Change(before.version + 1, intervals=wanted))
         time = Sql(render(Ident(header.time or "")))
@@ -337,7 +348,11 @@ class _Planner:
         header = subject.model.model.header
         if header.mode is Mode.INCREMENTAL and header.batch is not None:
             pieces = partitions.cut(
-                incremental.domain(subject), self._known_time(subject), header.batch, header.grain, self._time_zone(subject)
+                incremental.domain(subject),
+                self._known_time(subject),
+                header.batch,
+                header.grain,
+                self._time_zone(subject),
             )
             if len(pieces) > 1:
                 self._staged(subject, reason, pieces)
@@ -420,11 +435,7 @@ class _Planner:
         for number, piece in enumerate(left):
             begins = not done
             done |= piece
-            steps = (
-                incremental.first_batch(staged, piece)
-                if begins
-                else incremental.update(staged, piece, nulls=False)
-            )
+            steps = incremental.first_batch(staged, piece) if begins else incremental.update(staged, piece, nulls=False)
             self._model_task(
                 subject,
                 action=f"build {_intervals_of(piece)}",
@@ -482,9 +493,7 @@ class _Planner:
             run_id=self._run_id,
             committed_at=self._now,
         )
-        self._model_task(
-            subject, action="check", strategy="", reason=reason, steps=(), record=record, hooks=False
-        )
+        self._model_task(subject, action="check", strategy="", reason=reason, steps=(), record=record, hooks=False)
 
     def _leave(self, subject: Subject, before: TableRecord) -> None:
         """Nothing to do for the table; what it has read is now a newer version without a difference for it."""
@@ -639,7 +648,9 @@ def orphans(
 ) -> tuple[TableName, ...]:
     """Tables and views that SQLFlow made and that nothing in the project owns any more."""
     project = compiled.project
-    owned = {m.name for m in project.models if m.header.mode is not Mode.INLINE} | set(project.seeds) | set(project.sources)
+    owned = (
+        {m.name for m in project.models if m.header.mode is not Mode.INLINE} | set(project.seeds) | set(project.sources)
+    )
     building = {staging_name(name) for name in owned}
     found = [
         name
@@ -669,4 +680,3 @@ def _intervals_of(intervals: IntervalSet) -> str:
     if len(intervals) == 1 and not intervals.everything:
         return str(intervals.intervals[0])
     return "everything" if intervals.everything else f"{len(intervals)} intervals"
-

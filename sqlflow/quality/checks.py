@@ -16,7 +16,9 @@ from sqlflow.core.sql import Ident, Sql, Value, compose, joined
 _SAMPLE = 5
 
 
-def audits(table: TableName, checks: Sequence[CheckSpec], part: Sql | None, columns: Sequence[str]) -> tuple[Audit, ...]:
+def audits(
+    table: TableName, checks: Sequence[CheckSpec], part: Sql | None, columns: Sequence[str]
+) -> tuple[Audit, ...]:
     """The queries that answer these checks on a table.
 
     `part`: a condition for the rows that were just written; checks of single rows look only at those, while checks
@@ -25,9 +27,7 @@ def audits(table: TableName, checks: Sequence[CheckSpec], part: Sql | None, colu
     single = [check for check in checks if check.kind in _ROW_CONDITIONS]
     found: list[Audit] = []
     if single:
-        counts = [
-            compose("count(*) FILTER (WHERE {failing})", failing=_failing(check)) for check in single
-        ]
+        counts = [compose("count(*) FILTER (WHERE {failing})", failing=_failing(check)) for check in single]
         where = compose(" WHERE {part}", part=part) if part is not None else Sql("")
         sql = compose("SELECT {counts} FROM {t}{where}", counts=counts, t=table, where=where)
         found.append(Audit(sql, tuple(_query(check, _sample_rows(table, check, part, columns)) for check in single)))
@@ -91,7 +91,10 @@ def _unique(table: TableName, check: CheckSpec, part: Sql | None) -> tuple[Sql, 
     if check.where is not None:
         where = compose("{keyed} AND ({where})", keyed=where, where=Sql(check.where))
     groups = compose(
-        "SELECT {cs}, count(*) AS _rows FROM {t}{where} GROUP BY {cs} HAVING count(*) > 1", cs=columns, t=table, where=where
+        "SELECT {cs}, count(*) AS _rows FROM {t}{where} GROUP BY {cs} HAVING count(*) > 1",
+        cs=columns,
+        t=table,
+        where=where,
     )
     count = compose("SELECT coalesce(sum(_rows - 1), 0) FROM ({groups})", groups=groups)
     return count, compose("{groups} ORDER BY ALL LIMIT {n}", groups=groups, n=_SAMPLE)
@@ -108,7 +111,12 @@ def _references(table: TableName, check: CheckSpec, part: Sql | None) -> tuple[S
         c=Ident(check.columns[0]), t=table, other=TableName(schema, name), to=Ident(column),
         conditions=joined(" AND ", conditions),
     )  # fmt: skip
-    sample = compose("SELECT {c}, count(*) FROM ({rows}) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {n}", c=Ident(check.columns[0]), rows=rows, n=_SAMPLE)
+    sample = compose(
+        "SELECT {c}, count(*) FROM ({rows}) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {n}",
+        c=Ident(check.columns[0]),
+        rows=rows,
+        n=_SAMPLE,
+    )
     return compose("SELECT count(*) FROM ({rows})", rows=rows), sample
 
 
@@ -121,7 +129,9 @@ def _row_count(table: TableName, check: CheckSpec, part: Sql | None) -> tuple[Sq
     if check.maximum is not None:
         bounds.append(compose("count(*) > {n}", n=check.maximum))
     failing = joined(" OR ", bounds) if bounds else Sql("FALSE")
-    count = compose("SELECT CASE WHEN {failing} THEN 1 ELSE 0 END FROM {t}{where}", failing=failing, t=table, where=where)
+    count = compose(
+        "SELECT CASE WHEN {failing} THEN 1 ELSE 0 END FROM {t}{where}", failing=failing, t=table, where=where
+    )
     return count, compose("SELECT count(*) AS rows FROM {t}{where}", t=table, where=where)
 
 

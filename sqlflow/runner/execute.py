@@ -206,7 +206,9 @@ class _Run:
                 self._board.give_back([item.task for item in done])
                 self._changed.notify_all()
             return
-        problem = Diagnostic("statement-failed", f"the commit failed: {error.message.splitlines()[0]}", done[0].task.span)
+        problem = Diagnostic(
+            "statement-failed", f"the commit failed: {error.message.splitlines()[0]}", done[0].task.span
+        )
         self._failed(done[0].task, problem, (), done[0].started_at, done[0].seconds, [])
 
     def _failed(

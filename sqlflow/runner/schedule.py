@@ -64,7 +64,9 @@ class Board:
                 child
                 for name in own
                 for child in self._children[name]
-                if self._waiting.get(child) and self._waiting[child] <= own and child not in self._alone
+                if self._waiting.get(child)
+                and self._waiting[child] <= own
+                and child not in self._alone
                 and (begun is None or self._visible(child, own, begun))
             ]
             best = min(joining, key=self._rank, default=None)

@@ -52,7 +52,9 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                     found = session.fetch(step.sql)
                     if found and step.kind is StepKind.GUARD:
                         raise TaskError(
-                            Diagnostic(step.code, step.message.replace("{rows}", show_rows(found)), task.span, step.hint)
+                            Diagnostic(
+                                step.code, step.message.replace("{rows}", show_rows(found)), task.span, step.hint
+                            )
                         )
                     if found:
                         notices.append(step.message.replace("{rows}", show_rows(found)))
@@ -75,9 +77,7 @@ def _measured(record: TableRecord, facts: dict[str, object], rows: int | None) -
 
 def _statement_problem(error: EngineError, task: Task) -> Diagnostic:
     lines = [line for line in error.message.splitlines() if line.strip()]
-    return Diagnostic(
-        "statement-failed", lines[0] if lines else error.kind, task.span, "\n".join(lines[1:4]) or None
-    )
+    return Diagnostic("statement-failed", lines[0] if lines else error.kind, task.span, "\n".join(lines[1:4]) or None)
 
 
 def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[CheckResult, ...]:

@@ -183,7 +183,8 @@ class FileStore:
 
     def runs(self, limit: int) -> Sequence[RunRecord]:
         rows = self._connection.execute(
-            "SELECT record FROM runs WHERE target = ? ORDER BY started_at DESC, rowid DESC LIMIT ?", (self._target, limit)
+            "SELECT record FROM runs WHERE target = ? ORDER BY started_at DESC, rowid DESC LIMIT ?",
+            (self._target, limit),
         )
         return [decode(text, RunRecord) for (text,) in rows]
 

@@ -35,7 +35,9 @@ def prepare(session: Session, schemas: Iterable[str]) -> None:
     session.begin()
     for schema in ("_sqlflow", *schemas):
         session.execute(compose("CREATE SCHEMA IF NOT EXISTS {s}", s=Ident(schema)))
-    session.execute(compose("CREATE TABLE IF NOT EXISTS {t} (name VARCHAR NOT NULL, record VARCHAR NOT NULL)", t=_COMMITS))
+    session.execute(
+        compose("CREATE TABLE IF NOT EXISTS {t} (name VARCHAR NOT NULL, record VARCHAR NOT NULL)", t=_COMMITS)
+    )
     session.execute(
         compose(
             "CREATE TABLE IF NOT EXISTS {t} (name VARCHAR NOT NULL, input VARCHAR NOT NULL, part VARCHAR NOT NULL, "
@@ -122,7 +124,8 @@ def signatures(session: Session, table: TableName, source: TableName) -> Mapping
     if not exists(session):
         return {}
     rows = session.fetch(
-        compose("SELECT part, rows, digest FROM {t} WHERE name = ? AND input = ?", t=_SIGNATURES), [str(table), str(source)]
+        compose("SELECT part, rows, digest FROM {t} WHERE name = ? AND input = ?", t=_SIGNATURES),
+        [str(table), str(source)],
     )
     return {str(part): Signature(int(str(count)), str(digest)) for part, count, digest in rows}
 

@@ -43,7 +43,9 @@ def update(subject: Subject) -> tuple[Step, ...]:
         "SELECT {cs} FROM {t} WHERE {c} < {limit} EXCEPT ALL SELECT {cs} FROM (\n{q}\n) WHERE {c} < {limit} LIMIT 1",
         **parts,
     )
-    late = compose("SELECT {cs} FROM (\n{q}\n) WHERE {c} < {limit} EXCEPT ALL SELECT {cs} FROM {t} WHERE {c} < {limit}", **parts)
+    late = compose(
+        "SELECT {cs} FROM (\n{q}\n) WHERE {c} < {limit} EXCEPT ALL SELECT {cs} FROM {t} WHERE {c} < {limit}", **parts
+    )
     safe = compose("SELECT ({late}) AND NOT EXISTS ({others})", late=came_late, others=others_changed)
     unsafe = compose("SELECT ({late}) AND EXISTS ({others})", late=came_late, others=others_changed)
     return (

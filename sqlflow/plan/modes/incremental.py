@@ -72,7 +72,9 @@ def swap(subject: Subject, staged: Subject) -> tuple[Step, ...]:
     if subject.standing is not None:
         word = Sql("VIEW" if subject.standing is Relation.VIEW else "TABLE")
         steps.append(write(compose("DROP {word} {t}", word=word, t=subject.table)))
-    steps.append(write(compose("ALTER TABLE {staged} RENAME TO {name}", staged=staged.table, name=Ident(subject.table.name))))
+    steps.append(
+        write(compose("ALTER TABLE {staged} RENAME TO {name}", staged=staged.table, name=Ident(subject.table.name)))
+    )
     return (*steps, *_measure(subject, fresh=True))
 
 

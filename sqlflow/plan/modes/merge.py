@@ -92,13 +92,18 @@ def _one_per_key(subject: Subject) -> list[Step]:
         write(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {latest} AS SELECT *, {gone} AS {mark} FROM ({rows})",
-                latest=_LATEST, gone=_deleted(subject), mark=_GONE, rows=rows,
+                latest=_LATEST,
+                gone=_deleted(subject),
+                mark=_GONE,
+                rows=rows,
             )
-        ),  # fmt: skip
+        ),
         Step(
             StepKind.GUARD,
             compose(
-                "SELECT {key} FROM {latest} GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL LIMIT 6", key=key, latest=_LATEST
+                "SELECT {key} FROM {latest} GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL LIMIT 6",
+                key=key,
+                latest=_LATEST,
             ),
             code="duplicate-key",
             message=f"the query gives more than one row for a key ({', '.join(header.key)}): {{rows}}",
@@ -120,7 +125,11 @@ def _conflicts(subject: Subject) -> list[Step]:
                 "(_target.{c} > {latest}.{c} OR ({latest}.{c} IS NULL AND _target.{c} IS NOT NULL))",
                 c=Ident(header.cursor or ""), latest=_LATEST,
             )  # fmt: skip
-            return [write(compose("DELETE FROM {latest} USING {t} AS _target WHERE {same} AND {newer}", newer=newer, **parts))]
+            return [
+                write(
+                    compose("DELETE FROM {latest} USING {t} AS _target WHERE {same} AND {newer}", newer=newer, **parts)
+                )
+            ]
         case Conflict.TARGET_WINS:
             return [write(compose("DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT {gone}", **parts))]
         case Conflict.MANUAL:

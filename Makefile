@@ -1,0 +1,53 @@
+# `make demo` and `make test` work on a machine that has only Python 3.11+ and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long check format cases bench docs wheel clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: pyproject.toml sqlflow/__init__.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+setup: $(VENV)/.installed ## create the environment in .venv
+
+demo: setup ## build the template on real data, let a week arrive, build what changed, prove it
+	@sh benchmarks/demo.sh $(abspath $(BIN))
+
+check: setup ## formatting, lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## everything that CI runs
+	$(BIN)/python -m pytest -n $(JOBS) -m "not long"
+
+test-long: setup ## longer runs of the laws and the kill tests
+	$(BIN)/python -m pytest -n $(JOBS) -m long
+
+format: setup ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+cases: setup ## rewrite the expected output of the Markdown cases
+	$(BIN)/python -m pytest tests/test_cases.py --update-cases
+
+bench: setup ## measure against a plain script
+	$(BIN)/python benchmarks/measure.py
+
+docs: setup ## write the generated reference pages
+	$(BIN)/python docs/generate.py
+
+wheel: setup ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist
+
+clean: ## remove what these targets made
+	rm -rf $(VENV) dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
