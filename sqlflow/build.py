@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
-from sqlflow.compiler.compile import compile_models, parse_models
+from sqlflow.compiler.compile import Trees, compile_models, parse_models
 from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic, Severity, stop_on_errors
-from sqlflow.core.engine import Binder, Engine, Found
+from sqlflow.core.engine import Binder, Engine, Found, Session
 from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
 from sqlflow.core.graph import ModelGraph
 from sqlflow.core.inputs import Inputs
@@ -62,8 +62,9 @@ def compile_project(
     Raises ProjectError with every problem of the project.
     """
     config = workshop.config
-    project, unreadable = read_project(config)
-    parsed, malformed = parse_models(project, config.dialect, workshop.binder, workshop.cache, workshop.version)
+    trees: Trees = {}
+    project, unreadable = read_project(config, workshop.cache, workshop.version)
+    parsed, malformed = parse_models(project, config.dialect, workshop.binder, workshop.cache, workshop.version, trees)
     existing = {*(tables or {}), *remembered}
     reads = {name: facts.tables for name, facts in parsed.items()}
     graph, unlinked = link(project, reads, existing, config.default_schema)
@@ -71,11 +72,28 @@ def compile_project(
         project, graph.undeclared, config, workshop.binder, tables, remembered, workshop.cache, workshop.version
     )
     compiled, wrong = compile_models(
-        project, graph, parsed, columns, config, workshop.binder, workshop.cache, workshop.version
+        project, graph, parsed, columns, config, workshop.binder, workshop.cache, workshop.version, trees
     )
     found = [*unreadable, *malformed, *unlinked, *unread, *wrong]
     stop_on_errors(found)
     return Checked(compiled, graph, tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands in the database when a command begins: tables, commit records, and a connection to ask more."""
+
+    tables: Mapping[TableName, Found]
+    records: Mapping[TableName, TableRecord]
+    session: Session | None
+
+
+def look_at(engine: Engine | None) -> Standing:
+    """The database as it is; nothing at all where there is none yet."""
+    if engine is None:
+        return Standing({}, {}, None)
+    session = engine.session()
+    return Standing(engine.tables(), memory.load(session), session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +107,15 @@ class Prepared:
 
 def prepare(
     workshop: Workshop,
-    engine: Engine | None,
+    checked: Checked,
+    standing: Standing,
     store: StateStore | None,
     request: Request,
     run_id: str,
     clock: Clock,
-    checked: Checked | None = None,
 ) -> Prepared:
     """The plan of a build; nothing is written. Raises ProjectError for a project or selection that is wrong."""
-    tables = engine.tables() if engine is not None else {}
-    session = engine.session() if engine is not None else None
-    records = memory.load(session) if session is not None else {}
-    if checked is None:
-        checked = compile_project(workshop, tables, {})
+    tables, records, session = standing.tables, standing.records, standing.session
     compiled = checked.compiled
 
     def stored(table: TableName, source: TableName) -> Mapping[str, Signature]:
@@ -184,9 +198,8 @@ def _settle(plan: Plan, engine: Engine, store: StateStore) -> None:
     store.put(plan.settled)
 
 
-def repair(engine: Engine, store: StateStore, emit: Emit) -> None:
+def repair(true: Mapping[TableName, TableRecord], store: StateStore, emit: Emit) -> None:
     """Make the run-state file say what the warehouse says."""
-    true = memory.load(engine.session())
     believed = store.load()
     differing = [record for name, record in true.items() if believed.get(name) != record]
     gone = [name for name in believed if name not in true]

@@ -11,7 +11,6 @@ import traceback
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import click
 import typer
 
 from sqlflow import __version__
@@ -326,10 +325,7 @@ def main() -> None:
         code = app(standalone_mode=False)
         sys.stdout.flush()
         raise SystemExit(code if isinstance(code, int) else 0)
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from None
-    except click.Abort:
+    except typer.Abort:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     except ProjectError as error:
@@ -342,6 +338,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(1) from None
     except Exception as error:  # noqa: BLE001 - the top: a bug becomes a report, not a traceback
+        show = getattr(error, "show", None)  # wrong usage; typer brings its own click, or uses the installed one
+        if callable(show):
+            show()
+            raise SystemExit(getattr(error, "exit_code", 2)) from None
         raise SystemExit(_report_bug(error)) from None
 
 

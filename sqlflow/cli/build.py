@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlflow.build import Prepared, compile_project, prepare, repair, run
+from sqlflow.build import Prepared, compile_project, look_at, prepare, repair, run
 from sqlflow.cli.opening import Opened, clock, command_line, new_run_id, opened, read_settings, tell
 from sqlflow.cli.render import plan_json, render_diagnostics, render_plan, to_json
 from sqlflow.core.config import Config, Request
@@ -74,7 +74,9 @@ def _moment(option: str, text: str | None) -> datetime | None:
 
 def _dry_run(asked: Asked, config: Config, request: Request) -> int:
     with opened(config, tell, writing=False, wait=asked.wait) as found:
-        prepared = prepare(found.workshop, found.engine, found.store, request, new_run_id(), clock)
+        standing = look_at(found.engine)
+        checked = compile_project(found.workshop, standing.tables, {})
+        prepared = prepare(found.workshop, checked, standing, found.store, request, new_run_id(), clock)
     _show_warnings(prepared.checked.warnings)
     if asked.json:
         print(to_json(plan_json(prepared.plan)))
@@ -87,13 +89,14 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
     run_id = new_run_id()
     with opened(config, emit, writing=True, wait=asked.wait) as found:
         assert found.store is not None
-        if found.engine is not None:
-            repair(found.engine, found.store, emit)
-        tables = found.engine.tables() if found.engine is not None else {}
-        checked = compile_project(found.workshop, tables, {})
+        standing = look_at(found.engine)
+        repair(standing.records, found.store, emit)
+        checked = compile_project(found.workshop, standing.tables, {})
         _show_warnings(checked.warnings)
         with _database(found, asked.wait) as engine:
-            prepared = prepare(found.workshop, engine, found.store, request, run_id, clock, checked)
+            if standing.session is None:
+                standing = look_at(engine)
+            prepared = prepare(found.workshop, checked, standing, found.store, request, run_id, clock)
             record = run(
                 prepared, engine, found.store, request, command_line(), config.target.name, run_id, emit, clock
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sqlflow.build import repair
+from sqlflow.build import look_at, repair
 from sqlflow.cli.opening import lock_path, opened, read_settings, state_folder, tell
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.config import Config
@@ -120,7 +120,7 @@ def rebuild_state(project: Path | None, target: str | None, *, wait: float) -> i
                 "no-database", "there is no database to read the state from", None, "`sqlflow build` makes it"
             )
         found.store.put((), list(found.store.load()))
-        repair(found.engine, found.store, tell)
+        repair(look_at(found.engine).records, found.store, tell)
     return 0
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from sqlflow.compiler.facts import Facts, find_facts, name_problems, resolve_query
 from sqlflow.compiler.header import check_header
-from sqlflow.compiler.parse import Parsed, parse, parse_tree
-from sqlflow.compiler.resolve import Resolved
+from sqlflow.compiler.known import Facts, Parsed
 from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config
@@ -27,13 +25,27 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.sql import quoted, render
 from sqlflow.core.text import Edit, MappedText
 
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from sqlflow.compiler.resolve import Resolved
+
+# The modules that need sqlglot are imported where a query must really be read: a build that finds everything in the
+# cache starts without them.
+
 T = TypeVar("T")
+
+Trees = dict[str, "exp.Query"]
+_MOST_TREES = 3000  # a tree is about 500 bytes per node
 
 
 def parse_models(
-    project: Project, dialect: str, binder: Binder, cache: Cache, version: str
+    project: Project, dialect: str, binder: Binder, cache: Cache, version: str, trees: Trees
 ) -> tuple[dict[TableName, Parsed], list[Diagnostic]]:
-    """What each model's text says by itself; models with syntax errors are left out and told."""
+    """What each model's text says by itself; models with syntax errors are left out and told.
+
+    `trees` takes the syntax trees that were made on the way, by text.
+    """
     found: dict[TableName, Parsed] = {}
     problems: list[Diagnostic] = []
     for model in project.models:
@@ -41,7 +53,11 @@ def parse_models(
         key = "parse:" + _hash(version, dialect, text)
         parsed = _cached(cache, key, Parsed)
         if parsed is None:
-            parsed = parse(text, dialect, binder)
+            from sqlflow.compiler.parse import parse
+
+            parsed, tree = parse(text, dialect, binder)
+            if tree is not None and len(trees) < _MOST_TREES:
+                trees[text] = tree
             if parsed.error is None:
                 cache.put(key, msgspec.json.encode(parsed))
         if parsed.error is not None:
@@ -69,13 +85,14 @@ def compile_models(
     binder: Binder,
     cache: Cache,
     version: str,
+    trees: Trees,
 ) -> tuple[Compiled, list[Diagnostic]]:
     """All models of a graph that can be compiled, and every problem found.
 
     `columns`: of sources, seeds and undeclared tables. `version`: of the programs whose judgement the cache holds.
     A model that depends on a broken one is left out without a word of its own.
     """
-    compiler = _Compiler(project, graph, parsed, columns, config, binder, cache, version)
+    compiler = _Compiler(project, graph, parsed, columns, config, binder, cache, version, trees)
     for name in graph.order:
         compiler.add(name)
     order = tuple(name for name in graph.order if name in compiler.done)
@@ -103,6 +120,7 @@ class _Compiler:
         binder: Binder,
         cache: Cache,
         version: str,
+        trees: Trees,
     ) -> None:
         self.done: dict[TableName, CompiledModel] = {}
         self.problems: list[Diagnostic] = []
@@ -115,6 +133,7 @@ class _Compiler:
         self._binder = binder
         self._cache = cache
         self._version = version
+        self._trees = trees
         self._texts: dict[TableName, _Text] = {}
         self._keys: dict[TableName, str] = {}
         self._defined: set[TableName] = set()
@@ -130,9 +149,7 @@ class _Compiler:
         facts = self._facts(model, text, plain, opaque=parsed.opaque)
         if facts is None:
             return
-        problems = check_header(model, facts.schema, self._binder)
-        self.problems += problems
-        if problems:
+        if not self._header_fits(model, facts.schema):
             return
         self._columns[name] = facts.schema
         self.done[name] = CompiledModel(
@@ -149,6 +166,21 @@ class _Compiler:
             bounds=bounds,
             reads={item.table: frozenset(item.columns) for item in facts.reads},
         )
+
+    def _header_fits(self, model: Model, schema: Schema) -> bool:
+        """Whether the directives name columns that there are, with conditions that work."""
+        header = model.header
+        key = "header:" + _hash(
+            self._version, repr(schema), repr((header.checks, header.deleted, header.key, header.time, header.cursor)),
+            repr((header.grain, header.lookback, header.mode, sorted(header.columns))),
+        )  # fmt: skip
+        if self._cache.get(key) is not None:
+            return True
+        problems = check_header(model, schema, self._binder)
+        self.problems += problems
+        if not problems:
+            self._cache.put(key, b"1")
+        return not problems
 
     def _put_in(self, model: Model) -> _Text:
         """The query with inline models and full names in place of what the author wrote."""
@@ -178,7 +210,7 @@ class _Compiler:
         if not self._parsed[model.name].bounds:
             return (), text.query.text
         stands_for = "DATE '2000-01-01'" if model.header.grain is not Grain.HOUR else "TIMESTAMP '2000-01-01'"
-        found = parse(text.query.text, self._dialect, self._binder).bounds
+        found = self._parsed_text(text.query.text).bounds
         edits = [Edit(start, end, stands_for) for start, end, _ in found]
         return found, text.query.edit(edits).text
 
@@ -202,7 +234,9 @@ class _Compiler:
                 self._binder.define(parent, self._columns[parent])
                 self._defined.add(parent)
         bound = self._binder.bind(plain)
-        tree = None if opaque else parse_tree(plain, self._dialect)
+        from sqlflow.compiler.facts import find_facts, resolve_query
+
+        tree = None if opaque else self._tree(plain)
         resolved = None if tree is None else resolve_query(tree, columns, text.reads, self._dialect)
         if isinstance(bound, BindError):
             self._refused(model, text, plain, bound, resolved)
@@ -233,12 +267,30 @@ class _Compiler:
     def _refused(self, model: Model, text: _Text, plain: str, bound: BindError, resolved: Resolved | None) -> None:
         """The binder stops at the first problem; names that are wrong can be told all at once."""
         mapped = text.query if plain == text.query.text else replace(text.query, text=plain)
+        from sqlflow.compiler.facts import name_problems
+
         wrong = name_problems(resolved) if resolved is not None else []
         found = [problem for problem in wrong if problem.code == bound.code or bound.code in _NAME_CODES]
         if bound.code not in _NAME_CODES or not any(p.start == bound.start for p in found):
             found = [*(p for p in found if p.start != bound.start), bound]
         known = [c for parent in text.parents for c in self._columns[parent].names]
         self.problems += [_diagnostic(problem, mapped, known) for problem in found]
+
+    def _tree(self, text: str) -> exp.Query | None:
+        from sqlflow.compiler.parse import parse_tree
+
+        return self._trees.pop(text, None) or parse_tree(text, self._dialect)
+
+    def _parsed_text(self, text: str) -> Parsed:
+        """What a text says by itself, after other texts were put into it."""
+        key = "parse:" + _hash(self._version, self._dialect, text)
+        found = _cached(self._cache, key, Parsed)
+        if found is None:
+            from sqlflow.compiler.parse import parse
+
+            found, _ = parse(text, self._dialect, self._binder)
+            self._cache.put(key, msgspec.json.encode(found))
+        return found
 
     def _view(self, name: TableName) -> Resolved | None:
         """The resolved query of a parent that is a view, to be looked through."""
@@ -247,7 +299,9 @@ class _Compiler:
             return None
         if name not in self._views:
             text = self._texts[name]
-            tree = parse_tree(text.query.text, self._dialect)
+            from sqlflow.compiler.facts import resolve_query
+
+            tree = self._tree(text.query.text)
             columns = {parent: self._columns[parent] for parent in text.parents}
             self._views[name] = None if tree is None else resolve_query(tree, columns, text.reads, self._dialect)
         return self._views[name]
@@ -269,14 +323,10 @@ class _Compiler:
         return tuple(sorted(self._graph.graph.predecessors(model.name)))
 
     def _fingerprint(self, model: Model, text: _Text, facts: Facts) -> Fingerprint:
-        key = "meaning:" + _hash(self._version, self._dialect, text.query.text)
         if text.query is model.query:
             meant = self._parsed[model.name].meaning
         else:
-            cached = self._cache.get(key)
-            meant = cached.decode() if cached else parse(text.query.text, self._dialect, self._binder).meaning
-            if cached is None:
-                self._cache.put(key, meant.encode())
+            meant = self._parsed_text(text.query.text).meaning
         return Fingerprint(
             query=meant,
             header=_hash(*_row_deciding(model.header)),

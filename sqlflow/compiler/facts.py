@@ -4,47 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from sqlglot import exp
 
 from sqlflow.compiler import lineage as tracing
 from sqlflow.compiler import time as timing
+from sqlflow.compiler.known import Facts, TableReads, TableTimes
 from sqlflow.compiler.resolve import AmbiguousColumn, Resolved, UnknownColumn, resolve
 from sqlflow.core.compiled import ColumnLineage, Lineage, Occurrence, TimeMapping
-from sqlflow.core.engine import BindError, ReadTable
+from sqlflow.core.engine import BindError
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.schema import Schema
 
 ViewOf = Callable[[TableName], Resolved | None]
-
-
-@dataclass(frozen=True, slots=True)
-class TableTimes:
-    """`TimeMapping` of one table."""
-
-    table: TableName
-    mapping: TimeMapping
-
-
-@dataclass(frozen=True, slots=True)
-class TableReads:
-    """The columns that are read of one table, in lower case."""
-
-    table: TableName
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a compiled query. `columns`, `rows`: the hashes for `Fingerprint`."""
-
-    schema: Schema
-    lineage: Lineage = field(default_factory=Lineage)
-    reads: tuple[TableReads, ...] = ()
-    times: tuple[TableTimes, ...] = ()
-    columns: Mapping[str, str] = field(default_factory=dict)
-    rows: str = ""
 
 
 def resolve_query(
@@ -213,13 +185,6 @@ def _shape(tree: exp.Expr) -> tuple[str | None, str | None]:
             return column, unit or "day"
         case _:
             return None, None
-
-
-def reads_of(
-    tables: tuple[ReadTable, ...], resolved: Mapping[ReadTable, TableName]
-) -> dict[tuple[str, str], TableName]:
-    """How a table is written in a query -> the table, for `resolve_query`."""
-    return {((read.schema or "").lower(), read.name.lower()): resolved[read] for read in tables if read in resolved}
 
 
 def _hash(text: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
@@ -16,56 +15,39 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from sqlflow.compiler.known import Parsed
 from sqlflow.core.engine import Binder, BindError, ReadTable
 
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """Facts about one query's text.
-
-    `clock`: what in it changes with the time of the build. `bounds`: offsets of `$start` and `$end`. `forbidden`:
-    a statement inside the query that is not a query. `opaque`: SQLFlow's own parser cannot read it although the
-    engine can. `error`: it is no SQL at all.
-    """
-
-    tables: tuple[ReadTable, ...] = ()
-    clock: tuple[str, ...] = ()
-    bounds: tuple[tuple[int, int, str], ...] = ()
-    meaning: str = ""
-    forbidden: str = ""
-    opaque: bool = False
-    error: BindError | None = None
+_BOUND = re.compile(r"\$(?:start|end)\b", re.IGNORECASE)
 
 
-_BOUND = re.compile(r"\$(?=(?:start|end)\b)", re.IGNORECASE)
-
-
-def parse(query: str, dialect: str, binder: Binder) -> Parsed:
-    """What the text of a query says by itself."""
-    # sqlglot takes `$start,$end` for the beginning of a dollar-quoted string; offsets stay as they are.
-    masked = _BOUND.sub(" ", query)
+def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query | None]:
+    """What the text of a query says by itself, and its syntax tree where there is one."""
+    # sqlglot takes `$start,$end` for the beginning of a dollar-quoted string; numbers as long keep the offsets.
+    masked = _BOUND.sub(lambda found: "0" * len(found[0]), query)
     try:
         tokens = Dialect.get_or_raise(dialect).tokenize(masked)
     except SqlglotError:
         found = binder.parse(query)
         error = found if isinstance(found, BindError) else BindError("syntax", "this text cannot be read")
-        return Parsed(error=error)
+        return Parsed(error=error), None
     tree = parse_tree(masked, dialect)
     if tree is None:
         found = binder.parse(query)
         if isinstance(found, BindError):
-            return Parsed(error=found)
+            return Parsed(error=found), None
         tables = found
     else:
         tables = tuple(_tables(tree, query))
-    return Parsed(
+    parsed = Parsed(
         tables=tables,
         clock=_clock(tokens),
         bounds=tuple(_bounds(query, tokens)),
-        meaning=meaning(tokens),
+        meaning=meaning(tokens, query),
         forbidden=_forbidden(tree),
         opaque=tree is None,
     )
+    return parsed, tree
 
 
 def parse_tree(query: str, dialect: str) -> exp.Query | None:
@@ -177,15 +159,15 @@ def _one_argument(tokens: Sequence[Token], opening: int) -> bool:
 
 def _bounds(query: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
     for token in tokens:
-        word = token.text.lower()
-        if word in ("start", "end") and token.start and query[token.start - 1] == "$":
-            yield token.start - 1, token.end + 1, word
+        written = query[token.start : token.end + 1].lower()
+        if token.token_type is TokenType.NUMBER and written in ("$start", "$end"):
+            yield token.start, token.end + 1, written[1:]
 
 
 _SAME = {"!=": "<>", "==": "="}
 
 
-def meaning(tokens: Sequence[Token]) -> str:
+def meaning(tokens: Sequence[Token], query: str) -> str:
     """A hash that formatting, comments, the case of words and an optional AS do not change."""
     parts: list[str] = []
     for token in tokens:
@@ -201,6 +183,8 @@ def meaning(tokens: Sequence[Token]) -> str:
             TokenType.HEREDOC_STRING,
         ):
             parts.append("'" + token.text + "'")
+        elif kind is TokenType.NUMBER:
+            parts.append(query[token.start : token.end + 1].lower())
         else:
             parts.append(_SAME.get(token.text, token.text.lower()))
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()

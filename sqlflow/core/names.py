@@ -18,10 +18,12 @@ class TableName:
         return self.schema.lower(), self.name.lower()
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         return isinstance(other, TableName) and self.key == other.key
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        return hash(self.name.lower())
 
     def __lt__(self, other: TableName) -> bool:
         return self.key < other.key

@@ -40,10 +40,8 @@ def open_engine(
 
 
 def open_binder(config: Config, *, files: Sequence[str]) -> DuckDBBinder:
-    """An empty database in memory with the target's extensions and settings."""
-    connection = duckdb.connect(config=_SETTINGS)
-    _settle(connection, config, files)
-    return DuckDBBinder(connection, config.timezone)
+    """An empty database in memory with the target's extensions and settings, opened when it is first asked."""
+    return DuckDBBinder(config, files)
 
 
 def attach(engine: Engine, other: Config) -> str:
@@ -253,9 +251,19 @@ class DuckDBBinder:
 
     _PREFIX = "DESCRIBE "
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
-        self._session = DuckDBSession(connection)
+    def __init__(self, config: Config, files: Sequence[str]) -> None:
+        self._config = config
+        self._files = files
         self._schemas: set[str] = set()
+        self._opened: DuckDBSession | None = None
+
+    @property
+    def _session(self) -> DuckDBSession:
+        if self._opened is None:
+            connection = duckdb.connect(config=_SETTINGS)
+            _settle(connection, self._config, self._files)
+            self._opened = DuckDBSession(connection)
+        return self._opened
 
     def define(self, table: TableName, schema: Schema) -> None:
         if table.schema.lower() not in self._schemas:
@@ -291,7 +299,8 @@ class DuckDBBinder:
         return tuple(found)
 
     def close(self) -> None:
-        self._session.connection.close()
+        if self._opened is not None:
+            self._opened.connection.close()
 
 
 def _walk(node: object, ctes: set[str], tables: list[dict[str, object]]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+from sqlflow.core.cache import Cache, NoCache
+from sqlflow.core.codec import decode, encode
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.model import ColumnNote, Header, Mode, Model, Project
@@ -34,8 +37,11 @@ from sqlflow.project.tokens import Lexed, LexProblem, lex
 from sqlflow.project.variables import interval_bounds
 
 
-def read_project(config: Config) -> tuple[Project, list[Diagnostic]]:
-    """Everything in the project's files, and every problem found in them, both in the order of their places."""
+def read_project(config: Config, cache: Cache | None = None, version: str = "") -> tuple[Project, list[Diagnostic]]:
+    """Everything in the project's files, and every problem found in them, both in the order of their places.
+
+    `cache` keeps models that were read without a problem, by all that decides how they are read.
+    """
     problems: list[Diagnostic] = []
     files = discover(config.root, config.allow_outside_paths, problems)
 
@@ -44,7 +50,8 @@ def read_project(config: Config) -> tuple[Project, list[Diagnostic]]:
             if (file := read_text(config.root, path, problems)) is not None:
                 yield file
 
-    macros = read_macros(texts(files.macros), config.dialect, config.variables, problems)
+    macro_files = tuple(texts(files.macros))
+    macros = read_macros(macro_files, config.dialect, config.variables, problems)
     vocabulary = Vocabulary(config.dialect, config.variables, macros)
     folders = {
         folder: read_defaults(values, folder, vocabulary, problems) for folder, values in config.defaults.items()
@@ -56,8 +63,17 @@ def read_project(config: Config) -> tuple[Project, list[Diagnostic]]:
         (source.name, f"source in `{source.span.path}`", source.span) for source in sources
     ]
     named += [(s.name, f"seed `{s.path}`", s.span or Span(PurePosixPath(s.path), 1, 1)) for s in seeds]
+    shelf = _Shelf(cache or NoCache(), _hash(version, repr(_read_settings(config)), *(f.text for f in macro_files)))
     for file in texts(files.models):
+        kept = shelf.find(file)
+        if kept is not None:
+            named.append((kept.name, f"model `{file.path}`", kept.name_span))
+            models.append(kept.model)
+            continue
+        before = len(problems)
         found = _read_model(file, config, vocabulary, folders, problems)
+        if found is not None and found[1] is not None and len(problems) == before:
+            shelf.keep(file, _Kept(found[0], found[1], found[2]))
         if found is None:
             continue
         name, model, span = found
@@ -67,6 +83,59 @@ def read_project(config: Config) -> tuple[Project, list[Diagnostic]]:
     _refuse_duplicates(named, problems)
     project = Project(tuple(models), {s.name: s for s in reversed(sources)}, {s.name: s for s in seeds})
     return project, sorted(problems, key=_place)
+
+
+def _read_settings(config: Config) -> tuple[object, ...]:
+    """All of sqlflow.yml that decides how a model's file is read."""
+    defaults = {folder: {n: repr(v.value) for n, v in d.items()} for folder, d in config.defaults.items()}
+    return (
+        config.dialect,
+        config.default_schema,
+        sorted(config.variables.items()),
+        sorted(defaults.items()),
+        config.file.text,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Kept:
+    """A model that was read without a problem."""
+
+    name: TableName
+    model: Model
+    name_span: Span
+
+
+class _Shelf:
+    """Models in the cache, by their text and `settings`."""
+
+    def __init__(self, cache: Cache, settings: str) -> None:
+        self._cache = cache
+        self._settings = settings
+
+    def find(self, file: SourceFile) -> _Kept | None:
+        found = self._cache.get(self._key(file))
+        if found is None:
+            return None
+        try:
+            return decode(found, _Kept)
+        except ValueError:
+            return None
+
+    def keep(self, file: SourceFile, kept: _Kept) -> None:
+        """JSON knows no dates: a header with one among its values is read each time."""
+        header = kept.model.header
+        values = [value for check in header.checks for value in check.values]
+        values += list(header.deleted.values) if header.deleted is not None else []
+        if all(value is None or isinstance(value, bool | int | float | str) for value in values):
+            self._cache.put(self._key(file), encode(kept).encode())
+
+    def _key(self, file: SourceFile) -> str:
+        return "model:" + _hash(self._settings, str(file.path), file.text)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
 def _place(problem: Diagnostic) -> tuple[tuple[str, ...], int, int]:

@@ -10,12 +10,12 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from sqlflow.core.codec import decode, encode
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import RunRecord, TableRecord
 from sqlflow.core.schema import Schema
-from sqlflow.state.codec import decode, encode
 
 FORMAT = 1
 _TABLES = """

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from sqlflow.core.codec import decode, encode
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import Session
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Signature, SignatureUpdate
 from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Ident, Sql, compose
-from sqlflow.state.codec import decode, encode
 
 FORMAT = 1
 _COMMITS = TableName("_sqlflow", "commits")

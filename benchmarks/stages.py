@@ -1,0 +1,124 @@
+"""Where one command spends its time: each stage of `sqlflow.build`, or a profile of its functions.
+
+    python benchmarks/stages.py PROJECT build|compile [--profile 25] [--json FILE]
+
+The command runs in this process just as typed. Without `--profile` only the stages are wrapped, which costs nothing;
+with it every call is counted (cProfile, in the worker threads too), so the times are larger than real ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import os
+import pstats
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# module -> the functions called in it, in the order of a build
+_STAGES: dict[str, tuple[str, ...]] = {
+    "sqlflow.cli.build": ("repair",),
+    "sqlflow.build": (
+        "read_project", "parse_models", "link", "input_columns", "compile_models", "look", "make_plan", "execute",
+    ),
+}  # fmt: skip
+
+
+class Stopwatch:
+    """Wall and CPU seconds by stage. CPU is of the whole process, so that worker threads count."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, float] = {}
+        self.cpu: dict[str, float] = {}
+
+    def add(self, stage: str, wall: float, cpu: float) -> None:
+        self.wall[stage] = self.wall.get(stage, 0.0) + wall
+        self.cpu[stage] = self.cpu.get(stage, 0.0) + cpu
+
+    def wrap(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            wall, cpu = time.perf_counter(), time.process_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.add(stage, time.perf_counter() - wall, time.process_time() - cpu)
+
+        return timed
+
+
+def _run(arguments: list[str]) -> int:
+    from sqlflow.cli.app import main as sqlflow
+
+    sys.argv = ["sqlflow", *arguments]
+    try:
+        sqlflow()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def time_stages(arguments: list[str]) -> tuple[int, dict[str, dict[str, float]]]:
+    """The exit code, and by stage wall and CPU seconds; `rest` is what no stage covers."""
+    watch = Stopwatch()
+    began, burnt = time.perf_counter(), time.process_time()
+    for module_name, functions in _STAGES.items():
+        __import__(module_name)
+        module = sys.modules[module_name]
+        for name in functions:
+            if hasattr(module, name):
+                setattr(module, name, watch.wrap(name, getattr(module, name)))
+    watch.add("import", time.perf_counter() - began, time.process_time() - burnt)
+    code = _run(arguments)
+    wall, cpu = time.perf_counter() - began, time.process_time() - burnt
+    watch.add("rest", wall - sum(watch.wall.values()), cpu - sum(watch.cpu.values()))
+    return code, {stage: {"wall": watch.wall[stage], "cpu": watch.cpu[stage]} for stage in watch.wall}
+
+
+def profile(arguments: list[str], lines: int) -> int:
+    """Print the functions with the most time of their own, over all threads."""
+    profiles = [cProfile.Profile()]
+    original = threading.Thread.run
+
+    def profiled(thread: threading.Thread) -> None:
+        mine = cProfile.Profile()
+        profiles.append(mine)
+        mine.runcall(original, thread)
+
+    threading.Thread.run = profiled  # type: ignore[method-assign]
+    code: int = profiles[0].runcall(_run, arguments)
+    threading.Thread.run = original  # type: ignore[method-assign]
+    sys.stdout.flush()
+    statistics = pstats.Stats(profiles[0])
+    for more in profiles[1:]:
+        statistics.add(more)
+    statistics.sort_stats("tottime").print_stats(lines)
+    return code
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
+    parser.add_argument("project", type=Path)
+    parser.add_argument("command", nargs="+", help="such as `build`; options of SQLFlow stand after `--`")
+    parser.add_argument("--profile", type=int, metavar="LINES", help="print the LINES functions with the most own time")
+    parser.add_argument("--json", type=Path, help="write the stages into this file instead of printing them")
+    asked = parser.parse_args()
+    target: Path | None = asked.json.resolve() if asked.json else None
+    os.chdir(asked.project)
+    if asked.profile:
+        raise SystemExit(profile(asked.command, asked.profile))
+    code, stages = time_stages(asked.command)
+    if target is not None:
+        target.write_text(json.dumps(stages))
+    else:
+        for stage, times in stages.items():
+            print(f"{stage:<16} {times['wall'] * 1000:9.1f} ms wall {times['cpu'] * 1000:9.1f} ms CPU")
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+import pytest
+
+from markdown_cases import Correction, apply_corrections, Case
+
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+CORRECTIONS = pytest.StashKey[list[tuple[Case, list[Correction]]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-cases", action="store_true", help="Write what happened into tests/cases/*.md.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[CORRECTIONS] = []
+
+
+@pytest.fixture
+def corrections(pytestconfig: pytest.Config) -> list[tuple[Case, list[Correction]]] | None:
+    """Where corrections of cases are gathered; None when cases are to be compared."""
+    return pytestconfig.stash[CORRECTIONS] if pytestconfig.getoption("update_cases") else None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """All at once, because a correction moves the lines below it."""
+    by_path: dict[str, list[Correction]] = {}
+    paths = {}
+    for case, found in session.config.stash[CORRECTIONS]:
+        by_path.setdefault(str(case.path), []).extend(found)
+        paths[str(case.path)] = case.path
+    for name, found in by_path.items():
+        apply_corrections(paths[name], found)
