@@ -67,7 +67,7 @@ def compile_project(
     parsed, malformed = parse_models(project, config.dialect, workshop.binder, workshop.cache, workshop.version, trees)
     existing = {*(tables or {}), *remembered}
     reads = {name: facts.tables for name, facts in parsed.items()}
-    graph, unlinked = link(project, reads, existing, config.default_schema)
+    graph, unlinked = link(project, reads, existing, config.default_schema, workshop.cache, workshop.version)
     columns, unread = input_columns(
         project, graph.undeclared, config, workshop.binder, tables, remembered, workshop.cache, workshop.version
     )
@@ -216,7 +216,7 @@ def universe_of(checked: Checked, methods: Mapping[str, Callable[[str], Collecti
     """Everything of a project that can be selected."""
     project = checked.compiled.project
     models = {model.name: model for model in project.models}
-    return Universe(checked.graph.graph, models, (*project.seeds, *project.sources), methods)
+    return Universe(lambda: checked.graph.graph, models, (*project.seeds, *project.sources), methods)
 
 
 def _in_state(

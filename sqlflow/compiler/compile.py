@@ -125,7 +125,7 @@ class _Compiler:
         self.done: dict[TableName, CompiledModel] = {}
         self.problems: list[Diagnostic] = []
         self._models = {model.name: model for model in project.models}
-        self._graph = graph
+        self._readers = {reader.name: reader for reader in graph.readers}
         self._parsed = parsed
         self._columns = dict(columns)
         self._dialect = config.dialect
@@ -142,7 +142,7 @@ class _Compiler:
 
     def add(self, name: TableName) -> None:
         model, parsed = self._models[name], self._parsed[name]
-        if any(parent in self._models and parent not in self.done for parent in self._graph.graph.predecessors(name)):
+        if any(parent in self._models and parent not in self.done for parent in self._readers[name].parents):
             return
         text = self._texts[name] = self._put_in(model)
         bounds, plain = self._bounds(model, text)
@@ -187,7 +187,7 @@ class _Compiler:
         edits: list[Edit] = []
         parents: dict[TableName, None] = {}
         reads: dict[tuple[str, str], TableName] = {}
-        for edge in self._graph.edges[model.name]:
+        for edge in self._readers[model.name].edges:
             read = edge.read
             if self._is_inline(edge.table):
                 inner = self._texts[edge.table]
@@ -310,7 +310,7 @@ class _Compiler:
         """What in a query depends on the time of the build, also inside the inline models and views it reads."""
         if name not in self._clock:
             found = set(self._parsed[name].clock)
-            for edge in self._graph.edges[name]:
+            for edge in self._readers[name].edges:
                 model = self._models.get(edge.table)
                 if model is not None and model.header.mode in (Mode.INLINE, Mode.VIEW):
                     found |= set(self._clock_of(edge.table))
@@ -320,7 +320,7 @@ class _Compiler:
     def _ordered_after(self, model: Model) -> tuple[TableName, ...]:
         if not model.header.depends_on:
             return ()
-        return tuple(sorted(self._graph.graph.predecessors(model.name)))
+        return self._readers[model.name].parents
 
     def _fingerprint(self, model: Model, text: _Text, facts: Facts) -> Fingerprint:
         if text.query is model.query:

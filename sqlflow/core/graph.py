@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from sqlflow.core.engine import ReadTable
 from sqlflow.core.names import TableName
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,30 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """A model with the tables that it names, by place, and all that must be up to date before it (`parents`)."""
+
+    name: TableName
+    edges: tuple[Edge, ...]
+    parents: tuple[TableName, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelGraph:
-    """`graph` has an arc from each table to each model that reads it; `order` has all models, parents first.
+    """`order` has all models that can be compiled, parents first. `broken`: the others, and what depends on them.
+    `undeclared`: tables that exist in the database and nowhere in the project."""
 
-    `edges`: the named tables of each model, by place. `broken`: models that cannot be compiled, and what depends
-    on them. `undeclared`: tables that exist in the database and nowhere in the project.
-    """
-
-    graph: nx.DiGraph[TableName]
+    readers: tuple[Reader, ...]
     order: tuple[TableName, ...]
-    edges: Mapping[TableName, tuple[Edge, ...]]
-    broken: frozenset[TableName] = frozenset()
+    broken: tuple[TableName, ...] = ()
     undeclared: tuple[TableName, ...] = ()
+
+    @property
+    def graph(self) -> nx.DiGraph[TableName]:
+        """An arc from each table to each model that must come after it."""
+        import networkx as nx
+
+        graph: nx.DiGraph[TableName] = nx.DiGraph()
+        graph.add_nodes_from(reader.name for reader in self.readers)
+        graph.add_edges_from((parent, reader.name) for reader in self.readers for parent in reader.parents)
+        return graph

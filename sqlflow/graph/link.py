@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
-import networkx as nx
-
+from sqlflow.core.cache import Cache
+from sqlflow.core.codec import decode, encode
 from sqlflow.core.diagnostics import Diagnostic, Note, Severity, did_you_mean
 from sqlflow.core.engine import ReadTable
-from sqlflow.core.graph import Edge, ModelGraph
+from sqlflow.core.graph import Edge, ModelGraph, Reader
 from sqlflow.core.model import CheckKind, Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.source import Span
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _OWN_SCHEMAS = frozenset({"information_schema", "pg_catalog"})
 
@@ -21,12 +26,53 @@ def link(
     reads: Mapping[TableName, tuple[ReadTable, ...]],
     existing: Collection[TableName],
     default_schema: str,
+    cache: Cache,
+    version: str,
 ) -> tuple[ModelGraph, list[Diagnostic]]:
     """The graph of a project.
 
     `reads`: the tables that each model's query names; models that are not in it are broken. `existing`: what is in
-    the database. Gives the graph and everything that is wrong with it.
+    the database. Gives the graph and everything that is wrong with it. A graph without a problem is kept in the
+    cache, and networkx is not needed to read it back.
     """
+    key = "graph:" + _key(project, reads, existing, default_schema, version)
+    kept = cache.get(key)
+    if kept is not None:
+        try:
+            return decode(kept, ModelGraph), []
+        except ValueError:
+            pass  # an entry that cannot be read is made again
+    graph, problems = _link(project, reads, existing, default_schema)
+    if not problems:
+        cache.put(key, encode(graph).encode())
+    return graph, problems
+
+
+def _key(
+    project: Project,
+    reads: Mapping[TableName, tuple[ReadTable, ...]],
+    existing: Collection[TableName],
+    default_schema: str,
+    version: str,
+) -> str:
+    """All that decides a graph without problems; where things stand in their files does not."""
+    parts = [version, default_schema]
+    for model in project.models:
+        references = [check.to for check in model.header.checks if check.to]
+        parts += [str(model.name), repr(reads.get(model.name)), repr((model.header.depends_on, references))]
+    parts += ["|", *sorted(str(name) for name in (*project.sources, *project.seeds)), "|"]
+    parts += sorted(str(name) for name in existing)
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _link(
+    project: Project,
+    reads: Mapping[TableName, tuple[ReadTable, ...]],
+    existing: Collection[TableName],
+    default_schema: str,
+) -> tuple[ModelGraph, list[Diagnostic]]:
+    import networkx as nx
+
     models = {model.name: model for model in project.models}
     names = _Names(project, existing, default_schema)
     problems: list[Diagnostic] = []
@@ -57,12 +103,17 @@ def link(
     for name in list(broken):
         broken |= nx.descendants(graph, name)
     order = _order(graph, models, broken)
-    return ModelGraph(graph, order, edges, frozenset(broken), tuple(sorted(undeclared))), problems
+    readers = tuple(
+        Reader(name, edges.get(name, ()), tuple(sorted(graph.predecessors(name)))) for name in sorted(models)
+    )
+    return ModelGraph(readers, order, tuple(sorted(broken)), tuple(sorted(undeclared))), problems
 
 
 def _order(
     graph: nx.DiGraph[TableName], models: Mapping[TableName, Model], broken: set[TableName]
 ) -> tuple[TableName, ...]:
+    import networkx as nx
+
     sound = graph.subgraph([name for name in graph if name not in broken])
     return tuple(name for name in nx.lexicographical_topological_sort(sound, key=lambda n: n.key) if name in models)
 
@@ -146,6 +197,8 @@ def _order_after_referenced(
     models: Mapping[TableName, Model], graph: nx.DiGraph[TableName], broken: set[TableName], problems: list[Diagnostic]
 ) -> None:
     """A `references` check reads another table, which must be up to date first."""
+    import networkx as nx
+
     for model in sorted(models.values(), key=lambda m: m.name):
         for check in model.header.checks:
             if check.kind is not CheckKind.REFERENCES or len(check.to) != 3:
@@ -171,6 +224,8 @@ def _circles(
     graph: nx.DiGraph[TableName], models: Mapping[TableName, Model], edges: Mapping[TableName, tuple[Edge, ...]]
 ) -> list[Diagnostic]:
     """One diagnostic per circle, drawn as a ring, with the line that makes each edge."""
+    import networkx as nx
+
     problems = []
     components = [c for c in nx.strongly_connected_components(graph) if len(c) > 1]
     components += [{name} for name in graph if graph.has_edge(name, name)]

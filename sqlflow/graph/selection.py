@@ -11,12 +11,14 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.model import Model
 from sqlflow.core.names import TableName
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Method = Callable[[str], Collection[TableName] | None]
 
@@ -27,11 +29,11 @@ _TERM = re.compile(r"^(?P<at>@)?(?P<up>\d*\+)?(?P<body>[^@+].*?)(?P<down>\+\d*)?
 class Universe:
     """What can be selected.
 
-    `graph`: arcs from a table to what reads it, with seeds and sources. `methods`: `state`, `git` and the like, which
+    `graph`: gives arcs from a table to what reads it, with seeds and sources. `methods`: `state`, `git` and the like, which
     need to know more than the project; each gives None for a value that it does not have.
     """
 
-    graph: nx.DiGraph[TableName]
+    graph: Callable[[], nx.DiGraph[TableName]]
     models: Mapping[TableName, Model]
     others: Collection[TableName]
     methods: Mapping[str, Method] = field(default_factory=dict)
@@ -67,19 +69,25 @@ def _term(text: str, universe: Universe, problems: list[Diagnostic]) -> frozense
         return frozenset()
     found = _body(match["body"], universe, problems)
     if match["at"]:
-        below = found | _reached(universe.graph, found, None)
-        return below | _reached(universe.graph.reverse(copy=False), below, None)
+        graph = universe.graph()
+        below = found | _reached(graph, found, None)
+        return below | _reached(graph.reverse(copy=False), below, None)
     chosen = found
+    if not (match["up"] or match["down"]):
+        return chosen
+    graph = universe.graph()
     if match["up"]:
         steps = match["up"][:-1]
-        chosen |= _reached(universe.graph.reverse(copy=False), found, int(steps) if steps else None)
+        chosen |= _reached(graph.reverse(copy=False), found, int(steps) if steps else None)
     if match["down"]:
         steps = match["down"][1:]
-        chosen |= _reached(universe.graph, found, int(steps) if steps else None)
+        chosen |= _reached(graph, found, int(steps) if steps else None)
     return chosen
 
 
 def _reached(graph: nx.DiGraph[TableName], start: Collection[TableName], steps: int | None) -> frozenset[TableName]:
+    import networkx as nx
+
     found: set[TableName] = set()
     for name in start:
         if name in graph:

@@ -11,8 +11,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from sqlglot.dialects.dialect import Dialect, Dialects
-
 from sqlflow.core.config import Config, DefaultValue, Target
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, did_you_mean, one_problem
 from sqlflow.core.source import SourceFile
@@ -107,11 +105,20 @@ def _file(root: Path) -> SourceFile:
     return file
 
 
+_DIALECTS = ("duckdb",)  # a target of another dialect needs its queries translated
+
+
 def _dialect(given: Given) -> str | None:
     if (word := given.text()) is None:
         return None
-    if Dialect.get(word) is not None:
+    if word in _DIALECTS:
         return word
+    from sqlglot.dialects.dialect import Dialect, Dialects
+
+    if Dialect.get(word) is not None:
+        hint = "write the models in DuckDB's SQL: `dialect: duckdb`"
+        given.fail(f"models in the dialect `{word}` are not available yet", "not-available-yet", hint)
+        return None
     hint = did_you_mean(word, [d.value for d in Dialects if d.value]) or "such as `duckdb`"
     given.fail(f"unknown dialect `{word}`", "invalid-value", hint)
     return None

@@ -1,0 +1,170 @@
+"""Files -> models, seeds and sources, for those that are not in the cache."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from sqlflow.core.config import Config
+from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.model import ColumnNote, Header, Mode, Model, Seed, Source
+from sqlflow.core.names import TableName
+from sqlflow.core.source import SourceFile, Span
+from sqlflow.core.text import Edit, MappedText
+from sqlflow.project.calls import text_of
+from sqlflow.project.columns import NO_COMMENTS, ColumnComments, read_columns
+from sqlflow.project.header import (
+    Default,
+    defaults_for,
+    may_be_misplaced,
+    misplaced,
+    read_defaults,
+    read_header,
+    split_header,
+)
+from sqlflow.project.macros import read_macros
+from sqlflow.project.names import refuse_reserved_schema, table_of
+from sqlflow.project.query import find_query
+from sqlflow.project.seeds import read_seeds
+from sqlflow.project.snippets import Vocabulary, fill
+from sqlflow.project.sources import read_sources
+from sqlflow.project.tokens import Lexed, LexProblem, lex
+from sqlflow.project.variables import interval_bounds
+
+
+class Reader:
+    """Reads the files of one project. What is wrong with its macros and defaults goes into `problems` at once."""
+
+    def __init__(self, config: Config, macros: Sequence[SourceFile], problems: list[Diagnostic]) -> None:
+        self._config = config
+        self._vocabulary = Vocabulary(
+            config.dialect, config.variables, read_macros(macros, config.dialect, config.variables, problems)
+        )
+        self._folders = {
+            folder: read_defaults(values, folder, self._vocabulary, problems)
+            for folder, values in config.defaults.items()
+        }
+
+    def sources(self, files: Iterable[SourceFile], problems: list[Diagnostic]) -> tuple[Source, ...]:
+        """The sources that the files declare."""
+        return read_sources(files, self._config, problems)
+
+    def seeds(
+        self, paths: Iterable[PurePosixPath], settings: Iterable[SourceFile], problems: list[Diagnostic]
+    ) -> tuple[Seed, ...]:
+        """The seeds, with what the files in `settings` say of them."""
+        return read_seeds(paths, settings, self._config.dialect, problems)
+
+    def model(self, file: SourceFile, problems: list[Diagnostic]) -> tuple[TableName, Model | None, Span] | None:
+        """A model's name, the model if its query could be read, and the place that gives the name.
+
+        None for a model that is switched off.
+        """
+        return _read_model(file, self._config, self._vocabulary, self._folders, problems)
+
+
+def _read_model(
+    file: SourceFile,
+    config: Config,
+    vocabulary: Vocabulary,
+    folders: Mapping[str, Mapping[str, Default]],
+    problems: list[Diagnostic],
+) -> tuple[TableName, Model | None, Span] | None:
+    """A model's name, the model if its query could be read, and the place that gives the name.
+
+    None for a model that is switched off.
+    """
+    lexed = lex(file.text, config.dialect)
+    readable = isinstance(lexed, Lexed) and len(lexed.tokens) > 0
+    begin = lexed.tokens[0].start if isinstance(lexed, Lexed) and readable else 0
+    place = _beginning(file, begin)
+    found: list[Diagnostic] = []
+    header_text = split_header(file, found)
+    header = read_header(header_text, defaults_for(file.path, folders), vocabulary, file, place, found)
+    if not header.enabled:
+        return None
+    problems += found
+    name = _name(file, header, config, place, problems)
+    name_span = header.spans.get("name") or header.spans.get("schema") or place
+    if isinstance(lexed, LexProblem):
+        span = file.span(lexed.start, lexed.end)
+        problems.append(Diagnostic("sql-syntax", lexed.message, span, lexed.hint))
+        return name, None, name_span
+    if not readable:
+        message = f"`{file.path}` holds no query"
+        hint = "write a `SELECT`, or remove the file"
+        problems.append(Diagnostic("empty-model", message, file.span(0), hint))
+        return name, None, name_span
+    if may_be_misplaced(file.text, begin):
+        misplaced(file, _gaps(lexed), problems)
+    tokens = find_query(file, lexed, problems)
+    if tokens is None:
+        return name, None, name_span
+    first, last = tokens
+    comments = read_columns(file, lexed, last, config.dialect, problems)
+    query = _query(file, lexed, first, last, header, vocabulary, problems)
+    return name, Model(name, _with_comments(header, comments), query), name_span
+
+
+def _beginning(file: SourceFile, start: int) -> Span:
+    """The first word of the query."""
+    end = start
+    while end < len(file.text) and file.text[end].isalpha():
+        end += 1
+    return file.span(start, max(end, start + 1))
+
+
+def _name(file: SourceFile, header: Header, config: Config, place: Span, problems: list[Diagnostic]) -> TableName:
+    by_path = table_of(file.path, config.default_schema)
+    if header.schema is None:
+        refuse_reserved_schema(by_path.schema, place, problems)
+    return TableName(header.schema or by_path.schema, header.name or by_path.name)
+
+
+def _gaps(lexed: Lexed) -> Iterator[tuple[int, int]]:
+    """The text between the tokens, and behind the last one."""
+    previous = lexed.tokens[0].end + 1
+    for token in lexed.tokens[1:]:
+        if token.start - previous > 3:
+            yield previous, token.start
+        previous = token.end + 1
+    yield previous, len(lexed.text)
+
+
+def _query(
+    file: SourceFile,
+    lexed: Lexed,
+    first: int,
+    last: int,
+    header: Header,
+    vocabulary: Vocabulary,
+    problems: list[Diagnostic],
+) -> MappedText:
+    """The text of the query with variables and macros put in."""
+    start, end = lexed.tokens[first].start, lexed.tokens[last - 1].end + 1
+    query = MappedText.of(file, start, end)
+    if header.mode is not Mode.INCREMENTAL:
+        for begin, stop in interval_bounds(lexed, first, last):
+            bound = file.text[begin:stop]
+            message = f"`{bound}` can be used only with mode `incremental`, this is `{header.mode}`"
+            hint = "add `-- @mode: incremental` and `-- @time: ...`"
+            span = file.span(begin, stop)
+            problems.append(Diagnostic("interval-bounds", message, span, hint))
+    replacements = fill(lexed, first, last, vocabulary, file.span, problems)
+    if not replacements:
+        return query
+    return query.edit(Edit(item.start - start, item.end - start, text_of(item)) for item in replacements)
+
+
+def _with_comments(header: Header, comments: ColumnComments) -> Header:
+    """The header with the checks, tags and descriptions of the column comments; `@columns` goes before them."""
+    if comments is NO_COMMENTS or not (comments.notes or comments.checks):
+        return header
+    notes: dict[str, ColumnNote] = dict(comments.notes)
+    known = {name.lower(): name for name in notes}
+    for name, note in header.columns.items():
+        beside = notes.pop(known.get(name.lower(), name), ColumnNote())
+        tags = tuple(dict.fromkeys((*note.tags, *beside.tags)))
+        notes[name] = ColumnNote(note.description or beside.description, tags)
+    return dataclasses.replace(header, columns=notes, checks=(*header.checks, *comments.checks))
