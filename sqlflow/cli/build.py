@@ -125,8 +125,8 @@ def _tell_orphans(prepared: Prepared) -> None:
     if orphans:
         listed = ", ".join(f"`{name}`" for name in orphans[:5]) + (" and others" if len(orphans) > 5 else "")
         print(
-            f"warning: SQLFlow made {listed}, and nothing in the project owns them any more; "
-            "`sqlflow clean --drop` removes them",
+            f"warning: made by SQLFlow and owned by nothing in the project any more: {listed}; "
+            "`sqlflow clean --drop` drops what is left over",
             file=sys.stderr,
         )
 

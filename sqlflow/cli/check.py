@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sqlflow.cli.reading import chosen, reading
+from sqlflow.cli.reading import Reading, chosen, reading
 from sqlflow.cli.render import to_json
-from sqlflow.core.diagnostics import one_problem
+from sqlflow.core.diagnostics import one_problem, stop_on_errors
+from sqlflow.core.engine import EngineError, Session
 from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import CheckResult, CheckStatus
+from sqlflow.project.read import read_tests
 from sqlflow.quality.checks import audits
-from sqlflow.runner.task import TaskError, run_audits
+from sqlflow.runner.task import TaskError, run_audits, show_row
 
 
 def run_checks(
@@ -27,7 +29,7 @@ def run_checks(
     json: bool,
 ) -> int:
     """Run checks and print how each came out. Exit code 1 when a blocking one fails."""
-    found: list[tuple[TableName, CheckResult]] = []
+    found: list[tuple[TableName | str, CheckResult]] = []
     broken: list[str] = []
     missing: list[TableName] = []
     with reading(project, target, variables, wait=wait) as opened:
@@ -49,12 +51,14 @@ def run_checks(
                     found += [(name, result) for result in run_audits(session, (audit,))]
                 except TaskError as error:
                     broken.append(f"{name}: {error.problem.message}")
+        if not selection:
+            found += _queries(opened, session, broken)
     failed = [result for _, result in found if result.status is CheckStatus.FAILED]
     if json:
         print(to_json({"checks": [_json(name, result) for name, result in found], "errors": broken}))
     else:
-        for name, result in found:
-            _print(name, result)
+        for label, result in found:
+            _print(label, result)
     for text in broken:
         print(f"error: {text}", file=sys.stderr)
     for name in missing:
@@ -67,7 +71,22 @@ def run_checks(
     return 1 if failed or broken else 0
 
 
-def _json(name: TableName, result: CheckResult) -> dict[str, object]:
+def _queries(opened: Reading, session: Session, broken: list[str]) -> Iterator[tuple[str, CheckResult]]:
+    """The queries in tests/: each row that one returns is a failure."""
+    tests, problems = read_tests(opened.opened.config)
+    stop_on_errors(problems)
+    for test in tests:
+        path = str(test.file.path)
+        try:
+            rows = session.fetch(test.query.text)
+        except EngineError as error:
+            broken.append(f"{path}: {error.message.splitlines()[0]}")
+            continue
+        status = CheckStatus.FAILED if rows else CheckStatus.PASSED
+        yield path, CheckResult("returns no rows", status, len(rows), tuple(show_row(row) for row in rows[:5]))
+
+
+def _json(name: TableName | str, result: CheckResult) -> dict[str, object]:
     return {
         "table": str(name),
         "check": result.check,
@@ -77,6 +96,6 @@ def _json(name: TableName, result: CheckResult) -> dict[str, object]:
     }
 
 
-def _print(name: TableName, result: CheckResult) -> None:
+def _print(name: TableName | str, result: CheckResult) -> None:
     rows = f"  {result.failing:,} rows, such as {', '.join(result.sample[:3])}" if result.failing else ""
     print(f"{result.status:<7} {name}  {result.check}{rows}")

@@ -81,6 +81,8 @@ def moment_literal(moment: datetime, kind: str) -> Sql:
         return compose("{v}", v=Value(date(naive.year, naive.month, naive.day)))
     if kind == ZONED:
         return compose("{v}", v=Value(moment))
+    if kind == "TIMESTAMP":
+        return compose("{v}", v=Value(naive))
     return compose("CAST({v} AS {kind})", v=Value(naive), kind=Sql(kind))
 
 

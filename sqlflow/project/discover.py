@@ -20,6 +20,7 @@ class Files:
     seeds: tuple[PurePosixPath, ...]
     seed_settings: tuple[PurePosixPath, ...]
     macros: tuple[PurePosixPath, ...]
+    tests: tuple[PurePosixPath, ...]
 
 
 def discover(root: Path, allow_outside: bool, problems: list[Diagnostic]) -> Files:
@@ -32,6 +33,7 @@ def discover(root: Path, allow_outside: bool, problems: list[Diagnostic]) -> Fil
         seeds=tuple(path for path in seeds if path.suffix.lower() == ".csv"),
         seed_settings=tuple(path for path in seeds if path.suffix.lower() != ".csv" and len(path.parts) == 2),
         macros=search.files("macros", (".sql",), deep=False),
+        tests=search.files("tests", (".sql",), deep=True),
     )
 
 

@@ -54,6 +54,23 @@ def read_project(config: Config, cache: Cache | None = None, version: str = "") 
     return project, sorted(problems, key=_place)
 
 
+def read_tests(config: Config) -> tuple[tuple[Model, ...], list[Diagnostic]]:
+    """The queries in tests/ that must return no rows, with variables and macros put in, and every problem in them."""
+    from sqlflow.project.reader import Reader
+
+    problems: list[Diagnostic] = []
+    files = discover(config.root, config.allow_outside_paths, problems)
+    macros = [read_text(config.root, path, problems) for path in files.macros]
+    reader = Reader(config, [file for file in macros if file is not None], problems)
+    found: list[Model] = []
+    for path in files.tests:
+        file = read_text(config.root, path, problems)
+        read = reader.model(file, problems) if file is not None else None
+        if read is not None and read[1] is not None:
+            found.append(read[1])
+    return tuple(found), sorted(problems, key=_place)
+
+
 @dataclass(frozen=True, slots=True)
 class _Outside:
     """What the project declares and does not compute."""

@@ -135,8 +135,8 @@ def _pushed(subject: Subject, kind: str, intervals: IntervalSet, hull: Interval)
 
 def _filtered(table: str, occurrence: Occurrence, kind: str, intervals: IntervalSet) -> str:
     time = compose("CAST({e} AS {kind})", e=Sql(occurrence.expression), kind=Sql(kind))
-    if occurrence.expression == occurrence.column:
-        time = Sql(occurrence.expression)
+    if occurrence.column is not None and occurrence.unit is None:
+        time = Sql(occurrence.expression)  # the column itself, which has the output's type
     condition = within(time, kind, intervals, nulls=False)
     alias = Sql("") if occurrence.aliased else compose(" AS {name}", name=Ident(occurrence.name))
     return compose("(SELECT * FROM {t} WHERE {condition}){alias}", t=Sql(table), condition=condition, alias=alias)
