@@ -33,7 +33,7 @@ class FileCache:
         if writing:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=5)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA journal_mode = DELETE")  # readers of a WAL make files beside it
             self._connection.execute("PRAGMA synchronous = OFF")
             self._connection.execute("CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
         else:

@@ -101,11 +101,12 @@ def _upgrade(connection: sqlite3.Connection, path: Path, writing: bool, emit: Em
         return
     if version is not None and version < FORMAT:
         copy = path.with_name(f"{path.name}.format-{version}")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         shutil.copyfile(path, copy)
         emit(Told(f"the run-state file was upgraded from format {version} to {FORMAT}; the old one is `{copy.name}`"))
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    # No WAL: a reader of one makes files beside it, and a dry run must not. No waiting for the disk either: a killed
+    # process loses nothing, and after a power failure the file is made anew from the warehouse.
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA synchronous = OFF")
     if version == FORMAT:
         connection.execute("SELECT count(*) FROM tables").fetchone()
         return
@@ -125,7 +126,7 @@ def _set_aside(path: Path) -> Path:
     while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
         number += 1
     path.rename(aside)
-    for suffix in ("-wal", "-shm"):
+    for suffix in ("-journal", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     return aside
 
