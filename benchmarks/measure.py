@@ -30,6 +30,8 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 PYTHON = sys.executable
 SQLFLOW = (PYTHON, "-m", "sqlflow")
+# As installed: with compiled modules on disk, whatever the shell around says. PYTHONPATH may name another SQLFlow.
+ENVIRONMENT = {n: v for n, v in os.environ.items() if not n.startswith("PYTHON") or n == "PYTHONPATH"}
 HELP_CPU, FULL_RATIO, NOOP_RATIO = 0.3, 1.5, 0.15
 
 
@@ -68,7 +70,9 @@ def run(command: Sequence[str | Path], folder: Path, log: Path) -> Sample:
     words = [str(word) for word in command]
     with log.open("wb") as output:
         began = time.perf_counter()
-        child = subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        child = subprocess.Popen(
+            words, cwd=folder, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
         _, status, used = os.wait4(child.pid, 0)
         wall = time.perf_counter() - began
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -178,7 +182,11 @@ sys.exit("these tables differ or are empty: " + "; ".join(differ[:5]) if differ 
 
 PLAIN, PLAIN_ONE = "plain script, a commit per model", "plain script, one transaction"
 COLD, WARM = "`sqlflow compile`, cold", "`sqlflow compile`, warm"
-FULL, NOOP, EDITED = "`sqlflow build`, from nothing", "`sqlflow build`, nothing changed", "`sqlflow build`, one mart edited"
+FULL, NOOP, EDITED = (
+    "`sqlflow build`, from nothing",
+    "`sqlflow build`, nothing changed",
+    "`sqlflow build`, one mart edited",
+)
 REFRESH = "`sqlflow build --full-refresh`"
 PYTHON_STARTS, DUCKDB_STARTS, HELP, VERSION = (
     "`python -c pass`", "`python -c 'import duckdb'`", "`sqlflow --help`", "`sqlflow --version`",
@@ -215,7 +223,11 @@ def startup(work: Path, repeat: int) -> dict[str, Result]:
 
 
 def size(bench: Bench, repeat: int) -> dict[str, Result]:
-    found = measure(
+    say(f"{bench.size} models, warming up")
+    bench.plain()
+    bench.full_build()
+    bench.check()
+    return measure(
         repeat,
         [
             [(PLAIN, bench.plain)],
@@ -230,10 +242,6 @@ def size(bench: Bench, repeat: int) -> dict[str, Result]:
         ],
         f"{bench.size} models",
     )
-    bench.plain()
-    bench.full_build()
-    bench.check()
-    return found
 
 
 def scaling(benches: Sequence[Bench], repeat: int) -> dict[tuple[str, int], dict[str, float]]:
@@ -243,7 +251,11 @@ def scaling(benches: Sequence[Bench], repeat: int) -> dict[tuple[str, int], dict
         for bench in benches if number % 2 == 0 else reversed(benches):
             say(f"stages at {bench.size} models, round {number + 1} of {repeat}")
             bench.forget()
-            for name, command in (("compile, cold", "compile"), ("build", "build"), ("build, nothing changed", "build")):
+            for name, command in (
+                ("compile, cold", "compile"),
+                ("build", "build"),
+                ("build, nothing changed", "build"),
+            ):
                 times = bench.stages(command)
                 per_model = {stage: t["cpu"] * 1000 / bench.size for stage, t in times.items() if stage != "import"}
                 rounds.setdefault((name, bench.size), []).append(per_model)
@@ -293,18 +305,24 @@ def overhead_table(by_size: dict[int, dict[str, Result]]) -> str:
 
 
 def targets_table(start: dict[str, Result], by_size: dict[int, dict[str, Result]]) -> str:
-    rows = [_target("CPU of `sqlflow --help`", start[HELP].cpu, HELP_CPU, " s")]
+    """The bounds are for wall time; on a machine that others use, CPU time says more."""
+    rows = [_target("CPU of `sqlflow --help`", start[HELP].cpu, start[HELP].cpu, HELP_CPU, " s")] if start else []
     for count, results in by_size.items():
-        ratio = results[FULL].wall / results[PLAIN].wall
-        rows.append(_target(f"full build of {count} / plain script, wall", ratio, FULL_RATIO, "×"))
-        rows.append(
-            _target(f"no-op build of {count} / its full build, wall", results[NOOP].wall / results[FULL].wall, NOOP_RATIO, "×")
+        plain, full, noop = results[PLAIN], results[FULL], results[NOOP]
+        pairs = (
+            (f"full build of {count} / plain script", full, plain, FULL_RATIO),
+            (f"no-op build of {count} / its full build", noop, full, NOOP_RATIO),
         )
-    return table(("target", "bound", "measured", "met"), rows)
+        rows += [_target(what, a.wall / b.wall, a.cpu / b.cpu, bound, "×") for what, a, b, bound in pairs]
+    return table(("target", "bound", "wall", "CPU", "met"), rows)
 
 
-def _target(what: str, value: float, bound: float, unit: str) -> tuple[str, str, str, str]:
-    return what, f"≤ {bound:g}{unit}", f"{value:.2f}{unit}", "yes" if value <= bound else "**no**"
+def _target(what: str, wall: float, cpu: float, bound: float, unit: str) -> tuple[str, ...]:
+    met = "yes" if max(wall, cpu) <= bound else "**no**" if min(wall, cpu) > bound else "one of two"
+    return what, f"≤ {bound:g}{unit}", f"{wall:.2f}{unit}", f"{cpu:.2f}{unit}", met
+
+
+_TOO_SMALL = 0.02  # ms per model; below it a ratio is noise
 
 
 def scaling_table(found: dict[tuple[str, int], dict[str, float]], sizes: Sequence[int]) -> str:
@@ -313,7 +331,9 @@ def scaling_table(found: dict[tuple[str, int], dict[str, float]], sizes: Sequenc
     for name in dict.fromkeys(command for command, _ in found):
         for stage in found[name, sizes[0]]:
             costs = [found[name, count].get(stage, 0.0) for count in sizes]
-            growth = f"{costs[-1] / costs[0]:.2f}" if costs[0] >= 0.02 else "–"
+            if max(costs) < _TOO_SMALL:
+                continue
+            growth = f"{costs[-1] / costs[0]:.2f}" if costs[0] >= _TOO_SMALL else "–"
             rows.append((f"{name}: {stage}", *(f"{cost:.3f}" for cost in costs), growth))
         totals = [sum(found[name, count].values()) for count in sizes]
         rows.append((f"**{name}: all**", *(f"{t:.3f}" for t in totals), f"{totals[-1] / totals[0]:.2f}"))
@@ -360,6 +380,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sqlflow-bench-") as temporary:
         work: Path = (asked.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
+        ENVIRONMENT["PYTHONPYCACHEPREFIX"] = str(work / "pycache")
         try:
             _measure(asked, parts, work)
         except Failed as failure:
@@ -380,15 +401,18 @@ def _measure(asked: argparse.Namespace, parts: Sequence[str], work: Path) -> Non
             order = (PLAIN, PLAIN_ONE, FULL, REFRESH, NOOP, EDITED, COLD, WARM)
             print(f"### {count} models\n\n" + results_table(by_size[count], PLAIN, order))
         print("### Overhead\n\n" + overhead_table(by_size))
-        if start:
-            print("### Targets\n\n" + targets_table(start, by_size))
+        print("### Targets\n\n" + targets_table(start, by_size))
     if "scaling" in parts:
         benches = [Bench.make(work, count, asked.rows, asked.seed) for count in asked.scaling]
         print("### Cost per model\n\n" + scaling_table(scaling(benches, asked.repeat), asked.scaling))
     if "profile" in parts:
         bench = Bench.make(work, max(asked.sizes), asked.rows, asked.seed)
         bench.forget()
-        for title, command in (("cold compile", "compile"), ("full build, compiled before", "build"), ("no-op build", "build")):
+        for title, command in (
+            ("cold compile", "compile"),
+            ("full build, compiled before", "build"),
+            ("no-op build", "build"),
+        ):
             say(f"profile: {title}")
             print(f"### Profile of {bench.size} models: {title}\n\n```\n{bench.profile(command, asked.lines)}\n```\n")
 

@@ -8,7 +8,7 @@ Blocks are taken in order. What stands after the first word of a block's info st
 - `shell`: a script run in the project's folder, to remove, move or spoil files.
 - `run`: commands of SQLFlow, one a line, run in this process; `NAME=value` in front sets an environment variable.
   The last must end with the code of an `exit` block that follows, or 0; all others with 0.
-- `output`: what the last `run` printed: stdout, then stderr, with what differs from day to day made alike.
+- `output`: what the last `run` printed, stdout first; what differs from day to day is made alike.
 - `query` and `rows`: SQL, and the rows it gives as a table.
 - `problems`: the diagnostics of `sqlflow build`, which must end with 1, or `none`. It is run twice.
 - `plan`: what `sqlflow build` with the block's argument would do: `table: action (reason)` or `nothing to do`.
@@ -151,7 +151,7 @@ class Runner:
     root: Path
     update: bool
     restless: bool
-    last: Ran | None = None
+    said: str = ""
     corrections: list[Correction] = field(default_factory=list)
 
     def run(self, blocks: Sequence[Block]) -> None:
@@ -171,8 +171,7 @@ class Runner:
                         expected = None
                     self._commands(block, expected)
                 case "output":
-                    assert self.last is not None
-                    self._compare(block, normalised(self.last.out + self.last.err, self.root))
+                    self._compare(block, normalised(self.said, self.root))
                 case "query":
                     rows = [query_table(self.root, block.body)]
                 case "rows":
@@ -197,8 +196,11 @@ class Runner:
 
     def _commands(self, block: Block, expected: Block | None) -> None:
         commands = [line for line in block.body.splitlines() if line.strip()]
+        said: list[str] = []
         for number, line in enumerate(commands):
-            self.last = ran = sqlflow(self.root, line)
+            ran = sqlflow(self.root, line)
+            said += [f"$ {line}\n"] if len(commands) > 1 else []
+            said += [ran.out, ran.err]
             last = number == len(commands) - 1
             wanted = int(expected.argument) if last and expected is not None and expected.argument else 0
             if self.update and last and expected is not None:
@@ -207,6 +209,7 @@ class Runner:
                 raise AssertionError(f"`{line}` ended with {ran.code}, not with {wanted}:\n{ran.out}{ran.err}")
             if ran.code == 0 and line.split() == ["sqlflow", "build"] and not self.restless:
                 assert plan_of(self.root, "") == "nothing to do", "a build right after a build has something to do"
+        self.said = "".join(said)
 
     def _problems(self) -> str:
         found = [sqlflow(self.root, "sqlflow build") for _ in range(2)]

@@ -27,8 +27,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-import click
 import duckdb
 import pytest
 import typer
@@ -197,8 +197,8 @@ def test_a_reference_is_what_the_code_says(name: str) -> None:
     assert (DOCS / "reference" / name).read_text(encoding="utf-8") == wanted, "run `make docs`"
 
 
-def all_commands() -> Iterator[tuple[str, click.Command]]:
-    def walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+def all_commands() -> Iterator[tuple[str, Any]]:
+    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
         inner = getattr(command, "commands", None)
         if inner is None:
             yield name, command
@@ -219,7 +219,7 @@ def test_every_command_and_option_has_help_and_stands_in_the_reference() -> None
             if parameter.name == "help":
                 continue
             assert (getattr(parameter, "help", None) or "").strip(), f"`{name}`: `{parameter.name}` has no help"
-            shown = parameter.opts[0] if isinstance(parameter, click.Option) else str(parameter.human_readable_name)
+            shown = parameter.opts[0] if parameter.param_type_name == "option" else str(parameter.name).upper()
             assert shown in section, f"`{name}`: `{shown}` is not in the reference"
 
 
@@ -299,8 +299,6 @@ def test_links_lead_somewhere(page: Path) -> None:
             continue
         path, _, anchor = target.partition("#")
         there = (page.parent / path).resolve() if path else page
-        if there == DOCS / "performance.md" and not there.exists():
-            continue  # written with the benchmarks
         assert there.exists(), f"{page.relative_to(ROOT)} links to `{target}`"
         if anchor and there.suffix == ".md":
             assert anchor in anchors_of(there), f"{page.relative_to(ROOT)} links to `{target}`"

@@ -1,0 +1,300 @@
+"""Writes the references that are made from the code: `python docs/generate.py` (or `make docs`).
+
+tests/test_docs.py holds the files against what this makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from sqlflow.cli.app import app
+from sqlflow.core.model import Mode
+from sqlflow.project.checks import CHECKS, NOT_YET
+from sqlflow.project.directives import DIRECTIVES, Directive
+
+HERE = Path(__file__).parent
+MADE = "<!-- Made by docs/generate.py; do not edit. -->"
+
+
+def pages() -> dict[str, str]:
+    """File name in docs/reference/ -> its text."""
+    return {"header.md": header(), "checks.md": checks(), "commands.md": commands()}
+
+
+# ---------------------------------------------------------------- header
+
+
+def header() -> str:
+    rows = [
+        f"| [`{name}`](#{name}) | {_cell(directive.value) or '-'} | {_modes(directive)} | {_cell(directive.doc)} |"
+        for name, directive in sorted(DIRECTIVES.items())
+        if not _later(directive)
+    ]
+    later = ", ".join(f"`{name}`" for name, directive in sorted(DIRECTIVES.items()) if _later(directive))
+    sections = [_section(name, DIRECTIVES[name]) for name in sorted(DETAILS)]
+    table = "| directive | value | modes | meaning |\n|---|---|---|---|\n" + "\n".join(rows)
+    return "\n\n".join([MADE, HEADER, table, f"Not available yet: {later}. Using one is an error.", *sections]) + "\n"
+
+
+def _section(name: str, directive: Directive) -> str:
+    return f"## {name}\n\n{DETAILS[name].strip()}"
+
+
+def _later(directive: Directive) -> bool:
+    return directive.doc == "not available yet"
+
+
+def _modes(directive: Directive) -> str:
+    if directive.modes is None:
+        return "all"
+    if len(directive.modes) > 3:
+        missing = [f"`{mode}`" for mode in Mode if mode not in directive.modes]
+        return "all but " + ", ".join(missing)
+    return ", ".join(f"`{mode}`" for mode in Mode if mode in directive.modes)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+HEADER = """\
+# Header directives
+
+The comment lines at the top of a model are its header. A line `-- @name: value` is a directive; the value is YAML.
+Lines after it whose text is indented by two spaces or more continue the value. All other comments are free text, and
+the first paragraph of it is the model's description. A file without directives is a model too.
+
+```sql
+-- Delays per carrier and day.
+-- @mode: incremental
+-- @time: flight_date
+-- @key: [flight_date, carrier]
+-- @checks:
+--   - unique: [flight_date, carrier]
+--   - expression: "avg_delay < 500"
+SELECT
+    flight_date,             -- @not_null  Day of the scheduled departure
+    carrier,                 -- @not_null @references(seeds.airlines.carrier)  IATA code
+    avg(dep_delay) AS avg_delay
+FROM staging.flights
+GROUP BY ALL
+```
+
+A comment behind a column of the outermost `SELECT` list is that column's documentation. In it, `@check` or
+`@check(arguments)` is a [check](checks.md), and any other `@word` is a tag of the column.
+
+Directives can be given for a folder under [`defaults`](project-file.md#defaults) in `sqlflow.yml`. The nearest folder
+wins, and the file wins over its folders. A default that the model's mode cannot use is passed over; in the file itself it
+is an error ([`invalid-for-mode`](../hints/invalid-for-mode.md))."""
+
+DETAILS = {
+    "after": """
+One statement, or a list. They run in the transaction of the table, behind the writing and before the checks. When one
+fails, the table stays as it was. Variables and macros may be used. When the statements change, the table is rebuilt.
+They do not run when the model is up to date, nor when only its checks are run.
+""",
+    "batch": """
+The longest interval that one statement handles. Each batch is a transaction of its own, oldest first. A first build in
+batches fills a table beside the old one (`NAME__building`) and swaps it in when it is complete; a build that was killed
+goes on where it was. `none` takes a folder's default back.
+""",
+    "before": "As [`after`](#after), ahead of the writing.",
+    "checks": "What must hold for the rows; see the [guide](../checks.md) and the [reference](checks.md).",
+    "columns": """
+```sql
+-- @columns:
+--   carrier: IATA code of the airline
+--   tail_number: {description: Registration, tags: [aircraft]}
+```
+
+The same can be said in a comment behind the column.
+""",
+    "conflict": "See [modes](../modes.md#conflict).",
+    "cursor": """
+`append` and `merge` read rows with a cursor at or beyond the greatest one that they have read. It may be a date, a
+timestamp or a number. `append` needs one. See [modes](../modes.md#append).
+""",
+    "deleted": """
+Rows that mean "remove this key": a condition over the columns of the result, or a column with the values that say so.
+
+```sql
+-- @deleted: {column: op, values: [D]}
+-- @deleted: "removed_at IS NOT NULL"
+```
+""",
+    "depends_on": """
+Tables that must be built first though the query does not name them, for example because a hook reads them. It orders;
+a change of theirs does not rebuild this model.
+""",
+    "description": "Text in one line, or in several that are indented. It wins over the first free comment.",
+    "enabled": """
+`false` leaves the model out of the project. Its table stays; it counts as one that [nobody owns](../state.md#tables-that-nobody-owns).
+""",
+    "full_refresh": """
+`never` refuses each build that would make the whole table anew, with [`refused-rebuild`](../hints/refused-rebuild.md).
+The first build, and a build whose table is missing, are allowed.
+""",
+    "grain": "Partitions of the time column; weeks begin on Monday. `hour` needs a timestamp.",
+    "incremental": "`auto` is the only value yet; `off` and `required` are not available yet.",
+    "key": """
+The identity of a row. `merge` needs it and keeps one row per key; NULL is a value like any other. In the other modes it
+says what the table means and changes nothing; add a `unique` check to have it checked.
+""",
+    "lookback": """
+`append` and `merge`: read so much before the watermark again; the cursor must be a date or a timestamp. `incremental`:
+whenever an input has changed, the intervals from the watermark less this are rewritten too. SQLFlow finds late rows
+without it, so it is needed seldom; see [incremental models](../guides/incremental.md#lookback).
+""",
+    "name": "Replaces the file's name.",
+    "mode": "See [modes](../modes.md). `snapshot` is not available yet.",
+    "on_schema_change": """
+`rebuild`: when the columns of the result change, the table is built anew. `fail`: it is an error
+([`schema-changed`](../hints/schema-changed.md)). `evolve`, `sync` and `ignore` are not available yet.
+""",
+    "owner": "Select by it with `owner:NAME`.",
+    "schema": "Replaces the first folder under `models/`. `_sqlflow` and the database's own schemas are refused.",
+    "start": """
+Rows of earlier times are not in the table. For a TIMESTAMPTZ column it is a wall clock in the project's time zone.
+""",
+    "strategy": """
+`auto` is the only value yet. The plan shows what was chosen: `full`, `partition`, `batches`, or the boundary from which
+`append` and `merge` read.
+""",
+    "tags": "Words without spaces. Select by them with `tag:NAME`. A file's tags replace those of its folder.",
+    "time": """
+The column of the result that says when a row belongs: DATE, TIMESTAMP or TIMESTAMPTZ. `incremental` needs it. See
+[incremental models](../guides/incremental.md). With `auto` it has no effect yet, and neither have `grain` and `cursor`.
+""",
+}
+
+
+# ---------------------------------------------------------------- checks
+
+
+def checks() -> str:
+    rows = [f"| `{kind}` | `{_cell(form.example)}` | {_cell(form.doc)} |" for kind, form in CHECKS.items()]
+    arguments = []
+    for kind, form in CHECKS.items():
+        names = ", ".join(f"`{name}`" for name in (*form.arguments, "where", "severity"))
+        short = f" The short form takes `{form.short}` alone." if form.short else ""
+        arguments.append(f"- `{kind}`: {names}.{short}")
+    table = "| check | example | what must hold |\n|---|---|---|\n" + "\n".join(rows)
+    later = ", ".join(f"`{name}`" for name in sorted(NOT_YET))
+    return (
+        "\n\n".join([MADE, CHECKS_HEAD, table, CHECKS_MORE, "\n".join(arguments), CHECKS_TAIL.format(later=later)])
+        + "\n"
+    )
+
+
+CHECKS_HEAD = """\
+# Checks
+
+The [guide](../checks.md) says when checks run and what a failure does. A check is an item of the header's `@checks`, or
+an `@word` in the comment behind a column."""
+
+CHECKS_MORE = """\
+## Arguments
+
+A check with one argument has a short form: `- unique: [a, b]`. All have a long form, a mapping, which also takes
+
+- `where`: a condition; only rows for which it holds are looked at,
+- `severity`: `error` (the default) stops the build of the table, `warn` tells.
+
+```sql
+-- @checks:
+--   - not_null: {columns: [arrival_delay], where: "NOT cancelled", severity: warn}
+```"""
+
+CHECKS_TAIL = """\
+## Behind a column
+
+`@not_null`, `@unique`, `@in(EWR, JFK, LGA)` and `@references(schema.table.column)`. `expression` and `row_count` are not
+about one column and stand in `@checks`.
+
+## NULL
+
+`in`, `references` and `expression` pass for NULL; add `not_null` to refuse it. `unique` takes NULL for a value like any
+other, but does not look at rows in which all the columns are NULL.
+
+Not available yet: {later}. Using one is an error; most can be written as `expression`."""
+
+
+# ---------------------------------------------------------------- commands
+
+
+def commands() -> str:
+    parts = [MADE, COMMANDS]
+    parts += [_command(name, command) for name, command in _walk("sqlflow", typer.main.get_command(app))]
+    return "\n\n".join(parts) + "\n"
+
+
+COMMANDS = """\
+# Commands
+
+Data goes to stdout, everything else to stderr. With `--json` the data is JSON; a build prints one JSON object a line.
+
+| exit code | meaning |
+|---:|---|
+| 0 | done |
+| 1 | the project or the data is wrong: diagnostics, failed models or checks; for `diff`: something differs |
+| 2 | the command was called wrongly |
+| 3 | a bug in SQLFlow; a report file is written into the current folder |
+| 130 | interrupted |
+
+`SELECTION` is explained in [selecting models](../selection.md). `--help` works behind every command."""
+
+
+def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield name, command
+        return
+    for word, below in inner.items():
+        yield from _walk(f"{name} {word}", below)
+
+
+def _command(name: str, command: Any) -> str:
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+    words = [_shown(argument) for argument in arguments]
+    usage = " ".join([name, *(["[OPTIONS]"] if options else []), *words])
+    rows = [f"| `{_named(a)}` | {_cell(_help(a))} |" for a in arguments]
+    rows += [f"| {_spelled(o)} | {_cell(_help(o))}{_default(o)} |" for o in options]
+    table = "|  |  |\n|---|---|\n" + "\n".join(rows)
+    return "\n\n".join([f"## `{name}`", command.help or "", f"    {usage}", *([table] if rows else [])])
+
+
+def _named(argument: Any) -> str:
+    return str(argument.name).upper()
+
+
+def _shown(argument: Any) -> str:
+    word = _named(argument) + ("..." if argument.nargs < 0 else "")
+    return word if argument.required else f"[{word}]"
+
+
+def _help(parameter: Any) -> str:
+    return str(getattr(parameter, "help", "") or "")
+
+
+def _spelled(option: Any) -> str:
+    shown = ", ".join(f"`{text}`" for text in option.opts)
+    return shown if _is_flag(option) else f"{shown} {str(option.name).upper()}"
+
+
+def _is_flag(option: Any) -> bool:
+    return bool(getattr(option, "is_flag", False))
+
+
+def _default(option: Any) -> str:
+    value = option.default
+    return f" Default: {value:g}." if isinstance(value, int | float) and not _is_flag(option) else ""
+
+
+if __name__ == "__main__":
+    for file_name, text in pages().items():
+        (HERE / "reference" / file_name).write_text(text, encoding="utf-8")

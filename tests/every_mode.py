@@ -1,0 +1,121 @@
+"""A project that uses every mode, with batches, hooks, checks and seeds; what happens to it; what its tables hold."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+
+from lawful import Lawful
+
+FILES = {
+    "sources/raw.yml": """
+raw.events: {table: ext.events}
+raw.files: {path: data/*.parquet}
+raw.changes: {table: ext.changes, cursor: c}
+""",
+    "seeds/dims.csv": "k,name\n0,none\n1,one\n2,two\n",
+    "models/staging/events.sql": "-- @mode: view\n-- @checks:\n--   - not_null: [id]\nSELECT id, day, k, v FROM raw.events\n",
+    "models/staging/pieces.sql": "-- @mode: inline\nSELECT day, k, n FROM raw.files WHERE n > 0\n",
+    "models/inc/days.sql": "-- @mode: incremental\n-- @time: day\n-- @checks:\n--   - unique: [day, k]\n"
+    "SELECT day, k, count(*) AS n, CAST(sum(v) AS BIGINT) AS total FROM staging.events GROUP BY ALL\n",
+    "models/inc/batched.sql": "-- @mode: incremental\n-- @time: day\n-- @batch: 7 days\n"
+    "SELECT e.day, e.id, e.v, p.n FROM staging.events AS e LEFT JOIN staging.pieces AS p ON p.day = e.day AND p.k = e.k\n",
+    "models/inc/months.sql": "-- @mode: incremental\n-- @time: month\n-- @grain: month\n-- @batch: 1 month\n"
+    "SELECT CAST(date_trunc('month', day) AS DATE) AS month, CAST(sum(n) AS BIGINT) AS n FROM inc.days GROUP BY 1\n",
+    "models/log/lines.sql": "-- @mode: append\n-- @cursor: c\nSELECT c, k1, v FROM raw.changes\n",
+    "models/keyed/newest.sql": "-- @mode: merge\n-- @key: [k1, k2]\n-- @cursor: c\n-- @deleted: {column: op, values: [D]}\n"
+    "-- @before: INSERT INTO ext.hooked VALUES ('before')\n-- @after: INSERT INTO ext.hooked VALUES ('after')\n"
+    "SELECT k1, k2, c, v, op FROM raw.changes\n",
+    "models/marts/named.sql": "-- @mode: replace\n-- @checks:\n--   - row_count: {min: 1}\n"
+    "SELECT d.name, count(*) AS n, sum(b.n) AS pieces FROM inc.batched AS b JOIN staging.events AS e USING (id) "
+    "LEFT JOIN seeds.dims AS d ON d.k = e.k GROUP BY ALL\n",
+    "models/marts/keys.sql": "SELECT k1, count(*) AS n FROM keyed.newest GROUP BY k1\n",
+    "models/marts/lines.sql": "-- @mode: view\nSELECT count(*) AS n, max(c) AS newest FROM log.lines\n",
+}
+
+
+def begin(root: Path) -> Lawful:
+    """The project with its first data, not built yet."""
+    made = Lawful(root)
+    made.begin(FILES)
+    (root / "data").mkdir()
+    _parquet(root / "data" / "a.parquet", "SELECT DATE '2024-01-01' + i::INT AS day, i % 3 AS k, i AS n FROM range(30) t(i)")
+    made.sql(
+        "CREATE SCHEMA ext",
+        "CREATE TABLE ext.events AS SELECT i::INT AS id, CASE WHEN i % 17 <> 0 THEN DATE '2024-01-01' + (i % 45)::INT END AS day, "
+        "i % 4 AS k, i AS v FROM range(200) t(i)",
+        "CREATE TABLE ext.changes AS SELECT CASE WHEN i % 11 <> 0 THEN i % 9 END AS k1, i % 2 AS k2, "
+        "TIMESTAMP '2024-01-01' + INTERVAL (i) HOUR AS c, i AS v, CASE WHEN i % 7 = 0 THEN 'D' ELSE 'U' END AS op FROM range(60) t(i)",
+        "CREATE TABLE ext.hooked (what VARCHAR)",
+    )
+    return made
+
+
+def happen(made: Lawful) -> None:
+    """New and late rows, ties, deletes, another file, another seed, and an edited model."""
+    root = made.root
+    made.sql(
+        "INSERT INTO ext.events SELECT 1000 + i, DATE '2024-02-20' + i::INT, i % 4, i FROM range(20) t(i)",
+        "INSERT INTO ext.events VALUES (2000, '2023-06-06', 1, 5), (2001, NULL, 2, 6), (2002, '2024-01-05', NULL, NULL)",
+        "UPDATE ext.events SET v = v + 1 WHERE id BETWEEN 20 AND 25",
+        "UPDATE ext.events SET day = NULL WHERE id = 30",
+        "DELETE FROM ext.events WHERE day = '2024-01-09'",
+        "INSERT INTO ext.changes SELECT i % 9, i % 2, TIMESTAMP '2024-01-03 10:00:00' + INTERVAL (i) HOUR, 100 + i, "
+        "CASE WHEN i % 5 = 0 THEN 'D' ELSE 'U' END FROM range(1, 20) t(i)",
+        "INSERT INTO ext.changes VALUES (3, 5, '2024-01-03 11:00:00', 1, 'U'), (NULL, NULL, '2024-01-02 00:00:00', 2, 'U')",
+    )
+    _parquet(root / "data" / "b.parquet", "SELECT DATE '2024-01-20' + i::INT AS day, i % 3 AS k, -i AS n FROM range(9) t(i)")
+    _parquet(root / "data" / "c.parquet", "SELECT DATE '2024-02-01' + i::INT AS day, i % 3 AS k, 1 + i AS n FROM range(9) t(i)")
+    made.write({"seeds/dims.csv": "k,name\n0,none\n1,uno\n3,three\n"})
+    days = FILES["models/inc/days.sql"].replace("sum(v)", "sum(v + 1)")
+    batched = FILES["models/inc/batched.sql"].replace("e.v,", "e.v * 2 AS v,")
+    made.write({"models/inc/days.sql": days, "models/inc/batched.sql": batched})
+
+
+def happen_more(made: Lawful) -> None:
+    """What shows whether everything that must be remembered was."""
+    made.sql(
+        "DELETE FROM ext.events WHERE day = '2024-01-12'",
+        "UPDATE ext.events SET v = 77 WHERE day = '2024-01-15' OR day IS NULL",
+        "INSERT INTO ext.events VALUES (3000, '2022-02-02', 1, 1)",
+        "INSERT INTO ext.changes VALUES (4, 1, '2024-01-01 02:30:00', 9, 'U'), (4, 1, '2024-01-05 02:30:00', 10, 'U')",
+    )
+
+
+def _parquet(path: Path, query: str) -> None:
+    with duckdb.connect() as scratch:
+        scratch.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+
+
+Contents = dict[str, tuple[list[tuple[str, str]], list[str]]]
+
+
+def contents(made: Lawful) -> Contents:
+    """Every table and view but SQLFlow's own: columns with types, and rows."""
+    found: Contents = {}
+    with made.connected() as connection:
+        names = connection.execute(
+            "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_schema <> '_sqlflow' ORDER BY 1"
+        ).fetchall()
+        for (name,) in names:
+            columns = [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {name}").fetchall()]
+            found[name] = (columns, sorted(repr(row) for row in connection.execute(f"FROM {name}").fetchall()))
+    return found
+
+
+def child(made: Lawful, *arguments: str, **environ: object) -> subprocess.Popen[str]:
+    """`sqlflow` in a process of its own, with the engine that can be killed."""
+    here = str(Path(__file__).parent)
+    paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, "-m", "killing_engine", *arguments, "--project", str(made.root)],
+        env={**os.environ, "PYTHONPATH": paths, **{name: str(value) for name, value in environ.items()}},
+        cwd=made.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
