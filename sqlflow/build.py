@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
@@ -21,10 +22,10 @@ from sqlflow.core.engine import Binder, Engine, Found, Session
 from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
 from sqlflow.core.graph import ModelGraph
 from sqlflow.core.inputs import Inputs
-from sqlflow.core.model import Mode
+from sqlflow.core.model import Mode, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Signature
-from sqlflow.core.records import RunRecord, Status, TableRecord
+from sqlflow.core.records import RunRecord, Status, TableKind, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.store import StateStore
 from sqlflow.graph.link import link
@@ -55,9 +56,13 @@ class Checked:
 
 
 def compile_project(
-    workshop: Workshop, tables: Mapping[TableName, Found] | None, remembered: Mapping[TableName, Schema]
+    workshop: Workshop,
+    tables: Mapping[TableName, Found] | None,
+    remembered: Mapping[TableName, Schema],
+    records: Mapping[TableName, TableRecord],
 ) -> Checked:
-    """Read and compile everything. `tables`: what stands in the database, None when it cannot be asked.
+    """Read and compile everything. `tables`: what stands in the database, None when it cannot be asked. `records`: of
+    the tables that SQLFlow made; one that nothing in the project makes any more is no source for others.
 
     Raises ProjectError with every problem of the project.
     """
@@ -65,7 +70,8 @@ def compile_project(
     trees: Trees = {}
     project, unreadable = read_project(config, workshop.cache, workshop.version)
     parsed, malformed = parse_models(project, config.dialect, workshop.binder, workshop.cache, workshop.version, trees)
-    existing = {*(tables or {}), *remembered}
+    own = {name for name, record in records.items() if record.kind is not TableKind.SOURCE}
+    existing = {*(tables or {}), *remembered} - own
     reads = {name: facts.tables for name, facts in parsed.items()}
     graph, unlinked = link(project, reads, existing, config.default_schema, workshop.cache, workshop.version)
     columns, unread = input_columns(
@@ -74,9 +80,25 @@ def compile_project(
     compiled, wrong = compile_models(
         project, graph, parsed, columns, config, workshop.binder, workshop.cache, workshop.version, trees
     )
-    found = [*unreadable, *malformed, *unlinked, *unread, *wrong]
+    found = [*unreadable, *malformed, *unlinked, *unread, *wrong, *_like_the_database(project, config)]
     stop_on_errors(found)
     return Checked(compiled, graph, tuple(found))
+
+
+def _like_the_database(project: Project, config: Config) -> list[Diagnostic]:
+    """DuckDB calls a database by the name of its file, and takes a schema of that name for it."""
+    catalog = PurePath(str(config.target.options.get("path", ""))).stem.lower()
+    for model in project.models:
+        if model.name.schema.lower() == catalog:
+            return [
+                Diagnostic(
+                    "reserved-name",
+                    f"the schema `{model.name.schema}` has the name of the database file, and the engine cannot tell them apart",
+                    model.query.span(0),
+                    f"give the database of the target `{config.target.name}` another `path`, such as `{catalog}_db.duckdb`",
+                )
+            ]
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +153,7 @@ def prepare(
         stop_on_errors(unreadable)
         return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now)
 
-    def in_state(state: str) -> Collection[TableName] | None:
-        return _in_state(state, compiled, records, store, lambda: planned(frozenset(compiled.models))[1])
-
-    universe = universe_of(
-        checked, {"state": in_state, "git": lambda ref: _changed_since(workshop.config, ref, compiled)}
-    )
+    universe = universe_of(checked, workshop.config, records, store, lambda: planned(frozenset(compiled.models))[1])
     selected, wrong = select(request.selection, request.exclude, universe)
     stop_on_errors([*wrong, *_not_restated(request, selected, compiled)])
     inputs, plan = planned(selected)
@@ -192,7 +209,7 @@ def _settle(plan: Plan, engine: Engine, store: StateStore) -> None:
         return
     session = engine.session()
     session.begin()
-    signatures = [(name, False, updates) for name, updates in plan.settled_signatures.items()]
+    signatures = [(name, updates) for name, updates in plan.settled_signatures.items()]
     memory.write(session, plan.settled, signatures, ())
     session.commit()
     store.put(plan.settled)
@@ -207,13 +224,24 @@ def repair(true: Mapping[TableName, TableRecord], store: StateStore, emit: Emit)
         store.put(differing, gone)
         if believed:
             count = len(differing) + len(gone)
-            emit(Told(f"the run-state file was repaired from the warehouse ({count} of {len(true)} tables differed)"))
+            emit(Told(f"the run-state file was repaired from the warehouse (tables that differed: {count})"))
         else:
-            emit(Told(f"the run-state was read from the warehouse ({len(true)} tables)"))
+            emit(Told(f"the run-state was read from the warehouse (tables: {len(true)})"))
 
 
-def universe_of(checked: Checked, methods: Mapping[str, Callable[[str], Collection[TableName] | None]]) -> Universe:
-    """Everything of a project that can be selected."""
+def universe_of(
+    checked: Checked,
+    config: Config,
+    records: Mapping[TableName, TableRecord],
+    store: StateStore | None,
+    plan_all: Callable[[], Plan],
+) -> Universe:
+    """Everything of a project that can be selected. `plan_all` gives the plan of a whole build, for `state:stale`."""
+    compiled = checked.compiled
+    methods: dict[str, Callable[[str], Collection[TableName] | None]] = {
+        "state": lambda state: _in_state(state, compiled, records, store, plan_all),
+        "git": lambda ref: _changed_since(config, ref, compiled),
+    }
     project = checked.compiled.project
     models = {model.name: model for model in project.models}
     return Universe(lambda: checked.graph.graph, models, (*project.seeds, *project.sources), methods)
@@ -262,9 +290,10 @@ def _failed_last(store: StateStore | None, compiled: Compiled) -> Collection[Tab
 def _changed_since(config: Config, ref: str, compiled: Compiled) -> Collection[TableName] | None:
     """Models whose file differs from what it was at a commit."""
     try:
-        changed = _git(config, "diff", "--name-only", "--relative", ref, "--")
-        changed += _git(config, "ls-files", "--others", "--exclude-standard")
-    except (OSError, subprocess.CalledProcessError):
+        commit = _git(config, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")[0].strip()
+        changed = _git(config, "diff", "--name-only", "--relative", "-z", commit, "--")
+        changed += _git(config, "ls-files", "--others", "--exclude-standard", "-z")
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None
     return [name for name, model in compiled.models.items() if str(model.model.file.path) in set(changed)]
 
@@ -273,7 +302,7 @@ def _git(config: Config, *arguments: str) -> list[str]:
     done = subprocess.run(
         ["git", "-C", str(config.root), *arguments], capture_output=True, text=True, check=True, timeout=30
     )
-    return done.stdout.splitlines()
+    return [text for text in done.stdout.split("\0") if text]
 
 
 def _not_restated(request: Request, selected: Collection[TableName], compiled: Compiled) -> list[Diagnostic]:

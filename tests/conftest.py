@@ -6,8 +6,7 @@ import os
 
 import hypothesis
 import pytest
-
-from markdown_cases import Correction, apply_corrections, Case
+from markdown_cases import Case, Correction, apply_corrections
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("here", deadline=None)

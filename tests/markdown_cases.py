@@ -165,11 +165,8 @@ class Runner:
                 case "shell":
                     shell(self.root, block.body)
                 case "run":
-                    expected = next((b for b in blocks[number + 1 :][:2] if b.kind == "exit"), None)
-                    following = blocks[number + 1 : number + 3]
-                    if any(b.kind == "run" for b in following[:1]):
-                        expected = None
-                    self._commands(block, expected)
+                    after = blocks[number + 1] if number + 1 < len(blocks) else None
+                    self._commands(block, after if after is not None and after.kind == "exit" else None)
                 case "output":
                     self._compare(block, normalised(self.said, self.root))
                 case "query":
@@ -181,8 +178,8 @@ class Runner:
                     self._compare(block, self._problems())
                 case "plan":
                     self._compare(block, plan_of(self.root, block.argument))
-                case "exit":
-                    pass
+                case _:
+                    pass  # `exit` belongs to the `run` before it
 
     def _write(self, block: Block) -> None:
         path, _, ending = block.argument.partition(" ")
@@ -228,7 +225,9 @@ class Runner:
                 self.corrections.append(Correction(block, actual))
             return
         # Two plain strings, so that pytest shows what differs between them.
-        assert actual == expected, f"line {block.start + 1}, `{block.kind}`: it is now\n{textwrap.indent(actual, '    ')}"
+        assert actual == expected, (
+            f"line {block.start + 1}, `{block.kind}`: it is now\n{textwrap.indent(actual, '    ')}"
+        )
 
 
 def diagnostics_of(err: str) -> str:
@@ -245,13 +244,13 @@ def sqlflow(root: Path, line: str) -> Ran:
         environment[name] = value
     assert words.pop(0) == "sqlflow", line
     out, err = io.StringIO(), io.StringIO()
-    with _as_process(root, ["sqlflow", *words], environment):
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                main()
-                code = 0
-            except SystemExit as end:
-                code = end.code if isinstance(end.code, int) else 1
+    process = _as_process(root, ["sqlflow", *words], environment)
+    with process, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
     return Ran(code, out.getvalue(), err.getvalue())
 
 

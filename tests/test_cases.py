@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from markdown_cases import Case, Correction, read_cases, run_case
 
 CASES = [case for path in sorted(Path(__file__).parent.joinpath("cases").glob("*.md")) for case in read_cases(path)]

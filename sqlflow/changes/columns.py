@@ -48,7 +48,7 @@ def input_columns(
             key = _key(version, relation, files.identity_by_time(config.root, source.path))
             _take(source.name, _described(relation, key, binder, cache), source.span, found, problems)
         else:
-            _table_source(source, tables, remembered, found, problems)
+            _table_source(source, tables, remembered, binder, found, problems)
         if source.name in found:
             problems += _declared_otherwise(source, found[source.name])
     for name in undeclared:
@@ -81,7 +81,6 @@ def _take(
 ) -> None:
     if isinstance(schema, BindError):
         problems.append(Diagnostic("unreadable-source", f"`{name}` cannot be read: {schema.message}", span))
-        found[name] = Schema()
     else:
         found[name] = schema
 
@@ -96,11 +95,12 @@ def _table_source(
     source: Source,
     tables: Mapping[TableName, Found] | None,
     remembered: Mapping[TableName, Schema],
+    binder: Binder,
     found: dict[TableName, Schema],
     problems: list[Diagnostic],
 ) -> None:
     table = source.table or source.name
-    declared = Schema(tuple(Column(name, kind) for name, kind in source.types.items()))
+    declared = _declared(source, binder, problems)
     if tables is not None and table in tables:
         found[source.name] = tables[table].schema
     elif source.name in remembered and tables is None:
@@ -117,7 +117,22 @@ def _table_source(
                 hint or "create it, or declare its `columns` to compile without it",
             )
         )
-        found[source.name] = Schema()
+
+
+def _declared(source: Source, binder: Binder, problems: list[Diagnostic]) -> Schema:
+    """The columns that a source declares, with their types as the engine spells them."""
+    columns = []
+    for name, kind in source.types.items():
+        bound = binder.bind(compose("SELECT CAST(NULL AS {kind}) AS c", kind=Sql(kind)))
+        if isinstance(bound, BindError):
+            problems.append(
+                Diagnostic(
+                    "invalid-value", f"`{kind}` of the column `{name}` is not a type: {bound.message}", source.span
+                )
+            )
+        else:
+            columns.append(Column(name, bound.columns[0].type))
+    return Schema(tuple(columns))
 
 
 def _declared_otherwise(source: Source, schema: Schema) -> list[Diagnostic]:

@@ -106,7 +106,7 @@ class _Look:
         elif found.schema != before.schema:
             why = "the columns of its table were changed by hand"
         if why:
-            record = self._record(seed.name, TableKind.SEED, before, made_of, schema, None, changed=True)
+            record = self._record(seed.name, TableKind.SEED, before, Fingerprint(made_of), schema, None, changed=True)
             create = compose("CREATE OR REPLACE TABLE {t} AS SELECT * FROM {relation}", t=seed.name, relation=relation)
             work: tuple[Sql, ...] = (create,)
             if found is not None and found.relation is Relation.VIEW:
@@ -114,7 +114,9 @@ class _Look:
             return InputState(record, relation, why, work, reloads=True)
         signature = self._whole(Sql(render(seed.name)))
         changed = "" if before is None or signature == before.below else "its table was changed by hand"
-        record = self._record(seed.name, TableKind.SEED, before, made_of, schema, signature, changed=bool(changed))
+        record = self._record(
+            seed.name, TableKind.SEED, before, Fingerprint(made_of), schema, signature, changed=bool(changed)
+        )
         return InputState(record, Sql(render(seed.name)), changed)
 
     def _file_source(self, source: Source) -> InputState:
@@ -161,16 +163,27 @@ class _Look:
         view: Relation | None,
     ) -> InputState:
         """A source: with `view`, an object of its name must stand in the database that reads `relation`."""
-        made_of = _hash(relation, *(f"{c.name} {c.type}" for c in schema))
+        what = relation.replace(str(self._config.root), "")
+        made_of = _hash(what, *(f"{c.name} {c.type}" for c in schema))
+        where = _hash(relation)
         found = self._warehouse.tables.get(name)
         work: tuple[Sql, ...] = ()
         if view is not None and (
-            before is None or before.fingerprint.query != made_of or found is None or found.schema != schema
+            before is None
+            or before.fingerprint.query != made_of
+            or before.fingerprint.header != where
+            or found is None
+            or found.schema != schema
         ):
             work = (compose("CREATE OR REPLACE VIEW {t} AS SELECT * FROM {relation}", t=name, relation=relation),)
         if not changed and before is not None and before.schema != schema:
             changed = "its columns changed: " + ", ".join(before.schema.differences(schema))
-        record = self._record(name, TableKind.SOURCE, before, made_of, schema, identity, changed=bool(changed))
+        elif not changed and before is not None and before.fingerprint.query != made_of:
+            changed = "its definition changed"
+        made = Fingerprint(made_of, where)
+        record = self._record(name, TableKind.SOURCE, before, made, schema, identity, changed=bool(changed))
+        if view is not None:
+            record = replace(record, mode="source view")
         return InputState(record, relation, changed, work)
 
     def _record(
@@ -178,7 +191,7 @@ class _Look:
         name: TableName,
         kind: TableKind,
         before: TableRecord | None,
-        made_of: str,
+        made_of: Fingerprint,
         schema: Schema,
         below: str | None,
         *,
@@ -194,13 +207,13 @@ class _Look:
             changes = (*before.changes[-49:], Change(version))
         else:
             version, changes = before.version, before.changes
-            same = replace(before, fingerprint=Fingerprint(made_of), schema=schema, below=below)
+            same = replace(before, fingerprint=made_of, schema=schema, below=below)
             return before if same == before else replace(same, run_id=self._run_id, committed_at=self._now)
         return TableRecord(
             table=name,
             kind=kind,
             relation=relation,
-            fingerprint=Fingerprint(made_of),
+            fingerprint=made_of,
             schema=schema,
             version=version,
             run_id=self._run_id,
@@ -228,8 +241,12 @@ class _Look:
             state = states.get(name)
             if state is None or column is None or not mapping.occurrences:
                 continue
-            fresh = before is None or before.fingerprint.query != model.fingerprint.query
-            if not fresh and before is not None and before.inputs.get(str(name)) == str(state.record.version):
+            fresh = (
+                before is None
+                or before.fingerprint.query != model.fingerprint.query
+                or before.fingerprint.header != model.fingerprint.header
+            )
+            if not fresh and before is not None and before.inputs.get(name.id) == str(state.record.version):
                 continue
             if state.record.below == "unknown":
                 continue
@@ -250,9 +267,11 @@ class _Look:
 
 def seed_relation(config: Config, seed: Seed) -> Sql:
     """SQL that reads a seed's file with its declared types: something that can stand after FROM."""
-    options = [Sql("header = true")]
-    if seed.delimiter is not None:
-        options.append(compose("delim = {v}", v=Value(seed.delimiter)))
+    # Nothing about the form is guessed, so that a row with a field too many is an error and not a surprise.
+    options = [
+        compose("header = true, delim = {v}", v=Value(seed.delimiter or ",")),
+        Sql("quote = '\"', escape = '\"', strict_mode = true, null_padding = false, sample_size = -1"),
+    ]
     if seed.nulls:
         options.append(compose("nullstr = {v}", v=Value(["", *seed.nulls])))
     if seed.types:

@@ -16,7 +16,9 @@ from sqlflow.core.sql import Ident, Sql, Value, compose, joined
 
 def whole(session: Session, relation: Sql) -> str:
     """The signature of all rows of a relation."""
-    query = compose("SELECT count(*), CAST(sum(hash(_row)) AS VARCHAR) FROM {relation} AS _row", relation=relation)
+    query = compose(
+        "SELECT count(*), CAST(sum(hash(_sqlflow_row)) AS VARCHAR) FROM {relation} AS _sqlflow_row", relation=relation
+    )
     rows, digest = session.fetch(query)[0]
     return f"{rows}|{digest}"
 
@@ -29,7 +31,7 @@ def by_cursor(session: Session, relation: Sql, cursor: str, *, append_only: bool
     """
     column = Ident(cursor)
     query = compose(
-        "SELECT count(*), CAST(max({c}) AS VARCHAR), {digest} FROM {relation} AS _row",
+        "SELECT count(*), CAST(max({c}) AS VARCHAR), {digest} FROM {relation} AS _sqlflow_row",
         c=column,
         digest=Sql("NULL") if append_only else compose("CAST(sum(hash({c})) AS VARCHAR)", c=column),
         relation=relation,
@@ -56,7 +58,7 @@ def by_partition(
                 "THEN CASE WHEN _part > TIMESTAMP '2000-01-01' THEN 'inf' ELSE '-inf' END "
                 "ELSE CAST(epoch_us(_part) AS VARCHAR) END AS _name, count(*), CAST(sum(_hash) AS VARCHAR) "
                 "FROM (SELECT date_trunc({grain}, CAST(CAST({e} AS {time_type}) AS {moment})) AS _part, "
-                "hash(_row) AS _hash FROM {relation} AS _row) GROUP BY 1",
+                "hash(_sqlflow_row) AS _hash FROM {relation} AS _sqlflow_row) GROUP BY 1",
                 number=number,
                 grain=Value(str(grain)),
                 e=Sql(expression),

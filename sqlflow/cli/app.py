@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from sqlflow import __version__
-from sqlflow.core.diagnostics import ProjectError
+from sqlflow.core.diagnostics import Diagnostic, ProjectError
 
 app = typer.Typer(
     name="sqlflow",
@@ -336,6 +336,13 @@ def main() -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(1) from None
+    except OSError as error:
+        named = f"`{error.filename}`: " if error.filename else ""
+        problem = Diagnostic(
+            "file-error", f"{named}{(error.strerror or str(error)).lower()}", None, "check that path and its rights"
+        )
+        _show_problems(ProjectError([problem]))
         raise SystemExit(1) from None
     except Exception as error:  # noqa: BLE001 - the top: a bug becomes a report, not a traceback
         show = getattr(error, "show", None)  # wrong usage; typer brings its own click, or uses the installed one

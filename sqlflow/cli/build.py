@@ -68,14 +68,14 @@ def _moment(option: str, text: str | None) -> datetime | None:
         return None
     try:
         return moment_of(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise one_problem("bad-date", f"`{option} {text}` is not a date", None, "write it like 2013-07-01") from None
 
 
 def _dry_run(asked: Asked, config: Config, request: Request) -> int:
     with opened(config, tell, writing=False, wait=asked.wait) as found:
         standing = look_at(found.engine)
-        checked = compile_project(found.workshop, standing.tables, {})
+        checked = compile_project(found.workshop, standing.tables, {}, standing.records)
         prepared = prepare(found.workshop, checked, standing, found.store, request, new_run_id(), clock)
     _show_warnings(prepared.checked.warnings)
     if asked.json:
@@ -91,7 +91,7 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
         assert found.store is not None
         standing = look_at(found.engine)
         repair(standing.records, found.store, emit)
-        checked = compile_project(found.workshop, standing.tables, {})
+        checked = compile_project(found.workshop, standing.tables, {}, standing.records)
         _show_warnings(checked.warnings)
         with _database(found, asked.wait) as engine:
             if standing.session is None:

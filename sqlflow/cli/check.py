@@ -14,7 +14,7 @@ from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import CheckResult, CheckStatus
 from sqlflow.project.read import read_tests
-from sqlflow.quality.checks import audits
+from sqlflow.quality.checks import audits, checks_of
 from sqlflow.runner.task import TaskError, run_audits, show_row
 
 
@@ -38,15 +38,15 @@ def run_checks(
             raise one_problem("no-database", "there is no database to check yet", None, "`sqlflow build` makes it")
         session = engine.session()
         compiled = opened.checked.compiled
-        wanted = chosen(opened.checked, selection, exclude)
+        wanted = chosen(opened, selection, exclude)
         for name in compiled.order:
             model = compiled.models[name]
-            if name not in wanted or not model.model.header.checks or model.model.header.mode is Mode.INLINE:
+            if name not in wanted or not checks_of(model.model.header) or model.model.header.mode is Mode.INLINE:
                 continue
             if name not in (opened.tables or {}):
                 missing.append(name)
                 continue
-            for audit in audits(name, model.model.header.checks, None, model.schema.names):
+            for audit in audits(name, checks_of(model.model.header), None, model.schema.names):
                 try:
                     found += [(name, result) for result in run_audits(session, (audit,))]
                 except TaskError as error:

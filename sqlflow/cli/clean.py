@@ -36,7 +36,7 @@ def clean_tables(
         if found.engine is not None:
             tables = found.engine.tables()
             records = warehouse.load(found.engine.session())
-            checked = compile_project(found.workshop, tables, {})
+            checked = compile_project(found.workshop, tables, {}, records)
             names = orphans(checked.compiled, records, tables)
             if really and found.store is not None:
                 _drop(found.engine, found.store, {name: tables[name].relation for name in names})

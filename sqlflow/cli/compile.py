@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlflow.build import Checked
+from sqlflow.build import Checked, look_at
 from sqlflow.build import compile_project as compile_all
 from sqlflow.cache.file import open_cache
 from sqlflow.cli.build import _show_warnings
@@ -30,7 +30,7 @@ def compile_project(project: Path | None, target: str | None, variables: Sequenc
                 if cache is None
                 else type(found.workshop)(config, found.workshop.binder, cache, found.workshop.version)
             )
-            checked = compile_all(workshop, tables if tables is not None else None, remembered)
+            checked = compile_all(workshop, tables, remembered, look_at(found.engine).records)
         finally:
             if cache is not None:
                 cache.close()

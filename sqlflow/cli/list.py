@@ -26,7 +26,7 @@ def list_project(
     """Print what a selection stands for. The exit code."""
     with reading(project, target, variables, without_database=True) as found:
         compiled = found.checked.compiled
-        rows = [_row(compiled, name) for name in sorted(chosen(found.checked, selection, exclude))]
+        rows = [_row(compiled, name) for name in sorted(chosen(found, selection, exclude))]
     if json:
         print(to_json(rows))
     else:

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlflow.build import Checked, compile_project, universe_of
-from sqlflow.cli.opening import DEFAULT_WAIT, Opened, opened, read_settings, tell
+from sqlflow.build import Checked, Standing, compile_project, look_at, prepare, universe_of
+from sqlflow.cli.opening import DEFAULT_WAIT, Opened, clock, new_run_id, opened, read_settings, tell
+from sqlflow.core.config import Request
 from sqlflow.core.diagnostics import did_you_mean, one_problem, stop_on_errors
 from sqlflow.core.engine import Found
 from sqlflow.core.names import TableName
+from sqlflow.core.plan import Plan
 from sqlflow.graph.selection import select
 
 
@@ -22,6 +24,7 @@ class Reading:
     opened: Opened
     checked: Checked
     tables: Mapping[TableName, Found] | None
+    standing: Standing
 
 
 @contextmanager
@@ -36,14 +39,22 @@ def reading(
     """Open and compile a project without writing anything."""
     config = read_settings(project, target, variables)
     with opened(config, tell, writing=False, wait=wait, without_database=without_database) as found:
-        tables = found.engine.tables() if found.engine is not None else None
+        standing = look_at(found.engine)
+        tables = standing.tables if found.engine is not None else None
         remembered = found.store.sources() if found.store is not None and tables is None else {}
-        yield Reading(found, compile_project(found.workshop, tables, remembered), tables)
+        checked = compile_project(found.workshop, tables, remembered, standing.records)
+        yield Reading(found, checked, tables, standing)
 
 
-def chosen(checked: Checked, selection: Sequence[str], exclude: Sequence[str]) -> frozenset[TableName]:
+def chosen(found: Reading, selection: Sequence[str], exclude: Sequence[str]) -> frozenset[TableName]:
     """The names that a selection stands for. Raises ProjectError."""
-    names, problems = select(selection, exclude, universe_of(checked, {}))
+    workshop, store, standing = found.opened.workshop, found.opened.store, found.standing
+
+    def plan_all() -> Plan:
+        return prepare(workshop, found.checked, standing, store, Request(), new_run_id(), clock).plan
+
+    universe = universe_of(found.checked, found.opened.config, standing.records, store, plan_all)
+    names, problems = select(selection, exclude, universe)
     stop_on_errors(problems)
     return names
 

@@ -145,8 +145,13 @@ class _Compiler:
         if any(parent in self._models and parent not in self.done for parent in self._readers[name].parents):
             return
         text = self._texts[name] = self._put_in(model)
-        bounds, plain = self._bounds(model, text)
-        facts = self._facts(model, text, plain, opaque=parsed.opaque)
+        if any(parent not in self._columns for parent in text.parents):
+            return  # a source that could not be read, which has been told
+        bounds, stands_for = self._bounds(model, text)
+        facts = self._facts(model, text, self._plain(text, bounds, stands_for), opaque=parsed.opaque)
+        time = None if facts is None or not bounds else facts.schema.find(model.header.time or "")
+        if time is not None and time.type != stands_for:
+            facts = self._facts(model, text, self._plain(text, bounds, time.type), opaque=parsed.opaque)
         if facts is None:
             return
         if not self._header_fits(model, facts.schema):
@@ -206,13 +211,17 @@ class _Compiler:
         return name in self._models and self._models[name].header.mode is Mode.INLINE
 
     def _bounds(self, model: Model, text: _Text) -> tuple[tuple[tuple[int, int, str], ...], str]:
-        """Where `$start` and `$end` stand, and the query with plain dates in their place, for the binder."""
+        """Where `$start` and `$end` stand, and the type that they probably have."""
         if not self._parsed[model.name].bounds:
-            return (), text.query.text
-        stands_for = "DATE '2000-01-01'" if model.header.grain is not Grain.HOUR else "TIMESTAMP '2000-01-01'"
-        found = self._parsed_text(text.query.text).bounds
-        edits = [Edit(start, end, stands_for) for start, end, _ in found]
-        return found, text.query.edit(edits).text
+            return (), ""
+        return self._parsed_text(text.query.text).bounds, "TIMESTAMP" if model.header.grain is Grain.HOUR else "DATE"
+
+    def _plain(self, text: _Text, bounds: tuple[tuple[int, int, str], ...], stands_for: str) -> str:
+        """The query for the binder: a value of the time column's type in place of `$start` and `$end`."""
+        if not bounds:
+            return text.query.text
+        value = f"CAST('2000-01-01' AS {stands_for})"
+        return text.query.edit([Edit(start, end, value) for start, end, _ in bounds]).text
 
     def _facts(self, model: Model, text: _Text, plain: str, *, opaque: bool) -> Facts | None:
         columns = {parent: self._columns[parent] for parent in text.parents}

@@ -124,7 +124,7 @@ def _look_through(
             table, timing.Unmapped("it is joined on columns of different types", None, None), columns, view_of, found
         )
         return
-    _add(found, table, TimeMapping(tuple(_occurrence(table, o) for o in mapping.occurrences)))
+    _add(found, table, TimeMapping(tuple(_occurrence(table, o, columns) for o in mapping.occurrences)))
     view = view_of(table)
     if view is not None:
         for inner, deeper in timing.through(mapping, view).items():
@@ -147,8 +147,10 @@ def _same_type(left: ColumnRef, right: ColumnRef, columns: Mapping[TableName, Sc
     return types[0] is not None and types[1] is not None and types[0].type == types[1].type
 
 
-def _occurrence(table: TableName, found: timing.Occurrence) -> Occurrence:
+def _occurrence(table: TableName, found: timing.Occurrence, columns: Mapping[TableName, Schema]) -> Occurrence:
     column, unit = _shape(found.expression)
+    known = columns[table].find(column) if column is not None and table in columns else None
+    timely = known is not None and known.type.startswith(("DATE", "TIMESTAMP"))
     return Occurrence(
         expression=found.expression.sql("duckdb"),
         column=column,
@@ -157,7 +159,8 @@ def _occurrence(table: TableName, found: timing.Occurrence) -> Occurrence:
         aliased=found.aliased,
         start=found.start,
         end=found.end,
-        pushable=found.pushable,
+        # Any other expression might fail on rows that the query itself leaves out.
+        pushable=found.pushable and timely,
     )
 
 

@@ -171,20 +171,12 @@ def meaning(tokens: Sequence[Token], query: str) -> str:
     """A hash that formatting, comments, the case of words and an optional AS do not change."""
     parts: list[str] = []
     for token in tokens:
-        kind = token.token_type
-        if kind is TokenType.ALIAS and token.text.upper() == "AS":
-            continue
-        if kind is TokenType.IDENTIFIER:
-            parts.append(token.text.lower() if token.text.isidentifier() else '"' + token.text.lower() + '"')
-        elif kind in (
-            TokenType.STRING,
-            TokenType.NATIONAL_STRING,
-            TokenType.RAW_STRING,
-            TokenType.HEREDOC_STRING,
-        ):
-            parts.append("'" + token.text + "'")
-        elif kind is TokenType.NUMBER:
-            parts.append(query[token.start : token.end + 1].lower())
-        else:
-            parts.append(_SAME.get(token.text, token.text.lower()))
+        written = query[token.start : token.end + 1]
+        if token.token_type is TokenType.IDENTIFIER:
+            plain = token.text.isidentifier() and token.text.lower() not in _CLOCK_WORDS
+            parts.append(token.text.lower() if plain else '"' + token.text.lower() + '"')
+        elif "'" in written or written.startswith("$"):
+            parts.append(written)  # a string of any kind, letter by letter
+        elif written.upper() != "AS":
+            parts.append(_SAME.get(written, written.lower()))
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()

@@ -31,10 +31,14 @@ class Found:
 
 
 class EngineError(Exception):
-    """A statement failed. `kind` is the engine's own class of error, `position` a character offset in the statement."""
+    """A statement failed. `kind` is the engine's own class of error, `position` a character offset in the statement.
 
-    def __init__(self, message: str, kind: str = "", position: int | None = None) -> None:
+    `conflict`: another transaction wrote the same thing at the same time.
+    """
+
+    def __init__(self, message: str, kind: str = "", position: int | None = None, *, conflict: bool = False) -> None:
         super().__init__(message)
+        self.conflict = conflict
         self.message = message
         self.kind = kind
         self.position = position

@@ -91,8 +91,12 @@ def floor(moment: datetime, grain: Grain, zone: ZoneInfo | None = None) -> datet
     if moment in (BEGINNING, END):
         return moment
     if zone is not None and grain is not Grain.HOUR:
-        local = moment.astimezone(zone).replace(tzinfo=UTC)
-        return floor(local, grain).replace(tzinfo=zone).astimezone(UTC)
+        try:
+            local = moment.astimezone(zone).replace(tzinfo=UTC)
+            # Where the clock goes back over midnight there are two; the day begins with the first.
+            return floor(local, grain).replace(tzinfo=zone, fold=0).astimezone(UTC)
+        except OverflowError:
+            return BEGINNING if moment.year < 5000 else END
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     match grain:
         case Grain.HOUR:
@@ -117,8 +121,11 @@ def following(moment: datetime, grain: Grain, zone: ZoneInfo | None = None) -> d
     start = floor(moment, grain, zone)
     step = Duration(1, grain)
     if zone is not None and grain is not Grain.HOUR:
-        local = step.after(start if start == BEGINNING else start.astimezone(zone).replace(tzinfo=UTC))
-        return local if local == END else local.replace(tzinfo=zone).astimezone(UTC)
+        try:
+            local = step.after(start if start == BEGINNING else start.astimezone(zone).replace(tzinfo=UTC))
+            return local if local == END else local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+        except OverflowError:
+            return END if moment.year > 5000 else BEGINNING + timedelta(days=2)
     return step.after(start)
 
 

@@ -17,6 +17,11 @@ class TableName:
         """What two spellings of one name have in common."""
         return self.schema.lower(), self.name.lower()
 
+    @property
+    def id(self) -> str:
+        """The name under which it is remembered: equal for all spellings."""
+        return f"{self.schema}.{self.name}".lower()
+
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True

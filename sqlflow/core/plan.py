@@ -128,7 +128,6 @@ class Task:
     audits: tuple[Audit, ...] = ()
     span: Span | None = None  # the query in its file, for errors
     signatures: tuple[SignatureUpdate, ...] = ()
-    forget_signatures: bool = False
     forgotten: tuple[TableName, ...] = ()  # tables that are gone after this task
     expected_seconds: float | None = None
     expected_rows: int | None = None

@@ -189,6 +189,8 @@ class DuckDBSession:
             raise Interrupted from error
         except duckdb.Error as error:
             raise _engine_error(error, sql) from error
+        except RuntimeError as error:  # Ctrl-C while DuckDB runs in the main thread
+            raise KeyboardInterrupt from error
         return result
 
 
@@ -261,6 +263,9 @@ class DuckDBBinder:
     def _session(self) -> DuckDBSession:
         if self._opened is None:
             connection = duckdb.connect(config=_SETTINGS)
+            # A catalog of its own name, or a schema called `memory` could not be told from it.
+            connection.execute("ATTACH ':memory:' AS _sqlflow_judge")
+            connection.execute("USE _sqlflow_judge")
             _settle(connection, self._config, self._files)
             self._opened = DuckDBSession(connection)
         return self._opened
@@ -341,7 +346,13 @@ def _engine_error(error: duckdb.Error, sql: str) -> EngineError:
     start = location[1] if location else facts.get("position")
     position = len(sql.encode()[: int(start)].decode(errors="ignore")) if start is not None else None
     kind = str(facts.get("error_subtype") or facts.get("exception_type", ""))
-    found = EngineError(str(facts["exception_message"]), kind, position)
+    message = str(facts["exception_message"])
+    found = EngineError(
+        message,
+        kind,
+        position,
+        conflict="conflict" in message.lower() and "TransactionException" in type(error).__name__,
+    )
     found.__cause__ = error
     return found
 

@@ -61,7 +61,8 @@ def _key(
         references = [check.to for check in model.header.checks if check.to]
         parts += [str(model.name), repr(reads.get(model.name)), repr((model.header.depends_on, references))]
     parts += ["|", *sorted(str(name) for name in (*project.sources, *project.seeds)), "|"]
-    parts += sorted(str(name) for name in existing)
+    made = {model.name for model in project.models} | set(project.sources) | set(project.seeds)
+    parts += sorted(str(name) for name in existing if name not in made)
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -170,7 +171,7 @@ class _Names:
 
 
 def _unknown(name: str, span: Span, hint: str | None) -> Diagnostic:
-    hint = hint or "it is no model, seed or source of the project, and the database has no such table"
+    hint = hint or "it is no model, seed or source of the project, and the database has no such table of its own"
     return Diagnostic("unknown-table", f"there is no table `{name}`", span, hint)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlflow.core.plan import Step
-from sqlflow.core.sql import Ident, Sql, Value, compose
+from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.records import TableRecord
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose
 from sqlflow.plan.subject import Subject, watermark_literal, write
 
 COUNTED = Ident("_sqlflow_below")
@@ -31,7 +32,7 @@ def _interval(lookback: str) -> str:
 
 def count_below(subject: Subject, cursor: Ident, limit: Sql) -> Step:
     """Count the query's rows below the boundary, with a hash of their cursors and keys, into a temporary table."""
-    marks = [Sql(compose("{c}", c=cursor)), *(compose("{k}", k=Ident(k)) for k in subject.model.model.header.key)]
+    marks = _marks(subject, cursor)
     return write(
         compose(
             "CREATE OR REPLACE TEMP TABLE {counted} AS SELECT count(*) AS n, sum(hash({marks})) AS h "
@@ -43,3 +44,44 @@ def count_below(subject: Subject, cursor: Ident, limit: Sql) -> Step:
             limit=limit,
         )
     )
+
+
+def as_last_time(before: TableRecord) -> Sql:
+    """The condition that the rows below the boundary are those of the last time; after `count_below`."""
+    return compose(
+        "SELECT n || '|' || coalesce(CAST(h AS VARCHAR), '') = {below} FROM {counted}",
+        below=Value(before.below or ""),
+        counted=COUNTED,
+    )
+
+
+def measure(subject: Subject, rows: Part, limit: Sql | None) -> Step:
+    """The greatest cursor that was read, never less than before, and what lies below the next boundary.
+
+    `rows`: the rows that were read, from `limit` on (all of them when it is None).
+    """
+    header = subject.model.model.header
+    cursor = Ident(header.cursor or "")
+    top = compose("(SELECT max({c}) FROM {rows})", c=cursor, rows=rows)
+    if subject.before is not None and subject.before.watermark is not None and limit is not None:
+        old = watermark_literal(subject.before.watermark, subject.type_of(cursor))
+        top = compose("greatest({top}, {old})", top=top, old=old)
+    marks = _marks(subject, cursor)
+    lowered = boundary(subject, None, top)
+    if limit is None:
+        below = compose(
+            "(SELECT count(*) || '|' || coalesce(CAST(sum(hash({marks})) AS VARCHAR), '') FROM {rows} WHERE {c} < {top})",
+            marks=marks, rows=rows, c=cursor, top=lowered,
+        )  # fmt: skip
+    else:
+        below = compose(
+            "(SELECT (count(*) + (SELECT n FROM {counted})) || '|' || coalesce(CAST(coalesce(sum(hash({marks})), 0) "
+            "+ coalesce((SELECT h FROM {counted}), 0) AS VARCHAR), '') FROM {rows} WHERE {c} >= {limit} AND {c} < {top})",
+            marks=marks, counted=COUNTED, rows=rows, c=cursor, limit=limit, top=lowered,
+        )  # fmt: skip
+    sql = compose("SELECT CAST({top} AS VARCHAR), {below}", top=top, below=below)
+    return Step(StepKind.MEASURE, sql, facts=("watermark", "below"))
+
+
+def _marks(subject: Subject, cursor: Ident) -> list[Ident]:
+    return [cursor, *(Ident(name) for name in subject.model.model.header.key)]

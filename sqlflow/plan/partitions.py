@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from sqlflow.core.compiled import CompiledModel
@@ -47,27 +48,23 @@ def cut(
 ) -> list[IntervalSet]:
     """`wanted` in pieces no longer than `batch`, oldest first.
 
-    `known`: the time that the inputs have rows for. What lies before it belongs to the first piece and what lies
-    after it to the last, so that the pieces together are all of `wanted`.
+    `known`: the time that the inputs have rows for. Time without rows belongs to the piece that follows it, and
+    after the last rows to the last piece, so that the pieces together are all of `wanted`.
     """
-    inner = wanted & _hull(known)
-    pieces: list[IntervalSet] = []
-    for interval in inner:
-        start = interval.start
-        while start < interval.end:
-            end = min(max(floor(batch.after(start), grain, zone), following(start, grain, zone)), interval.end)
-            pieces.append(IntervalSet((Interval(start, end),)))
-            start = end
-    if not pieces:
+    ends: list[datetime] = []
+    start: datetime | None = None
+    for interval in wanted & known:
+        position = interval.start
+        while position < interval.end:
+            if start is None or batch.after(start) <= position:
+                start = position
+                ends.append(position)
+            limit = max(floor(batch.after(start), grain, zone), following(start, grain, zone))
+            position = ends[-1] = min(interval.end, limit)
+            if position == limit:
+                start = None
+    if len(ends) < 2:
         return [wanted] if wanted else []
-    outside = wanted - inner
-    first = pieces[0].intervals[0].start
-    pieces[0] |= outside & IntervalSet.between(BEGINNING, first)
-    pieces[-1] |= outside - IntervalSet.between(BEGINNING, first)
-    return pieces
-
-
-def _hull(known: IntervalSet) -> IntervalSet:
-    if not known:
-        return known
-    return IntervalSet((Interval(known.intervals[0].start, known.intervals[-1].end),))
+    edges = [BEGINNING, *ends[:-1], END]
+    pieces = [wanted & IntervalSet.between(low, high) for low, high in pairwise(edges)]
+    return [piece for piece in pieces if piece]

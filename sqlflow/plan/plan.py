@@ -21,7 +21,7 @@ from sqlflow.plan import partitions
 from sqlflow.plan.modes import append, full, incremental, merge, view
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
 from sqlflow.plan.subject import ZONED, Subject, within, write
-from sqlflow.quality.checks import audits
+from sqlflow.quality.checks import audits, checks_of
 
 _KEPT_CHANGES = 50
 
@@ -80,6 +80,9 @@ class _Planner:
         self._run_id = run_id
         self._now = now
         self._draft = _Draft()
+        self._updates: dict[TableName, tuple[SignatureUpdate, ...]] = {}
+        for (model, _), update in sorted(inputs.partitions.items()):
+            self._updates[model] = (*self._updates.get(model, ()), update)
         self._versions: dict[TableName, Version] = {}
         self._last_task: dict[TableName, str] = {}
 
@@ -97,7 +100,7 @@ class _Planner:
             steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
             if record.kind is TableKind.SEED:
                 signature = compose(
-                    "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_row)) AS VARCHAR), 'None') FROM {t} AS _row",
+                    "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_sqlflow_row)) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
                     t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
@@ -229,7 +232,7 @@ class _Planner:
 
     def _plan_view(self, subject: Subject, before: TableRecord, effect: Effect) -> None:
         header = subject.model.model.header
-        if header.checks and (effect or before.fingerprint.checks != subject.model.fingerprint.checks):
+        if checks_of(header) and (effect or before.fingerprint.checks != subject.model.fingerprint.checks):
             reason = (
                 Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
                 if effect
@@ -250,12 +253,13 @@ class _Planner:
             strategy = "all rows" if everything or model.header.cursor is None else f"rows from {before.watermark} on"
             self._write(subject, "merge", strategy, reason, merge.update(subject, everything=everything))
             return
+        if effect.definition and not model.header.full_refresh:
+            self._refused(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why)))
+            return
         if effect.definition:
             edited = Reason(ReasonKind.PARENT_CHANGED, f"what it reads was edited: {'; '.join(effect.why)}")
-            if model.header.full_refresh:
-                self._rebuild(subject, edited)
-                return
-            reason = edited
+            self._rebuild(subject, edited)
+            return
         self._write(subject, "append", f"rows from {before.watermark} on", reason, append.update(subject))
 
     def _plan_incremental(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
@@ -340,6 +344,8 @@ class _Planner:
                 intervals=piece,
                 part=within(time, kind, piece, nulls=number == 0),
                 signatures=self._signatures(subject) if number == 0 else (),
+                before_hooks=number == 0,
+                after_hooks=number == len(pieces) - 1 or not pieces,
             )
         self._changed(subject, record, f"replaces {_intervals_of(wanted)} in this build")
 
@@ -371,10 +377,7 @@ class _Planner:
         before = subject.before
         change = Change(self._next_version(subject))
         if before is not None and reason.kind in _EDITS:
-            columns = changed_columns(before.fingerprint, subject.model.fingerprint)
-            if columns is not None and not self._inputs_moved(subject, before):
-                change = replace(change, columns=columns)
-            change = replace(change, definition=True)
+            change = replace(change, columns=self._edited_columns(subject, before, reason), definition=True)
         record = self._record(subject, change)
         if header.mode is Mode.INCREMENTAL:
             record = replace(record, done=incremental.domain(subject))
@@ -393,11 +396,28 @@ class _Planner:
             record=record,
             intervals=record.done,
             signatures=self._signatures(subject),
-            forget=True,
             forgotten=(building,) if leftover else (),
         )
         word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
         self._changed(subject, record, f"{word} in this build")
+
+    def _edited_columns(self, subject: Subject, before: TableRecord, reason: Reason) -> tuple[str, ...] | None:
+        """The columns that an edit of the query changed, when surely nothing else changed in the table."""
+        now, header = subject.model.fingerprint, subject.model.model.header
+        found = self._inputs.tables.get(subject.table)
+        if (
+            reason.kind is not ReasonKind.QUERY_CHANGED
+            or before.fingerprint.header != now.header
+            or header.before
+            or header.after
+            or subject.model.clock
+            or found is None
+            or found.schema != before.schema
+            or header.mode in (Mode.APPEND, Mode.MERGE)
+            or self._inputs_moved(subject, before)
+        ):
+            return None
+        return changed_columns(before.fingerprint, now)
 
     def _inputs_moved(self, subject: Subject, before: TableRecord) -> bool:
         if subject.model.model.header.mode is Mode.VIEW:
@@ -446,7 +466,8 @@ class _Planner:
                 number=number,
                 intervals=piece,
                 audit=False,
-                hooks=False,
+                before_hooks=number == 0,
+                after_hooks=False,
             )
         final = replace(record, done=incremental.domain(subject))
         self._model_task(
@@ -457,9 +478,9 @@ class _Planner:
             steps=incremental.swap(subject, staged),
             record=final,
             number=len(left),
+            before_hooks=not left,
             intervals=final.done,
             signatures=self._signatures(subject),
-            forget=True,
             forgotten=(name,),
         )
         self._changed(subject, final, "is rebuilt in this build")
@@ -467,10 +488,9 @@ class _Planner:
     def _known_time(self, subject: Subject) -> IntervalSet:
         """The time that the inputs are known to have rows for."""
         found = NOTHING
-        for (model, _), update in self._inputs.partitions.items():
-            if model == subject.table:
-                there = [name for name, signature in update.partitions.items() if signature is not None]
-                found |= partitions.changed_partitions(subject.model, there, self._time_zone(subject))
+        for update in self._updates.get(subject.table, ()):
+            there = [name for name, signature in update.partitions.items() if signature is not None]
+            found |= partitions.changed_partitions(subject.model, there, self._time_zone(subject))
         if subject.before is not None:
             found |= IntervalSet.of(i for i in subject.before.done if i.start != BEGINNING and i.end != END)
         return found
@@ -493,11 +513,20 @@ class _Planner:
             run_id=self._run_id,
             committed_at=self._now,
         )
-        self._model_task(subject, action="check", strategy="", reason=reason, steps=(), record=record, hooks=False)
+        self._model_task(
+            subject,
+            action="check",
+            strategy="",
+            reason=reason,
+            steps=(),
+            record=record,
+            before_hooks=False,
+            after_hooks=False,
+        )
 
     def _leave(self, subject: Subject, before: TableRecord) -> None:
         """Nothing to do for the table; what it has read is now a newer version without a difference for it."""
-        if before.fingerprint.checks != subject.model.fingerprint.checks and subject.model.model.header.checks:
+        if before.fingerprint.checks != subject.model.fingerprint.checks and checks_of(subject.model.model.header):
             self._audit(subject, before, Reason(ReasonKind.CHECKS_CHANGED, "its checks changed"))
             return
         name = subject.table
@@ -526,15 +555,14 @@ class _Planner:
 
     def _consumed(self, model: CompiledModel) -> dict[str, str]:
         """The versions of everything that the model reads, as they will be when it runs."""
-        tokens = {str(n): str(self._versions[n].number) for n in self._data_inputs(model) if n in self._versions}
+        tokens = {n.id: str(self._versions[n].number) for n in self._data_inputs(model) if n in self._versions}
         return {**tokens, **self._clock_tokens(model)}
 
     def _next_version(self, subject: Subject) -> int:
         return first_version(self._now) if subject.before is None else subject.before.version + 1
 
     def _signatures(self, subject: Subject) -> tuple[SignatureUpdate, ...]:
-        found = [update for (model, _), update in self._inputs.partitions.items() if model == subject.table]
-        return tuple(sorted(found, key=lambda update: update.input))
+        return self._updates.get(subject.table, ())
 
     def _record(self, subject: Subject, change: Change) -> TableRecord:
         before = subject.before
@@ -567,20 +595,18 @@ class _Planner:
         intervals: IntervalSet = NOTHING,
         part: Sql | None = None,
         signatures: tuple[SignatureUpdate, ...] = (),
-        forget: bool = False,
         audit: bool = True,
-        hooks: bool = True,
+        before_hooks: bool = True,
+        after_hooks: bool = True,
         forgotten: tuple[TableName, ...] = (),
     ) -> None:
         model = subject.model
         header = model.model.header
-        if hooks:
-            steps = (
-                *(write(Sql(sql)) for sql in header.before),
-                *steps,
-                *(write(Sql(sql)) for sql in header.after),
-            )
-        found = audits(subject.table, header.checks, part, model.schema.names) if audit else ()
+        if before_hooks:
+            steps = (*(write(Sql(sql)) for sql in header.before), *steps)
+        if after_hooks:
+            steps = (*steps, *(write(Sql(sql)) for sql in header.after))
+        found = audits(subject.table, checks_of(header), part, model.schema.names) if audit else ()
         identity = str(subject.table) if number is None else f"{subject.table}#{number + 1}"
         before = subject.before
         self._add(
@@ -599,7 +625,6 @@ class _Planner:
                 audits=found,
                 span=model.query.span(0),
                 signatures=signatures,
-                forget_signatures=forget,
                 forgotten=forgotten,
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
                 expected_rows=before.rows if before is not None else None,
@@ -658,14 +683,9 @@ def orphans(
         if name not in owned
         and name not in building
         and name in tables
-        and (record.kind is not TableKind.SOURCE or _is_view_over_source(record))
+        and (record.kind is not TableKind.SOURCE or record.mode == "source view")
     ]
     return tuple(sorted(found))
-
-
-def _is_view_over_source(record: TableRecord) -> bool:
-    """Undeclared tables and tables that a source names directly were never SQLFlow's own."""
-    return record.below is not None and record.below.startswith("[")
 
 
 def _count_rows(subject: Subject) -> Step:

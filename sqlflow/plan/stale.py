@@ -99,7 +99,7 @@ def effect_of_inputs(
         version = versions.get(name)
         if version is None:
             continue
-        consumed = before.inputs.get(str(name))
+        consumed = before.inputs.get(name.id)
         if consumed == str(version.number):
             continue
         found = _effect_of(model, name, consumed, version, inputs, zone)
@@ -130,6 +130,8 @@ def _effect_of(
     if not mapping.occurrences:
         return Effect(EVERYTHING, False, (f"{why}, and {mapping.reason or 'it may touch any interval'}",))
     if partitions is not None and all(change.intervals is None for change in matter):
+        if partitions.whole:
+            return Effect(EVERYTHING, False, (f"{why}, and its partitions were not known before",))
         found = changed_partitions(model, partitions.partitions, _zone_of(model, zone))
         if not found and not partitions.partitions:
             return Effect()

@@ -114,6 +114,8 @@ def _inside(column: Sql, kind: str, interval: Interval) -> Sql:
 
 
 _FIRST_DAY = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
+_FIRST_NS = datetime.fromisoformat("1678-01-01T00:00:00+00:00")  # nanoseconds in 64 bits reach no further
+_LAST_NS = datetime.fromisoformat("2262-01-01T00:00:00+00:00")
 _LAST_DAY = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 
 
@@ -121,8 +123,9 @@ def bounded_query(subject: Subject, kind: str, interval: Interval) -> Sql:
     """The model's query with `$start` and `$end` put in as literals of the time column's type."""
     if not subject.model.bounds:
         return subject.query
-    start = moment_literal(_FIRST_DAY if interval.start == BEGINNING else interval.start, kind)
-    end = moment_literal(_LAST_DAY if interval.end == END else interval.end, kind)
+    first, last = (_FIRST_NS, _LAST_NS) if kind == "TIMESTAMP_NS" else (_FIRST_DAY, _LAST_DAY)
+    start = moment_literal(first if interval.start == BEGINNING else interval.start, kind)
+    end = moment_literal(last if interval.end == END else interval.end, kind)
     edits = [Edit(at, to, start if word == "start" else end) for at, to, word in subject.model.bounds]
     return Sql(subject.model.query.edit(edits).text)
 

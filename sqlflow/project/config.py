@@ -16,13 +16,9 @@ from sqlflow.core.diagnostics import Diagnostic, ProjectError, did_you_mean, one
 from sqlflow.core.source import SourceFile
 from sqlflow.core.text import MappedText
 from sqlflow.project import yaml
-from sqlflow.project.directives import DIRECTIVES, unknown_directive_hint
 from sqlflow.project.discover import read_text
-from sqlflow.project.header import read_defaults
 from sqlflow.project.names import refuse_reserved_schema
-from sqlflow.project.snippets import Vocabulary
 from sqlflow.project.values import FromEnvironment, Given, root_of
-from sqlflow.project.variables import INTERVAL_BOUNDS
 
 FILE = PurePosixPath("sqlflow.yml")
 
@@ -71,8 +67,7 @@ def read_config(root: Path, target: str | None, variables: Mapping[str, str], en
     targets, chosen = _targets(fields, target, root, environ, problems)
     declared = _variables(fields["variables"]) if "variables" in fields else {}
     _apply(variables, declared, problems)
-    vocabulary = Vocabulary(dialect or "duckdb", declared)
-    defaults = _defaults(fields["defaults"], root, vocabulary) if "defaults" in fields else {}
+    defaults = _defaults(fields["defaults"], root, dialect or "duckdb", declared) if "defaults" in fields else {}
     if problems or chosen is None:
         raise ProjectError(problems)
     return Config(
@@ -96,7 +91,9 @@ def _file(root: Path) -> SourceFile:
         if (root / "sqlflow.yaml").exists():
             hint = "rename `sqlflow.yaml` to `sqlflow.yml`"
         elif (root / "dbt_project.yml").exists():
-            hint = "`sqlflow migrate dbt` converts a dbt project; `sqlflow init` makes a new one"
+            hint = (
+                "this is a dbt project, which cannot be converted yet; `sqlflow init` makes a new one in another folder"
+            )
         raise one_problem("no-project", f"there is no sqlflow.yml in `{root}`", None, hint)
     problems: list[Diagnostic] = []
     file = read_text(root, FILE, problems)
@@ -312,7 +309,7 @@ def _variables(given: Given) -> dict[str, object]:
         if not _NAME.fullmatch(name):
             hint = "use letters, digits and `_`, with no digit first"
             inside.fail("not a name that `$name` can use", "invalid-value", hint, at_key=True)
-        elif name in INTERVAL_BOUNDS:
+        elif name in ("start", "end"):
             message = f"`${name}` is the bound of the interval being built"
             inside.fail(message, "reserved-name", "use another name", at_key=True)
         elif _is_plain(inside.value):
@@ -377,7 +374,15 @@ def _kind(value: object) -> str:
 # ---------------------------------------------------------------- defaults
 
 
-def _defaults(given: Given, root: Path, vocabulary: Vocabulary) -> dict[str, dict[str, DefaultValue]]:
+def _defaults(
+    given: Given, root: Path, dialect: str, variables: Mapping[str, object]
+) -> dict[str, dict[str, DefaultValue]]:
+    # These bring the SQL tokenizer with them, which most commands can do without.
+    from sqlflow.project.directives import DIRECTIVES, unknown_directive_hint
+    from sqlflow.project.header import read_defaults
+    from sqlflow.project.snippets import Vocabulary
+
+    vocabulary = Vocabulary(dialect, variables)
     found: dict[str, dict[str, DefaultValue]] = {}
     for key, inside in given.entries().items():
         folder = str(PurePosixPath(key))

@@ -209,8 +209,8 @@ NO_BATCH = _NoBatch()
 
 _TABLES = frozenset({Mode.AUTO, Mode.REPLACE, Mode.APPEND, Mode.MERGE, Mode.INCREMENTAL})
 _OBJECTS = _TABLES | {Mode.VIEW}
-_TIMED = frozenset({Mode.AUTO, Mode.INCREMENTAL})
-_KEYED_BY_CURSOR = frozenset({Mode.AUTO, Mode.APPEND, Mode.MERGE})
+_TIMED = frozenset({Mode.INCREMENTAL})
+_KEYED_BY_CURSOR = frozenset({Mode.APPEND, Mode.MERGE})
 _LOOKING_BACK = frozenset({Mode.APPEND, Mode.MERGE, Mode.INCREMENTAL})
 _INCREMENTAL = frozenset({Mode.INCREMENTAL})
 _MERGE = frozenset({Mode.MERGE})

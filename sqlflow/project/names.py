@@ -18,9 +18,16 @@ def table_of(path: PurePosixPath, default_schema: str) -> TableName:
 def refuse_reserved_schema(schema: str, span: Span | None, problems: list[Diagnostic]) -> bool:
     """Whether a schema belongs to SQLFlow or the database; then this is a problem."""
     folded = schema.lower()
-    if not (folded.startswith("_sqlflow") or folded in ("information_schema", "pg_catalog")):
+    if not (folded.startswith("_sqlflow") or folded in ("information_schema", "pg_catalog", "temp", "system")):
         return False
     owner = "SQLFlow" if folded.startswith("_sqlflow") else "the database"
     message = f"the schema `{schema}` belongs to {owner}"
     problems.append(Diagnostic("reserved-name", message, span, "use another schema"))
     return True
+
+
+def refuse_staging_name(name: TableName, span: Span | None, problems: list[Diagnostic]) -> None:
+    """Names that end like the tables that are built batch by batch would meet them."""
+    if name.name.lower().endswith("__building"):
+        message = f"names that end in `__building` belong to SQLFlow, and this is `{name}`"
+        problems.append(Diagnostic("reserved-name", message, span, "use another name"))

@@ -107,7 +107,7 @@ def _is_template(file: SourceFile, lexed: Lexed, problems: list[Diagnostic]) -> 
         begins = token.token_type in (TokenType.L_BRACE, TokenType.BLOCK_START)
         if begins and lexed.text[token.start : token.start + 2] in ("{{", "{%"):
             span = file.span(token.start, token.start + 2)
-            hint = "write the table's name as it is; `sqlflow migrate dbt` converts a dbt project"
+            hint = "write the table's name as it is: `FROM staging.orders`"
             problems.append(Diagnostic("template", "SQLFlow has no templates", span, hint))
             return True
     return False

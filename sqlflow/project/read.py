@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from glob import glob
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlflow.core.cache import Cache, NoCache
@@ -15,7 +16,7 @@ from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.model import Model, Project, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.source import SourceFile, Span
-from sqlflow.project.discover import discover, read_text
+from sqlflow.project.discover import discover, inside, read_text
 
 if TYPE_CHECKING:
     from sqlflow.project.reader import Reader
@@ -114,7 +115,7 @@ class _Work:
     ) -> _Outside:
         key = "outside:" + _hash(self._settings, *_parts(declared), *map(str, seeds), "|", *_parts(described))
         kept = self._kept(key, _Outside)
-        if kept is not None:
+        if kept is not None and self._still_there(kept):
             return kept
         before = len(self._problems)
         reader = self._opened()
@@ -122,6 +123,18 @@ class _Work:
         if len(self._problems) == before:
             self._cache.put(key, encode(found).encode())
         return found
+
+    def _still_there(self, kept: _Outside) -> bool:
+        """Whether the files of all sources exist and lie in the project, which no text in the project can tell."""
+        for source in kept.sources:
+            if source.path is None:
+                continue
+            places = [Path(place) for place in glob(str(self._config.root / source.path), recursive=True)]
+            if not places:
+                return False
+            if not self._config.allow_outside_paths and not all(inside(self._config.root, place) for place in places):
+                return False
+        return True
 
     def model(self, file: SourceFile) -> _Found | None:
         """What is in a model's file; None if it is switched off."""

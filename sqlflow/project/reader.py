@@ -24,7 +24,7 @@ from sqlflow.project.header import (
     split_header,
 )
 from sqlflow.project.macros import read_macros
-from sqlflow.project.names import refuse_reserved_schema, table_of
+from sqlflow.project.names import refuse_reserved_schema, refuse_staging_name, table_of
 from sqlflow.project.query import find_query
 from sqlflow.project.seeds import read_seeds
 from sqlflow.project.snippets import Vocabulary, fill
@@ -119,7 +119,9 @@ def _name(file: SourceFile, header: Header, config: Config, place: Span, problem
     by_path = table_of(file.path, config.default_schema)
     if header.schema is None:
         refuse_reserved_schema(by_path.schema, place, problems)
-    return TableName(header.schema or by_path.schema, header.name or by_path.name)
+    name = TableName(header.schema or by_path.schema, header.name or by_path.name)
+    refuse_staging_name(name, place, problems)
+    return name
 
 
 def _gaps(lexed: Lexed) -> Iterator[tuple[int, int]]:

@@ -73,7 +73,37 @@ def statement(given: Given, vocabulary: Vocabulary) -> str | None:
     if any(token.token_type is TokenType.SEMICOLON for token in lexed.tokens):
         _wrong(given, "expected one statement, found several", "write a list of statements")
         return None
+    word = lexed.tokens[0].text.upper() if lexed.tokens else ""
+    if word in _NOT_IN_A_TRANSACTION:
+        _wrong(given, f"a hook runs inside the model's transaction and cannot be `{word}`", "leave it out")
+        return None
     return text
+
+
+# What would end the transaction that keeps a model's rows and its record together, or reach beyond the database.
+_NOT_IN_A_TRANSACTION = frozenset(
+    [
+        "BEGIN",
+        "START",
+        "COMMIT",
+        "ROLLBACK",
+        "END",
+        "ABORT",
+        "ATTACH",
+        "DETACH",
+        "USE",
+        "SET",
+        "RESET",
+        "PRAGMA",
+        "INSTALL",
+        "LOAD",
+        "CHECKPOINT",
+        "VACUUM",
+        "FORCE",
+        "IMPORT",
+        "EXPORT",
+    ]
+)
 
 
 def sql_type(given: Given, dialect: str) -> str | None:

@@ -8,12 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sqlflow.core.diagnostics import Severity
-from sqlflow.core.model import CheckKind, CheckSpec
+from sqlflow.core.model import CheckKind, CheckSpec, Header, Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Audit, CheckQuery
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
 
 _SAMPLE = 5
+
+
+def checks_of(header: Header) -> tuple[CheckSpec, ...]:
+    """The checks that a header asks for. A `key` is the identity of a row: it must be unique where the mode does not
+    see to that itself."""
+    key = tuple(name.lower() for name in header.key)
+    if not key or header.mode in (Mode.MERGE, Mode.INLINE) or "key" not in header.spans:
+        return header.checks
+    for check in header.checks:
+        if check.kind is CheckKind.UNIQUE and sorted(c.lower() for c in check.columns) == sorted(key):
+            return header.checks
+    return (*header.checks, CheckSpec(CheckKind.UNIQUE, header.spans["key"], columns=header.key))
 
 
 def audits(

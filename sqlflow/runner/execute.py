@@ -22,8 +22,10 @@ from sqlflow.runner.schedule import Board
 from sqlflow.runner.task import Outcome, TaskError, run_task
 
 GROUP_SECONDS = 0.25
+_MOST_TRIES = 5
+_PAUSE_SECONDS = 0.05
 
-Signatures = Sequence[tuple[TableName, bool, Sequence[SignatureUpdate]]]
+Signatures = Sequence[tuple[TableName, Sequence[SignatureUpdate]]]
 WriteRecords = Callable[[Session, Sequence[TableRecord], Signatures, Sequence[TableName]], None]
 Committed = Callable[[Sequence[TableRecord], Sequence[TableName]], None]
 
@@ -54,21 +56,20 @@ def execute(
     cancelled and rolled back, and the rest is reported as cancelled.
     """
     run = _Run(plan, engine, write_records, committed, emit, clock, fail_fast)
-    workers = [
-        threading.Thread(target=run.work, name=f"sqlflow-{number}", daemon=True)
-        for number in range(max(1, min(threads, len(plan.tasks))))
-    ]
-    for worker in workers:
-        worker.start()
-    while any(worker.is_alive() for worker in workers):
+    count = min(threads, len(plan.tasks))
+    run.working = count
+    for number in range(count):
+        threading.Thread(target=run.work, name=f"sqlflow-{number}", daemon=True).start()
+    interrupted = False
+    while not run.idle.is_set() and count:
+        # Not Thread.join: a KeyboardInterrupt inside it makes Python take a living thread for a dead one.
         try:
-            for worker in workers:
-                worker.join(0.1)
-            if run.cancelled:
+            run.idle.wait(0.1)
+            if interrupted:
+                run.cancel()
                 engine.interrupt()
         except KeyboardInterrupt:
-            run.cancel()
-            engine.interrupt()
+            interrupted = True
     run.close()
     return tuple(run.results)
 
@@ -88,6 +89,8 @@ class _Run:
     ) -> None:
         self.results: list[TaskResult] = []
         self.cancelled = False
+        self.working = 0
+        self.idle = threading.Event()  # all workers have ended
         self._board = Board(plan.tasks)
         self._changed = threading.Condition()
         self._engine = engine
@@ -96,10 +99,13 @@ class _Run:
         self._emit = emit
         self._clock = clock
         self._fail_fast = fail_fast
+        self._tries: dict[str, int] = {}
         self._crash: BaseException | None = None
 
     def cancel(self) -> None:
         with self._changed:
+            if self.cancelled:
+                return
             self.cancelled = True
             self._give_up(Status.CANCELLED, None)
             self._changed.notify_all()
@@ -120,6 +126,11 @@ class _Run:
                 self._board.abandon()
                 self.cancelled = True
                 self._changed.notify_all()
+        finally:
+            with self._changed:
+                self.working -= 1
+                if self.working == 0:
+                    self.idle.set()
 
     def _next(self) -> Task | None:
         with self._changed:
@@ -138,14 +149,18 @@ class _Run:
             begun = self._board.commits
         began = time.monotonic()
         done: list[_Done] = []
-        session.begin()
         while task is not None:
             self._emit(TaskStarted(task))
             started_at, started = self._clock(), time.monotonic()
             try:
+                if not done:
+                    session.begin()
                 outcome = run_task(session, task, self._stop)
             except TaskError as error:
-                session.rollback()
+                _rollback_quietly(session)
+                if error.conflict and self._tries.setdefault(task.id, 0) < _MOST_TRIES:
+                    self._again([*(item.task for item in done), task])
+                    return
                 self._failed(task, error.problem, error.checks, started_at, time.monotonic() - started, done)
                 return
             except Interrupted:
@@ -172,11 +187,7 @@ class _Run:
 
     def _commit(self, session: Session, done: list[_Done]) -> None:
         records = _last_of_each([item.outcome.record for item in done])
-        signatures = [
-            (item.task.table, item.task.forget_signatures, item.task.signatures)
-            for item in done
-            if item.task.signatures or item.task.forget_signatures
-        ]
+        signatures = [(item.task.table, item.task.signatures) for item in done if item.task.signatures]
         gone = [name for item in done for name in item.task.forgotten]
         records = [record for record in records if record.table not in gone]
         try:
@@ -231,6 +242,14 @@ class _Run:
                 self._give_up(Status.SKIPPED, task.table)
             self._changed.notify_all()
 
+    def _again(self, tasks: list[Task]) -> None:
+        """Another transaction wrote the same thing at the same time: each task is tried again by itself."""
+        time.sleep(_PAUSE_SECONDS)
+        with self._changed:
+            self._tries[tasks[-1].id] += 1
+            self._board.give_back(tasks)
+            self._changed.notify_all()
+
     def _interrupted(self, tasks: list[Task]) -> None:
         with self._changed:
             self._board.give_back(tasks)
@@ -272,5 +291,5 @@ def _rollback_quietly(session: Session) -> None:
     """After a failed commit or an interrupt the transaction may be gone already."""
     try:
         session.rollback()
-    except EngineError:
+    except (EngineError, Interrupted):
         return

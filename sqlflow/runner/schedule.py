@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,10 @@ class Board:
             for need in needs:
                 self._children[need].append(task.id)
         self._priority = _longest_paths(tasks, self._children)
-        self._ready = {name for name, needs in self._waiting.items() if not needs}
+        self._ready: list[tuple[float, int, str]] = []  # a heap; entries that are no longer in _waiting are stale
+        for name, needs in self._waiting.items():
+            if not needs:
+                self._make_ready(name)
         self._commit_of: dict[str, int] = {}
         self._alone: set[str] = set()
         self._open = len(tasks)
@@ -50,14 +54,7 @@ class Board:
 
         `own`: tasks of the open transaction; `begun`: the number of commits when it began, None for a new one.
         """
-        best: str | None = None
-        for name in self._ready:
-            if own and name in self._alone:
-                continue
-            if begun is not None and not self._visible(name, own, begun):
-                continue
-            if best is None or self._rank(name) < self._rank(best):
-                best = name
+        best = self._take_ready(own, begun)
         if best is None and own:
             # Children of what this transaction wrote wait only for it: they may join before it commits.
             joining = [
@@ -72,9 +69,28 @@ class Board:
             best = min(joining, key=self._rank, default=None)
         if best is None:
             return None
-        self._ready.discard(best)
         self._waiting.pop(best, None)
         return self._tasks[best]
+
+    def _take_ready(self, own: frozenset[str] | set[str], begun: int | None) -> str | None:
+        """The first ready task that this transaction may take; those it may not stay for others."""
+        passed: list[tuple[float, int, str]] = []
+        found: str | None = None
+        while self._ready and found is None and len(passed) < _LOOK_AT_MOST:
+            entry = heapq.heappop(self._ready)
+            name = entry[2]
+            if self._waiting.get(name, {name}):
+                continue  # taken or given up since
+            if (own and name in self._alone) or (begun is not None and not self._visible(name, own, begun)):
+                passed.append(entry)
+            else:
+                found = name
+        for entry in passed:
+            heapq.heappush(self._ready, entry)
+        return found
+
+    def _make_ready(self, name: str) -> None:
+        heapq.heappush(self._ready, (*self._rank(name), name))
 
     def is_alone(self, task: Task) -> bool:
         """Whether the task must have a transaction for itself."""
@@ -87,7 +103,7 @@ class Board:
             needs = {need for need in task.needs if need in self._tasks and need not in self._commit_of}
             self._waiting[task.id] = needs
             if not needs:
-                self._ready.add(task.id)
+                self._make_ready(task.id)
 
     def committed(self, tasks: Sequence[Task]) -> None:
         self.commits += 1
@@ -100,7 +116,7 @@ class Board:
                 if needs is not None:
                     needs.discard(task.id)
                     if not needs:
-                        self._ready.add(child)
+                        self._make_ready(child)
 
     def failed(self, task: Task) -> list[Failed]:
         """The task failed; all that needs it, directly or not, is given up and returned."""
@@ -111,7 +127,6 @@ class Board:
             name = stack.pop()
             if name in self._waiting:
                 del self._waiting[name]
-                self._ready.discard(name)
                 self._open -= 1
                 given_up.append(Failed(self._tasks[name], task))
                 stack.extend(self._children[name])
@@ -137,6 +152,7 @@ class Board:
 
 
 _TYPICAL_SECONDS = 0.05
+_LOOK_AT_MOST = 20  # ready tasks that a transaction passes over because it began too early to see their parents
 
 
 def _longest_paths(tasks: Sequence[Task], children: dict[str, list[str]]) -> dict[str, float]:

@@ -23,12 +23,14 @@ class Outcome:
 
 
 class TaskError(Exception):
-    """The task must be rolled back; `problem` says why."""
+    """The task must be rolled back; `problem` says why. `conflict`: two transactions wrote the same thing, which may go
+    well another time."""
 
-    def __init__(self, problem: Diagnostic, checks: tuple[CheckResult, ...] = ()) -> None:
+    def __init__(self, problem: Diagnostic, checks: tuple[CheckResult, ...] = (), conflict: bool = False) -> None:
         super().__init__(problem.message)
         self.problem = problem
         self.checks = checks
+        self.conflict = conflict
 
 
 def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
@@ -59,7 +61,7 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                     if found:
                         notices.append(step.message.replace("{rows}", show_rows(found)))
         except EngineError as error:
-            raise TaskError(_statement_problem(error, task)) from error
+            raise TaskError(_statement_problem(error, task), conflict=error.conflict) from error
     checks = _check(session, task, stop)
     record = _measured(task.record, facts, rows)
     return Outcome(record, rows, checks, tuple(notices))
@@ -90,11 +92,15 @@ def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[Chec
                 "check-failed",
                 f"{'a check' if len(failed) == 1 else 'checks'} of `{task.table}` failed: {names}",
                 _span_of(task, failed[0].check) or task.span,
-                "the table is as it was before; mend the data or the query and build again",
+                _AFTER_CHECK if task.steps else _AFTER_VIEW_CHECK,
             ),
             results,
         )
     return results
+
+
+_AFTER_CHECK = "the table is as it was before; mend the data or the query and build again"
+_AFTER_VIEW_CHECK = "nothing was built from it; mend the data or the query and build again"
 
 
 def _span_of(task: Task, name: str) -> Span | None:

@@ -70,7 +70,7 @@ def load(session: Session) -> dict[TableName, TableRecord]:
             raise one_problem(
                 "state-damaged",
                 f"the warehouse's commit record of `{name}` cannot be read: {error}",
-                hint=f"delete its row from _sqlflow.commits: `{name}` is then built anew",
+                hint=f"delete its row from _sqlflow.commits, and build `{name}` with --full-refresh",
             ) from error
         records[record.table] = record
     return records
@@ -79,31 +79,29 @@ def load(session: Session) -> dict[TableName, TableRecord]:
 def write(
     session: Session,
     records: Sequence[TableRecord],
-    signatures: Iterable[tuple[TableName, bool, Sequence[SignatureUpdate]]],
+    signatures: Iterable[tuple[TableName, Sequence[SignatureUpdate]]],
     gone: Sequence[TableName],
 ) -> None:
     """Write records and signatures, inside the session's open transaction.
 
-    `signatures`: table, whether all of its earlier ones are to be forgotten, and what is new. `gone`: tables whose
+    `signatures`: by table, what is new. `gone`: tables whose
     records are deleted.
     """
     forget(session, gone)
     if records:
-        names = [str(record.table) for record in records]
+        names = [record.table.id for record in records]
         marks = Sql(", ".join("?" for _ in names))
         session.execute(compose("DELETE FROM {t} WHERE name IN ({marks})", t=_COMMITS, marks=marks), names)
         rows = Sql(", ".join("(?, ?)" for _ in names))
-        values = [value for record in records for value in (str(record.table), encode(record))]
+        values = [value for record in records for value in (record.table.id, encode(record))]
         session.execute(compose("INSERT INTO {t} VALUES {rows}", t=_COMMITS, rows=rows), values)
-    for table, anew, updates in signatures:
-        if anew:
-            session.execute(compose("DELETE FROM {t} WHERE name = ?", t=_SIGNATURES), [str(table)])
+    for table, updates in signatures:
         for update in updates:
             _write_signature(session, table, update)
 
 
 def _write_signature(session: Session, table: TableName, update: SignatureUpdate) -> None:
-    owner = [str(table), str(update.input)]
+    owner = [table.id, update.input.id]
     if update.whole:
         session.execute(compose("DELETE FROM {t} WHERE name = ? AND input = ?", t=_SIGNATURES), owner)
     elif update.partitions:
@@ -125,7 +123,7 @@ def signatures(session: Session, table: TableName, source: TableName) -> Mapping
         return {}
     rows = session.fetch(
         compose("SELECT part, rows, digest FROM {t} WHERE name = ? AND input = ?", t=_SIGNATURES),
-        [str(table), str(source)],
+        [table.id, source.id],
     )
     return {str(part): Signature(int(str(count)), str(digest)) for part, count, digest in rows}
 
@@ -133,5 +131,5 @@ def signatures(session: Session, table: TableName, source: TableName) -> Mapping
 def forget(session: Session, tables: Sequence[TableName]) -> None:
     """Delete what is remembered of these tables, inside the session's open transaction."""
     for table in tables:
-        session.execute(compose("DELETE FROM {t} WHERE name = ?", t=_COMMITS), [str(table)])
-        session.execute(compose("DELETE FROM {t} WHERE name = ?", t=_SIGNATURES), [str(table)])
+        session.execute(compose("DELETE FROM {t} WHERE name = ?", t=_COMMITS), [table.id])
+        session.execute(compose("DELETE FROM {t} WHERE name = ?", t=_SIGNATURES), [table.id])

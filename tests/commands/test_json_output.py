@@ -57,7 +57,9 @@ def test_a_failed_build_is_json_too(project: Path) -> None:
     assert "boom" in ran.out
 
 
-@pytest.mark.parametrize("command", ["build", "build --dry-run", "compile", "list", "show a.one", "check", "lineage a.one"])
+@pytest.mark.parametrize(
+    "command", ["build", "build --dry-run", "compile", "list", "show a.one", "check", "lineage a.one"]
+)
 def test_problems(project: Path, command: str) -> None:
     (project / "models/a/one.sql").write_text("SELECT\n  nope FROM src")
     [problem] = told(project, command, 1)["problems"]

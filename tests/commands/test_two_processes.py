@@ -59,9 +59,7 @@ def wait_for_lock(project: Path) -> None:
         time.sleep(0.02)
 
 
-def test_a_held_database_names_its_holder_and_waits_with_a_limit(
-    project: Path, holder: subprocess.Popen[str]
-) -> None:
+def test_a_held_database_names_its_holder_and_waits_with_a_limit(project: Path, holder: subprocess.Popen[str]) -> None:
     began = time.monotonic()
     ran = sqlflow(project, "sqlflow build --wait 0.5")
     assert ran.code == 1
@@ -135,7 +133,7 @@ def test_ctrl_c_cancels_and_the_same_command_goes_on(project: Path) -> None:
     (project / "models/a/slow.sql").write_text(SLOW.replace("1200", "1200000"))
     build = start_build(project)
     wait_for_lock(project)
-    time.sleep(1)
+    time.sleep(2)
     os.kill(build.pid, signal.SIGINT)
     out, err = build.communicate(timeout=30)
     assert build.returncode == 130, out + err

@@ -65,7 +65,7 @@ def test_ctrl_c_cancels_the_running_statement_and_rolls_back(tmp_path: Path) -> 
 def test_ctrl_c_between_statements(tmp_path: Path, share: float) -> None:
     whole = begin(tmp_path / "whole")
     count = tmp_path / "count"
-    assert child(whole, "build", COUNT=count).wait(60) == 0
+    _finish(child(whole, "build", COUNT=count))
     project = begin(tmp_path / "interrupted")
     process = child(project, "build", INTERRUPT_AT=int(int(count.read_text()) * share))
     _, told = process.communicate(timeout=60)

@@ -39,10 +39,10 @@ MODELS: dict[str, tuple[str, str]] = {
     ),
     "models/marts/wide.sql": (
         "",
-        "SELECT d.k AS k, max(d.n) AS n, list_transform([1, 2], x -> x + 1) AS l FROM marts.days AS d GROUP BY d.k",
+        "SELECT d.k AS k, max(d.n) AS n, list_transform([1, 2], lambda x: x + 1) AS l FROM marts.days AS d GROUP BY d.k",
     ),
 }
-_TOKEN = re.compile(r"\$\$.*?\$\$|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\w+|->|<>|<=|>=|\s+|.", re.S)
+_TOKEN = re.compile(r"\$\$.*?\$\$|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\w+|<>|<=|>=|\s+|.", re.S)
 _WORDS = frozenset("select from where group by as and is not null with case when then else end left join on between".split())
 _GAPS = (" ", "\n", "\t", "\n\n  ", " /* a; comment */ ", " -- the rest\n", "  ", " /* 'x */ ")
 EDITS = (

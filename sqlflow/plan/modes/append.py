@@ -2,15 +2,15 @@
 
 Rows tied with the watermark may have come since: those at or above the boundary (the watermark, less `lookback`)
 and those without a cursor are compared with the table as multisets, and what the table lacks is added. Below the
-boundary only the number of rows is compared with last time: when there are more, rows came late, and they are
-added if nothing else changed there.
+boundary only the number of rows and a hash of their cursors are compared with last time: when they differ, rows may
+have come late, and they are added if none that the table has are missing there.
 """
 
 from __future__ import annotations
 
 from sqlflow.core.plan import Step, StepKind
-from sqlflow.core.sql import Ident, Part, Sql, compose
-from sqlflow.plan.cursor import COUNTED, boundary, count_below
+from sqlflow.core.sql import Ident, Part, compose
+from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
 from sqlflow.plan.subject import Subject, replace_table, watermark_literal, write
 
 _BATCH = Ident("_sqlflow_batch")
@@ -18,7 +18,7 @@ _BATCH = Ident("_sqlflow_batch")
 
 def rebuild(subject: Subject) -> tuple[Step, ...]:
     """The first build, or one from scratch: all rows of the query."""
-    return (*replace_table(subject, subject.query), *_measure(subject, None))
+    return (*replace_table(subject, subject.query), measure(subject, subject.table, None))
 
 
 def update(subject: Subject) -> tuple[Step, ...]:
@@ -30,7 +30,7 @@ def update(subject: Subject) -> tuple[Step, ...]:
             "INSERT INTO {t} ({cs}) SELECT {cs} FROM (\n{q}\n) EXCEPT ALL SELECT {cs} FROM {t}",
             t=subject.table, cs=subject.columns, q=subject.query,
         )  # fmt: skip
-        return (write(missing, counts=True), *_measure(subject, None))
+        return write(missing, counts=True), measure(subject, subject.table, None)
     kind = subject.type_of(cursor)
     reached = watermark_literal(before.watermark, kind)
     limit = boundary(subject, before.watermark)
@@ -38,7 +38,7 @@ def update(subject: Subject) -> tuple[Step, ...]:
         "t": subject.table, "cs": subject.columns, "c": cursor, "q": subject.query, "batch": _BATCH,
         "limit": limit, "reached": reached,
     }  # fmt: skip
-    came_late = compose("SELECT n > {known} FROM {counted}", known=_known(before.below), counted=COUNTED)
+    came_late = compose("NOT ({same})", same=as_last_time(before))
     others_changed = compose(
         "SELECT {cs} FROM {t} WHERE {c} < {limit} EXCEPT ALL SELECT {cs} FROM (\n{q}\n) WHERE {c} < {limit} LIMIT 1",
         **parts,
@@ -68,35 +68,10 @@ def update(subject: Subject) -> tuple[Step, ...]:
         write(compose("INSERT INTO {t} ({cs}) {late}", late=late, **parts), counts=True, only_if=safe),
         Step(
             StepKind.NOTICE,
-            compose("SELECT count(*) FROM ({late})", late=late),
+            compose("SELECT count(*) FROM ({late}) HAVING count(*) > 0", late=late),
             only_if=unsafe,
             message="rows came late, below the watermark, where other rows changed too; they cannot be told apart and "
             "were not added: {rows}. Use `mode: merge` with a key, or build with --full-refresh",
         ),
-        *_measure(subject, limit),
-    )
-
-
-def _known(below: str | None) -> int:
-    return int(below) if below is not None and below.isdigit() else 0
-
-
-def _measure(subject: Subject, limit: Sql | None) -> tuple[Step, ...]:
-    """The new watermark, and how many rows of the query lie below the next boundary."""
-    cursor = Ident(subject.model.model.header.cursor or "")
-    top = compose("(SELECT max({c}) FROM {t})", c=cursor, t=subject.table)
-    lowered = boundary(subject, None, top)
-    if limit is None:
-        below = compose("(SELECT count(*) FROM {t} WHERE {c} < {top})", t=subject.table, c=cursor, top=lowered)
-    else:
-        below = compose(
-            "(SELECT n FROM {counted}) + (SELECT count(*) FROM {batch} WHERE {c} < {top})",
-            counted=COUNTED, batch=_BATCH, c=cursor, top=lowered,
-        )  # fmt: skip
-    return (
-        Step(
-            StepKind.MEASURE,
-            compose("SELECT CAST({top} AS VARCHAR), {below}", top=top, below=below),
-            facts=("watermark", "below"),
-        ),
+        measure(subject, _BATCH, limit),
     )

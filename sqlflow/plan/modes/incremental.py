@@ -35,7 +35,10 @@ def in_column_terms(subject: Subject, moment: datetime) -> datetime:
     """A date that an author or a user wrote: for a TIMESTAMPTZ column, that wall clock in the project's time zone."""
     if moment in (BEGINNING, END) or _time(subject)[1] != ZONED:
         return moment
-    return moment.replace(tzinfo=subject.zone).astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=subject.zone).astimezone(UTC)
+    except OverflowError:
+        return BEGINNING if moment.year < 5000 else END
 
 
 def rebuild(subject: Subject) -> tuple[Step, ...]:

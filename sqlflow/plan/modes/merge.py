@@ -10,8 +10,8 @@ from __future__ import annotations
 from sqlflow.core.model import Conflict
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
-from sqlflow.plan.cursor import COUNTED, boundary, count_below
-from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
+from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
+from sqlflow.plan.subject import Subject, matches, replace_table, write
 
 _BATCH = Ident("_sqlflow_batch")
 _LATEST = Ident("_sqlflow_latest")
@@ -40,8 +40,7 @@ def update(subject: Subject, *, everything: bool) -> tuple[Step, ...]:
     else:
         cursor = Ident(header.cursor)
         limit = boundary(subject, before.watermark)
-        known = compose("SELECT n || '|' || coalesce(CAST(h AS VARCHAR), '') = {below} FROM {counted}",
-                        below=Value(before.below or ""), counted=COUNTED)  # fmt: skip
+        known = as_last_time(before)
         steps += [
             count_below(subject, cursor, limit),
             _read(subject, compose("{c} >= {limit} OR {c} IS NULL", c=cursor, limit=limit), only_if=known),
@@ -168,34 +167,4 @@ def _deleted(subject: Subject) -> Sql:
 
 
 def _measure(subject: Subject, limit: Sql | None) -> tuple[Step, ...]:
-    """The greatest cursor that was read, never less than before, and the rows below the next boundary."""
-    header = subject.model.model.header
-    if header.cursor is None:
-        return ()
-    cursor = Ident(header.cursor)
-    kind = subject.type_of(header.cursor)
-    top = compose("(SELECT max({c}) FROM {batch})", c=cursor, batch=_BATCH)
-    if subject.before is not None and subject.before.watermark is not None and limit is not None:
-        top = compose("greatest({top}, {old})", top=top, old=watermark_literal(subject.before.watermark, kind))
-    marks = [cursor, *(Ident(name) for name in header.key)]
-    lowered = boundary(subject, None, top)
-    if limit is None:
-        counted = compose(
-            "(SELECT count(*) || '|' || coalesce(CAST(sum(hash({marks})) AS VARCHAR), '') FROM {batch} WHERE {c} < {top})",
-            marks=marks, batch=_BATCH, c=cursor, top=lowered,
-        )  # fmt: skip
-    else:
-        # The batch is either the rows from `limit` on, or all of them; those below are counted once.
-        counted = compose(
-            "(SELECT (count(*) + (SELECT n FROM {counted})) || '|' || "
-            "coalesce(CAST(coalesce(sum(hash({marks})), 0) + coalesce((SELECT h FROM {counted}), 0) AS VARCHAR), '') "
-            "FROM {batch} WHERE {c} >= {limit} AND {c} < {top})",
-            marks=marks, counted=COUNTED, batch=_BATCH, c=cursor, limit=limit, top=lowered,
-        )  # fmt: skip
-    return (
-        Step(
-            StepKind.MEASURE,
-            compose("SELECT CAST({top} AS VARCHAR), {counted}", top=top, counted=counted),
-            facts=("watermark", "below"),
-        ),
-    )
+    return () if subject.model.model.header.cursor is None else (measure(subject, _BATCH, limit),)
