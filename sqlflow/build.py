@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import PurePath
 
 from sqlflow.changes.columns import input_columns
@@ -28,6 +29,7 @@ from sqlflow.core.plan import Plan, Signature
 from sqlflow.core.records import RunRecord, Status, TableKind, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.store import StateStore
+from sqlflow.core.words import counted
 from sqlflow.graph.link import link
 from sqlflow.graph.selection import Universe, select
 from sqlflow.plan.plan import make_plan
@@ -69,20 +71,81 @@ def compile_project(
     config = workshop.config
     trees: Trees = {}
     project, unreadable = read_project(config, workshop.cache, workshop.version)
-    parsed, malformed = parse_models(project, config.dialect, workshop.binder, workshop.cache, workshop.version, trees)
+    hopeless = {p.span.path for p in unreadable if p.span is not None and p.code in _HIDES_THE_QUERY}
+    parsed, malformed = parse_models(
+        project, config.dialect, workshop.binder, workshop.cache, workshop.version, trees, hopeless
+    )
     own = {name for name, record in records.items() if record.kind is not TableKind.SOURCE}
     existing = {*(tables or {}), *remembered} - own
     reads = {name: facts.tables for name, facts in parsed.items()}
-    graph, unlinked = link(project, reads, existing, config.default_schema, workshop.cache, workshop.version)
+    graph, unlinked = link(project, reads, existing, config.default_schema, own, workshop.cache, workshop.version)
     columns, unread = input_columns(
-        project, graph.undeclared, config, workshop.binder, tables, remembered, workshop.cache, workshop.version
+        project,
+        graph.undeclared,
+        config,
+        workshop.binder,
+        tables,
+        remembered,
+        workshop.cache,
+        workshop.version,
+        _wrong_sources(project, unreadable),
     )
     compiled, wrong = compile_models(
         project, graph, parsed, columns, config, workshop.binder, workshop.cache, workshop.version, trees
     )
-    found = [*unreadable, *malformed, *unlinked, *unread, *wrong, *_like_the_database(project, config)]
+    wrong = _not_because_of_macros(wrong, unreadable)
+    found = [
+        *unreadable,
+        *malformed,
+        *unlinked,
+        *unread,
+        *wrong,
+        *_like_the_database(project, config),
+        *_sandbox_hooks(project, config),
+    ]
     stop_on_errors(found)
     return Checked(compiled, graph, tuple(found))
+
+
+# Problems of a file after which the engine's judgement of the query would only repeat or confuse them.
+_HIDES_THE_QUERY = frozenset({"unknown-variable", "placeholder", "macro-call", "template", "interval-bounds"})
+
+
+def _wrong_sources(project: Project, problems: list[Diagnostic]) -> set[TableName]:
+    """Sources with an error in their definition: that their columns are unknown is no news then."""
+    found: set[TableName] = set()
+    errors = [p.span for p in problems if p.span is not None and p.severity is Severity.ERROR]
+    sources = sorted(project.sources.values(), key=lambda s: (str(s.span.path), s.span.line))
+    for source, following in zip_longest(sources, sources[1:]):
+        last = following.span.line if following is not None and following.span.path == source.span.path else None
+        for span in errors:
+            if span.path == source.span.path and span.line >= source.span.line and (last is None or span.line < last):
+                found.add(source.name)
+    return found
+
+
+def _not_because_of_macros(wrong: list[Diagnostic], unreadable: list[Diagnostic]) -> list[Diagnostic]:
+    """Without functions that are unknown only because a macro could not be read."""
+    if not any(p.span is not None and p.span.path.parts[0] == "macros" for p in unreadable):
+        return wrong
+    return [problem for problem in wrong if problem.code != "unknown-function"]
+
+
+def _sandbox_hooks(project: Project, config: Config) -> list[Diagnostic]:
+    """Hooks may write anywhere in the database and to files, which is what a sandbox is there to prevent."""
+    if not config.sandbox:
+        return []
+    return [
+        Diagnostic(
+            "sandbox",
+            f"`@{word}` cannot be used in a sandbox",
+            model.header.spans.get(word),
+            "leave the hook out, or set `sandbox: false` in sqlflow.yml",
+        )
+        for model in project.models
+        for word, statements in (("before", model.header.before), ("after", model.header.after))
+        if statements
+    ]
 
 
 def _like_the_database(project: Project, config: Config) -> list[Diagnostic]:
@@ -224,9 +287,9 @@ def repair(true: Mapping[TableName, TableRecord], store: StateStore, emit: Emit)
         store.put(differing, gone)
         if believed:
             count = len(differing) + len(gone)
-            emit(Told(f"the run-state file was repaired from the warehouse (tables that differed: {count})"))
+            emit(Told(f"the run-state file was repaired from the warehouse ({counted(count, 'table')} differed)"))
         else:
-            emit(Told(f"the run-state was read from the warehouse (tables: {len(true)})"))
+            emit(Told(f"the run-state was read from the warehouse ({counted(len(true), 'table')})"))
 
 
 def universe_of(

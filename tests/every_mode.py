@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import duckdb
-
 from lawful import Lawful
 
 FILES = {
@@ -43,7 +42,9 @@ def begin(root: Path) -> Lawful:
     made = Lawful(root)
     made.begin(FILES)
     (root / "data").mkdir()
-    _parquet(root / "data" / "a.parquet", "SELECT DATE '2024-01-01' + i::INT AS day, i % 3 AS k, i AS n FROM range(30) t(i)")
+    _parquet(
+        root / "data" / "a.parquet", "SELECT DATE '2024-01-01' + i::INT AS day, i % 3 AS k, i AS n FROM range(30) t(i)"
+    )
     made.sql(
         "CREATE SCHEMA ext",
         "CREATE TABLE ext.events AS SELECT i::INT AS id, CASE WHEN i % 17 <> 0 THEN DATE '2024-01-01' + (i % 45)::INT END AS day, "
@@ -68,12 +69,16 @@ def happen(made: Lawful) -> None:
         "CASE WHEN i % 5 = 0 THEN 'D' ELSE 'U' END FROM range(1, 20) t(i)",
         "INSERT INTO ext.changes VALUES (3, 5, '2024-01-03 11:00:00', 1, 'U'), (NULL, NULL, '2024-01-02 00:00:00', 2, 'U')",
     )
-    _parquet(root / "data" / "b.parquet", "SELECT DATE '2024-01-20' + i::INT AS day, i % 3 AS k, -i AS n FROM range(9) t(i)")
-    _parquet(root / "data" / "c.parquet", "SELECT DATE '2024-02-01' + i::INT AS day, i % 3 AS k, 1 + i AS n FROM range(9) t(i)")
+    _parquet(
+        root / "data" / "b.parquet", "SELECT DATE '2024-01-20' + i::INT AS day, i % 3 AS k, -i AS n FROM range(9) t(i)"
+    )
+    _parquet(
+        root / "data" / "c.parquet",
+        "SELECT DATE '2024-02-01' + i::INT AS day, i % 3 AS k, 1 + i AS n FROM range(9) t(i)",
+    )
     made.write({"seeds/dims.csv": "k,name\n0,none\n1,uno\n3,three\n"})
     days = FILES["models/inc/days.sql"].replace("sum(v)", "sum(v + 1)")
-    batched = FILES["models/inc/batched.sql"].replace("e.v,", "e.v * 2 AS v,")
-    made.write({"models/inc/days.sql": days, "models/inc/batched.sql": batched})
+    made.write({"models/inc/days.sql": days})
 
 
 def happen_more(made: Lawful) -> None:

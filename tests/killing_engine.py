@@ -2,7 +2,7 @@
 
 Used only in child processes: `python -m killing_engine build ...` is `sqlflow build ...` with this adapter. Read from the
 environment: KILL_AT, the number of the statement before which the process kills itself; INTERRUPT_AT, the same with
-Ctrl-C; SLOW, seconds to wait before each statement; COUNT, a file for the number of statements.
+Ctrl-C; ALONE, each task has a transaction of its own, as tasks that take long have; SLOW, seconds to wait before each statement; COUNT, a file for the number of statements.
 """
 
 from __future__ import annotations
@@ -119,6 +119,10 @@ def attach(engine: Engine, other: Config) -> str:
 
 def main() -> None:
     from sqlflow.cli.app import main as sqlflow
+    from sqlflow.runner import execute
+
+    if "ALONE" in os.environ:
+        execute.GROUP_SECONDS = -1.0
 
     # As `__main__` this module would exist twice, with two counters.
     sys.modules["killing_engine"] = sys.modules[__name__]

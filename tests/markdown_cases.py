@@ -36,6 +36,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import duckdb
 
@@ -262,7 +263,9 @@ def _as_process(root: Path, argv: list[str], environment: dict[str, str]) -> Ite
     os.chdir(root)
     os.environ.update({"NO_COLOR": "1", "COLUMNS": "200", **environment})
     try:
-        yield
+        # One model at a time, so that lines come in the same order everywhere.
+        with mock.patch.object(os, "cpu_count", return_value=1):
+            yield
     finally:
         sys.argv = before[0]
         os.chdir(before[1])

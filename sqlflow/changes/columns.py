@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 
 import msgspec
 
 from sqlflow.changes import files
 from sqlflow.changes.look import seed_relation
+from sqlflow.changes.seeds import malformed_seed
 from sqlflow.core.cache import Cache
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
@@ -30,21 +31,27 @@ def input_columns(
     remembered: Mapping[TableName, Schema],
     cache: Cache,
     version: str,
+    wrong: Collection[TableName],
 ) -> tuple[dict[TableName, Schema], list[Diagnostic]]:
     """Columns by table, and what is wrong with sources and seeds.
 
     `tables`: what stands in the database, None when it cannot be asked; then columns are those that a source
-    declares, or `remembered` ones.
+    declares, or `remembered` ones. `wrong`: sources that are known to be wrong, and are left out without a word.
     """
     found: dict[TableName, Schema] = {}
     problems: list[Diagnostic] = []
     for seed in project.seeds.values():
         key = _key(version, seed_relation(config, seed), files.identity_by_time(config.root, seed.path))
+        if cache.get(key) is None and (problem := malformed_seed(config.root, seed)) is not None:
+            problems.append(problem)
+            continue
         schema = _described(seed_relation(config, seed), key, binder, cache)
         _take(seed.name, schema, _seed_span(seed), found, problems)
     for source in project.sources.values():
+        if source.name in wrong:
+            continue
         if source.path is not None:
-            relation = files.relation(config.root, source)
+            relation = files.relation(config, source)
             key = _key(version, relation, files.identity_by_time(config.root, source.path))
             _take(source.name, _described(relation, key, binder, cache), source.span, found, problems)
         else:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
+from sqlflow.core.config import Config
 from sqlflow.core.model import Source
 from sqlflow.core.sql import Ident, Sql, Value, compose
 
@@ -68,10 +69,15 @@ def difference(before: str | None, now: str) -> str:
     return "; ".join(parts)
 
 
-def relation(root: Path, source: Source) -> Sql:
-    """SQL that reads the files of a source, with the declared types: something that can stand after FROM."""
+def relation(config: Config, source: Source) -> Sql:
+    """SQL that reads the files of a source, with the declared types: something that can stand after FROM.
+
+    In a sandbox each file is named, because only named files may be read there.
+    """
     assert source.path is not None
-    path = Value(str(root / source.path))
+    path = Value(str(config.root / source.path))
+    if config.sandbox:
+        path = Value([str(file) for file in find_files(config.root, source.path)])
     extension = _extension(source.path)
     if extension == "parquet":
         call = compose("read_parquet({path})", path=path)

@@ -19,6 +19,7 @@ from sqlflow.core.plan import Signature, SignatureUpdate
 from sqlflow.core.records import Change, Fingerprint, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, Value, compose, render
+from sqlflow.core.words import counted
 
 Stored = Callable[[TableName, TableName], Mapping[str, Signature]]
 
@@ -122,7 +123,7 @@ class _Look:
     def _file_source(self, source: Source) -> InputState:
         before = self._warehouse.records.get(source.name)
         assert source.path is not None
-        relation = files.relation(self._config.root, source)
+        relation = files.relation(self._config, source)
         identity = files.identity(self._config.root, source.path, before.below if before else None)
         schema = self._compiled.columns[source.name]
         changed = files.difference(before.below, identity) if before else "it is new"
@@ -283,7 +284,7 @@ def seed_relation(config: Config, seed: Seed) -> Sql:
 def source_relation(config: Config, source: Source) -> Sql:
     """SQL that reads a source."""
     if source.path is not None:
-        return files.relation(config.root, source)
+        return files.relation(config, source)
     return Sql(render(source.table or source.name))
 
 
@@ -294,7 +295,7 @@ def _rows_changed(before: str | None, now: str) -> str:
     difference = int(new) - int(old)
     if difference == 0:
         return "its rows changed"
-    return f"it has {abs(difference):,} rows {'more' if difference > 0 else 'fewer'}"
+    return f"it has {counted(abs(difference), 'row')} {'more' if difference > 0 else 'fewer'}"
 
 
 def _hash(*parts: str) -> str:

@@ -13,6 +13,7 @@ from sqlflow.core.engine import EngineError, Session
 from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import CheckResult, CheckStatus
+from sqlflow.core.words import counted
 from sqlflow.project.read import read_tests
 from sqlflow.quality.checks import audits, checks_of
 from sqlflow.runner.task import TaskError, run_audits, show_row
@@ -65,7 +66,7 @@ def run_checks(
         print(f"warning: `{name}` is not built yet; its checks were not run", file=sys.stderr)
     warned = sum(result.status is CheckStatus.WARNED for _, result in found)
     print(
-        f"{len(found)} checks: {len(found) - len(failed) - warned} passed, {warned} warned, {len(failed)} failed",
+        f"{counted(len(found), 'check')}: {len(found) - len(failed) - warned} passed, {warned} warned, {len(failed)} failed",
         file=sys.stderr,
     )
     return 1 if failed or broken else 0
@@ -97,5 +98,5 @@ def _json(name: TableName | str, result: CheckResult) -> dict[str, object]:
 
 
 def _print(name: TableName | str, result: CheckResult) -> None:
-    rows = f"  {result.failing:,} rows, such as {', '.join(result.sample[:3])}" if result.failing else ""
+    rows = f"  {counted(result.failing, 'row')}, such as {', '.join(result.sample[:3])}" if result.failing else ""
     print(f"{result.status:<7} {name}  {result.check}{rows}")

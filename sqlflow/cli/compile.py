@@ -36,6 +36,7 @@ def compile_project(project: Path | None, target: str | None, variables: Sequenc
                 cache.close()
     _show_warnings(checked.warnings)
     folder = config.root / "target"
+    folder.mkdir(exist_ok=True)
     _write(folder, checked)
     manifest = to_json(manifest_of(checked))
     (folder / "manifest.json").write_text(manifest + "\n", encoding="utf-8")

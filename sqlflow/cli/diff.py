@@ -16,6 +16,7 @@ from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
+from sqlflow.core.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +134,10 @@ def _print(difference: Difference, target: str | None) -> None:
     where = f" in `{target}`" if target else ""
     other = "" if difference.other == difference.table else f" and {difference.other}"
     if difference.equal:
-        print(f"equal   {difference.table}{other}  {difference.rows:,} rows")
+        print(f"equal   {difference.table}{other}  {counted(difference.rows, 'row')}")
         return
     print(
-        f"differ  {difference.table}{other}  {difference.left:,} rows only here (-), {difference.right:,} only there{where} (+)"
+        f"differ  {difference.table}{other}  {counted(difference.left, 'row')} only here (-), {difference.right:,} only there{where} (+)"
     )
     for text in difference.columns:
         print(f"        column {text}")

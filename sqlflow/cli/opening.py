@@ -69,15 +69,16 @@ def versions(config: Config) -> str:
 
 
 def files_of(config: Config) -> list[str]:
-    """The folders of files that a sandboxed model may read through sources and seeds."""
+    """The files that a sandboxed model may read through sources and seeds."""
+    from sqlflow.changes.files import find_files
     from sqlflow.project.read import read_project
 
     if not config.sandbox:
         return []
     project, _ = read_project(config)
     paths = [source.path for source in project.sources.values() if source.path is not None]
-    paths += [seed.path for seed in project.seeds.values()]
-    return [str(config.root / path) for path in paths]
+    found = [str(file) for path in paths for file in find_files(config.root, path)]
+    return found + [str(config.root / seed.path) for seed in project.seeds.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ def opened(
         files = files_of(config)
         try:
             # A build that finds the project wrong leaves no empty database behind: it is created when needed.
-            engine = module.open_engine(config, writing=writing, create=False, wait=wait, emit=emit, files=files)
+            patience = 0 if without_database else wait
+            engine = module.open_engine(config, writing=writing, create=False, wait=patience, emit=emit, files=files)
         except ProjectError as error:
             if not without_database or error.diagnostics[0].code != "database-locked":
                 raise
@@ -162,6 +164,8 @@ def command_line() -> str:
     words = ["sqlflow"]
     hide = False
     for word in sys.argv[1:]:
+        if word.startswith("--var="):
+            word = "--var=" + word[6:].split("=")[0] + "=..."
         words.append(word.split("=")[0] + "=..." if hide and "=" in word else word)
         hide = word == "--var"
     return " ".join(words)

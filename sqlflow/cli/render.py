@@ -8,12 +8,12 @@ from decimal import Decimal
 
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.plan import CheckQuery, Plan, Reason, ReasonKind, Step, StepKind, Task
+from sqlflow.core.words import counted
 from sqlflow.observe.jsonl import diagnostic_fields, to_json
 from sqlflow.observe.text import (
     Paint,
     Style,
     ansi,
-    counted,
     cut,
     diagnostic_lines,
     display_width,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -40,15 +41,24 @@ _MOST_TREES = 3000  # a tree is about 500 bytes per node
 
 
 def parse_models(
-    project: Project, dialect: str, binder: Binder, cache: Cache, version: str, trees: Trees
+    project: Project,
+    dialect: str,
+    binder: Binder,
+    cache: Cache,
+    version: str,
+    trees: Trees,
+    hopeless: Collection[PurePath],
 ) -> tuple[dict[TableName, Parsed], list[Diagnostic]]:
     """What each model's text says by itself; models with syntax errors are left out and told.
 
-    `trees` takes the syntax trees that were made on the way, by text.
+    `trees` takes the syntax trees that were made on the way, by text. `hopeless`: files whose query is known to be
+    wrong, which are left out without a word.
     """
     found: dict[TableName, Parsed] = {}
     problems: list[Diagnostic] = []
     for model in project.models:
+        if model.file.path in hopeless:
+            continue
         text = model.query.text
         key = "parse:" + _hash(version, dialect, text)
         parsed = _cached(cache, key, Parsed)

@@ -180,3 +180,4 @@ class Project:
     models: tuple[Model, ...]
     sources: Mapping[TableName, Source]
     seeds: Mapping[TableName, Seed]
+    disabled: tuple[tuple[TableName, str], ...] = ()  # models that are switched off, with their files

@@ -57,7 +57,8 @@ class Step:
     """One statement of a task.
 
     `counts`: its rows are the rows that the task wrote. `only_if`: a query of one truth value; the step is left out
-    when it is false. `facts`: for a MEASURE, the fields of the record that its columns fill. `code`, `message`,
+    when it is false. `facts`: for a MEASURE, the fields of the record that its columns fill. `label`, `span`: the directive
+    that the statement comes from, if the author wrote it. `code`, `message`,
     `hint`: for a GUARD or NOTICE that finds rows; `{rows}` in the message becomes the rows.
     """
 
@@ -66,6 +67,8 @@ class Step:
     counts: bool = False
     only_if: Sql | None = None
     facts: tuple[str, ...] = ()
+    label: str = ""
+    span: Span | None = None
     code: str = ""
     message: str = ""
     hint: str | None = None

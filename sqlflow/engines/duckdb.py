@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
@@ -52,14 +51,14 @@ def attach(engine: Engine, other: Config) -> str:
     if not path.is_file():
         raise one_problem(
             "no-database",
-            f"the target `{other.target.name}` has no database yet (`{path.name}`)",
+            f"the target `{other.target.name}` has no database yet",
             hint=f"build it: `sqlflow build --target {other.target.name}`",
         )
     try:
         engine.session().execute(compose("ATTACH {path} AS _other (READ_ONLY)", path=Value(str(path))))
     except EngineError as error:
         raise one_problem(
-            "database-error", f"`{path.name}` cannot be opened: {error.message.splitlines()[0]}"
+            "database-error", f"the database of the target `{other.target.name}` cannot be opened"
         ) from error
     return "_other"
 
@@ -87,7 +86,8 @@ def _create(path: Path, config: Config) -> None:
         except duckdb.Error as error:
             raise one_problem(
                 "database-error",
-                f"the database cannot be created with storage_version `{version}`: {_first_line(error)}",
+                "the database cannot be created with this `storage_version`",
+                hint="such as v1.0.0, v1.4.0, v2.0.0 or latest",
             ) from error
 
 
@@ -130,23 +130,26 @@ def _cannot_open(path: Path, error: duckdb.Error) -> Exception:
 
 def _settle(connection: duckdb.DuckDBPyConnection, config: Config, files: Sequence[str]) -> None:
     options = config.target.options
+    doing = "`memory_limit`"  # what is named if it fails; the values may be secrets
     try:
         if "memory_limit" in options:
             connection.execute(compose("SET memory_limit = {v}", v=Value(str(options["memory_limit"]))))
+        doing = "`threads`"
         if "threads" in options:
             connection.execute(compose("SET threads = {v}", v=Value(options["threads"])))
+        doing = "`extensions`"
         extensions = options.get("extensions", ())
         for extension in extensions if isinstance(extensions, list | tuple) else ():
             connection.execute(compose("LOAD {name}", name=Ident(str(extension))))
+        doing = "`sandbox`"
         if config.sandbox:
-            folders = sorted({os.path.dirname(file.split("*")[0]) for file in files})
-            connection.execute(compose("SET allowed_directories = {v}", v=Value(folders)))
+            connection.execute(compose("SET allowed_paths = {v}", v=Value(list(files))))
             connection.execute("SET enable_external_access = false")
     except duckdb.Error as error:
         raise one_problem(
             "database-error",
-            f"a setting of the target `{config.target.name}` does not work: {_first_line(error)}",
-            hint="extensions are not downloaded: install them into DuckDB first",
+            f"{doing} of the target `{config.target.name}` does not work",
+            hint="extensions are not downloaded: install them into DuckDB first; options are read from sqlflow.yml",
         ) from error
     _prepare(connection, config.timezone)
     if config.sandbox:
@@ -379,6 +382,11 @@ def _bind_error(error: EngineError, query: str, prefix: int) -> BindError:
         candidates = [nearest[1]]
     first = lines[0].rstrip(".!") if lines else "the query is not valid"
     unknown = _UNKNOWN.search(message)
+    missing = re.match(r'(?:Table|Values list) "(.+?)" does not have a column named "(.+?)"', first)
+    if missing:
+        return BindError(
+            "unknown-column", f"`{missing[1]}` has no column `{missing[2]}`", start, end, tuple(candidates)
+        )
     if error.kind == "COLUMN_NOT_FOUND" or first.startswith("Referenced column"):
         code = "unknown-column"
         name = re.search(r'"((?:[^"]|"")+)"', first)

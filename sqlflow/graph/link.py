@@ -26,13 +26,14 @@ def link(
     reads: Mapping[TableName, tuple[ReadTable, ...]],
     existing: Collection[TableName],
     default_schema: str,
+    gone: Collection[TableName],
     cache: Cache,
     version: str,
 ) -> tuple[ModelGraph, list[Diagnostic]]:
     """The graph of a project.
 
     `reads`: the tables that each model's query names; models that are not in it are broken. `existing`: what is in
-    the database. Gives the graph and everything that is wrong with it. A graph without a problem is kept in the
+    the database. `gone`: tables that were made from models which are no more. Gives the graph and everything that is wrong with it. A graph without a problem is kept in the
     cache, and networkx is not needed to read it back.
     """
     key = "graph:" + _key(project, reads, existing, default_schema, version)
@@ -42,7 +43,7 @@ def link(
             return decode(kept, ModelGraph), []
         except ValueError:
             pass  # an entry that cannot be read is made again
-    graph, problems = _link(project, reads, existing, default_schema)
+    graph, problems = _link(project, reads, existing, default_schema, gone)
     if not problems:
         cache.put(key, encode(graph).encode())
     return graph, problems
@@ -71,11 +72,12 @@ def _link(
     reads: Mapping[TableName, tuple[ReadTable, ...]],
     existing: Collection[TableName],
     default_schema: str,
+    gone: Collection[TableName],
 ) -> tuple[ModelGraph, list[Diagnostic]]:
     import networkx as nx
 
     models = {model.name: model for model in project.models}
-    names = _Names(project, existing, default_schema)
+    names = _Names(project, existing, default_schema, gone)
     problems: list[Diagnostic] = []
     edges: dict[TableName, tuple[Edge, ...]] = {}
     broken = {name for name in models if name not in reads}
@@ -122,7 +124,11 @@ def _order(
 class _Names:
     """What a name in a query may stand for."""
 
-    def __init__(self, project: Project, existing: Collection[TableName], default_schema: str) -> None:
+    def __init__(
+        self, project: Project, existing: Collection[TableName], default_schema: str, gone: Collection[TableName]
+    ) -> None:
+        self._gone = set(gone)
+        self._disabled = dict(project.disabled)
         self.project = {model.name for model in project.models} | set(project.sources) | set(project.seeds)
         self.existing = set(existing)
         self._default = default_schema
@@ -138,7 +144,12 @@ class _Names:
             table = TableName(read.schema, read.name)
             if table in self.project or table in self.existing:
                 return self._as_defined(table)
-            problems.append(_unknown(f"{read.schema}.{read.name}", span, self._suggestion(table)))
+            if table in self._gone and table not in self._disabled:
+                message = f"`{table}` was made from a model that is gone, so it would never change again"
+                hint = did_you_mean(str(table), [str(name) for name in sorted(self.project) if name != model.name])
+                problems.append(Diagnostic("unknown-table", message, span, hint))
+            else:
+                problems.append(_unknown(f"{read.schema}.{read.name}", span, self._suggestion(table, model)))
             return None
         candidates = self._by_name.get(read.name.lower(), [])
         if len(candidates) > 1:
@@ -152,15 +163,17 @@ class _Names:
         for schema in (self._default, "main"):
             if TableName(schema, read.name) in self.existing:
                 return TableName(schema, read.name)
-        problems.append(_unknown(read.name, span, self._suggestion(TableName(self._default, read.name))))
+        problems.append(_unknown(read.name, span, self._suggestion(TableName(self._default, read.name), model)))
         return None
 
     def _as_defined(self, table: TableName) -> TableName:
         same = [name for name in self._by_name.get(table.name.lower(), ()) if name == table]
         return same[0] if same else table
 
-    def _suggestion(self, table: TableName) -> str | None:
-        known = sorted(self.project | self.existing)
+    def _suggestion(self, table: TableName, reader: Model) -> str | None:
+        if table in self._disabled:
+            return f"`{self._disabled[table]}` is switched off by `enabled: false`"
+        known = sorted((self.project | self.existing) - {reader.name})
         other = [str(name) for name in known if name.name.lower() == table.name.lower()]
         if other:
             return "did you mean " + " or ".join(f"`{name}`" for name in other[:3]) + "?"

@@ -150,7 +150,10 @@ def _by_method(method: str, value: str, universe: Universe, problems: list[Diagn
             answer = universe.methods[method](value)
             if answer is not None:
                 return frozenset(answer)
-            known, found = set(), frozenset()
+            if method == "git":
+                problems.append(Diagnostic("unknown-selection", f"git knows no commit `{value}` here"))
+                return frozenset()
+            known, found = {"failed", "modified", "new", "stale"}, frozenset()
         case _:
             methods = ["tag", "owner", "mode", "path", "source", *universe.methods]
             problems.append(

@@ -23,6 +23,7 @@ from sqlflow.core.events import (
 )
 from sqlflow.core.plan import Plan, Task
 from sqlflow.core.records import Status, TaskResult
+from sqlflow.core.words import counted
 from sqlflow.observe.plain import name_width, plain
 from sqlflow.observe.text import (
     STATUS_STYLES,
@@ -30,7 +31,6 @@ from sqlflow.observe.text import (
     Style,
     ansi,
     check_warning_lines,
-    counted,
     cut,
     display_width,
     padded,

@@ -12,6 +12,7 @@ from sqlflow.core.events import Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import CheckResult, CheckStatus, RunRecord, Status, TaskResult
 from sqlflow.core.source import Span
+from sqlflow.core.words import counted
 
 _TAB = 4
 _LONGEST_SOURCE_LINE = 100
@@ -112,11 +113,6 @@ def padded(text: str, columns: int) -> str:
 
 
 # Numbers in words
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 row`, `1,234 rows`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -344,7 +340,7 @@ def nothing_to_do(up_to_date: int) -> str:
     """What to say of an empty plan in which nothing was left out."""
     match up_to_date:
         case 0:
-            return "nothing to do: there are no models"
+            return "nothing to do: nothing is selected"
         case 1:
             return "nothing to do: the only model is up to date"
         case _:

@@ -12,7 +12,7 @@ from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
-from sqlflow.core.model import Mode, OnSchemaChange
+from sqlflow.core.model import Header, Mode, OnSchemaChange
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
@@ -272,7 +272,8 @@ class _Planner:
             stale |= self._lookback(subject, before)
         gaps = domain - before.done
         wanted = (stale.aligned(header.grain, zone) | gaps | requested) & domain
-        nulls_only = bool(effect) and not wanted
+        # Only rows without a time changed; changes before `start`, on the other hand, are none of its business.
+        nulls_only = bool(effect) and not effect.intervals
         if not wanted and not nulls_only:
             self._leave(subject, before)
             return
@@ -369,7 +370,8 @@ class _Planner:
             case Mode.APPEND:
                 action, strategy, steps = "create table", "full", append.rebuild(subject)
             case Mode.MERGE:
-                action, strategy, steps = "create table", "full", merge.rebuild(subject)
+                keeps = self._kept_by_merge(subject, reason)
+                action, strategy, steps = "create table", "full", merge.rebuild(subject, keeps)
             case Mode.INCREMENTAL:
                 action, strategy, steps = "create table", "full", incremental.rebuild(subject)
             case _:
@@ -400,6 +402,17 @@ class _Planner:
         )
         word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
         self._changed(subject, record, f"{word} in this build")
+
+    def _kept_by_merge(self, subject: Subject, reason: Reason) -> tuple[str, ...]:
+        """The columns in which a merged table's rows that the source no longer has outlive a rebuild that the author
+        did not ask for: one because the source's columns changed."""
+        found = self._inputs.tables.get(subject.table)
+        before = subject.before
+        if reason.kind is not ReasonKind.COLUMNS_CHANGED or found is None or before is None or before.mode != "merge":
+            return ()
+        shared = tuple(c.name for c in subject.model.schema if found.schema.find(c.name) is not None)
+        key = subject.model.model.header.key
+        return shared if all(found.schema.find(name) is not None for name in key) else ()
 
     def _edited_columns(self, subject: Subject, before: TableRecord, reason: Reason) -> tuple[str, ...] | None:
         """The columns that an edit of the query changed, when surely nothing else changed in the table."""
@@ -603,9 +616,9 @@ class _Planner:
         model = subject.model
         header = model.model.header
         if before_hooks:
-            steps = (*(write(Sql(sql)) for sql in header.before), *steps)
+            steps = (*_hooks("before", header), *steps)
         if after_hooks:
-            steps = (*steps, *(write(Sql(sql)) for sql in header.after))
+            steps = (*steps, *_hooks("after", header))
         found = audits(subject.table, checks_of(header), part, model.schema.names) if audit else ()
         identity = str(subject.table) if number is None else f"{subject.table}#{number + 1}"
         before = subject.before
@@ -686,6 +699,12 @@ def orphans(
         and (record.kind is not TableKind.SOURCE or record.mode == "source view")
     ]
     return tuple(sorted(found))
+
+
+def _hooks(label: str, header: Header) -> tuple[Step, ...]:
+    """The author's own statements before or after a write."""
+    statements = header.before if label == "before" else header.after
+    return tuple(Step(StepKind.WRITE, Sql(sql), label=label, span=header.spans.get(label)) for sql in statements)
 
 
 def _count_rows(subject: Subject) -> Step:

@@ -17,6 +17,7 @@ from sqlflow.core.model import Model, Project, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.project.discover import discover, inside, read_text
+from sqlflow.project.names import table_of
 
 if TYPE_CHECKING:
     from sqlflow.project.reader import Reader
@@ -40,18 +41,21 @@ def read_project(config: Config, cache: Cache | None = None, version: str = "") 
     work = _Work(config, macros, cache or NoCache(), version, problems)
     outside = work.outside(declared, files.seeds, described)
     models: list[Model] = []
+    disabled: list[tuple[TableName, str]] = []
     named: list[tuple[TableName, str, Span]] = [
         (source.name, f"source in `{source.span.path}`", source.span) for source in outside.sources
     ]
     named += [(s.name, f"seed `{s.path}`", s.span or Span(PurePosixPath(s.path), 1, 1)) for s in outside.seeds]
     for file in texts(files.models):
         found = work.model(file)
-        if found is not None:
-            named.append((found.name, f"model `{file.path}`", found.place))
-            models += [found.model] if found.model is not None else []
+        if found is None:
+            disabled.append((table_of(file.path, config.default_schema), str(file.path)))
+            continue
+        named.append((found.name, f"model `{file.path}`", found.place))
+        models += [found.model] if found.model is not None else []
     _refuse_duplicates(named, problems)
     sources = {source.name: source for source in reversed(outside.sources)}
-    project = Project(tuple(models), sources, {seed.name: seed for seed in outside.seeds})
+    project = Project(tuple(models), sources, {seed.name: seed for seed in outside.seeds}, tuple(disabled))
     return project, sorted(problems, key=_place)
 
 

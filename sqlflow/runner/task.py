@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Row, Session
-from sqlflow.core.plan import Audit, CheckQuery, StepKind, Task
+from sqlflow.core.plan import Audit, CheckQuery, Step, StepKind, Task
 from sqlflow.core.records import CheckResult, CheckStatus, TableRecord
 from sqlflow.core.source import Span
+from sqlflow.core.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                     if found:
                         notices.append(step.message.replace("{rows}", show_rows(found)))
         except EngineError as error:
-            raise TaskError(_statement_problem(error, task), conflict=error.conflict) from error
+            raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
     checks = _check(session, task, stop)
     record = _measured(task.record, facts, rows)
     return Outcome(record, rows, checks, tuple(notices))
@@ -77,16 +78,19 @@ def _measured(record: TableRecord, facts: dict[str, object], rows: int | None) -
     )
 
 
-def _statement_problem(error: EngineError, task: Task) -> Diagnostic:
+def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic:
     lines = [line for line in error.message.splitlines() if line.strip()]
-    return Diagnostic("statement-failed", lines[0] if lines else error.kind, task.span, "\n".join(lines[1:4]) or None)
+    message = lines[0] if lines else error.kind
+    if step.label:
+        message = f"the statement in `@{step.label}` failed: {message}"
+    return Diagnostic("statement-failed", message, step.span or task.span, "\n".join(lines[1:4]) or None)
 
 
 def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[CheckResult, ...]:
     results = run_audits(session, task.audits, stop)
     failed = [result for result in results if result.status is CheckStatus.FAILED]
     if failed:
-        names = ", ".join(f"`{result.check}` ({result.failing:,} rows)" for result in failed)
+        names = ", ".join(f"`{result.check}` ({counted(result.failing, 'row')})" for result in failed)
         raise TaskError(
             Diagnostic(
                 "check-failed",

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from every_mode import begin, child, contents
 from lawful import Lawful
 
@@ -39,7 +38,13 @@ def _wait_for_lock(project: Lawful) -> int:
 
 def test_ctrl_c_cancels_the_running_statement_and_rolls_back(tmp_path: Path) -> None:
     project = Lawful(tmp_path)
-    project.begin({"models/a/slow.sql": SLOW, "models/a/fast.sql": "SELECT i FROM raw.big", "models/a/child.sql": "SELECT n FROM a.slow"})
+    project.begin(
+        {
+            "models/a/slow.sql": SLOW,
+            "models/a/fast.sql": "SELECT i FROM raw.big",
+            "models/a/child.sql": "SELECT n FROM a.slow",
+        }
+    )
     project.sql("CREATE SCHEMA raw", "CREATE TABLE raw.big AS SELECT i FROM range(0) t(i)")
     assert project.build().code == 0
     project.sql("INSERT INTO raw.big SELECT i FROM range(20000) t(i)")

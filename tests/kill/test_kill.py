@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from every_mode import Contents, begin, child, contents, happen, happen_more
 from lawful import Lawful
 
@@ -47,7 +46,7 @@ def _scene(project: Lawful, folder: Path) -> Scene:
     undisturbed = _copy(project, folder / f"{project.root.name}-undisturbed")
     count = folder / "count"
     started = time.monotonic()
-    process = child(undisturbed, "build", "--threads", "2", COUNT=count)
+    process = child(undisturbed, "build", "--threads", "2", ALONE=1, COUNT=count)
     _, told = process.communicate(timeout=60)
     seconds = time.monotonic() - started
     assert process.returncode == 0, told
@@ -91,7 +90,7 @@ def _kill(scene: Scene, folder: Path, disturb: Callable[[Lawful], int], *, forge
 
 def _at(number: int, threads: int) -> Callable[[Lawful], int]:
     def disturb(project: Lawful) -> int:
-        process = child(project, "build", "--threads", str(threads), KILL_AT=number)
+        process = child(project, "build", "--threads", str(threads), ALONE=1, KILL_AT=number)
         process.communicate(timeout=60)
         return process.returncode
 
@@ -114,7 +113,13 @@ def _everywhere(scenes: dict[str, Scene], folder: Path, kills: int) -> None:
     points = [(name, number) for name, scene in scenes.items() for number in range(1, scene.statements + 1)]
     chosen = [points[i * len(points) // kills] for i in range(kills)] if kills < len(points) else points
     killed = sum(
-        _kill(scenes[name], folder / str(number), _at(number, 1 + position % 2), forget=position // 2 % 2 == 0, further=position % 3 == 0)
+        _kill(
+            scenes[name],
+            folder / str(number),
+            _at(number, 1 + position % 2),
+            forget=position // 2 % 2 == 0,
+            further=position % 3 == 0,
+        )
         for position, (name, number) in enumerate(chosen)
     )
     assert killed > 0.9 * len(chosen), "too few builds were really killed"
@@ -123,7 +128,9 @@ def _everywhere(scenes: dict[str, Scene], folder: Path, kills: int) -> None:
 def _at_any_time(scenes: dict[str, Scene], folder: Path, kills: int, chance: random.Random) -> None:
     for number in range(kills):
         scene = scenes["first" if number % 2 else "changed"]
-        _kill(scene, folder / str(number), _after(chance.uniform(0.3, 1.0) * scene.seconds), forget=chance.random() < 0.5)
+        _kill(
+            scene, folder / str(number), _after(chance.uniform(0.3, 1.0) * scene.seconds), forget=chance.random() < 0.5
+        )
 
 
 def test_killed_before_any_statement(scenes: dict[str, Scene], tmp_path: Path) -> None:
@@ -132,6 +139,31 @@ def test_killed_before_any_statement(scenes: dict[str, Scene], tmp_path: Path) -
 
 def test_killed_at_any_time(scenes: dict[str, Scene], tmp_path: Path) -> None:
     _at_any_time(scenes, tmp_path, 6, random.Random(7))
+
+
+def _and_then_changed(scenes: dict[str, Scene], folder: Path, kills: int) -> None:
+    """The data change between the kill and the next build: what is half done must not be taken for done."""
+    first, expected = scenes["first"], dict(scenes["changed"].expected)
+    del expected["ext.hooked"]  # one build more or less has run
+    for number in range(kills):
+        project = _copy(first.project, folder / str(number))
+        _at(first.statements * (kills + number) // (2 * kills), 1)(project)
+        happen(project)
+        built = project.build()
+        assert built.code == 0, built.told
+        found = contents(project)
+        del found["ext.hooked"]
+        assert found == expected
+        shutil.rmtree(project.root)
+
+
+def test_killed_and_then_changed(scenes: dict[str, Scene], tmp_path: Path) -> None:
+    _and_then_changed(scenes, tmp_path, 8)
+
+
+@pytest.mark.long
+def test_killed_and_then_changed_at_length(scenes: dict[str, Scene], tmp_path: Path) -> None:
+    _and_then_changed(scenes, tmp_path, 60)
 
 
 @pytest.mark.long
@@ -150,7 +182,7 @@ def test_killed_again_and_again(scenes: dict[str, Scene], tmp_path: Path) -> Non
     for name, scene in scenes.items():
         project = _copy(scene.project, tmp_path / name)
         for number in range(20, scene.statements, 25):
-            process = child(project, "build", KILL_AT=number)
+            process = child(project, "build", ALONE=1, KILL_AT=number)
             process.communicate(timeout=60)
         assert project.build().code == 0
         assert contents(project) == scene.expected

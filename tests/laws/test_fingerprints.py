@@ -13,8 +13,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from lawful import Lawful
+
 from sqlflow.cli.compile import compile_project
 
 # Each header stands apart from its query: directives are data, not formatting.
@@ -42,8 +42,31 @@ MODELS: dict[str, tuple[str, str]] = {
         "SELECT d.k AS k, max(d.n) AS n, list_transform([1, 2], lambda x: x + 1) AS l FROM marts.days AS d GROUP BY d.k",
     ),
 }
-_TOKEN = re.compile(r"\$\$.*?\$\$|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\w+|<>|<=|>=|\s+|.", re.S)
-_WORDS = frozenset("select from where group by as and is not null with case when then else end left join on between".split())
+_TOKEN = re.compile(r"\$\$.*?\$\$|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\w+|<>|<=|>=|\s+|.", re.DOTALL)
+_WORDS = frozenset(
+    [
+        "select",
+        "from",
+        "where",
+        "group",
+        "by",
+        "as",
+        "and",
+        "is",
+        "not",
+        "null",
+        "with",
+        "case",
+        "when",
+        "then",
+        "else",
+        "end",
+        "left",
+        "join",
+        "on",
+        "between",
+    ]
+)
 _GAPS = (" ", "\n", "\t", "\n\n  ", " /* a; comment */ ", " -- the rest\n", "  ", " /* 'x */ ")
 EDITS = (
     ("models/staging/events.sql", "v + 1", "v + 2"),

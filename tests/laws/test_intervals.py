@@ -34,7 +34,9 @@ moments = st.one_of(
     st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1)),
     st.datetimes(datetime(2024, 3, 8), datetime(2024, 3, 12)),
     st.datetimes(datetime(2011, 12, 28), datetime(2012, 1, 2)),
-    st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1)).map(lambda m: m.replace(minute=0, second=0, microsecond=0)),
+    st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1)).map(
+        lambda m: m.replace(minute=0, second=0, microsecond=0)
+    ),
     st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1)).map(lambda m: datetime(m.year, m.month, m.day)),
 ).map(lambda moment: moment.replace(tzinfo=UTC))
 places = st.one_of(moments, st.sampled_from([BEGINNING, END]))
@@ -119,7 +121,9 @@ def test_floor_keeps_the_order(one: datetime, two: datetime, grain: Grain, zone:
 
 @LAW
 @given(moments, st.sampled_from([grain for grain in Grain if grain is not Grain.HOUR]), zones)
-def test_days_and_longer_begin_where_the_zone_begins_a_day(moment: datetime, grain: Grain, zone: ZoneInfo | None) -> None:
+def test_days_and_longer_begin_where_the_zone_begins_a_day(
+    moment: datetime, grain: Grain, zone: ZoneInfo | None
+) -> None:
     start = floor(moment, grain, zone).astimezone(zone or UTC)
     before = (floor(moment, grain, zone) - _TICK).astimezone(zone or UTC)
     assert before.date() < start.date() or start.hour == 0
@@ -131,7 +135,9 @@ def test_days_and_longer_begin_where_the_zone_begins_a_day(moment: datetime, gra
 
 @LAW
 @given(sets(), grains, zones)
-def test_aligned_is_the_smallest_set_of_whole_intervals(found: IntervalSet, grain: Grain, zone: ZoneInfo | None) -> None:
+def test_aligned_is_the_smallest_set_of_whole_intervals(
+    found: IntervalSet, grain: Grain, zone: ZoneInfo | None
+) -> None:
     aligned = found.aligned(grain, zone)
     assert found - aligned == NOTHING
     assert aligned.aligned(grain, zone) == aligned

@@ -16,15 +16,34 @@ from sqlflow.plan.subject import Subject, matches, replace_table, write
 _BATCH = Ident("_sqlflow_batch")
 _LATEST = Ident("_sqlflow_latest")
 _GONE = Ident("_sqlflow_gone")
+_KEPT = Ident("_sqlflow_kept")
 
 
-def rebuild(subject: Subject) -> tuple[Step, ...]:
-    """The first build, or one from scratch."""
+def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
+    """The first build, or one from scratch.
+
+    `keeps`: columns of the table that stands whose rows are kept where the query has no row of their key.
+    """
+    shared = tuple(Ident(name) for name in keeps)
+    saved: tuple[Step, ...] = ()
+    restored: tuple[Step, ...] = ()
+    if shared:
+        same = matches("_target", "_sqlflow_latest", subject.model.model.header.key)
+        rest = compose(
+            "CREATE OR REPLACE TEMP TABLE {kept} AS SELECT {cs} FROM {t} AS _target "
+            "WHERE NOT EXISTS (SELECT 1 FROM {latest} WHERE {same})",
+            kept=_KEPT, cs=shared, t=subject.table, latest=_LATEST, same=same,
+        )  # fmt: skip
+        saved = (write(rest),)
+        back = compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {kept}", t=subject.table, cs=shared, kept=_KEPT)
+        restored = (write(back, counts=True),)
     kept = compose("SELECT {cs} FROM {latest} WHERE NOT {gone}", cs=subject.columns, latest=_LATEST, gone=_GONE)
     return (
         _read(subject, Sql("TRUE")),
         *_one_per_key(subject),
+        *saved,
         *replace_table(subject, kept),
+        *restored,
         *_measure(subject, None),
     )
 
