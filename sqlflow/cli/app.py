@@ -322,7 +322,7 @@ def main() -> None:
     gc.set_threshold(200_000, 50, 50)
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="sqlflow")
         sys.stdout.flush()
         raise SystemExit(code if isinstance(code, int) else 0)
     except typer.Abort:

@@ -289,9 +289,13 @@ class _Compiler:
         from sqlflow.compiler.facts import name_problems
 
         wrong = name_problems(resolved) if resolved is not None else []
-        found = [problem for problem in wrong if problem.code == bound.code or bound.code in _NAME_CODES]
-        if bound.code not in _NAME_CODES or not any(p.start == bound.start for p in found):
-            found = [*(p for p in found if p.start != bound.start), bound]
+        found = [problem for problem in wrong if bound.code in _NAME_CODES]
+        end = bound.end if bound.end is not None else bound.start
+        same = [
+            p for p in found if bound.start is not None and p.start is not None and bound.start <= p.start <= (end or 0)
+        ]
+        if not same or " in `" in bound.message:  # the engine knows which table an alias stands for
+            found = [*(p for p in found if p not in same), bound]
         known = [c for parent in text.parents for c in self._columns[parent].names]
         self.problems += [_diagnostic(problem, mapped, known) for problem in found]
 
@@ -402,11 +406,11 @@ def _unknown_references(compiled: Compiled) -> list[Diagnostic]:
 def _diagnostic(error: BindError, text: MappedText, known: list[str] | None = None) -> Diagnostic:
     span = text.span(error.start, error.end) if error.start is not None else text.span(0)
     hint = None
-    if error.candidates:
-        hint = "did you mean " + " or ".join(f"`{name}`" for name in error.candidates[:2]) + "?"
-    elif known is not None and error.code == "unknown-column":
+    if error.code == "unknown-function" and error.candidates:
+        hint = f"did you mean `{error.candidates[0]}`?"
+    elif error.code == "unknown-column":
         word = error.message.split("`")[1] if "`" in error.message else ""
-        hint = did_you_mean(word, known)
+        hint = did_you_mean(word, [*error.candidates, *(known or ())])
     return Diagnostic(error.code, error.message, span, hint)
 
 

@@ -385,7 +385,7 @@ def _bind_error(error: EngineError, query: str, prefix: int) -> BindError:
     missing = re.match(r'(?:Table|Values list) "(.+?)" does not have a column named "(.+?)"', first)
     if missing:
         return BindError(
-            "unknown-column", f"`{missing[1]}` has no column `{missing[2]}`", start, end, tuple(candidates)
+            "unknown-column", f"there is no column `{missing[2]}` in `{missing[1]}`", start, end, tuple(candidates)
         )
     if error.kind == "COLUMN_NOT_FOUND" or first.startswith("Referenced column"):
         code = "unknown-column"

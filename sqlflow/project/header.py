@@ -313,7 +313,7 @@ def _require(
         Mode.APPEND: ("cursor",),
     }.get(mode, ())
     wanted = [("mode", f"mode `{mode}`", name) for name in needs]
-    if fields.get("conflict") is Conflict.LATEST_WINS:
+    if fields.get("conflict") is Conflict.LATEST_WINS and mode is Mode.MERGE:
         wanted.append(("conflict", "`latest_wins`", "cursor"))
     if "lookback" in fields and "lookback" in attempted and mode is Mode.MERGE:
         wanted.append(("lookback", "`@lookback`", "cursor"))

@@ -84,17 +84,16 @@ def test_ctrl_c_between_statements(tmp_path: Path, share: float) -> None:
 
 def test_a_build_beside_another_one_says_whose_turn_it_is(tmp_path: Path) -> None:
     project = begin(tmp_path)
-    first = child(project, "build", SLOW=0.03)
+    first = child(project, "build", SLOW=0.08)
     pid = _wait_for_lock(project)
     assert pid == first.pid
-    refused = child(project, "build", "--wait", "0")
+    refused, waiting = child(project, "build", "--wait", "0"), child(project, "build", "--wait", "60")
     _, told = refused.communicate(timeout=60)
+    _, told_later = waiting.communicate(timeout=60)
     assert refused.returncode == 1, told
     assert f"process {pid}" in told
-    waiting = child(project, "build", "--wait", "60")
-    _, told = waiting.communicate(timeout=60)
-    assert waiting.returncode == 0, told
-    assert f"process {pid}" in told
+    assert waiting.returncode == 0, told_later
+    assert f"process {pid}" in told_later
     _finish(first)
     assert project.planned() == []
     whole = begin(tmp_path / "whole")

@@ -686,3 +686,15 @@ def test_appended_tables_hold_every_row_once(story: Story) -> None:
 @given(st.one_of(_time_stories, _time_stories, _key_stories, _log_stories))
 def test_all_of_it_at_length(story: Story) -> None:
     _holds(story)
+
+
+def test_a_new_key_that_ties_with_the_watermark_is_merged(tmp_path: Path) -> None:
+    project = Lawful(tmp_path)
+    project.begin({"models/a/m.sql": "-- @mode: merge\n-- @key: k\n-- @cursor: c\nSELECT k, c FROM raw.events"})
+    project.sql(
+        "CREATE SCHEMA raw", "CREATE TABLE raw.events (k INT, c INT)", "INSERT INTO raw.events VALUES (1, 5), (2, 6)"
+    )
+    assert project.build().code == 0
+    project.sql("INSERT INTO raw.events VALUES (3, 6), (NULL, 6)")
+    assert project.build().code == 0
+    assert project.rows("FROM a.m ORDER BY k NULLS LAST") == [(1, 5), (2, 6), (3, 6), (None, 6)]
