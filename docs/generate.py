@@ -74,7 +74,6 @@ the first paragraph of it is the model's description. A file without directives 
 -- @time: flight_date
 -- @key: [flight_date, carrier]
 -- @checks:
---   - unique: [flight_date, carrier]
 --   - expression: "avg_delay < 500"
 SELECT
     flight_date,             -- @not_null  Day of the scheduled departure
@@ -95,7 +94,9 @@ DETAILS = {
     "after": """
 One statement, or a list. They run in the transaction of the table, behind the writing and before the checks. When one
 fails, the table stays as it was. Variables and macros may be used. When the statements change, the table is rebuilt.
-They do not run when the model is up to date, nor when only its checks are run.
+They do not run when the model is up to date, nor when only its checks are run. What would end the transaction or reach
+beyond the database is refused: `BEGIN`, `COMMIT`, `ROLLBACK`, `ATTACH`, `USE`, `SET` and the like. In a
+[sandbox](../hints/sandbox.md) there are no hooks.
 """,
     "batch": """
 The longest interval that one statement handles. Each batch is a transaction of its own, oldest first. A first build in
@@ -116,7 +117,7 @@ The same can be said in a comment behind the column.
     "conflict": "See [modes](../modes.md#conflict).",
     "cursor": """
 `append` and `merge` read rows with a cursor at or beyond the greatest one that they have read. It may be a date, a
-timestamp or a number. `append` needs one. See [modes](../modes.md#append).
+timestamp or a number. `append` needs one; other modes refuse it. See [modes](../modes.md#append).
 """,
     "deleted": """
 Rows that mean "remove this key": a condition over the columns of the result, or a column with the values that say so.
@@ -141,22 +142,22 @@ The first build, and a build whose table is missing, are allowed.
     "grain": "Partitions of the time column; weeks begin on Monday. `hour` needs a timestamp.",
     "incremental": "`auto` is the only value yet; `off` and `required` are not available yet.",
     "key": """
-The identity of a row. `merge` needs it and keeps one row per key; NULL is a value like any other. In the other modes it
-says what the table means and changes nothing; add a `unique` check to have it checked.
+The identity of a row. `merge` needs it and keeps one row per key; NULL is a value like any other. In the other modes it is
+a `unique` check on these columns that stops the build. To be warned only, leave `key` out and write the check.
 """,
     "lookback": """
 `append` and `merge`: read so much before the watermark again; the cursor must be a date or a timestamp. `incremental`:
 whenever an input has changed, the intervals from the watermark less this are rewritten too. SQLFlow finds late rows
 without it, so it is needed seldom; see [incremental models](../guides/incremental.md#lookback).
 """,
-    "name": "Replaces the file's name.",
+    "name": "Replaces the file's name. It may not end in `__building`.",
     "mode": "See [modes](../modes.md). `snapshot` is not available yet.",
     "on_schema_change": """
 `rebuild`: when the columns of the result change, the table is built anew. `fail`: it is an error
 ([`schema-changed`](../hints/schema-changed.md)). `evolve`, `sync` and `ignore` are not available yet.
 """,
     "owner": "Select by it with `owner:NAME`.",
-    "schema": "Replaces the first folder under `models/`. `_sqlflow` and the database's own schemas are refused.",
+    "schema": "Replaces the first folder under `models/`. `_sqlflow`, the database's own schemas, and one that is called like the database file are refused.",
     "start": """
 Rows of earlier times are not in the table. For a TIMESTAMPTZ column it is a wall clock in the project's time zone.
 """,
@@ -166,8 +167,8 @@ Rows of earlier times are not in the table. For a TIMESTAMPTZ column it is a wal
 """,
     "tags": "Words without spaces. Select by them with `tag:NAME`. A file's tags replace those of its folder.",
     "time": """
-The column of the result that says when a row belongs: DATE, TIMESTAMP or TIMESTAMPTZ. `incremental` needs it. See
-[incremental models](../guides/incremental.md). With `auto` it has no effect yet, and neither have `grain` and `cursor`.
+The column of the result that says when a row belongs: DATE, TIMESTAMP or TIMESTAMPTZ. `incremental` needs it, and
+other modes refuse it. See [incremental models](../guides/incremental.md).
 """,
 }
 

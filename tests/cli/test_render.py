@@ -128,8 +128,7 @@ def test_a_long_line_is_cut_around_the_word() -> None:
     text = "SELECT " + ", ".join(f"column_{n}" for n in range(100)) + " FROM t"
     drawn = body(Diagnostic("x", "y", span("a.sql", 1, text, "column_50"))).splitlines()
     assert drawn[-2] == (
-        "1 | …column_47, column_48, column_49, column_50, column_51, column_52, column_53,"
-        " column_54, column_55, c…"
+        "1 | …column_47, column_48, column_49, column_50, column_51, column_52, column_53, column_54, column_55, c…"
     )
     start = drawn[-1].index("^")
     assert drawn[-2][start : start + 9] == "column_50"
@@ -272,17 +271,13 @@ def test_an_empty_plan_says_so() -> None:
     assert closing(Plan((), up_to_date(*(f"a.t{n}" for n in range(12))))) == (
         "nothing to do: all 12 models are up to date"
     )
-    assert closing(Plan()) == "nothing to do: there are no models"
+    assert closing(Plan()) == "nothing to do: there is nothing to build"
     left_out = {TableName("a", "z"): Reason(ReasonKind.NOT_SELECTED, "not selected")}
-    assert closing(Plan((), {**up_to_date("a.b"), **left_out})) == (
-        "nothing to do: 1 up to date, 1 not selected"
-    )
+    assert closing(Plan((), {**up_to_date("a.b"), **left_out})) == ("nothing to do: 1 up to date, 1 not selected")
 
 
 def test_a_long_list_of_models_is_shortened() -> None:
-    text = render_plan(
-        Plan((), up_to_date(*(f"a.t{n}" for n in range(1, 10)))), sql=False, color=False
-    )
+    text = render_plan(Plan((), up_to_date(*(f"a.t{n}" for n in range(1, 10)))), sql=False, color=False)
     assert text.splitlines()[0] == "up to date (9): a.t1, a.t2, a.t3, a.t4, a.t5 and 4 more"
 
 

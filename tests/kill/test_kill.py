@@ -134,7 +134,7 @@ def _at_any_time(scenes: dict[str, Scene], folder: Path, kills: int, chance: ran
 
 
 def test_killed_before_any_statement(scenes: dict[str, Scene], tmp_path: Path) -> None:
-    _everywhere(scenes, tmp_path, 24)
+    _everywhere(scenes, tmp_path, 18)
 
 
 def test_killed_at_any_time(scenes: dict[str, Scene], tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def _and_then_changed(scenes: dict[str, Scene], folder: Path, kills: int) -> Non
 
 
 def test_killed_and_then_changed(scenes: dict[str, Scene], tmp_path: Path) -> None:
-    _and_then_changed(scenes, tmp_path, 8)
+    _and_then_changed(scenes, tmp_path, 6)
 
 
 @pytest.mark.long

@@ -23,7 +23,7 @@ from sqlflow.core.intervals import (
 )
 from sqlflow.plan.partitions import cut
 
-LAW = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+LAW = settings(max_examples=80, deadline=None, derandomize=True, database=None)
 
 # New York: whole hours, clocks change at 2:00. Lord Howe: half an hour of summer time. Santiago and Beirut change at
 # midnight, so that some days have none. Apia left out a whole day in 2011.

@@ -95,9 +95,7 @@ def test_failed_and_skipped_tasks_are_counted() -> None:
     board.take(RunStarted("r1", Plan((task("a.one"), task("a.two"), task("a.three")))))
     board.take(TaskFinished(ended("a.one", Status.FAILED)))
     board.take(TaskFinished(ended("a.two", Status.SKIPPED)))
-    assert screen(board) == (
-        "####################----------  2 of 3 tasks, 1 failed, 1 skipped, 0s"
-    )
+    assert screen(board) == ("####################----------  2 of 3 tasks, 1 failed, 1 skipped, 0s")
 
 
 def test_many_running_tasks_do_not_fill_the_screen() -> None:

@@ -34,9 +34,7 @@ DELAYS = TableName("marts", "delays")
 
 
 def delays_task() -> Task:
-    record = TableRecord(
-        DELAYS, TableKind.MODEL, Relation.TABLE, Fingerprint("q"), Schema(), 1, "r1", NOON
-    )
+    record = TableRecord(DELAYS, TableKind.MODEL, Relation.TABLE, Fingerprint("q"), Schema(), 1, "r1", NOON)
     reason = Reason(ReasonKind.NEW, "new model")
     kind = TableKind.MODEL
     return Task("marts.delays", DELAYS, kind, "create", "replace", "full", reason, (), record)
@@ -47,9 +45,7 @@ def test_each_event_is_a_line_that_names_it() -> None:
     emit = jsonl(stream)
     span = Span(PurePosixPath("models/marts/delays.sql"), 14, 9, 7, "secret source line")
     wrong = Diagnostic("statement-failed", "no\nluck", span, "try again")
-    result = TaskResult(
-        "marts.delays", DELAYS, "create", Status.FAILED, NOON, 0.5, reason="new model", error=wrong
-    )
+    result = TaskResult("marts.delays", DELAYS, "create", Status.FAILED, NOON, 0.5, reason="new model", error=wrong)
     up_to_date = {TableName("a", "b"): Reason(ReasonKind.UP_TO_DATE, "")}
     end = NOON + timedelta(seconds=2)
     emit(RunStarted("r1", Plan((delays_task(),), up_to_date)))
@@ -130,7 +126,7 @@ class Pair:
         (Decimal("NaN"), "null"),
         (float("inf"), "null"),
         (date(2013, 1, 2), '"2013-01-02"'),
-        (datetime(2013, 1, 2, 3), '"2013-01-02T03:00:00"'),  # noqa: DTZ001 - as a TIMESTAMP comes
+        (datetime(2013, 1, 2, 3), '"2013-01-02T03:00:00"'),
         (BEGINNING, "null"),
         (timedelta(hours=1), '"1:00:00"'),
         (b"\x00\xff", '"00ff"'),

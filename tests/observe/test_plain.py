@@ -28,9 +28,7 @@ NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
 def task(name: str) -> Task:
     table = TableName.parse(name)
-    record = TableRecord(
-        table, TableKind.MODEL, Relation.TABLE, Fingerprint("q"), Schema(), 1, "r1", NOON
-    )
+    record = TableRecord(table, TableKind.MODEL, Relation.TABLE, Fingerprint("q"), Schema(), 1, "r1", NOON)
     reason = Reason(ReasonKind.NEW, "new model")
     return Task(name, table, TableKind.MODEL, "create", "replace", "full", reason, (), record)
 

@@ -37,7 +37,7 @@ FULL = """\
 --   - expression: "avg_delay < 500;"
 --   - in: {column: state, values: [on, 'b c', 3]}
 --   - references: {column: carrier, to: seeds.airlines.carrier}
--- @before: ["SET x = 1"]
+-- @before: ["DELETE FROM x"]
 SELECT 1 AS carrier
 """
 
@@ -61,7 +61,7 @@ def test_every_directive_is_read(tmp_path: Path, newline: str, bom: str) -> None
     assert header.description == "Delays per carrier and day.\nIn minutes."
     assert header.columns["carrier"].description == "IATA code"
     assert header.columns["flight_date"].tags == ("time",)
-    assert header.before == ("SET x = 1",)
+    assert header.before == ("DELETE FROM x",)
     assert [check.name for check in header.checks] == [
         "unique(flight_date, carrier)",
         "not_null(carrier)",
@@ -125,12 +125,36 @@ SELECT 1 AS id"""
         ("-- @mode: [view]", "wrong-type: @mode: expected text, found a list [1:11+6]"),
         ("-- @mode:", "wrong-type: @mode: has no value [1:4+5]"),
         ("-- @mode view", "malformed-directive: `@mode` has no colon behind it [1:4+5]"),
-        ("-- @grain: dya", "invalid-value: @grain: unknown grain `dya` [1:12+3]"),
+        (
+            "-- @mode: incremental\n-- @time: t\n-- @grain: dya",
+            "invalid-value: @grain: unknown grain `dya` [3:12+3]",
+        ),
         (
             "-- @enabled: yes",
             "wrong-type: @enabled: expected `true` or `false`, found `yes` [1:14+3]",
         ),
-        ("-- @grain: day", "missing-directive: `@grain` needs `@time` [1:12+3]"),
+        ("-- @time: a", "invalid-for-mode: `@time` cannot be used with mode `auto` [1:11+1]"),
+        ("-- @cursor: a", "invalid-for-mode: `@cursor` cannot be used with mode `auto` [1:13+1]"),
+        (
+            "-- @mode: append\n-- @cursor: a\n-- @time: a",
+            "invalid-for-mode: `@time` cannot be used with mode `append` [3:11+1]",
+        ),
+        (
+            "-- @mode: incremental\n-- @time: t\n-- @cursor: a",
+            "invalid-for-mode: `@cursor` cannot be used with mode `incremental` [3:13+1]",
+        ),
+        (
+            "-- @mode: replace\n-- @conflict: latest_wins",
+            "invalid-for-mode: `@conflict` cannot be used with mode `replace` [2:15+11]",
+        ),
+        *(
+            (
+                f"-- @after: {statement}",
+                "sql-syntax: @after: a hook runs inside the model's transaction and cannot be "
+                f"`{statement.split()[0].upper()}` [1:12+{len(statement)}]",
+            )
+            for statement in ("BEGIN", "COMMIT", "rollback", "ATTACH 'x.db' AS x", "SET threads = 1", "USE x")
+        ),
         ("-- @mode: incremental", "missing-directive: mode `incremental` needs `@time` [1:11+11]"),
         ("-- @mode: merge", "missing-directive: mode `merge` needs `@key` [1:11+5]"),
         ("-- @mode: append", "missing-directive: mode `append` needs `@cursor` [1:11+6]"),
@@ -176,6 +200,10 @@ SELECT 1 AS id"""
             "not-available-yet: @on_schema_change: `sync` is not available yet [1:23+4]",
         ),
         ("-- @pii: [a]", "not-available-yet: @pii: this directive is not available yet [1:10+3]"),
+        (
+            "-- @name: orders__building",
+            "reserved-name: names that end in `__building` belong to SQLFlow, and this is `main.orders__building` [2:1+6]",
+        ),
         ("-- @tags: a b", "invalid-value: @tags: a tag has no spaces or commas [1:11+3]"),
         (
             "-- @schema: _SQLFlow_x",

@@ -269,7 +269,7 @@ def test_a_yaml_tag_attack_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_several_problems_of_one_model_come_together(tmp_path: Path) -> None:
-    text = "-- @mdoe: view\n-- @key: a\n-- @grain: x\nSELECT $a, $b, c -- @notnull\n"
+    text = "-- @mdoe: view\n-- @key: a\n-- @tags: a b\nSELECT $a, $b, c -- @notnull\n"
     assert [line.split(":")[0] for line in model_problems(tmp_path, text)] == [
         "unknown-directive",
         "invalid-value",
