@@ -107,9 +107,8 @@ def main() -> None:
     con = duckdb.connect()
     con.execute("SET threads = 1")  # one thread, one order: the same rows give the same file
     con.execute("SET TimeZone = 'UTC'")
-    with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(source / "flights.csv.zip") as archive:
-            read(con, "csv_flights", Path(archive.extract("flights.csv", folder)), FLIGHTS)
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(source / "flights.csv.zip") as archive:
+        read(con, "csv_flights", Path(archive.extract("flights.csv", folder)), FLIGHTS)
     read(con, "weather", source / "weather.csv", WEATHER)
     read(con, "planes", source / "planes.csv", PLANES)
     con.execute(f"CREATE TABLE flights AS {RECORDED_ON}")

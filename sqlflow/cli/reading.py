@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlflow.build import Checked, Standing, compile_project, look_at, prepare, universe_of
@@ -42,6 +42,8 @@ def reading(
         standing = look_at(found.engine)
         tables = standing.tables if found.engine is not None else None
         remembered = found.store.sources() if found.store is not None and tables is None else {}
+        if found.engine is None and found.store is not None:
+            standing = replace(standing, records=found.store.load())
         checked = compile_project(found.workshop, tables, remembered, standing.records)
         yield Reading(found, checked, tables, standing)
 

@@ -178,5 +178,6 @@ def meaning(tokens: Sequence[Token], query: str) -> str:
         elif "'" in written or written.startswith("$"):
             parts.append(written)  # a string of any kind, letter by letter
         elif written.upper() != "AS":
-            parts.append(_SAME.get(written, written.lower()))
+            # One token may be several words: how far `GROUP` stands from `BY` means nothing.
+            parts.extend(_SAME.get(word, word) for word in written.lower().split())
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()

@@ -325,9 +325,10 @@ class _Planner:
         header = subject.model.model.header
         pieces = [wanted]
         if header.batch is not None:
-            pieces = partitions.cut(
-                wanted, self._known_time(subject), header.batch, header.grain, self._time_zone(subject)
+            known = self._known_time(subject) | IntervalSet.of(
+                i for i in wanted if i.start != BEGINNING and i.end != END
             )
+            pieces = partitions.cut(wanted, known, header.batch, header.grain, self._time_zone(subject))
         done = before.done - wanted
         record = self._record(subject, Change(before.version + 1, intervals=wanted))
         time = Sql(render(Ident(header.time or "")))
@@ -385,10 +386,8 @@ class _Planner:
             record = replace(record, done=incremental.domain(subject))
         if action == "create table" and before is not None:
             action = "rebuild table"
-        building = staging_name(subject.table)
-        leftover = building in self._inputs.records
-        if leftover:
-            steps = (write(compose("DROP TABLE IF EXISTS {t}", t=building)), *steps)
+        dropped, gone = self._leftover(subject)
+        steps = (*dropped, *steps)
         self._model_task(
             subject,
             action=action,
@@ -398,10 +397,17 @@ class _Planner:
             record=record,
             intervals=record.done,
             signatures=self._signatures(subject),
-            forgotten=(building,) if leftover else (),
+            forgotten=gone,
         )
         word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
         self._changed(subject, record, f"{word} in this build")
+
+    def _leftover(self, subject: Subject) -> tuple[tuple[Step, ...], tuple[TableName, ...]]:
+        """What drops the half of a batched build that will not be finished."""
+        building = staging_name(subject.table)
+        if building not in self._inputs.records:
+            return (), ()
+        return (write(compose("DROP TABLE IF EXISTS {t}", t=building)),), (building,)
 
     def _kept_by_merge(self, subject: Subject, reason: Reason) -> tuple[str, ...]:
         """The columns in which a merged table's rows that the source no longer has outlive a rebuild that the author
@@ -543,7 +549,17 @@ class _Planner:
             self._audit(subject, before, Reason(ReasonKind.CHECKS_CHANGED, "its checks changed"))
             return
         name = subject.table
+        steps, gone = self._leftover(subject)
+        if steps:
+            reason = Reason(ReasonKind.MISSING, "a batched build of it was given up")
+            self._model_task(
+                subject, action="drop what is left over", strategy="", reason=reason, steps=steps, record=before,
+                audit=False, before_hooks=False, after_hooks=False, forgotten=gone,
+            )  # fmt: skip
+            return
         self._draft.skipped[name] = Reason(ReasonKind.UP_TO_DATE, "up to date")
+        if any(parent in self._last_task for parent in self._data_inputs(subject.model)):
+            return  # what the parent is about to do may fail: a later build, which sees it done, will note it
         consumed = self._consumed(subject.model)
         if before.inputs != consumed or before.fingerprint != subject.model.fingerprint:
             self._draft.settled.append(replace(before, inputs=consumed, fingerprint=subject.model.fingerprint))

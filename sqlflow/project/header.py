@@ -317,8 +317,6 @@ def _require(
         wanted.append(("conflict", "`latest_wins`", "cursor"))
     if "lookback" in fields and "lookback" in attempted and mode is Mode.MERGE:
         wanted.append(("lookback", "`@lookback`", "cursor"))
-    if "grain" in fields and "grain" in attempted and mode is not Mode.INCREMENTAL:
-        wanted.append(("grain", "`@grain`", "time"))
     for cause, what, name in wanted:
         if name in spans:
             continue

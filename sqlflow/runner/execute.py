@@ -6,9 +6,11 @@ A small model costs more to commit than to compute, so a transaction takes furth
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -52,26 +54,39 @@ def execute(
     """Run the tasks of a plan; how each ended, in the order in which they ended.
 
     `write_records` writes records into an open transaction; `committed` is called after each commit with the
-    records that are now true and the names of tables that are gone. On KeyboardInterrupt running statements are
+    records that are now true and the names of tables that are gone. On Ctrl-C or SIGTERM running statements are
     cancelled and rolled back, and the rest is reported as cancelled.
     """
     run = _Run(plan, engine, write_records, committed, emit, clock, fail_fast)
     count = min(threads, len(plan.tasks))
     run.working = count
-    for number in range(count):
-        threading.Thread(target=run.work, name=f"sqlflow-{number}", daemon=True).start()
-    interrupted = False
-    while not run.idle.is_set() and count:
-        # Not Thread.join: a KeyboardInterrupt inside it makes Python take a living thread for a dead one.
-        try:
-            run.idle.wait(0.1)
-            if interrupted:
+    with _signals_noted() as interrupted:
+        for number in range(count):
+            threading.Thread(target=run.work, name=f"sqlflow-{number}", daemon=True).start()
+        while count and not run.idle.wait(0.1):
+            if interrupted.is_set():
                 run.cancel()
                 engine.interrupt()
-        except KeyboardInterrupt:
-            interrupted = True
     run.close()
     return tuple(run.results)
+
+
+@contextmanager
+def _signals_noted() -> Iterator[threading.Event]:
+    """While workers run, Ctrl-C and SIGTERM only set the event.
+
+    An exception in the middle of anything here would close the engine under a statement that still runs.
+    """
+    noted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = {number: signal.signal(number, lambda *_: noted.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 class _Run:

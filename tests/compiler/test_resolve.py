@@ -130,9 +130,7 @@ VALID = [
 
 
 @pytest.mark.parametrize("sql", VALID)
-def test_the_columns_are_those_that_duckdb_describes(
-    sql: str, connection: duckdb.DuckDBPyConnection
-) -> None:
+def test_the_columns_are_those_that_duckdb_describes(sql: str, connection: duckdb.DuckDBPyConnection) -> None:
     found = resolved(sql)
     assert found.problems == ()
     names = output_names(found.query)
@@ -200,9 +198,7 @@ def test_nothing_is_reported_where_an_unknown_may_excuse_it(sql: str) -> None:
         ("select x.a from x as p", ["x.a"]),
     ],
 )
-def test_other_wrong_names(
-    sql: str, names: list[str], connection: duckdb.DuckDBPyConnection
-) -> None:
+def test_other_wrong_names(sql: str, names: list[str], connection: duckdb.DuckDBPyConnection) -> None:
     assert [problem.name for problem in resolved(sql).problems] == names
     with pytest.raises(duckdb.BinderException):
         connection.execute(f"describe {sql}")

@@ -24,9 +24,7 @@ from sqlflow.core.names import TableName
 # Tables `s`, `t` and `u` are alike, so that any query can be tried with any of them.
 NAMES = ("s", "t", "u")
 SHAPE = "id int, ts timestamp, d date, k int, v int"
-COLUMNS: dict[TableName, tuple[str, ...]] = {
-    TableName("main", name): ("id", "ts", "d", "k", "v") for name in NAMES
-}
+COLUMNS: dict[TableName, tuple[str, ...]] = {TableName("main", name): ("id", "ts", "d", "k", "v") for name in NAMES}
 
 
 def resolved(sql: str, columns: dict[TableName, tuple[str, ...]] = COLUMNS) -> Resolved:
@@ -69,9 +67,7 @@ SHAPES = {
     "select any_value(d) as day from s": "s: -",
     "select d as day, row_number() over (partition by d order by id, v, k, ts) as r from s": "s: d",
     "select d as day, sum(v) over (partition by k, d) as r from s": "s: d",
-    "select ts::date as day, sum(v) over w as r from s window w as (partition by ts::date)": (
-        "s: CAST(ts AS DATE)"
-    ),
+    "select ts::date as day, sum(v) over w as r from s window w as (partition by ts::date)": ("s: CAST(ts AS DATE)"),
     "select d as day, sum(v) over (order by d) as r from s": "s: -",
     "select d as day, sum(v) over (partition by k) as r from s": "s: -",
     "select d as day, lag(v) over (partition by k order by d, id, v, ts) as r from s": "s: -",
@@ -89,18 +85,14 @@ SHAPES = {
     "select v, d as day from s union all by name select v from t": "s: d; t: -",
     "select d as day, k from s except select d, k from t": "s: d; t: d",
     "select d as day, k from s intersect select d, k from t": "s: d; t: d",
-    "select day + 1 as day from (select d as day from s union select d from t)": (
-        "s: d + 1; t: d + 1"
-    ),
+    "select day + 1 as day from (select d as day from s union select d from t)": ("s: d + 1; t: d + 1"),
     "select day::date as day from (select d as day from s union all select ts + interval 1 day from t)": "s: -; t: -",
     "select s.d as day, s.v, t.v as w from s join t on s.d = t.d": "s: d; t: d",
     "select s.d as day, s.v, t.v as w from s join t on s.k = t.k": "s: d; t: -",
     "select s.d as day, s.v, t.v as w from s left join t on s.k = t.k and s.d = t.d": "s: d; t: d",
     "select t.d as day, s.v, t.v as w from s left join t on s.k = t.k": "s: -; t: d",
     "select t.d as day, s.v, t.v as w from s left join t on s.d = t.d": "s: d; t: d",
-    "select coalesce(t.d, date '2024-01-02') as day, s.v from s left join t on s.d = t.d": (
-        "s: -; t: -"
-    ),
+    "select coalesce(t.d, date '2024-01-02') as day, s.v from s left join t on s.d = t.d": ("s: -; t: -"),
     "select coalesce(s.d, date '2024-01-02') as day, t.v from s left join t on s.d = t.d": (
         "s: COALESCE(d, CAST('2024-01-02' AS DATE)); t: COALESCE(d, CAST('2024-01-02' AS DATE))"
     ),
@@ -114,21 +106,11 @@ SHAPES = {
     "select s.d as day, s.v from s anti join t on s.k = t.k": "s: d; t: -",
     "select s.d as day, u.v from s, u anti join t on s.d = u.d and u.k = t.k": "s: d; t: -; u: -",
     "select s.d as day, s.v from s, t where s.d = t.d and s.k <= t.v": "s: d; t: d",
-    "select s.d as day, s.v, t.v as w from s left join t on s.k = t.k where s.d = t.d": (
-        "s: d; t: d"
-    ),
-    """select s.d as day, u.v from s left join t on s.d = t.d left join u on u.d = t.d""": (
-        "s: d; t: d; u: d"
-    ),
-    """select s.d as day, u.v from s left join (t join u on t.d = u.d) on s.d = t.d""": (
-        "s: d; t: d; u: d"
-    ),
-    "select s.d as day, u.v from s full join t on s.d = t.d full join u on u.d = t.d": (
-        "s: d; t: d; u: d"
-    ),
-    "select s.d as day, u.v from u cross join s left join t on s.d = u.d and t.k = u.k": (
-        "s: d; t: -; u: -"
-    ),
+    "select s.d as day, s.v, t.v as w from s left join t on s.k = t.k where s.d = t.d": ("s: d; t: d"),
+    """select s.d as day, u.v from s left join t on s.d = t.d left join u on u.d = t.d""": ("s: d; t: d; u: d"),
+    """select s.d as day, u.v from s left join (t join u on t.d = u.d) on s.d = t.d""": ("s: d; t: d; u: d"),
+    "select s.d as day, u.v from s full join t on s.d = t.d full join u on u.d = t.d": ("s: d; t: d; u: d"),
+    "select s.d as day, u.v from u cross join s left join t on s.d = u.d and t.k = u.k": ("s: d; t: -; u: -"),
     "select date_trunc('month', s.d)::date as day, sum(t.v) as n from s join t using (d) group by 1": (
         "s: CAST(DATE_TRUNC('MONTH', d) AS DATE); t: CAST(DATE_TRUNC('MONTH', d) AS DATE)"
     ),
@@ -153,12 +135,8 @@ SHAPES = {
     """with recursive r as (select d, v from s union all select d, v + 1 from r where v < 3)
        select d as day, v from r""": "s: -",
     "select day, n from (select d as day, k as n from s) where day > date '2024-01-02'": "s: d",
-    "select d as day, l.m from s, lateral (select max(t.v) as m from t where t.d = s.d) l": (
-        "s: d; t: -"
-    ),
-    "select s.d as day, l.v from s, lateral (select d, v from t where t.k = s.k) l where l.d = s.d": (
-        "s: d; t: d"
-    ),
+    "select d as day, l.m from s, lateral (select max(t.v) as m from t where t.d = s.d) l": ("s: d; t: -"),
+    "select s.d as day, l.v from s, lateral (select d, v from t where t.k = s.k) l where l.d = s.d": ("s: d; t: d"),
     "select d as day, i from s, range(v) r(i)": "s: d",
     "select d as day, unnest([v, k]) as e from s": "s: d",
     "select (d + to_days(v % 2))::date as day, k from s": "s: CAST((d + TO_DAYS(v % 2)) AS DATE)",
@@ -192,9 +170,7 @@ def test_changes_stay_within_their_times(sql: str, connection: duckdb.DuckDBPyCo
 
 
 @pytest.mark.parametrize("sql", [sql for sql, shape in SHAPES.items() if shape != "s: -"])
-def test_pushed_filters_change_no_row_of_their_times(
-    sql: str, connection: duckdb.DuckDBPyConnection
-) -> None:
+def test_pushed_filters_change_no_row_of_their_times(sql: str, connection: duckdb.DuckDBPyConnection) -> None:
     for seed in range(3):
         fill(connection, random.Random(seed))
         for mapping in time_mappings(resolved(sql), "day").values():
@@ -210,8 +186,7 @@ def test_pushed_filters_change_no_row_of_their_times(
                 condition = f"{occurrence.expression.sql('duckdb')} in (select p from picked)"
                 alias = "" if occurrence.aliased else f" as {name}"
                 pushed = (
-                    f"{sql[: occurrence.start]}(select * from {name} where {condition}){alias}"
-                    f"{sql[occurrence.end :]}"
+                    f"{sql[: occurrence.start]}(select * from {name} where {condition}){alias}{sql[occurrence.end :]}"
                 )
                 inside = "day in (select p from picked)"
                 assert rows(connection, sql, inside) == rows(connection, pushed, inside), pushed
@@ -246,9 +221,7 @@ def fill(connection: duckdb.DuckDBPyConnection, random_: random.Random) -> None:
         insert(connection, name, random_, random_.randrange(3, 9))
 
 
-def insert(
-    connection: duckdb.DuckDBPyConnection, name: str, random_: random.Random, count: int
-) -> None:
+def insert(connection: duckdb.DuckDBPyConnection, name: str, random_: random.Random, count: int) -> None:
     made = []
     for number in range(count):
         day, hour = random_.randrange(1, 5), random_.choice([0, 0, 6, 23])
@@ -260,9 +233,7 @@ def insert(
     connection.execute(f"insert into {name} values {', '.join(made)}")
 
 
-def pick(
-    connection: duckdb.DuckDBPyConnection, texts: list[str], name: str, random_: random.Random
-) -> None:
+def pick(connection: duckdb.DuckDBPyConnection, texts: list[str], name: str, random_: random.Random) -> None:
     """Puts some times into the table `picked`."""
     values = {
         row[0]

@@ -42,7 +42,8 @@ MODELS: dict[str, tuple[str, str]] = {
         "SELECT d.k AS k, max(d.n) AS n, list_transform([1, 2], lambda x: x + 1) AS l FROM marts.days AS d GROUP BY d.k",
     ),
 }
-_TOKEN = re.compile(r"\$\$.*?\$\$|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\w+|<>|<=|>=|\s+|.", re.DOTALL)
+# A comment inside of GROUP BY stops sqlglot, and with it the analysis: the two words are kept together here.
+_TOKEN = re.compile(r"GROUP BY|\$\$.*?\$\$|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\w+|<>|<=|>=|\s+|.", re.DOTALL)
 _WORDS = frozenset(
     [
         "select",
@@ -87,6 +88,8 @@ def reformatted(query: str, chance: random.Random) -> str:
     for token in _TOKEN.findall(query):
         if token.isspace():
             parts.append(chance.choice(_GAPS))
+        elif token == "GROUP BY":
+            parts.append(chance.choice(("GROUP BY", "group by", "Group\n\tBY", "GROUP  by")))
         elif token.lower() in _WORDS:
             parts.append("".join(chance.choice((c.lower(), c.upper())) for c in token))
         elif token in "(),=" and chance.random() < 0.4:
@@ -126,6 +129,10 @@ def manifest(made: Lawful) -> dict[str, object]:
     for model in models.values():
         for told in ("file", "sql", "description"):
             model.pop(told)
+        columns = model["columns"]
+        assert isinstance(columns, list)
+        for column in columns:
+            del column["description"]  # a comment behind a column is its documentation
     return {"order": list(models), "models": models}
 
 

@@ -134,6 +134,24 @@ def _conflicts(subject: Subject) -> list[Step]:
     """Take out of the new rows what the table's own rows win against."""
     header = subject.model.model.header
     same = matches("_target", "_sqlflow_latest", header.key)
+    return [*_without_cursor(subject, same), *_by_policy(subject, same)]
+
+
+def _without_cursor(subject: Subject, same: Sql) -> list[Step]:
+    """A row without a cursor is older than any that has one, also than one that was read long ago."""
+    cursor = subject.model.model.header.cursor
+    if cursor is None:
+        return []
+    older = compose("{latest}.{c} IS NULL AND _target.{c} IS NOT NULL", latest=_LATEST, c=Ident(cursor))
+    sql = compose(
+        "DELETE FROM {latest} USING {t} AS _target WHERE {same} AND {older}",
+        latest=_LATEST, t=subject.table, same=same, older=older,
+    )  # fmt: skip
+    return [write(sql)]
+
+
+def _by_policy(subject: Subject, same: Sql) -> list[Step]:
+    header = subject.model.model.header
     parts: dict[str, Part] = {"latest": _LATEST, "t": subject.table, "same": same, "gone": _GONE}
     match header.conflict:
         case Conflict.SOURCE_WINS:
