@@ -60,30 +60,31 @@ def execute(
     run = _Run(plan, engine, write_records, committed, emit, clock, fail_fast)
     count = min(threads, len(plan.tasks))
     run.working = count
-    with _signals_noted() as interrupted:
+    with _signals_noted(run.interrupted):
         for number in range(count):
             threading.Thread(target=run.work, name=f"sqlflow-{number}", daemon=True).start()
         while count and not run.idle.wait(0.1):
-            if interrupted.is_set():
+            if run.interrupted.is_set():
                 run.cancel()
                 engine.interrupt()
+    if run.interrupted.is_set():
+        run.cancel()
     run.close()
     return tuple(run.results)
 
 
 @contextmanager
-def _signals_noted() -> Iterator[threading.Event]:
-    """While workers run, Ctrl-C and SIGTERM only set the event.
+def _signals_noted(noted: threading.Event) -> Iterator[None]:
+    """While workers run, Ctrl-C and SIGTERM only set the event, which workers look at between statements.
 
     An exception in the middle of anything here would close the engine under a statement that still runs.
     """
-    noted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield noted
+        yield
         return
     before = {number: signal.signal(number, lambda *_: noted.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield noted
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -106,6 +107,7 @@ class _Run:
         self.cancelled = False
         self.working = 0
         self.idle = threading.Event()  # all workers have ended
+        self.interrupted = threading.Event()  # somebody pressed Ctrl-C
         self._board = Board(plan.tasks)
         self._changed = threading.Condition()
         self._engine = engine
@@ -150,7 +152,7 @@ class _Run:
     def _next(self) -> Task | None:
         with self._changed:
             while True:
-                if self.cancelled or self._board.finished:
+                if self.cancelled or self.interrupted.is_set() or self._board.finished:
                     self._changed.notify_all()
                     return None
                 task = self._board.take(frozenset(), None)
@@ -189,7 +191,7 @@ class _Run:
         self._commit(session, done)
 
     def _stop(self) -> None:
-        if self.cancelled:
+        if self.cancelled or self.interrupted.is_set():
             raise Interrupted
 
     def _more(self, last: Task, done: list[_Done], begun: int, began: float) -> Task | None:
