@@ -209,6 +209,7 @@ class _Run:
         records = [record for record in records if record.table not in gone]
         try:
             self._write_records(session, records, signatures, gone)
+            self._stop()
             session.commit()
         except EngineError as error:
             _rollback_quietly(session)
