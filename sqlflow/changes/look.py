@@ -281,13 +281,6 @@ def seed_relation(config: Config, seed: Seed) -> Sql:
     return compose("read_csv({path}, {options})", path=Value(str(config.root / seed.path)), options=options)
 
 
-def source_relation(config: Config, source: Source) -> Sql:
-    """SQL that reads a source."""
-    if source.path is not None:
-        return files.relation(config, source)
-    return Sql(render(source.table or source.name))
-
-
 def _rows_changed(before: str | None, now: str) -> str:
     old, new = (before or "").partition("|")[0], now.partition("|")[0]
     if not (old.isdigit() and new.isdigit()):

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from sqlflow.core.compiled import CompiledModel
-from sqlflow.core.intervals import BEGINNING, END, Grain, Interval, IntervalSet
+from sqlflow.core.intervals import BEGINNING, END, Interval, IntervalSet
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import Relation, TableRecord
@@ -133,7 +133,3 @@ def bounded_query(subject: Subject, kind: str, interval: Interval) -> Sql:
 def watermark_literal(text: str, kind: str) -> Sql:
     """A remembered watermark as a value of its column's type."""
     return compose("CAST({v} AS {kind})", v=Value(text), kind=Sql(kind))
-
-
-def grain_of(subject: Subject) -> Grain:
-    return subject.model.model.header.grain
