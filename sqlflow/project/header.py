@@ -14,7 +14,7 @@ from sqlflow.core.model import Conflict, Header, Mode
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.project import yaml
-from sqlflow.project.directives import DIRECTIVES, NO_BATCH, unknown_directive_hint
+from sqlflow.project.directives import DIRECTIVES, NO_BATCH, STRATEGIES, unknown_directive_hint
 from sqlflow.project.snippets import Vocabulary
 from sqlflow.project.values import Given, root_of
 
@@ -139,6 +139,7 @@ def read_header(
     mode = fields.get("mode") or _default_mode(defaults)
     _refuse_for_mode(mode, attempted, spans, problems)
     _apply_defaults(mode, defaults, fields, spans)
+    _refuse_strategy(mode, fields, attempted, spans, problems)
     _require(mode, fields, attempted, spans, place, problems)
     return _finished(fields, spans, header.comment)
 
@@ -280,6 +281,20 @@ def _refuse_for_mode(
                 f"it is for {usable}",
             )
         )
+
+
+def _refuse_strategy(
+    mode: Mode, fields: dict[str, Any], attempted: frozenset[str], spans: Mapping[str, Span], problems: list[Diagnostic]
+) -> None:
+    """Refuse a strategy that the mode does not have; one that a folder gives by default is left out instead."""
+    known = STRATEGIES.get(mode, ())
+    if "strategy" not in fields or fields["strategy"] in known:
+        return
+    if "strategy" in attempted and known:
+        usable = ", ".join(f"`{strategy}`" for strategy in known)
+        message = f"the strategy `{fields['strategy']}` cannot be used with mode `{mode}`"
+        problems.append(Diagnostic("invalid-for-mode", message, spans["strategy"], f"it has {usable}"))
+    del fields["strategy"]
 
 
 def _apply_defaults(
