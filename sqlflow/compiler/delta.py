@@ -40,7 +40,7 @@ from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import SourceFile
-from sqlflow.core.sql import quoted
+from sqlflow.core.sql import Ident, Sql, compose, quoted
 from sqlflow.core.text import Edit, MappedText
 
 _MOST_TERMS = 16
@@ -95,9 +95,9 @@ def _with_views(
         if source.start is None or source.end is None or source in resolved.pinned or source.sampled:
             raise _Refused("view", f"`{source.table}` is read in a way that its query cannot be put in for")
         whole = _with_views(_own(inner), view_text, reads, columns, dialect, depth + 1).text
-        names = ", ".join(quoted(name) for name in source.base_columns)
+        names = [Ident(name) for name in source.base_columns]
         # The columns are named again: an unnamed one of the view has a name only as a column of it.
-        inside = f"(SELECT {names} FROM (\n{whole}\n) AS _view({names}))"
+        inside = compose("(SELECT {cs} FROM (\n{whole}\n) AS _view({cs}))", cs=names, whole=Sql(whole))
         aliased = source.node.args.get("alias") is not None
         edits.append(Edit(source.start, source.end, inside if aliased else f"{inside} AS {quoted(source.name)}"))
     return text.edit(edits) if edits else text

@@ -71,6 +71,9 @@ class TableRecord:
     table read -> its version token when it was read. `signatures` are kept beside, by partition. `done`: the
     intervals that hold the query's result for those inputs. `watermark`: the greatest cursor or time that was
     read, as text. `below`: number of rows read up to the watermark, and a hash of them (append and merge).
+    `logged`: the change log tells of every version after this one. `image`: a copy of the input is kept. `counters`: a
+    hash of the query whose counters are kept. `costs`: strategy -> seconds that it took last. `distrusted`: why the table
+    is only rebuilt until somebody releases it. `runs`: how often it was written without being rebuilt.
     `strategy`, `facts`: how the last write was done, and the numbers that decided it. `paces`: strategy -> how long
     it took here against its estimate, for the next choice.
     """
@@ -91,6 +94,12 @@ class TableRecord:
     below: str | None = None
     mode: str = ""
     seconds: float = 0.0
+    logged: int | None = None
+    image: bool = False
+    counters: str = ""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    distrusted: str = ""
+    runs: int = 0
     strategy: str = ""
     facts: Facts = field(default_factory=dict)
     paces: Mapping[str, float] = field(default_factory=dict)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-
 from decimal import Decimal
 
 from sqlflow.core.diagnostics import Diagnostic
