@@ -114,7 +114,7 @@ class _Planner:
             record.version, record.changes, _input_why(state), logged=record.logged, grew=grew
         )
         if state.work or capture:
-            if before is None and standing is not None:
+            if state.work and before is None and standing is not None:
                 self._refuse_foreign(name, standing.relation)
                 return
             steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
