@@ -126,7 +126,8 @@ class Task:
     """One transaction's work on one table: the steps, then the checks, then the record, then commit.
 
     `record` is what will be true afterwards; MEASURE steps fill in its watermark and the like. `needs`: ids of
-    tasks that must be done before. `ways`: how the data can be brought in, best first, when there is a choice.
+    tasks that must be done before. `causes`: if none of these tables turns out to have changed in this run, `idle_steps`
+    are run in place of `steps`, and `idle` is the record. `ways`: how the data can be brought in, best first, when there is a choice.
     """
 
     id: str
@@ -148,6 +149,9 @@ class Task:
     expected_rows: int | None = None
     warnings: tuple[str, ...] = ()
     ways: tuple[Way, ...] = ()
+    causes: frozenset[TableName] = frozenset()
+    idle: TableRecord | None = None
+    idle_steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from sqlflow.plan.following import (
     insists,
     may_follow,
 )
-from sqlflow.plan.log import Log, compare_image, extend_image, keep_image
+from sqlflow.plan.log import Log, compare_image, compared, extend_image, keep_image, swap_and_compare, swap_and_tell
 from sqlflow.plan.modes import append, delta, full, incremental, merge, view
 from sqlflow.plan.modes.delta import Changed
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
@@ -89,6 +89,10 @@ class _Planner:
     ) -> None:
         self._shape_of = shape_of
         self._readers: dict[TableName, list[CompiledModel]] | None = None
+        self._read: set[TableName] | None = None
+        self._causes: frozenset[TableName] = (
+            frozenset()
+        )  # of the model at hand, if they may turn out to have changed nothing
         self._compiled = compiled
         self._inputs = inputs
         self._request = request
@@ -137,6 +141,7 @@ class _Planner:
 
     def plan_model(self, model: CompiledModel) -> None:
         name = model.name
+        self._causes = frozenset()
         before = self._inputs.records.get(name)
         if model.model.header.mode is Mode.INLINE:
             self._draft.skipped[name] = Reason(ReasonKind.NO_TABLE, "inline: put into its readers")
@@ -165,6 +170,8 @@ class _Planner:
             return
         effect = effect_of_inputs(model, before, self._versions, self._data_inputs(model), self._inputs, self._zone)
         clock = self._clock_reason(model, before)
+        if clock is None and effect and all(self._may_stay(cause) for cause in effect.inputs):
+            self._causes = frozenset(effect.inputs)
         match model.model.header.mode:
             case Mode.VIEW:
                 self._plan_view(subject, before, effect)
@@ -174,6 +181,10 @@ class _Planner:
                 self._plan_keyed(subject, before, effect, clock)
             case _:
                 self._plan_auto(subject, before, effect, clock)
+
+    def _may_stay(self, name: TableName) -> bool:
+        """Whether it will be known only when the build runs if a table changes in it."""
+        return name in self._last_task and name in self._compiled.models
 
     def _parents_missing(self, model: CompiledModel) -> bool:
         """A parent that was never built and is not built now: the query would fail."""
@@ -308,6 +319,7 @@ class _Planner:
             steps=delta.follow(subject, shape, found.following, log, rebuild),
             record=record,
             ways=found.ways,
+            opened=() if log is None else log.opened(subject.table),
         )
         self._changed(subject, record, "changes in this build")
 
@@ -411,6 +423,8 @@ class _Planner:
         if not wanted and not nulls_only:
             self._leave(subject, before)
             return
+        if gaps or requested:
+            self._causes = frozenset()
         reasons = [] if clock is None else [str(clock)]
         reasons += effect.why
         reasons += [f"not done yet: {gaps}"] if gaps else []
@@ -467,18 +481,24 @@ class _Planner:
         record = self._record(subject, Change(before.version + 1, intervals=wanted))
         time = Sql(render(Ident(header.time or "")))
         kind = subject.type_of(header.time or "")
+        record, log = self._logged(subject.model.schema, before, record)
         for number, piece in enumerate(pieces or [wanted]):
             done |= piece
+            part = within(time, kind, piece, nulls=number == 0)
+            steps = incremental.update(subject, piece, nulls=number == 0)
+            if log is not None:
+                steps = compared(subject, part, log if number == 0 else replace(log, begins=False), steps)
             self._model_task(
                 subject,
                 action=f"replace {_intervals_of(piece)}",
                 strategy="partition",
                 reason=reason,
-                steps=incremental.update(subject, piece, nulls=number == 0),
+                steps=steps,
                 record=replace(record, done=done, watermark=before.watermark),
                 number=number if len(pieces) > 1 else None,
                 intervals=piece,
-                part=within(time, kind, piece, nulls=number == 0),
+                part=part,
+                opened=() if log is None else log.opened(subject.table),
                 signatures=self._signatures(subject) if number == 0 else (),
                 before_hooks=number == 0,
                 after_hooks=number == len(pieces) - 1 or not pieces,
@@ -520,6 +540,14 @@ class _Planner:
             record = replace(record, done=incremental.domain(subject))
         if action == "create table" and before is not None:
             action = "rebuild table"
+        opened: tuple[Step, ...] = ()
+        if before is not None and self._may_be_the_same(subject, before, reason):
+            building = staging_name(subject.table)
+            record, log = self._logged(subject.model.schema, before, record)
+            if log is not None:
+                steps, opened = swap_and_compare(subject, building, subject.query, log), log.opened(subject.table)
+            elif self._is_read(subject.table):
+                steps = swap_and_tell(subject, building, subject.query)
         if header.mode is Mode.AUTO and may_follow(header) and self._prepares(subject, reason):
             shape = self._shape_of(subject.table)
             steps = (*steps, *delta.prime(subject, shape))
@@ -536,9 +564,27 @@ class _Planner:
             intervals=record.done,
             signatures=self._signatures(subject),
             forgotten=gone,
+            opened=opened,
         )
         word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
         self._changed(subject, record, f"{word} in this build")
+
+    def _may_be_the_same(self, subject: Subject, before: TableRecord, reason: Reason) -> bool:
+        """Whether a rebuild may give the rows that the table has, in a way that can be compared."""
+        found = self._inputs.tables.get(subject.table)
+        return (
+            subject.model.model.header.mode in (Mode.AUTO, Mode.REPLACE)
+            and reason.kind in (ReasonKind.INPUT_CHANGED, ReasonKind.CLOCK)
+            and subject.standing is Relation.TABLE
+            and found is not None
+            and found.schema == before.schema == subject.model.schema
+        )
+
+    def _is_read(self, name: TableName) -> bool:
+        """Whether another model reads a table, views looked through."""
+        if self._read is None:
+            self._read = {read for model in self._compiled.models.values() for read in self._data_inputs(model)}
+        return name in self._read
 
     def _prepares(self, subject: Subject, reason: Reason) -> bool:
         """Whether a rebuild also makes what following the next change takes: when the author insists, or when data has
@@ -779,6 +825,7 @@ class _Planner:
         after_hooks: bool = True,
         forgotten: tuple[TableName, ...] = (),
         ways: tuple[Way, ...] = (),
+        opened: tuple[Step, ...] = (),
     ) -> None:
         model = subject.model
         header = model.model.header
@@ -789,6 +836,7 @@ class _Planner:
         found = audits(subject.table, checks_of(header), part, model.schema.names) if audit else ()
         identity = str(subject.table) if number is None else f"{subject.table}#{number + 1}"
         before = subject.before
+        causes = self._causes if number is None and before is not None else frozenset()
         self._add(
             Task(
                 id=identity,
@@ -807,6 +855,9 @@ class _Planner:
                 signatures=signatures,
                 forgotten=forgotten,
                 ways=ways,
+                causes=causes,
+                idle=_untouched(before, record) if causes and before is not None else None,
+                idle_steps=opened if causes else (),
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
                 expected_rows=before.rows if before is not None else None,
             )
@@ -841,6 +892,20 @@ class _Planner:
             orphans=orphans(self._compiled, self._inputs.records, self._inputs.tables),
             problems=tuple(draft.problems),
         )
+
+
+def _untouched(before: TableRecord, record: TableRecord) -> TableRecord:
+    """The record of a table that is left as it is because nothing that it reads has changed after all."""
+    return replace(
+        before,
+        version=record.version,
+        changes=(*record.changes[:-1], Change(record.version, columns=())),
+        inputs=record.inputs,
+        fingerprint=record.fingerprint,
+        run_id=record.run_id,
+        committed_at=record.committed_at,
+        logged=record.logged,
+    )
 
 
 def staging_name(table: TableName) -> TableName:

@@ -21,7 +21,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, SignatureUpdate, Task
 from sqlflow.core.records import CheckResult, Status, TableRecord, TaskResult
 from sqlflow.runner.schedule import Board
-from sqlflow.runner.task import Outcome, TaskError, run_task
+from sqlflow.runner.task import UNCHANGED, Outcome, TaskError, run_task, stay
 
 GROUP_SECONDS = 0.25
 _MOST_TRIES = 5
@@ -117,6 +117,7 @@ class _Run:
         self._clock = clock
         self._fail_fast = fail_fast
         self._tries: dict[str, int] = {}
+        self._same: set[TableName] = set()  # tables that were written, or not, and are what they were
         self._crash: BaseException | None = None
 
     def cancel(self) -> None:
@@ -172,7 +173,10 @@ class _Run:
             try:
                 if not done:
                     session.begin()
-                outcome = run_task(session, task, self._stop)
+                if task.idle is not None and self._unchanged(task, done):
+                    outcome = stay(session, task)
+                else:
+                    outcome = run_task(session, task, self._stop)
             except TaskError as error:
                 _rollback_quietly(session)
                 if error.conflict and self._tries.setdefault(task.id, 0) < _MOST_TRIES:
@@ -191,6 +195,12 @@ class _Run:
             done.append(_Done(task, replace(outcome, record=record), started_at, seconds))
             task = self._more(task, done, begun, began)
         self._commit(session, done)
+
+    def _unchanged(self, task: Task, done: list[_Done]) -> bool:
+        """Whether nothing that caused this task has changed its table after all."""
+        with self._changed:
+            same = self._same | {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
+        return bool(task.causes) and task.causes <= same
 
     def _stop(self) -> None:
         if self.cancelled or self.interrupted.is_set():
@@ -223,6 +233,7 @@ class _Run:
             return
         with self._changed:
             self._committed(records, gone)
+            self._same |= {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
             self._board.committed([item.task for item in done])
             for item in done:
                 self._finish(_succeeded(item))
@@ -288,7 +299,7 @@ class _Run:
 def _costs(outcome: Outcome, seconds: float) -> Mapping[str, float]:
     """What each strategy took last: seconds, and for how many changed rows."""
     known = outcome.record.costs
-    if not outcome.strategy:
+    if outcome.strategy in ("", UNCHANGED):
         return known
     found = {**known, outcome.strategy: round(seconds, 4)}
     added, removed = outcome.facts.get("added_rows"), outcome.facts.get("removed_rows")

@@ -39,6 +39,20 @@ class TaskError(Exception):
         self.conflict = conflict
 
 
+def stay(session: Session, task: Task) -> Outcome:
+    """Leave a table as it is, because nothing that it reads has changed after all. Raises TaskError."""
+    assert task.idle is not None
+    for step in task.idle_steps:
+        try:
+            session.execute(step.sql)
+        except EngineError as error:
+            raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
+    return Outcome(task.idle, None, (), (), UNCHANGED, {"changed": 0})
+
+
+UNCHANGED = "unchanged inputs"
+
+
 def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
     """Do the task's work. `stop` is called between statements and may raise. Raises TaskError or Interrupted."""
     rows: int | None = None
@@ -87,8 +101,13 @@ _OF_THE_RECORD = frozenset({"watermark", "below", "rows", "strategy"})
 
 def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None) -> TableRecord:
     watermark, below, count = facts.get("watermark"), facts.get("below"), facts.get("rows", rows)
+    changes = record.changes
+    if facts.get("changed") is False and changes:
+        # Written, but as it was: no reader has anything to do.
+        changes = (*changes[:-1], replace(changes[-1], intervals=None, columns=(), definition=False))
     return replace(
         record,
+        changes=changes,
         watermark=record.watermark if watermark is None else str(watermark),
         below=record.below if below is None else str(below),
         rows=int(str(count)) if count is not None else record.rows,
