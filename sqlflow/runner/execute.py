@@ -290,7 +290,8 @@ def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:
 
 def _succeeded(item: _Done) -> TaskResult:
     result = _result(item.task, Status.DONE, item.started_at, item.seconds)
-    return replace(result, rows=item.outcome.rows, checks=item.outcome.checks)
+    outcome = item.outcome
+    return replace(result, rows=outcome.rows, checks=outcome.checks, strategy=outcome.strategy, facts=outcome.facts)
 
 
 def _result(task: Task, status: Status, started_at: datetime, seconds: float) -> TaskResult:
