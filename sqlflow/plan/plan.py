@@ -12,12 +12,12 @@ from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
-from sqlflow.core.model import Header, Mode, OnSchemaChange
+from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task
+from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.sql import Ident, Sql, compose, render
-from sqlflow.plan import partitions
+from sqlflow.plan import partitions, strategies
 from sqlflow.plan.modes import append, full, incremental, merge, view
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
 from sqlflow.plan.subject import ZONED, Subject, within, write
@@ -249,9 +249,11 @@ class _Planner:
             return
         reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
         if model.header.mode is Mode.MERGE:
-            everything = effect.definition or clock is not None
-            strategy = "all rows" if everything or model.header.cursor is None else f"rows from {before.watermark} on"
-            self._write(subject, "merge", strategy, reason, merge.update(subject, everything=everything))
+            choice = strategies.choice_of(model.header, before, subject.model.schema)
+            everything = effect.definition or clock is not None or model.header.incremental is Incremental.OFF
+            steps = merge.update(subject, choice, everything=everything)
+            ways = strategies.expected(choice, before)
+            self._write(subject, "merge", choice.fixed or "auto", reason, steps, ways)
             return
         if effect.definition and not model.header.full_refresh:
             self._refused(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why)))
@@ -260,7 +262,10 @@ class _Planner:
             edited = Reason(ReasonKind.PARENT_CHANGED, f"what it reads was edited: {'; '.join(effect.why)}")
             self._rebuild(subject, edited)
             return
-        self._write(subject, "append", f"rows from {before.watermark} on", reason, append.update(subject))
+        if model.header.incremental is Incremental.OFF:
+            self._write(subject, "rebuild table", "full", reason, append.anew(subject))
+            return
+        self._write(subject, "append", "append", reason, append.update(subject))
 
     def _plan_incremental(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         header = subject.model.model.header
@@ -289,9 +294,10 @@ class _Planner:
             else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
-        if wanted == domain and not header.full_refresh:
+        off = header.incremental is Incremental.OFF
+        if (wanted == domain or off) and not header.full_refresh:
             self._refused(subject, reason)
-        elif wanted == domain and header.batch is None:
+        elif header.incremental is Incremental.OFF or (wanted == domain and header.batch is None):
             self._rebuild(subject, reason)
         else:
             self._intervals(subject, before, wanted, reason)
@@ -387,6 +393,8 @@ class _Planner:
         if action == "create table" and before is not None:
             action = "rebuild table"
         dropped, gone = self._leftover(subject)
+        if before is not None and before.mode == Mode.MERGE and header.mode is not Mode.MERGE:
+            dropped = (*dropped, merge.forget(subject.table))
         steps = (*dropped, *steps)
         self._model_task(
             subject,
@@ -514,13 +522,23 @@ class _Planner:
             found |= IntervalSet.of(i for i in subject.before.done if i.start != BEGINNING and i.end != END)
         return found
 
-    def _write(self, subject: Subject, action: str, strategy: str, reason: Reason, steps: tuple[Step, ...]) -> None:
+    def _write(
+        self,
+        subject: Subject,
+        action: str,
+        strategy: str,
+        reason: Reason,
+        steps: tuple[Step, ...],
+        ways: tuple[Way, ...] = (),
+    ) -> None:
         before = subject.before
         assert before is not None
         record = self._record(subject, Change(before.version + 1))
         record = replace(record, watermark=before.watermark, below=before.below, rows=None)
         steps = (*steps, _count_rows(subject))
-        self._model_task(subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record)
+        self._model_task(
+            subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record, ways=ways
+        )
         self._changed(subject, record, "has new rows in this build")
 
     def _audit(self, subject: Subject, before: TableRecord, reason: Reason) -> None:
@@ -609,6 +627,7 @@ class _Planner:
             changes=(*earlier, change),
             inputs=self._consumed(subject.model),
             mode=str(subject.model.model.header.mode),
+            paces=before.paces if before else {},
         )
 
     def _model_task(
@@ -628,6 +647,7 @@ class _Planner:
         before_hooks: bool = True,
         after_hooks: bool = True,
         forgotten: tuple[TableName, ...] = (),
+        ways: tuple[Way, ...] = (),
     ) -> None:
         model = subject.model
         header = model.model.header
@@ -657,6 +677,7 @@ class _Planner:
                 forgotten=forgotten,
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
                 expected_rows=before.rows if before is not None else None,
+                ways=ways,
             )
         )
 
