@@ -58,7 +58,8 @@ class Step:
 
     `counts`: its rows are the rows that the task wrote. `only_if`: a query of one truth value; the step is left out
     when it is false. `facts`: for a MEASURE, what its columns are: fields of the record (`watermark`, `below`, `rows`),
-    the `strategy` that the following steps take, or facts that the run record keeps. `timed`: its seconds count into
+    the `strategy` that the following steps take, or facts that the run record keeps; for a WRITE, the one fact that the
+    number of its rows is. `timed`: its seconds count into
     the fact `apply_seconds`. `label`, `span`: the directive that the statement comes from, if the author wrote it.
     `code`, `message`, `hint`: for a GUARD or NOTICE that finds rows; `{rows}` in the message becomes the rows.
     """

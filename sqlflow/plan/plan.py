@@ -13,13 +13,13 @@ from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
-from sqlflow.core.model import Header, Mode, OnSchemaChange
+from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
-from sqlflow.plan import partitions
+from sqlflow.plan import partitions, strategies
 from sqlflow.plan.following import (
     Followed,
     NotFollowed,
@@ -395,9 +395,11 @@ class _Planner:
             return
         reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
         if model.header.mode is Mode.MERGE:
-            everything = effect.definition or clock is not None
-            strategy = "all rows" if everything or model.header.cursor is None else f"rows from {before.watermark} on"
-            self._write(subject, "merge", strategy, reason, merge.update(subject, everything=everything))
+            choice = strategies.choice_of(model.header, before, subject.model.schema)
+            everything = effect.definition or clock is not None or model.header.incremental is Incremental.OFF
+            steps = merge.update(subject, choice, everything=everything)
+            ways = strategies.expected(choice, before)
+            self._write(subject, "merge", choice.fixed or "auto", reason, steps, ways)
             return
         if effect.definition and not model.header.full_refresh:
             self._refused(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why)))
@@ -406,7 +408,10 @@ class _Planner:
             edited = Reason(ReasonKind.PARENT_CHANGED, f"what it reads was edited: {'; '.join(effect.why)}")
             self._rebuild(subject, edited)
             return
-        self._write(subject, "append", f"rows from {before.watermark} on", reason, append.update(subject))
+        if model.header.incremental is Incremental.OFF:
+            self._write(subject, "rebuild table", "full", reason, append.anew(subject))
+            return
+        self._write(subject, "append", "append", reason, append.update(subject))
 
     def _plan_incremental(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         header = subject.model.model.header
@@ -437,9 +442,10 @@ class _Planner:
             else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
-        if wanted == domain and not header.full_refresh:
+        off = header.incremental is Incremental.OFF
+        if (wanted == domain or off) and not header.full_refresh:
             self._refused(subject, reason)
-        elif wanted == domain and header.batch is None:
+        elif header.incremental is Incremental.OFF or (wanted == domain and header.batch is None):
             self._rebuild(subject, reason)
         else:
             self._intervals(subject, before, wanted, reason)
@@ -553,6 +559,8 @@ class _Planner:
             steps = (*steps, *delta.prime(subject, shape))
             record = replace(record, counters=counters_token(shape))
         dropped, gone = self._leftover(subject)
+        if before is not None and before.mode == Mode.MERGE and header.mode is not Mode.MERGE:
+            dropped = (*dropped, merge.forget(subject.table))
         steps = (*dropped, *steps)
         self._model_task(
             subject,
@@ -707,13 +715,23 @@ class _Planner:
             found |= IntervalSet.of(i for i in subject.before.done if i.start != BEGINNING and i.end != END)
         return found
 
-    def _write(self, subject: Subject, action: str, strategy: str, reason: Reason, steps: tuple[Step, ...]) -> None:
+    def _write(
+        self,
+        subject: Subject,
+        action: str,
+        strategy: str,
+        reason: Reason,
+        steps: tuple[Step, ...],
+        ways: tuple[Way, ...] = (),
+    ) -> None:
         before = subject.before
         assert before is not None
         record = self._record(subject, Change(before.version + 1))
         record = replace(record, watermark=before.watermark, below=before.below, rows=None)
         steps = (*steps, _count_rows(subject))
-        self._model_task(subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record)
+        self._model_task(
+            subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record, ways=ways
+        )
         self._changed(subject, record, "has new rows in this build")
 
     def _audit(self, subject: Subject, before: TableRecord, reason: Reason) -> None:

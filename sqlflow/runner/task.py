@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from math import isfinite
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Row, Session
@@ -70,6 +71,8 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                     written = session.execute(step.sql)
                     if step.timed:
                         applied += time.monotonic() - started
+                    if step.facts:
+                        facts[step.facts[0]] = written
                     if step.counts:
                         rows = written + (rows or 0)
                 case StepKind.MEASURE:
@@ -91,7 +94,7 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
         facts["apply_seconds"] = round(applied, 4)
     record = _measured(task.record, facts, rows)
     strategy = str(facts.get("strategy") or task.strategy)
-    kept = {name: _fact(value) for name, value in facts.items() if name not in _OF_THE_RECORD and value is not None}
+    kept = {name: _fact(value) for name, value in facts.items() if name not in _OF_THE_RECORD and _is_known(value)}
     record = replace(record, strategy=strategy, facts=kept, paces=_learned(record.paces, strategy, kept))
     return Outcome(record, rows, checks, tuple(notices), strategy, kept)
 
@@ -114,6 +117,10 @@ def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None
     )
 
 
+def _is_known(value: object) -> bool:
+    return value is not None and (not isinstance(value, float) or isfinite(value))
+
+
 def _fact(value: object) -> str | int | float:
     match value:
         case bool():
@@ -131,7 +138,7 @@ _SHORTEST = 0.02  # seconds: below, the clock tells more about other programs th
 
 def _learned(paces: Mapping[str, float], strategy: str, facts: Facts) -> Mapping[str, float]:
     """How long each strategy takes against its estimate: half of what was known, half of what was seen now."""
-    took, expected = facts.get("apply_seconds"), facts.get("estimated_seconds")
+    took, expected = facts.get("apply_seconds"), facts.get("price_seconds")
     if not isinstance(took, float) or not isinstance(expected, float | int) or took < _SHORTEST or expected <= 0:
         return paces
     pace = took / expected

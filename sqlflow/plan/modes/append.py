@@ -21,6 +21,19 @@ def rebuild(subject: Subject) -> tuple[Step, ...]:
     return (*replace_table(subject, subject.query), measure(subject, subject.table, None))
 
 
+def anew(subject: Subject) -> tuple[Step, ...]:
+    """The table from all rows of the query, and those that it has and the query has not any more."""
+    read = compose(
+        "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n)",
+        batch=_BATCH, cs=subject.columns, q=subject.query,
+    )  # fmt: skip
+    rows = compose(
+        "SELECT {cs} FROM {batch} UNION ALL (SELECT {cs} FROM {t} EXCEPT ALL SELECT {cs} FROM {batch})",
+        t=subject.table, cs=subject.columns, batch=_BATCH,
+    )  # fmt: skip
+    return (write(read), *replace_table(subject, rows), measure(subject, _BATCH, None))
+
+
 def update(subject: Subject) -> tuple[Step, ...]:
     """Add what is new."""
     cursor = Ident(subject.model.model.header.cursor or "")
@@ -64,8 +77,16 @@ def update(subject: Subject) -> tuple[Step, ...]:
                 **parts,
             ),
             counts=True,
+            timed=True,
+            fact="added",
         ),
-        write(compose("INSERT INTO {t} ({cs}) {late}", late=late, **parts), counts=True, only_if=safe),
+        write(
+            compose("INSERT INTO {t} ({cs}) {late}", late=late, **parts),
+            counts=True,
+            only_if=safe,
+            timed=True,
+            fact="added_late",
+        ),
         Step(
             StepKind.NOTICE,
             compose("SELECT count(*) FROM ({late}) HAVING count(*) > 0", late=late),
