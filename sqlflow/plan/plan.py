@@ -397,9 +397,10 @@ class _Planner:
         if model.header.mode is Mode.MERGE:
             choice = strategies.choice_of(model.header, before, subject.model.schema)
             everything = effect.definition or clock is not None or model.header.incremental is Incremental.OFF
-            steps = merge.update(subject, choice, everything=everything)
             ways = strategies.expected(choice, before)
-            self._write(subject, "merge", choice.fixed or "auto", reason, steps, ways)
+            record, log = self._written(subject, before)
+            steps = merge.update(subject, choice, log, everything=everything)
+            self._write(subject, "merge", choice.fixed or "auto", reason, steps, record, log, ways)
             return
         if effect.definition and not model.header.full_refresh:
             self._refused(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why)))
@@ -409,9 +410,14 @@ class _Planner:
             self._rebuild(subject, edited)
             return
         if model.header.incremental is Incremental.OFF:
-            self._write(subject, "rebuild table", "full", reason, append.anew(subject))
+            record = self._record(subject, Change(before.version + 1))
+            self._write(subject, "rebuild table", "full", reason, append.anew(subject), record, None)
             return
-        self._write(subject, "append", "append", reason, append.update(subject))
+        record, log = self._written(subject, before)
+        self._write(subject, "append", "append", reason, append.update(subject, log), record, log)
+
+    def _written(self, subject: Subject, before: TableRecord) -> tuple[TableRecord, Log | None]:
+        return self._logged(subject.model.schema, before, self._record(subject, Change(before.version + 1)))
 
     def _plan_incremental(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         header = subject.model.model.header
@@ -722,16 +728,18 @@ class _Planner:
         strategy: str,
         reason: Reason,
         steps: tuple[Step, ...],
+        record: TableRecord,
+        log: Log | None,
         ways: tuple[Way, ...] = (),
     ) -> None:
         before = subject.before
         assert before is not None
-        record = self._record(subject, Change(before.version + 1))
         record = replace(record, watermark=before.watermark, below=before.below, rows=None)
         steps = (*steps, _count_rows(subject))
         self._model_task(
-            subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record, ways=ways
-        )
+            subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record, ways=ways,
+            opened=() if log is None else log.opened(subject.table),
+        )  # fmt: skip
         self._changed(subject, record, "has new rows in this build")
 
     def _audit(self, subject: Subject, before: TableRecord, reason: Reason) -> None:

@@ -25,12 +25,14 @@ from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
 from sqlflow.plan import strategies
 from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
+from sqlflow.plan.log import WEIGHT, Log, expanded, net
 from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SNAPSHOT, Choice
 from sqlflow.plan.subject import Subject, matches, replace_table, write
 
 _BATCH = Ident("_sqlflow_batch")
 _LATEST = Ident("_sqlflow_latest")
 _GONE = Ident("_sqlflow_gone")
+_NET = Ident("_sqlflow_net")
 _KEPT = Ident("_sqlflow_kept")
 _KEPT_DELETIONS = Ident("_sqlflow_kept_deletions")
 
@@ -65,8 +67,9 @@ def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
     )
 
 
-def update(subject: Subject, choice: Choice, *, everything: bool) -> tuple[Step, ...]:
-    """Bring what is new into the table. `everything`: read all rows, not only those beyond the watermark."""
+def update(subject: Subject, choice: Choice, log: Log | None, *, everything: bool) -> tuple[Step, ...]:
+    """Bring what is new into the table, and write down what changes if there is a log. `everything`: read all rows, not
+    only those beyond the watermark."""
     header = subject.model.model.header
     steps: list[Step] = []
     limit: Sql | None = None
@@ -86,9 +89,32 @@ def update(subject: Subject, choice: Choice, *, everything: bool) -> tuple[Step,
     steps += _conflicts(subject)
     steps += _deletions(subject)
     steps += strategies.decide(subject, choice, _BATCH, _LATEST, _GONE)
+    if log is not None:
+        steps += _written_down(subject, log)
     steps += _apply(subject, choice)
     steps += _measure(subject, limit)
     return tuple(steps)
+
+
+def _written_down(subject: Subject, log: Log) -> list[Step]:
+    """What the table is about to gain and lose: all ways of applying the new rows give the same."""
+    schema = subject.model.schema
+    parts: dict[str, Part] = {
+        "cs": subject.columns, "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
+        "same": matches("_target", "_sqlflow_latest", subject.model.model.header.key),
+    }  # fmt: skip
+    weighted = compose(
+        "SELECT {cs}, 1 AS {w} FROM {latest} WHERE NOT {gone} UNION ALL "
+        "SELECT {cs}, -1 AS {w} FROM (SELECT _target.* FROM {t} AS _target SEMI JOIN {latest} ON {same})",
+        **parts,
+    )
+    return [
+        *log.opened(subject.table),
+        net(_NET, schema, weighted),
+        log.rows(expanded(_NET, schema, 1), 1),
+        log.rows(expanded(_NET, schema, -1), -1),
+        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {n})", n=_NET), facts=("changed",)),
+    ]
 
 
 def forget(table: TableName) -> Step:
