@@ -58,13 +58,15 @@ def find_shape(
     columns: Mapping[TableName, Schema],
     dialect: str,
     binder: Binder,
+    *,
+    counters: bool = True,
 ) -> Shape:
-    """What a query can follow. `view_text`: the query of a table that is a view. `reads`: (schema, name) in lower case
+    """What a query can follow. `counters`: they may be kept for its groups. `view_text`: the query of a table that is a view. `reads`: (schema, name) in lower case
     -> table, for the query and the views. `columns`: of everything that they read. Places in a refusal are offsets in
     `query`."""
     try:
         text = _with_views(_own(query), view_text, reads, columns, dialect, 0)
-        return _Finder(text, reads, columns, dialect, binder).shape()
+        return _Finder(text, reads, columns, dialect, binder).shape(counters=counters)
     except _Refused as refused:
         return Shape(Tier.REFUSED, refusal=refused.refusal)
 
@@ -120,10 +122,10 @@ class _Finder:
         self.dialect = dialect
         self.binder = binder
 
-    def shape(self) -> Shape:
+    def shape(self, *, counters: bool) -> Shape:
         resolved = _resolved(self.text.text, self.reads, self.columns, self.dialect)
         self._refuse_everywhere(resolved.query)
-        grouped, why = self._grouped(resolved.query)
+        grouped, why = self._grouped(resolved.query) if counters else (None, None)
         if grouped is not None:
             body, grouping = grouped
             inside = _resolved(body, self.reads, self.columns, self.dialect)

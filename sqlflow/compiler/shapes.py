@@ -49,7 +49,8 @@ def _shape(compiled: Compiled, model: CompiledModel, dialect: str, binder: Binde
         if parent is not None and parent.model.header.mode is Mode.VIEW:
             views[name] = parent.query.text
             stack.extend(parent.parents)
-    parts = [version, dialect, model.query.text]
+    counters = model.model.header.mode is Mode.AUTO
+    parts = [version, dialect, str(counters), model.query.text]
     for name in sorted(columns):
         parts += [str(name), views.get(name, ""), *(f"{column.name} {column.type}" for column in columns[name])]
     key = "shape:" + hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
@@ -65,6 +66,6 @@ def _shape(compiled: Compiled, model: CompiledModel, dialect: str, binder: Binde
         if name not in views:
             binder.define(name, schema)
     reads = {name.key: name for name in columns}
-    shape = find_shape(model.query.text, views.get, reads, columns, dialect, binder)
+    shape = find_shape(model.query.text, views.get, reads, columns, dialect, binder, counters=counters)
     cache.put(key, msgspec.json.encode(shape))
     return shape

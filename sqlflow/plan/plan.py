@@ -13,7 +13,7 @@ from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
-from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange
+from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
@@ -310,14 +310,20 @@ class _Planner:
         record = self._record(subject, Change(before.version + 1))
         record = replace(record, counters=counters_token(shape), runs=before.runs + 1)
         record, log = self._logged(subject.model.schema, before, record)
-        rebuild = (*delta.prime(subject, shape), *full.rebuild(subject))
+        timed = subject.model.model.header.mode is Mode.INCREMENTAL
+        rebuild = incremental.rebuild(subject) if timed else (*delta.prime(subject, shape), *full.rebuild(subject))
+        steps = delta.follow(subject, shape, found.following, log, rebuild)
+        if timed:
+            record = replace(record, done=before.done, watermark=before.watermark)
+            steps = (*steps, *incremental.measured(subject))
         self._model_task(
             subject,
             action="apply changes",
             strategy=found.strategy,
             reason=reason,
-            steps=delta.follow(subject, shape, found.following, log, rebuild),
+            steps=steps,
             record=record,
+            signatures=self._signatures(subject),
             ways=found.ways,
             opened=() if log is None else log.opened(subject.table),
         )
@@ -330,10 +336,20 @@ class _Planner:
         if self._readers is None:
             self._readers = {}
             for model in self._compiled.models.values():
-                if may_follow(model.model.header):
-                    for read in self._data_inputs(model):
+                if not may_follow(model.model.header):
+                    continue
+                for read in self._data_inputs(model):
+                    if not self._by_partition(model, read):
                         self._readers.setdefault(read, []).append(model)
         return self._readers.get(name, [])
+
+    def _by_partition(self, model: CompiledModel, read: TableName) -> bool:
+        """Whether the changes of an input are known by partition, which is enough for an incremental model."""
+        header = model.model.header
+        if header.mode is not Mode.INCREMENTAL or header.strategy is Strategy.DELTA:
+            return False
+        parent = self._compiled.models.get(read)
+        return parent is None or parent.model.header.mode in (Mode.INCREMENTAL, Mode.VIEW)
 
     def _followers(self, name: TableName) -> list[CompiledModel]:
         """Those of them whose query can follow something."""
@@ -436,6 +452,13 @@ class _Planner:
             return
         if gaps or requested:
             self._causes = frozenset()
+        elif clock is None and not effect.definition and may_follow(header):
+            unknown = wanted == domain and not nulls_only
+            if (unknown and header.strategy is Strategy.AUTO) or header.strategy is Strategy.DELTA:
+                found = self._followed(subject, before, effect)
+                if isinstance(found, Followed):
+                    self._follow(subject, before, found, Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why)))
+                    return
         reasons = [] if clock is None else [str(clock)]
         reasons += effect.why
         reasons += [f"not done yet: {gaps}"] if gaps else []
