@@ -292,6 +292,9 @@ class _Planner:
             return NotFollowed(f"it is only rebuilt until it is released: {before.distrusted}")
         changed = []
         rows: dict[TableName, int | None] = {}
+        for name in (subject.table, *effect.inputs):
+            if name in self._inputs.collated:
+                return NotFollowed(f"`COLLATE` in `{name}`: different texts count as equal there")
         for name in effect.inputs:
             version, consumed = self._versions[name], before.inputs.get(name.id, "")
             if not consumed.isdigit() or version.logged is None or int(consumed) < version.logged:
