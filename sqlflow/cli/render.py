@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from sqlflow.core.diagnostics import Diagnostic, Severity
-from sqlflow.core.plan import CheckQuery, Plan, Reason, ReasonKind, Step, StepKind, Task
+from sqlflow.core.plan import CheckQuery, Plan, Reason, ReasonKind, Step, StepKind, Task, Way
 from sqlflow.core.words import counted
 from sqlflow.observe.jsonl import diagnostic_fields, to_json
 from sqlflow.observe.text import (
@@ -128,6 +128,10 @@ def _facts(task: Task) -> Iterator[tuple[str, list[str]]]:
         mode += f", strategy {visible(task.strategy)}"
     yield "mode", [mode]
     yield "why", visible_lines(task.reason.detail) or [_words(task.reason.kind)]
+    if task.ways:
+        yield "ways", [_way_line(way, task.ways) for way in task.ways]
+    if task.measured:
+        yield "last run", [visible(task.measured)]
     if task.intervals:
         yield "intervals", _interval_lines(task)
     expected = []
@@ -139,6 +143,13 @@ def _facts(task: Task) -> Iterator[tuple[str, list[str]]]:
         yield "expected", [", ".join(expected)]
     if checks := [check.name for audit in task.audits for check in audit.checks]:
         yield "checks", [_names(checks)]
+
+
+def _way_line(way: Way, among: Sequence[Way]) -> str:
+    """A way to write the table, what it would cost, and when or why not it is taken."""
+    width = max(len(other.name) for other in among)
+    cost = "" if way.seconds is None else f"about {duration(way.seconds)}, "
+    return visible(f"{way.name:<{width}}  {cost}{way.why}")
 
 
 def _interval_lines(task: Task) -> list[str]:
@@ -242,6 +253,8 @@ def _task_json(task: Task) -> dict[str, object]:
         "expected_seconds": task.expected_seconds,
         "expected_rows": task.expected_rows,
         "warnings": task.warnings,
+        "ways": [{"name": way.name, "seconds": way.seconds, "why": way.why} for way in task.ways],
+        "measured": task.measured,
     }
 
 

@@ -127,7 +127,8 @@ class Task:
     """One transaction's work on one table: the steps, then the checks, then the record, then commit.
 
     `record` is what will be true afterwards; MEASURE steps fill in its watermark and the like. `needs`: ids of
-    tasks that must be done before. `ways`: how the data can be brought in, best first, when there is a choice.
+    tasks that must be done before. `ways`: how the data can be brought in, best first, when there is a choice;
+    `measured`: what the last run counted.
     """
 
     id: str
@@ -149,6 +150,7 @@ class Task:
     expected_rows: int | None = None
     warnings: tuple[str, ...] = ()
     ways: tuple[Way, ...] = ()
+    measured: str = ""
 
 
 @dataclass(frozen=True, slots=True)

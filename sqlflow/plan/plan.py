@@ -12,7 +12,7 @@ from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
-from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange
+from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
@@ -294,10 +294,10 @@ class _Planner:
             else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
-        off = header.incremental is Incremental.OFF
+        off = header.incremental is Incremental.OFF or header.strategy is Strategy.FULL
         if (wanted == domain or off) and not header.full_refresh:
             self._refused(subject, reason)
-        elif header.incremental is Incremental.OFF or (wanted == domain and header.batch is None):
+        elif off or (wanted == domain and header.batch is None):
             self._rebuild(subject, reason)
         else:
             self._intervals(subject, before, wanted, reason)
@@ -678,6 +678,7 @@ class _Planner:
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
                 expected_rows=before.rows if before is not None else None,
                 ways=ways,
+                measured=strategies.described(before) if ways else "",
             )
         )
 
