@@ -114,7 +114,7 @@ def _fact(value: object) -> str | int | float:
             return str(value)
 
 
-_SHORTEST = 0.02  # seconds: below, the clock tells more about other programs than about the statement
+_SHORTEST = 0.02  # seconds: of less, the clock tells more about other programs than about the rows
 
 
 def _learned(paces: Mapping[str, float], strategy: str, facts: Facts) -> Mapping[str, float]:
@@ -123,7 +123,7 @@ def _learned(paces: Mapping[str, float], strategy: str, facts: Facts) -> Mapping
     What is known of the others fades towards the mean, so that one slow run does not rule a strategy out for ever.
     """
     took, expected = facts.get("apply_seconds"), facts.get("price_seconds")
-    if not isinstance(took, float) or not isinstance(expected, float | int) or took < _SHORTEST or expected <= 0:
+    if not isinstance(took, float) or not isinstance(expected, float | int) or expected < _SHORTEST:
         return paces
     pace = took / expected
     mine = (paces[strategy] + pace) / 2 if strategy in paces else pace
