@@ -269,10 +269,17 @@ def run(
     up_to_date = sum(reason.kind == "up_to_date" for reason in plan.skipped.values())
     record = RunRecord(run_id, target, command, started_at, clock(), status, results, up_to_date)
     if plan.tasks:
+        _sweep(session)
         store.append(record)
     store.put_sources({name: prepared.checked.compiled.columns[name] for name in prepared.inputs.states})
     emit(RunFinished(record))
     return record
+
+
+def _sweep(session: Session) -> None:
+    session.begin()
+    memory.sweep(session)
+    session.commit()
 
 
 def _settle(plan: Plan, engine: Engine, store: StateStore) -> None:

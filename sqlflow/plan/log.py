@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from sqlflow.core.keeping import image_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
@@ -19,21 +20,6 @@ from sqlflow.plan.subject import Subject, write
 VERSION = Ident("_sqlflow_version")
 SIGN = Ident("_sqlflow_sign")
 WEIGHT = Ident("_sqlflow_weight")
-
-
-def log_of(table: TableName) -> TableName:
-    """The change log of a table."""
-    return TableName("_sqlflow", f"changes of {table.id}")
-
-
-def image_of(table: TableName) -> TableName:
-    """The copy of an input as it was when its changes were last written down."""
-    return TableName("_sqlflow", f"image of {table.id}")
-
-
-def counters_of(table: TableName) -> TableName:
-    """The counters of a grouped model."""
-    return TableName("_sqlflow", f"counters of {table.id}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 from sqlflow.core.delta import Grouping, Shape
+from sqlflow.core.keeping import counters_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, quoted
 from sqlflow.core.text import Edit
-from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, counters_of, expanded, log_of, names, net, same_key, same_row
+from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, expanded, names, net, same_key, same_row
 from sqlflow.plan.subject import Subject, write
 
 MOST_PRODUCTS = 40
