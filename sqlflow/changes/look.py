@@ -61,7 +61,9 @@ def look(
         partitions |= look_at.partitions(compiled.models[name], states)
     collated: frozenset[TableName] = frozenset()
     if warehouse.session is not None and any(state.changed for state in states.values()):
-        collated = signatures.collated(warehouse.session)
+        found = signatures.collated(warehouse.session)
+        sources = compiled.project.sources.items()
+        collated = found | {name for name, source in sources if source.table in found}
     return Inputs(warehouse.tables, warehouse.records, states, partitions, collated), look_at.problems
 
 

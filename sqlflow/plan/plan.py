@@ -29,7 +29,16 @@ from sqlflow.plan.following import (
     insists,
     may_follow,
 )
-from sqlflow.plan.log import Log, compare_image, compared, extend_image, keep_image, swap_and_compare, swap_and_tell
+from sqlflow.plan.log import (
+    Cursor,
+    Log,
+    compare_image,
+    compared,
+    extend_image,
+    keep_image,
+    swap_and_compare,
+    swap_and_tell,
+)
 from sqlflow.plan.modes import append, delta, full, incremental, merge, view
 from sqlflow.plan.modes.delta import Changed
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
@@ -413,11 +422,19 @@ class _Planner:
                 steps = (*log.opened(relation), log.rows(rows, 1), *((kept,) if image else ()))
                 return replace(record, image=image), steps
             if log is not None:
-                compared = compare_image(name, relation, record.schema, log)
+                compared = compare_image(name, relation, record.schema, log, self._cursor_of(name, before))
                 return replace(record, image=True), (*log.opened(relation), *compared)
         if image:
             return replace(record, image=True), (keep_image(name, relation, record.schema),)
         return record, ()
+
+    def _cursor_of(self, name: TableName, before: TableRecord) -> Cursor | None:
+        """By what a source says which of its rows are new or changed."""
+        source = self._compiled.project.sources.get(name)
+        if source is None or source.cursor is None or not source.key:
+            return None
+        latest = (before.below or "").partition("|")[2].rpartition("|")[0]
+        return Cursor(source.cursor, source.key, latest if latest not in ("", "None") else None)
 
     def _wants_image(self, name: TableName) -> bool:
         """Whether a copy of an input is kept: when somebody insists on following it."""
