@@ -1,0 +1,122 @@
+"""One run of a command: wall and CPU seconds, peak memory, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_LOOK_EVERY = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Seconds, seconds, bytes, exit code. CPU and memory are those of the command and all that it started."""
+
+    wall: float
+    cpu: float
+    peak: int
+    code: int
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """`SIGKILL` to all processes, `after` so many seconds: of the start, or of the first change of one of `files`."""
+
+    after: float
+    files: tuple[Path, ...] = ()
+
+
+def run(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], limit: float, log: Path, kill: Kill | None = None
+) -> Sample:
+    """Run a command to its end, or stop it after `limit` seconds. What it says goes to `log`.
+
+    CPU counts the processes that were waited for, which all of these tools do. The peak is the largest sum of resident
+    memory seen ten times a second (shared pages count once for each process), or the largest of one process.
+    """
+    done = threading.Event()
+    peak = [0]
+    seen = _stamps(kill.files) if kill else ()
+    with log.open("wb") as output:
+        began = time.perf_counter()
+        child = subprocess.Popen(
+            words,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+        def watch() -> None:
+            while not done.wait(_LOOK_EVERY):
+                peak[0] = max(peak[0], _resident(child.pid))
+                if time.perf_counter() - began >= limit:
+                    _end(child.pid)
+
+        def strike(kill: Kill) -> None:
+            while kill.files and _stamps(kill.files) == seen:
+                if done.wait(0.002):
+                    return
+            if not done.wait(kill.after):
+                _end(child.pid)
+
+        threads = [threading.Thread(target=watch, daemon=True)]
+        if kill:
+            threads.append(threading.Thread(target=strike, args=(kill,), daemon=True))
+        for thread in threads:
+            thread.start()
+        _, status, used = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        done.set()
+        for thread in threads:
+            thread.join()
+    largest = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Sample(
+        round(wall, 3),
+        round(used.ru_utime + used.ru_stime, 3),
+        max(peak[0], largest),
+        child.returncode,
+        wall >= limit and child.returncode == -signal.SIGKILL,
+    )
+
+
+def _resident(session: int) -> int:
+    """Bytes of all processes of a session; 0 where there is no /proc."""
+    total = 0
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                if int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[3]) == session:
+                    total += int(Path(f"/proc/{name}/statm").read_text().split()[1]) * _PAGE
+    return total
+
+
+def _stamps(paths: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:
+    found: list[tuple[int, int] | None] = []
+    for path in paths:
+        try:
+            status = path.stat()
+            found.append((status.st_mtime_ns, status.st_size))
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
+def _end(session: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGKILL)
