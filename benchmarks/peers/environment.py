@@ -63,7 +63,8 @@ def _install(tool: Tool, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, with_pip=True)
     for words in tool.installs:
-        subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", *words], check=True)
+        if subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", *words]).returncode:
+            raise SystemExit(f"error: {tool.name} could not be installed")
     if tool.after_install:
         tool.after_install(folder)
     mark.write_text(asked)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 _MARK = re.compile(r"<<([a-z0-9_.]+)>>")
 _REVISION = "0 as bench_rev"
+_FACTOR = "qty * 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,11 @@ class Model:
         return _MARK.sub(lambda m: source(m[1][4:]) if m[1].startswith("raw.") else model(m[1]), self.query)
 
     def edited(self, revision: int) -> Model:
-        """Another value in the output: a real change, of one column."""
+        """Of a staging model: other values of a column that all models above it read."""
+        return replace(self, query=self.query.replace(_FACTOR, f"qty * {2 + revision}"))
+
+    def edited_aside(self, revision: int) -> Model:
+        """Other values of a column that no model reads."""
         return replace(self, query=self.query.replace(_REVISION, f"{revision} as bench_rev"))
 
     def broken(self, expression: str) -> Model:
@@ -134,7 +139,7 @@ def _staging(source: str) -> str:
     case cat_cd when 1 then 'retail' when 2 then 'wholesale' when 3 then 'online' else 'other' end as category,
     active_flg = 'Y' as is_active,
     region,
-    cast(qty * 2 as integer) as metric_a,
+    cast({_FACTOR} as integer) as metric_a,
     {_REVISION}
 from <<raw.{source}>>
 where id is not null"""

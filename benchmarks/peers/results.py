@@ -36,12 +36,14 @@ class Result:
 class Results:
     """The file and what is in it. Of one key, version and turn the newest line counts."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, without: frozenset[str] = frozenset()) -> None:
+        """Results of the tools in `without` stay in the file, but are as if they were not there."""
         self._path = path
         self._found: dict[tuple[Key, str, int], Result] = {}
-        if path.exists():
-            for line in path.read_text().splitlines():
-                self._keep(_from_json(json.loads(line)))
+        for line in path.read_text().splitlines() if path.exists() else ():
+            result = _from_json(json.loads(line))
+            if result.key.tool not in without:
+                self._keep(result)
 
     def add(self, result: Result) -> None:
         with self._path.open("a") as file:

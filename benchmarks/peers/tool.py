@@ -14,12 +14,14 @@ File = tuple[str, str]  # path in the project, text
 @dataclass(frozen=True, slots=True)
 class Command:
     """`words[0]` is a program of the tool's environment. `does` is said beside its numbers: what it does and what not.
-    `files` are written over those of the project before it runs."""
+    `files` are written over those of the project before it runs. `fill` is run after the cold run, for a command that
+    uses a cache and writes none."""
 
     label: str
     words: tuple[str, ...]
     does: str = ""
     files: tuple[File, ...] = ()
+    fill: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class NextDay:
 class Tool:
     """`installs`: arguments of `pip install`, one call each. `versions`: packages whose versions are told. `floor`: the
     plain script on the same DuckDB. `files`: all but the models. `model_file`: one model as the tool wants it.
-    `caches`: removed for a cold run. `rebuild`: builds of a project that stands, unchanged or with an edit."""
+    `caches`: removed for a cold run. `reads_views`: a view for each source is there already; SQLFlow reads the files, and
+    makes its views itself. `rebuild`: builds of a project that stands, unchanged or with an edit."""
 
     name: str
     title: str
@@ -48,6 +51,7 @@ class Tool:
     model_file: Callable[[Project, Model], File]
     table: Callable[[Model], str]
     caches: tuple[str, ...] = ()
+    reads_views: bool = True
     startup: tuple[Command, ...] = ()
     compile: tuple[Command, ...] = ()
     finds: tuple[Command, ...] = ()

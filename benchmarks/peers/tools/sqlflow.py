@@ -17,7 +17,7 @@ _SOURCES_PER_FILE = 100
 def _files(project: Project) -> Iterator[File]:
     yield "sqlflow.yml", (
         f"name: {project.name}\ndialect: duckdb\ntargets:\n  dev: {{engine: duckdb, path: bench.duckdb}}\n"
-        "default_target: dev\n"
+        "default_target: dev\nallow_outside_paths: true\n"
     )
     for start in range(0, len(project.sources), _SOURCES_PER_FILE):
         lines = []
@@ -52,12 +52,14 @@ TOOL = Tool(
     model_file=_model_file,
     table=in_layer,
     caches=(".sqlflow", "target"),
+    reads_views=False,
     startup=(Command("--version", ("sqlflow", "--version")), Command("--help", ("sqlflow", "--help"))),
     compile=(
         Command(
             "compile --dry-run",
             ("sqlflow", "compile", "--dry-run"),
             "names, types by DuckDB's binder, column lineage, the warehouse read, the plan made and printed",
+            fill=("sqlflow", "compile"),
         ),
         Command(
             "compile",

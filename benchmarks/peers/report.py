@@ -1,0 +1,2 @@
+def write(*a): pass
+def markdown(*a): pass
