@@ -45,7 +45,7 @@ def main() -> None:
         return
     options = Asked(
         tuple(sorted(asked.sizes)), tuple(sorted(asked.build_sizes)), asked.rows, asked.events, asked.kills,
-        asked.repeat, asked.once, asked.cap, asked.seed,
+        asked.ways, asked.repeat, asked.once, asked.cap, asked.seed,
     )  # fmt: skip
     results = Results(path, frozenset(asked.tools) if asked.again else frozenset())
     cases.run(Bench(options, work, tools, environments, ON_DUCKDB_1, results), asked.cases)
@@ -59,12 +59,15 @@ def _arguments() -> argparse.Namespace:
     folder = Path(tempfile.gettempdir()) / "sqlflow-peers"
     parser.add_argument("--work", type=Path, default=folder, help="work folder (default %(default)s)")
     parser.add_argument("--tools", type=_one_of(TOOLS), default=tuple(TOOLS), help=f"of {', '.join(TOOLS)}")
-    parser.add_argument("--cases", type=_one_of(cases.CASES), default=tuple(cases.CASES), help=f"of {', '.join(cases.CASES)}")
+    parser.add_argument(
+        "--cases", type=_one_of(cases.CASES), default=tuple(cases.CASES), help=f"of {', '.join(cases.CASES)}"
+    )
     parser.add_argument("--sizes", type=_numbers, default=(100, 1000, 10000), help="models to compile")
     parser.add_argument("--build-sizes", type=_numbers, default=(100, 500), help="models to build")
     parser.add_argument("--rows", type=int, default=1000, help="rows of each source (default %(default)s)")
     parser.add_argument("--events", type=int, default=1_000_000, help="rows of the next-day case (default %(default)s)")
     parser.add_argument("--kills", type=int, default=4, help="kill -9 trials of each way (default %(default)s)")
+    parser.add_argument("--ways", default="", help="next-day: only ways with this in their name, such as merge")
     parser.add_argument("--repeat", type=int, default=3, help="turns; medians are told (default %(default)s)")
     parser.add_argument("--once", type=float, default=20, help="a command longer than this is run once (seconds)")
     parser.add_argument("--cap", type=float, default=200, help="a command is stopped then, and not tried where it is bound to pass it (seconds)")  # fmt: skip
@@ -94,7 +97,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _python(text: str) -> tuple[str, Path]:
     tool, _, path = text.partition("=")
-    if tool not in TOOLS or not Path(path).exists():
+    if tool not in TOOLS or not Path(path).is_file():
         raise argparse.ArgumentTypeError(f"{text}: a tool and the path of a Python, as sqlflow=.venv/bin/python")
     return tool, Path(path)
 

@@ -32,6 +32,7 @@ class Asked:
     rows: int
     events: int
     kills: int
+    ways: str
     repeat: int
     once: float
     cap: float

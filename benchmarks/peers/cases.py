@@ -24,12 +24,12 @@ FAULTS = {
     "syntax error": "0 as as",
 }
 ERROR, WARNING, MISSED = "error", "warning", "no"
-_SMALL = 10
+SMALL = 10
 _STARTS = 5
 
 
 def startup(bench: Bench) -> None:
-    project = bench.with_files(layered(_SMALL, bench.asked.seed, bench.asked.rows))
+    project = bench.with_files(layered(SMALL, bench.asked.seed, bench.asked.rows))
     folders = {tool.name: bench.fresh(tool, project, "startup") for tool in bench.tools}
     for turn in range(max(bench.asked.repeat, _STARTS)):
         for tool in bench.in_turn(turn):
@@ -44,12 +44,12 @@ def startup(bench: Bench) -> None:
 
 def faults(bench: Bench) -> None:
     """What the commands that compile say of one wrong expression in an intermediate model."""
-    project = bench.with_files(layered(_SMALL, bench.asked.seed, bench.asked.rows))
+    project = bench.with_files(layered(SMALL, bench.asked.seed, bench.asked.rows))
     model = next(model for model in project.models if model.layer == "intermediate")
     for tool in bench.tools:
         for command in tool.finds:
             for name, expression in {CORRECT: "0", **FAULTS}.items():
-                key = Key("faults", tool.name, _SMALL, command.label, name)
+                key = Key("faults", tool.name, SMALL, command.label, name)
                 if bench.measured(key, tool, 0):
                     continue
                 folder = bench.fresh(tool, project, "faults")
@@ -82,9 +82,7 @@ def compile_(bench: Bench) -> None:
                 shutil.rmtree(folder)
 
 
-def _compile(
-    bench: Bench, tool: Tool, project: Project, folder: Path, command: Command, key: Key, turn: int
-) -> None:
+def _compile(bench: Bench, tool: Tool, project: Project, folder: Path, command: Command, key: Key, turn: int) -> None:
     first = project.models[0]
     for state in (COLD, WARM, EDITED):
         if state == COLD:
@@ -169,7 +167,8 @@ def next_day(bench: Bench) -> None:
     bench.write_files(data, [(Source("", (), query), path) for query, path in zip(queries, days, strict=True)])
     for tool in bench.tools:
         for way in tool.next_day:
-            _next_day(bench, tool, way, days)
+            if bench.asked.ways in way.label:
+                _next_day(bench, tool, way, days)
 
 
 def _next_day(bench: Bench, tool: Tool, way: NextDay, days: list[str]) -> None:
@@ -198,9 +197,7 @@ def _next_day(bench: Bench, tool: Tool, way: NextDay, days: list[str]) -> None:
         shutil.copytree(saved, folder)
 
     def look() -> dict[str, object]:
-        found: dict[str, object] = bench.ask(
-            tool, "events", path=str(folder / DATABASE), table=way.table, files=days
-        )
+        found: dict[str, object] = bench.ask(tool, "events", path=str(folder / DATABASE), table=way.table, files=days)
         return found
 
     before = _seen(look())

@@ -37,7 +37,12 @@ class Kill:
 
 
 def run(
-    words: Sequence[str], folder: Path, environment: Mapping[str, str], limit: float, log: Path, kill: Kill | None = None
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    limit: float,
+    log: Path,
+    kill: Kill | None = None,
 ) -> Sample:
     """Run a command to its end, or stop it after `limit` seconds. What it says goes to `log`.
 

@@ -1,8 +1,8 @@
 """What anyone would write who has only DuckDB. Run in a generated project, which has its order in plan.json.
 
-    plain_script.py run                  every table anew, in order
-    plain_script.py bind                 each query bound against empty tables of the columns found so far
-    plain_script.py replace NEW COLUMN   the only table: rows that meet NEW replace those of the same COLUMN
+plain_script.py run                  every table anew, in order
+plain_script.py bind                 each query bound against empty tables of the columns found so far
+plain_script.py replace NEW COLUMN   the only table: rows that meet NEW replace those of the same COLUMN
 """
 
 from __future__ import annotations

@@ -182,7 +182,9 @@ def _intermediate(parents: Sequence[str], rnd: random.Random) -> str:
 )""",
         f"joined as (\n    select\n        deduped.*,\n{extra}\n    from deduped\n{joins}\n)",
     ]
-    return ",\n\n".join(ctes) + f"""
+    return (
+        ",\n\n".join(ctes)
+        + f"""
 
 select
 {core},
@@ -191,6 +193,7 @@ select
     cast(({metric}) % 1000 as integer) as metric_a,
     {_REVISION}
 from joined"""
+    )
 
 
 _MART_CTES = """per_id as (
@@ -269,7 +272,9 @@ def _mart(parents: Sequence[str], rnd: random.Random) -> str:
         on trend_total.event_month = date_trunc('month', base.event_date)
 )""",
     ]
-    return ",\n\n".join(ctes) + f"""
+    return (
+        ",\n\n".join(ctes)
+        + f"""
 
 select
 {outer},
@@ -287,6 +292,7 @@ select
     end as open_band,
     {_REVISION}
 from ranked"""
+    )
 
 
 # ---------------------------------------------------------------- the next day
@@ -313,7 +319,9 @@ def event_rows(rows: int) -> tuple[str, str]:
     """Queries for the rows of the first 100 days, and for those that come then: a new day, and new versions of 1 % of
     all rows, spread over the last seven days."""
     per_day = rows // DAYS
-    time = f"timestamp '{FIRST_DAY}' + interval ((i // {per_day}) * 86400 + (i % {per_day}) * 86400 // {per_day}) second"
+    time = (
+        f"timestamp '{FIRST_DAY}' + interval ((i // {per_day}) * 86400 + (i % {per_day}) * 86400 // {per_day}) second"
+    )
     first = _event_rows(f"select i, {time} as ts from range({rows}) t(i)", "ts + interval 1 minute", 5)
     late = f"select i, {time} as ts from range({rows - LATE_DAYS * per_day}, {rows}, {LATE_DAYS}) t(i)"
     new = f"select i, {time} as ts from range({rows}, {rows + per_day}) t(i)"

@@ -16,13 +16,16 @@ _DAY_AFTER = "2024-04-11"
 
 
 def _files(project: Project) -> Iterator[File]:
-    yield "dbt_project.yml", (
-        "name: bench\nversion: '1.0'\nprofile: bench\nmodel-paths: [models]\n"
-        "flags: {send_anonymous_usage_stats: false}\nmodels: {bench: {+materialized: table}}\n"
+    yield (
+        "dbt_project.yml",
+        (
+            "name: bench\nversion: '1.0'\nprofile: bench\nmodel-paths: [models]\n"
+            "flags: {send_anonymous_usage_stats: false}\nmodels: {bench: {+materialized: table}}\n"
+        ),
     )
-    yield "profiles.yml", (
-        "bench:\n  target: dev\n  outputs:\n"
-        "    dev: {type: duckdb, path: bench.duckdb, schema: main, threads: 2}\n"
+    yield (
+        "profiles.yml",
+        ("bench:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: bench.duckdb, schema: main, threads: 2}\n"),
     )
     lines = ["version: 2", "sources:", "  - name: raw", "    schema: raw", "    tables:"]
     for source in project.sources:
@@ -53,7 +56,9 @@ def _model(config: str, where: str) -> Callable[[Project], Model]:
     def model(project: Project) -> Model:
         (only,) = project.models
         new = f"{{% if is_incremental() %}}where {where}{{% endif %}}\n" if where else ""
-        return replace(only, query=f"{{{{ config(materialized='incremental', {config}) }}}}\n{only.query}\n{new}{LATEST}")
+        return replace(
+            only, query=f"{{{{ config(materialized='incremental', {config}) }}}}\n{only.query}\n{new}{LATEST}"
+        )
 
     return model
 
@@ -100,7 +105,9 @@ CORE = Tool(
     startup=(Command("--version", ("dbt", "--version")), Command("--help", ("dbt", "--help"))),
     compile=(
         _dbt("parse", does="renders the templates, makes the graph of `ref`s; the SQL is not looked at"),
-        _dbt("compile", does="the same, and the rendered SQL is written; the SQL is not looked at, the database is read"),
+        _dbt(
+            "compile", does="the same, and the rendered SQL is written; the SQL is not looked at, the database is read"
+        ),
     ),
     finds=(_dbt("compile"),),
     build=_dbt("run", does="parses as above, builds every model"),

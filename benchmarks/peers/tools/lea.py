@@ -30,7 +30,9 @@ def _model_file(project: Project, model: Model) -> File:
 def _by_day(project: Project) -> Model:
     """The column is marked by a comment above it."""
     (only,) = project.models
-    columns = "select\n    id,\n    event_ts,\n    -- #INCREMENTAL\n    cast(event_ts as date) as event_date,\n    updated_at"
+    columns = (
+        "select\n    id,\n    event_ts,\n    -- #INCREMENTAL\n    cast(event_ts as date) as event_date,\n    updated_at"
+    )
     start = "select id, event_ts, cast(event_ts as date) as event_date, updated_at"
     return replace(only, query=f"{only.query.replace(start, columns)}\n{LATEST}")
 

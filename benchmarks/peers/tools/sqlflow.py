@@ -15,9 +15,12 @@ _SOURCES_PER_FILE = 100
 
 
 def _files(project: Project) -> Iterator[File]:
-    yield "sqlflow.yml", (
-        f"name: {project.name}\ndialect: duckdb\ntargets:\n  dev: {{engine: duckdb, path: bench.duckdb}}\n"
-        "default_target: dev\nallow_outside_paths: true\n"
+    yield (
+        "sqlflow.yml",
+        (
+            f"name: {project.name}\ndialect: duckdb\ntargets:\n  dev: {{engine: duckdb, path: bench.duckdb}}\n"
+            "default_target: dev\nallow_outside_paths: true\n"
+        ),
     )
     for start in range(0, len(project.sources), _SOURCES_PER_FILE):
         lines = []
@@ -69,7 +72,9 @@ TOOL = Tool(
     ),
     finds=(Command("compile", ("sqlflow", "compile")),),
     build=Command("build", ("sqlflow", "build"), "compiles as above, plans, builds, records with the data"),
-    rebuild=(Command("build", ("sqlflow", "build"), "the files of the sources are looked at; an edit is followed by column"),),
+    rebuild=(
+        Command("build", ("sqlflow", "build"), "the files of the sources are looked at; an edit is followed by column"),
+    ),
     next_day=(
         _next_day("`mode: merge`", "-- @mode: merge\n-- @key: id\n-- @cursor: updated_at\n", ""),
         _next_day(

@@ -74,7 +74,9 @@ TOOL = Tool(
     finds=(_EXPLAIN, Command("lint, with rules", ("sqlmesh", "lint"), files=(("config.yaml", _CONFIG + _RULES),))),
     build=Command("plan", _PLAN, "loads as above, plans, builds every model, makes the environment's views"),
     rebuild=(
-        Command("plan", _PLAN, "compares fingerprints; rows of the sources are not looked at, an edit rebuilds all below it"),
+        Command(
+            "plan", _PLAN, "compares fingerprints; rows of the sources are not looked at, an edit rebuilds all below it"
+        ),
     ),
     next_day=(
         _next_day("INCREMENTAL_BY_UNIQUE_KEY", "INCREMENTAL_BY_UNIQUE_KEY (unique_key id)", "updated_at"),
