@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import fcntl
 import tempfile
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from benchmarks.peers import cases, environment, report
 from benchmarks.peers.bench import Asked, Bench, say
 from benchmarks.peers.results import Results
-from benchmarks.peers.tool import Tool
 from benchmarks.peers.tools import TOOLS
 from benchmarks.peers.tools.plain import ON_DUCKDB_1
 
@@ -45,7 +45,7 @@ def main() -> None:
         return
     options = Asked(
         tuple(sorted(asked.sizes)), tuple(sorted(asked.build_sizes)), asked.rows, asked.events, asked.kills,
-        asked.ways, asked.repeat, asked.once, asked.cap, asked.seed,
+        asked.only, asked.repeat, asked.once, asked.cap, asked.seed,
     )  # fmt: skip
     results = Results(path, frozenset(asked.tools) if asked.again else frozenset())
     cases.run(Bench(options, work, tools, environments, ON_DUCKDB_1, results), asked.cases)
@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=1000, help="rows of each source (default %(default)s)")
     parser.add_argument("--events", type=int, default=1_000_000, help="rows of the next-day case (default %(default)s)")
     parser.add_argument("--kills", type=int, default=4, help="kill -9 trials of each way (default %(default)s)")
-    parser.add_argument("--ways", default="", help="next-day: only ways with this in their name, such as merge")
+    parser.add_argument("--only", default="", help="only commands and next-day ways with this in their name")
     parser.add_argument("--repeat", type=int, default=3, help="turns; medians are told (default %(default)s)")
     parser.add_argument("--once", type=float, default=20, help="a command longer than this is run once (seconds)")
     parser.add_argument("--cap", type=float, default=200, help="a command is stopped then, and not tried where it is bound to pass it (seconds)")  # fmt: skip
@@ -80,7 +80,7 @@ def _arguments() -> argparse.Namespace:
     return asked
 
 
-def _one_of(known: dict[str, object] | dict[str, Tool]):  # type: ignore[no-untyped-def]
+def _one_of(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
     def parse(text: str) -> tuple[str, ...]:
         names = tuple(part for part in text.split(",") if part)
         unknown = [name for name in names if name not in known]

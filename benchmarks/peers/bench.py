@@ -10,16 +10,17 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.peers import environment, measure
 from benchmarks.peers.environment import Environment
 from benchmarks.peers.project import Model, Project, Source
 from benchmarks.peers.results import Key, Result, Results
-from benchmarks.peers.tool import Command, Tool
+from benchmarks.peers.tool import Command, NextDay, Tool
 
 _DATABASE_JOBS = Path(__file__).with_name("database.py")
 DATABASE = "bench.duckdb"
+_Named = TypeVar("_Named", Command, NextDay)
 _SLACK = 1.1  # a guess that is this much beyond the cap is not tried
 
 
@@ -32,7 +33,7 @@ class Asked:
     rows: int
     events: int
     kills: int
-    ways: str
+    only: str
     repeat: int
     once: float
     cap: float
@@ -54,6 +55,10 @@ class Bench:
         """All tools, with another one first in each turn."""
         start = turn % len(self.tools)
         return (*self.tools[start:], *self.tools[:start])
+
+    def chosen(self, commands: Iterable[_Named]) -> list[_Named]:
+        """Those that the options leave."""
+        return [command for command in commands if self.asked.only in command.label]
 
     # ------------------------------------------------------------ measuring
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.peers.bench import DATABASE, Bench, say
 from benchmarks.peers.measure import Kill, Sample
@@ -33,7 +35,7 @@ def startup(bench: Bench) -> None:
     folders = {tool.name: bench.fresh(tool, project, "startup") for tool in bench.tools}
     for turn in range(max(bench.asked.repeat, _STARTS)):
         for tool in bench.in_turn(turn):
-            for command in tool.startup:
+            for command in bench.chosen(tool.startup):
                 key = Key("startup", tool.name, 0, command.label, "")
                 if bench.measured(key, tool, turn):
                     continue
@@ -47,7 +49,7 @@ def faults(bench: Bench) -> None:
     project = bench.with_files(layered(SMALL, bench.asked.seed, bench.asked.rows))
     model = next(model for model in project.models if model.layer == "intermediate")
     for tool in bench.tools:
-        for command in tool.finds:
+        for command in bench.chosen(tool.finds):
             for name, expression in {CORRECT: "0", **FAULTS}.items():
                 key = Key("faults", tool.name, SMALL, command.label, name)
                 if bench.measured(key, tool, 0):
@@ -66,7 +68,10 @@ def compile_(bench: Bench) -> None:
         smaller = [other for other in bench.asked.sizes if other < size]
         for turn in range(bench.asked.repeat):
             for tool in bench.in_turn(turn):
-                keys = {command: Key("compile", tool.name, size, command.label, COLD) for command in tool.compile}
+                keys = {
+                    command: Key("compile", tool.name, size, command.label, COLD)
+                    for command in bench.chosen(tool.compile)
+                }
                 todo = [
                     command
                     for command, key in keys.items()
@@ -108,7 +113,7 @@ def build(bench: Bench) -> None:
             for tool in bench.in_turn(turn):
                 if tool.build is None:
                     continue
-                for command in tool.rebuild:
+                for command in bench.chosen(tool.rebuild):
                     key = Key("build", tool.name, size, tool.build.label, NEW)
                     last = replace(key, command=command.label, state=READ)
                     if (
@@ -166,16 +171,13 @@ def next_day(bench: Bench) -> None:
     queries = event_rows(rows)
     bench.write_files(data, [(Source("", (), query), path) for query, path in zip(queries, days, strict=True)])
     for tool in bench.tools:
-        for way in tool.next_day:
-            if bench.asked.ways in way.label:
-                _next_day(bench, tool, way, days)
+        for way in bench.chosen(tool.next_day):
+            _next_day(bench, tool, way, days)
 
 
 def _next_day(bench: Bench, tool: Tool, way: NextDay, days: list[str]) -> None:
-    key = Key("next-day", tool.name, bench.asked.events, way.label, THEN)
-    turns = range(bench.asked.repeat)
-    last = replace(key, state=KILLED)
-    if bench.measured(last, tool, bench.asked.kills - 1) if bench.asked.kills else bench.measured(key, tool, turns[-1]):
+    key = Key("next-day", tool.name, bench.asked.events, way.label, FIRST)
+    if _days_done(bench, tool, key):
         return
     arrived = bench.work / "projects" / "next-day" / f"{tool.name}-arrived"
     shutil.rmtree(arrived, ignore_errors=True)
@@ -184,46 +186,54 @@ def _next_day(bench: Bench, tool: Tool, way: NextDay, days: list[str]) -> None:
     project = events(str(arrived / "*.parquet"))
     project = replace(project, models=(way.model(project),))
     folder = bench.fresh(tool, project, "next-day")
-    sample = bench.run(tool, way.first, folder)
-    bench.keep(replace(key, state=FIRST), tool, 0, sample)
-    if sample.code:
+    if bench.keep(key, tool, 0, bench.run(tool, way.first, folder)).sample.code:
         return
-    saved = folder.with_name(f"{tool.name}-saved")
-    shutil.rmtree(saved, ignore_errors=True)
-    shutil.copytree(folder, saved)
 
-    def restore() -> None:
-        shutil.rmtree(folder)
-        shutil.copytree(saved, folder)
-
-    def look() -> dict[str, object]:
-        found: dict[str, object] = bench.ask(tool, "events", path=str(folder / DATABASE), table=way.table, files=days)
+    def look() -> dict[str, Any]:
+        found: dict[str, Any] = bench.ask(tool, "events", path=str(folder / DATABASE), table=way.table, files=days)
         return found
 
     before = _seen(look())
+    saved = folder.with_name(f"{tool.name}-saved")
+    shutil.rmtree(saved, ignore_errors=True)
+    shutil.copytree(folder, saved)
     (arrived / "1.parquet").symlink_to(days[1])
-    for turn in turns:
-        restore()
-        sample = bench.run(tool, way.then, folder)
-        found = look()
-        bench.keep(key, tool, turn, sample, **found)
-        if sample.code or bench.enough(key, tool, turn + 1):
+    then = replace(key, state=THEN)
+    for turn in range(bench.asked.repeat):
+        if bench.enough(then, tool, turn):
             break
-    if not sample.code:
-        bench.keep(replace(key, state=AGAIN), tool, 0, bench.run(tool, way.then, folder), **look())
-        after = _seen(found)
-        for trial in range(bench.asked.kills):
-            restore()
-            killed = bench.run(tool, way.then, folder, _kill(trial, folder, sample))
-            torn = _seen(look()) not in (before, after)
-            redone = bench.run(tool, way.then, folder)
-            facts = look()
-            bench.keep(last, tool, trial, redone, **{**facts, "killed": killed.code == -9, "torn": torn})
+        _restore(folder, saved)
+        bench.keep(then, tool, turn, bench.run(tool, way.then, folder), **look())
+    usual = bench.measured(then, tool, 0)
+    if usual is None or usual.sample.code:
+        return
+    bench.keep(replace(key, state=AGAIN), tool, 0, bench.run(tool, way.then, folder), **look())
+    for trial in range(bench.asked.kills):
+        _restore(folder, saved)
+        killed = bench.run(tool, way.then, folder, _kill(trial, folder, usual.sample))
+        torn = _seen(look()) not in (before, _seen(usual.facts))
+        redone = bench.run(tool, way.then, folder)
+        facts = {**look(), "killed": killed.code == -signal.SIGKILL, "torn": torn}
+        bench.keep(replace(key, state=KILLED), tool, trial, redone, **facts)
     shutil.rmtree(folder)
     shutil.rmtree(saved)
 
 
-def _seen(found: dict[str, object]) -> tuple[object, object]:
+def _days_done(bench: Bench, tool: Tool, key: Key) -> bool:
+    """A way is done when its last step is, or when one failed."""
+    steps = [bench.measured(replace(key, state=state), tool, 0) for state in (FIRST, THEN)]
+    if any(step and step.sample.code for step in steps):
+        return True
+    last = replace(key, state=KILLED if bench.asked.kills else AGAIN)
+    return bench.measured(last, tool, max(bench.asked.kills, 1) - 1) is not None
+
+
+def _restore(folder: Path, saved: Path) -> None:
+    shutil.rmtree(folder)
+    shutil.copytree(saved, folder)
+
+
+def _seen(found: dict[str, Any]) -> tuple[int, str]:
     return found["rows"], found["sum"]
 
 

@@ -44,28 +44,31 @@ def sums(asked: dict[str, Any]) -> dict[str, list[str] | None]:
 
 
 def events(asked: dict[str, Any]) -> dict[str, Any]:
-    """The table of events beside the newest version of each event in all files."""
+    """The table of events beside the newest version of each event in all files. No table is one without rows."""
     database = duckdb.connect(asked["path"], read_only=True)
-    database.execute(
-        "CREATE TEMP TABLE wanted AS SELECT id, updated_at, amount "
-        f"FROM read_parquet({asked['files']}) QUALIFY row_number() OVER (PARTITION BY id ORDER BY updated_at DESC) = 1"
+    columns = "SELECT id, updated_at, amount FROM"
+    newest = f"read_parquet({asked['files']}) QUALIFY row_number() OVER (PARTITION BY id ORDER BY updated_at DESC) = 1"
+    database.execute(f"CREATE TEMP TABLE wanted AS {columns} {newest}")
+    try:
+        database.execute(f"CREATE TEMP VIEW found AS {columns} {asked['table']}")
+    except duckdb.CatalogException:
+        database.execute("CREATE TEMP VIEW found AS SELECT * FROM wanted WHERE false")
+
+    def value(query: str) -> Any:
+        return database.execute(f"SELECT {query}").fetchall()[0][0]
+
+    missing, surplus = (
+        value(f"count(*) FROM (FROM {left} EXCEPT ALL FROM {right})")
+        for left, right in (("wanted", "found"), ("found", "wanted"))
     )
-    database.execute(f"CREATE TEMP VIEW found AS SELECT id, updated_at, amount FROM {asked['table']}")
-
-    def number(query: str) -> int:
-        ((value,),) = database.execute(query).fetchall()
-        return int(value)
-
-    missing = number("SELECT count(*) FROM (FROM wanted EXCEPT ALL FROM found)")
-    surplus = number("SELECT count(*) FROM (FROM found EXCEPT ALL FROM wanted)")
     return {
-        "rows": number("SELECT count(*) FROM found"),
-        "sum": str(database.execute("SELECT sum(amount) FROM found").fetchall()[0][0]),
+        "rows": value("count(*) FROM found"),
+        "sum": str(value("sum(amount) FROM found")),
         "right": not missing and not surplus,
-        "lost": number("SELECT count(*) FROM wanted ANTI JOIN found USING (id)"),
-        "doubled": number("SELECT count(*) - count(DISTINCT id) FROM found"),
-        "stale": number(
-            "SELECT count(DISTINCT id) FROM found JOIN wanted USING (id) WHERE found.updated_at < wanted.updated_at"
+        "lost": value("count(*) FROM wanted ANTI JOIN found USING (id)"),
+        "doubled": value("count(*) - count(DISTINCT id) FROM found"),
+        "stale": value(
+            "count(DISTINCT id) FROM found JOIN wanted USING (id) WHERE found.updated_at < wanted.updated_at"
         ),
     }
 

@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
+
+Plan = dict[str, Any]
 
 
 def main() -> None:
     job, *words = sys.argv[1:]
-    plan = json.loads(Path("plan.json").read_text())
+    plan: Plan = json.loads(Path("plan.json").read_text())
     with duckdb.connect(":memory:" if job == "bind" else "bench.duckdb") as database:
         for table in (*(plan["sources"] if job == "bind" else ()), *(name for name, _ in plan["tables"])):
             database.execute(f"create schema if not exists {table.split('.')[0]}")
-        {"run": run, "bind": bind, "replace": replace}[job](database, plan, *words)
+        JOBS[job](database, plan, *words)
 
 
-def run(database: duckdb.DuckDBPyConnection, plan: dict) -> None:
+def run(database: duckdb.DuckDBPyConnection, plan: Plan) -> None:
     for table, path in plan["tables"]:
         database.execute(f"create or replace table {table} as\n{Path(path).read_text()}")
 
 
-def bind(database: duckdb.DuckDBPyConnection, plan: dict) -> None:
+def bind(database: duckdb.DuckDBPyConnection, plan: Plan) -> None:
     # Empty tables: a view would be expanded again in every query above it, at ten times the cost.
     for table, columns in plan["sources"].items():
         database.execute(f"create table {table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
@@ -37,7 +41,7 @@ def bind(database: duckdb.DuckDBPyConnection, plan: dict) -> None:
         database.execute(f"create table {table} ({', '.join(f'{name} {kind}' for name, kind, *_ in found)})")
 
 
-def replace(database: duckdb.DuckDBPyConnection, plan: dict, new: str, column: str) -> None:
+def replace(database: duckdb.DuckDBPyConnection, plan: Plan, new: str, column: str) -> None:
     ((table, path),) = plan["tables"]
     query = Path(path).read_text().replace("qualify", f"where {new.format(table=table)}\nqualify")
     database.execute("begin")
@@ -46,6 +50,8 @@ def replace(database: duckdb.DuckDBPyConnection, plan: dict, new: str, column: s
     database.execute(f"insert into {table} select * from fresh")
     database.execute("commit")
 
+
+JOBS: dict[str, Callable[..., None]] = {"run": run, "bind": bind, "replace": replace}
 
 if __name__ == "__main__":
     main()
