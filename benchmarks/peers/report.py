@@ -43,15 +43,26 @@ def _conditions(results: Results) -> str:
     newest = {result.key.tool: result.version for result in results}
     if not newest:
         raise SystemExit("error: nothing was measured yet")
-    loads = [result.load for result in results if result.version == newest[result.key.tool]]
-    turns = max(result.turn for result in results if result.key.case != "startup") + 1
     versions = "; ".join(f"{tool.title}: {newest[tool.name]}" for tool in _known(newest))
     return (
-        f"{platform.system()}, {os.cpu_count()} cores that other programs were using too (load {min(loads):.0f} to "
-        f"{max(loads):.0f}, {median(loads):.1f} in the middle), Python {platform.python_version()}. Cells are **CPU seconds** / "
-        f"wall seconds / peak MB, each of the command and all processes that it started: medians of up to {turns} turns, "
-        f"long commands once. `{_NOTHING}`: not measured, or it would have taken longer than the cap. Wall times hold "
-        f"what other programs did; compare CPU.\n\n{versions}."
+        f"{platform.system()}, {os.cpu_count()} cores that other programs were using too, Python {platform.python_version()}. "
+        "Cells are **CPU seconds** / wall seconds / peak MB, each of the command and all processes that it started: medians "
+        f"of the turns, long commands once. `{_NOTHING}`: not measured, or it would have taken longer than the cap. Wall "
+        f"times are those of a busy machine: compare CPU, and that too only within a table.\n\n{versions}."
+    )
+
+
+def _measured_how(results: Results, case: str) -> str:
+    """Turns, and what else the machine did: the load has the command itself in it."""
+    newest = {result.key.tool: result.version for result in results if result.key.case == case}
+    counted = [
+        result for result in results
+        if result.key.case == case and result.version == newest[result.key.tool] and result.key.state != cases.KILLED
+    ]  # fmt: skip
+    loads = [result.load for result in counted]
+    turns = max(result.turn for result in counted) + 1
+    return (
+        f"Turns: {turns}. Load of the machine: {min(loads):.1f} to {max(loads):.1f}, {median(loads):.1f} in the middle."
     )
 
 
@@ -71,7 +82,9 @@ def _compile(results: Results) -> str:
         return ""
     head = ("command", "", *(f"{size:,} models" for size in sizes))
     return (
-        "### Compiling\n\nOne file edited: a staging model gives other values in a column that all models above it read.\n\n"
+        "### Compiling\n\nOne file edited: a staging model gives other values in a column that all models above it read. "
+        + _measured_how(results, "compile")
+        + "\n\n"
         + _table(head, rows)
         + "\n\nWhat these commands do is not the same:\n\n"
         + _table(("command", "does"), does, right=False)
@@ -105,7 +118,7 @@ def _builds(results: Results) -> str:
     return (
         "### Building\n\nEvery model is a table of 1,000 rows, every source a Parquet file. `× plain`: CPU beside the plain "
         "script on the same version of DuckDB. Tables are right when their sums are those of the plain script, after each "
-        "build.\n\n" + "\n\n".join(parts) + "\n\nWhat a build of a project that stands does:\n\n"
+        "build. " + _measured_how(results, "build") + "\n\n" + "\n\n".join(parts) + "\n\nWhat a build of a project that stands does:\n\n"
         + _table(("command", "does"), does, right=False)
     )  # fmt: skip
 
@@ -140,7 +153,10 @@ def _next_day(results: Results) -> str:
         "and with new versions of 1 % of the rows, all within the last seven days. Each tool as its manual has it; SQLFlow's "
         "models have no hand-written filter. `× plain`: CPU beside a hand-written delete and insert by key on the same "
         "version of DuckDB. The table is compared row by row with the newest versions in all files. *Torn*: after the kill, "
-        "and before the other run, the table was neither the old nor the new one.\n\n" + "\n\n".join(parts)
+        "and before the other run, the table was neither the old nor the new one. "
+        + _measured_how(results, "next-day")
+        + "\n\n"
+        + "\n\n".join(parts)
     )
 
 
@@ -173,7 +189,9 @@ def _startup(results: Results) -> str:
         found = results.newest(Key("startup", tool.name, 0, command.label, ""))
         if found:
             rows.append((_named(tool, command), _cell(found)))
-    return "### Start-up\n\n" + _table(("command", "CPU s / wall s / MB"), rows) if rows else ""
+    if not rows:
+        return ""
+    return f"### Start-up\n\n{_measured_how(results, 'startup')}\n\n{_table(('command', 'CPU s / wall s / MB'), rows)}"
 
 
 def _targets(results: Results) -> str:
