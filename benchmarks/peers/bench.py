@@ -87,9 +87,10 @@ class Bench:
             say(f"    exit code {sample.code}, see {kept}")
         return result
 
-    def too_long(self, key: Key, tool: Tool, smaller: Iterable[int]) -> bool:
+    def too_long(self, key: Key, tool: Tool) -> bool:
         """It failed at the largest smaller size, or would pass the cap if it grew with the size from there."""
-        for size in sorted(smaller, reverse=True):
+        smaller = {result.key.size for result in self.results if replace(result.key, size=key.size) == key}
+        for size in sorted((size for size in smaller if size < key.size), reverse=True):
             before = self.measured(replace(key, size=size), tool, 0)
             if before:
                 return bool(before.sample.code) or before.sample.wall * key.size / size > self.asked.cap * _SLACK

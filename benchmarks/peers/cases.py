@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from collections.abc import Callable
@@ -65,7 +66,6 @@ def faults(bench: Bench) -> None:
 def compile_(bench: Bench) -> None:
     for size in bench.asked.sizes:
         project = bench.with_files(layered(size, bench.asked.seed, bench.asked.rows))
-        smaller = [other for other in bench.asked.sizes if other < size]
         for turn in range(bench.asked.repeat):
             for tool in bench.in_turn(turn):
                 keys = {
@@ -76,7 +76,7 @@ def compile_(bench: Bench) -> None:
                     command
                     for command, key in keys.items()
                     if not bench.measured(replace(key, state=EDITED), tool, turn)
-                    and not bench.too_long(key, tool, smaller)
+                    and not bench.too_long(key, tool)
                     and not bench.enough(key, tool, turn)
                 ]
                 if not todo:
@@ -105,10 +105,13 @@ def _compile(bench: Bench, tool: Tool, project: Project, folder: Path, command: 
 def build(bench: Bench) -> None:
     for size in bench.asked.build_sizes:
         project = bench.with_files(layered(size, bench.asked.seed, bench.asked.rows))
-        smaller = [other for other in bench.asked.build_sizes if other < size]
         first = project.models[0]
         aside, read = first.edited_aside(1), first.edited_aside(1).edited(1)
-        wanted = {state: _wanted(bench, _with_first(project, model)) for state, model in _edits(first, aside, read)}
+        wanted = {
+            state: _wanted(bench, project, state, model)
+            for state, model in ((NEW, first), (ASIDE, aside), (READ, read))
+        }
+        wanted[SAME] = wanted[NEW]
         for turn in range(bench.asked.repeat):
             for tool in bench.in_turn(turn):
                 if tool.build is None:
@@ -116,11 +119,7 @@ def build(bench: Bench) -> None:
                 for command in bench.chosen(tool.rebuild):
                     key = Key("build", tool.name, size, tool.build.label, NEW)
                     last = replace(key, command=command.label, state=READ)
-                    if (
-                        bench.measured(last, tool, turn)
-                        or bench.too_long(key, tool, smaller)
-                        or bench.enough(key, tool, turn)
-                    ):
+                    if bench.measured(last, tool, turn) or bench.too_long(key, tool) or bench.enough(key, tool, turn):
                         continue
                     folder = bench.fresh(tool, project, f"build_{size}")
                     sample = bench.run(tool, tool.build, folder)
@@ -137,22 +136,17 @@ def build(bench: Bench) -> None:
                     shutil.rmtree(folder)
 
 
-def _edits(first: Model, aside: Model, read: Model) -> tuple[tuple[str, Model], ...]:
-    return (NEW, first), (SAME, first), (ASIDE, aside), (READ, read)
-
-
-def _with_first(project: Project, model: Model) -> Project:
-    return replace(project, models=(model, *project.models[1:]))
-
-
-def _wanted(bench: Bench, project: Project) -> dict[str, list[str]]:
-    """The sums of all tables when the plain script makes them."""
-    assert bench.floor.build
-    folder = bench.fresh(bench.floor, project, "wanted")
-    if bench.run(bench.floor, bench.floor.build, folder).code:
-        raise SystemExit(f"error: the plain script failed:\n{bench.log(bench.floor)[-2000:]}")
-    tables = [(model.name, bench.floor.table(model)) for model in project.models]
-    found: dict[str, list[str]] = bench.ask(bench.floor, "sums", path=str(folder / DATABASE), tables=tables)
+def _wanted(bench: Bench, project: Project, state: str, first: Model) -> dict[str, list[str]]:
+    """The sums of all tables when the plain script makes them, with the first model so."""
+    kept = bench.work / "data" / project.name / f"wanted, {state}.json"
+    if not kept.exists():
+        assert bench.floor.build
+        folder = bench.fresh(bench.floor, replace(project, models=(first, *project.models[1:])), "wanted")
+        if bench.run(bench.floor, bench.floor.build, folder).code:
+            raise SystemExit(f"error: the plain script failed:\n{bench.log(bench.floor)[-2000:]}")
+        tables = [(model.name, bench.floor.table(model)) for model in project.models]
+        kept.write_text(json.dumps(bench.ask(bench.floor, "sums", path=str(folder / DATABASE), tables=tables)))
+    found: dict[str, list[str]] = json.loads(kept.read_text())
     return found
 
 

@@ -40,25 +40,21 @@ def markdown(results: Results) -> str:
 
 
 def _conditions(results: Results) -> str:
-    newest = {result.key.tool: result.version for result in results}
-    if not newest:
+    versions = {tool.title: {r.version for r in results if r.key.tool == tool.name} for tool in TOOLS.values()}
+    if not any(versions.values()):
         raise SystemExit("error: nothing was measured yet")
-    versions = "; ".join(f"{tool.title}: {newest[tool.name]}" for tool in _known(newest))
+    told = [f"- {title}: {' and '.join(sorted(found))}" for title, found in versions.items() if found]
     return (
         f"{platform.system()}, {os.cpu_count()} cores that other programs were using too, Python {platform.python_version()}. "
         "Cells are **CPU seconds** / wall seconds / peak MB, each of the command and all processes that it started: medians "
         f"of the turns, long commands once. `{_NOTHING}`: not measured, or it would have taken longer than the cap. Wall "
-        f"times are those of a busy machine: compare CPU, and that too only within a table.\n\n{versions}."
+        "times are those of a busy machine: compare CPU, and that too only within a table.\n\n" + "\n".join(told)
     )
 
 
 def _measured_how(results: Results, case: str) -> str:
     """Turns, and what else the machine did: the load has the command itself in it."""
-    newest = {result.key.tool: result.version for result in results if result.key.case == case}
-    counted = [
-        result for result in results
-        if result.key.case == case and result.version == newest[result.key.tool] and result.key.state != cases.KILLED
-    ]  # fmt: skip
+    counted = [result for result in results if result.key.case == case and result.key.state != cases.KILLED]
     loads = [result.load for result in counted]
     turns = max(result.turn for result in counted) + 1
     return (
@@ -278,10 +274,6 @@ def _deaths(found: Sequence[Result]) -> str:
 
 def _named(tool: Tool, command: Command) -> str:
     return f"{tool.title}: `{command.label}`"
-
-
-def _known(names: Iterable[str]) -> list[Tool]:
-    return [tool for tool in TOOLS.values() if tool.name in set(names)]
 
 
 def _commands(kind: str) -> Iterator[tuple[Tool, Command]]:

@@ -34,12 +34,12 @@ class Result:
 
 
 class Results:
-    """The file and what is in it. Of one key, version and turn the newest line counts."""
+    """The file and what is in it. The newest line of a turn counts, and a first turn begins anew."""
 
     def __init__(self, path: Path, without: frozenset[str] = frozenset()) -> None:
         """Results of the tools in `without` stay in the file, but are as if they were not there."""
         self._path = path
-        self._found: dict[tuple[Key, str, int], Result] = {}
+        self._found: dict[Key, dict[str, dict[int, Result]]] = {}  # by version and turn, the newest last
         for line in path.read_text().splitlines() if path.exists() else ():
             result = _from_json(json.loads(line))
             if result.key.tool not in without:
@@ -51,20 +51,22 @@ class Results:
         self._keep(result)
 
     def get(self, key: Key, version: str, turn: int) -> Result | None:
-        return self._found.get((key, version, turn))
+        return self._found.get(key, {}).get(version, {}).get(turn)
 
     def newest(self, key: Key) -> list[Result]:
         """All turns of the version that was measured last."""
-        found = [result for result in self if result.key == key]
-        return [result for result in found if result.version == found[-1].version]
+        versions = list(self._found.get(key, {}).values())
+        return list(versions[-1].values()) if versions else []
 
     def __iter__(self) -> Iterator[Result]:
-        return iter(self._found.values())
+        """The newest of each key."""
+        for key in self._found:
+            yield from self.newest(key)
 
     def _keep(self, result: Result) -> None:
-        place = (result.key, result.version, result.turn)
-        self._found.pop(place, None)  # to the end: the order is that of the lines
-        self._found[place] = result
+        versions = self._found.setdefault(result.key, {})
+        before = versions.pop(result.version, {})
+        versions[result.version] = {**(before if result.turn else {}), result.turn: result}
 
 
 def _from_json(line: dict[str, Any]) -> Result:
