@@ -18,6 +18,7 @@ _VERSIONS = """
 import importlib.metadata, json, sys
 print(json.dumps([f"{name} {importlib.metadata.version(name)}" for name in sys.argv[1:]]))
 """
+_FOLDER = "import importlib.util, sys; print(importlib.util.find_spec(sys.argv[1]).submodule_search_locations[0])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,11 @@ class Environment:
 def make(tool: Tool, work: Path, given: Path | None) -> Environment:
     """The tool's environment: made if it is not there or was made of other packages, or the one of a Python given."""
     programs = given.parent if given else _install(tool, work / "environments" / tool.name) / "bin"
-    asked = [str(programs / "python"), "-c", _VERSIONS, *tool.versions]
-    told: list[str] = json.loads(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
-    if tool.source:
-        told[0] += f" (source {_digest(tool.source)})"
-        # Compiled modules on disk, as those of an installed package are.
-        subprocess.run([programs / "python", "-m", "compileall", "-q", tool.source], check=True, env=plain_variables())
+    told: list[str] = json.loads(_say(programs, "-c", _VERSIONS, *tool.versions))
+    if tool.developed:
+        source = _say(programs, "-c", _FOLDER, tool.developed).strip()
+        told[0] += f" (source {_digest(Path(source))})"
+        _say(programs, "-m", "compileall", "-q", source)  # as those of an installed package are
     return Environment(programs, ", ".join(told))
 
 
@@ -69,6 +69,15 @@ def _install(tool: Tool, folder: Path) -> Path:
         tool.after_install(folder)
     mark.write_text(asked)
     return folder
+
+
+def _say(programs: Path, *words: str) -> str:
+    """What the environment's Python prints, with nothing of this folder on its path."""
+    command = [str(programs / "python"), *words]
+    done = subprocess.run(command, cwd=programs, env=plain_variables(), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"error: {programs}: {done.stderr[-2000:]}")
+    return done.stdout
 
 
 def _digest(folder: Path) -> str:

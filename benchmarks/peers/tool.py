@@ -61,7 +61,7 @@ class Tool:
     next_day: tuple[NextDay, ...] = ()
     environment: Callable[[], dict[str, str]] = dict
     after_install: Callable[[Path], None] | None = None
-    source: Path | None = None  # code outside the environment that is measured too: another text, another version
+    developed: str = ""  # a package whose source may change under one version; a digest of it is told, too
 
 
 def in_layer(model: Model) -> str:

@@ -61,7 +61,8 @@ TOOL = Tool(
         Command(
             "compile --dry-run",
             ("sqlflow", "compile", "--dry-run"),
-            "names, types by DuckDB's binder, column lineage, the warehouse read, the plan made and printed",
+            "names, types by DuckDB's binder, column lineage, the warehouse read, the plan made and printed; "
+            "`compile` has filled the cache before the second run",
             fill=("sqlflow", "compile"),
         ),
         Command(
@@ -84,5 +85,5 @@ TOOL = Tool(
         ),
         _next_day("`mode: auto`", "", LATEST),
     ),
-    source=_ROOT / "sqlflow",
+    developed="sqlflow",
 )
