@@ -81,7 +81,7 @@ class Bench:
             f"{key.case} {tool.name} {key.size} {key.command}, {key.state}: wall {sample.wall:.2f} cpu {sample.cpu:.2f} "
             f"peak {sample.peak / 1e6:.0f} MB load {load} {words}"
         )
-        if sample.code and "faults" not in key.case:
+        if sample.code and key.case != "faults":
             kept = self._log(tool).with_suffix(f".{key.case}.{key.size}.failed")
             shutil.copy(self._log(tool), kept)
             say(f"    exit code {sample.code}, see {kept}")

@@ -146,7 +146,10 @@ V2 = replace(
     floor="plain-1",
     compile=(
         _dbt("parse", does="renders the templates, makes the graph of `ref`s; the SQL is not looked at"),
-        _dbt("compile", does="the same, and parses and binds the SQL with the static analysis of the open build"),
+        _dbt(
+            "compile",
+            does="the same, and parses the SQL for the static analysis of the open build; see below what it finds",
+        ),
     ),
     finds=(_dbt("compile"), _dbt("compile", "--static-analysis", "strict")),
     environment=_libpython,

@@ -67,7 +67,7 @@ TOOL = Tool(
         Command(
             "info --skip-connection",
             ("sqlmesh", "info", "--skip-connection"),
-            "loads the project: parses, renders, names and types by SQLGlot; no lineage, no database",
+            "loads the project: parses and renders the SQL, names and types by SQLGlot; no column lineage, no database",
         ),
         _EXPLAIN,
     ),
