@@ -148,8 +148,8 @@ def _next_day(results: Results) -> str:
         "### The next day\n\nA table of the newest version of each event: 100 days are built, then a file arrives with a new day "
         "and with new versions of 1 % of the rows, all within the last seven days. Each tool as its manual has it; SQLFlow's "
         "models have no hand-written filter; that of `mode: merge` has no QUALIFY either, for the newest row of a key by "
-        "`cursor` is what the mode keeps, and that of `mode: incremental` names the day in the window's partition. `× plain`: CPU beside a hand-written delete and insert by key on the same "
-        "version of DuckDB. The table is compared row by row with the newest versions in all files. *Torn*: after the kill, "
+        "`cursor` is what the mode keeps, and that of `mode: incremental` names the day in the window's partition. "
+        "`× plain`: CPU beside a hand-written delete and insert by key on the same version of DuckDB. The table is compared row by row with the newest versions in all files. *Torn*: after the kill, "
         "and before the other run, the table was neither the old nor the new one. "
         + _measured_how(results, "next-day")
         + "\n\n"
