@@ -69,8 +69,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=4, help="kill -9 trials of each way (default %(default)s)")
     parser.add_argument("--only", default="", help="only commands and next-day ways with this in their name")
     parser.add_argument("--repeat", type=int, default=3, help="turns; medians are told (default %(default)s)")
-    parser.add_argument("--once", type=float, default=20, help="a command longer than this is run once (seconds)")
-    parser.add_argument("--cap", type=float, default=200, help="a command is stopped then, and not tried where it is bound to pass it (seconds)")  # fmt: skip
+    parser.add_argument(
+        "--once", type=float, default=20, help="a command that takes longer is run once (seconds of CPU)"
+    )
+    parser.add_argument("--cap", type=float, default=200, help="a command is stopped then, and not tried where it is bound to pass it (seconds of CPU)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="another number, another graph")
     parser.add_argument("--again", action="store_true", help="measure what was measured before, too")
     parser.add_argument("--python", type=_python, action="append", default=[], metavar="TOOL=PATH", help="the environment of this Python for a tool, instead of one of its own")  # fmt: skip

@@ -93,13 +93,13 @@ class Bench:
         for size in sorted((size for size in smaller if size < key.size), reverse=True):
             before = self.measured(replace(key, size=size), tool, 0)
             if before:
-                return bool(before.sample.code) or before.sample.wall * key.size / size > self.asked.cap * _SLACK
+                return bool(before.sample.code) or before.sample.cpu * key.size / size > self.asked.cap * _SLACK
         return False
 
     def enough(self, key: Key, tool: Tool, turn: int) -> bool:
         """A long command is run once, and one that fails."""
         first = self.measured(key, tool, 0)
-        return turn > 0 and first is not None and (first.sample.wall > self.asked.once or bool(first.sample.code))
+        return turn > 0 and first is not None and (first.sample.cpu > self.asked.once or bool(first.sample.code))
 
     def log(self, tool: Tool) -> str:
         """What the last command said."""

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PAGE, _TICK = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 _LOOK_EVERY = 0.1
+_HANGS = 10  # a command that takes so many times its limit in wall time, without using it, is stopped as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,12 @@ def run(
     log: Path,
     kill: Kill | None = None,
 ) -> Sample:
-    """Run a command to its end, or stop it after `limit` seconds. What it says goes to `log`.
+    """Run a command to its end, or stop it after `limit` seconds of CPU. What it says goes to `log`.
 
     CPU counts the processes that were waited for, which all of these tools do. The peak is the largest sum of resident
     memory seen ten times a second (shared pages count once for each process), or the largest of one process.
     """
-    done = threading.Event()
+    done, stopped = threading.Event(), threading.Event()
     peak = [0]
     seen = _stamps(kill.files) if kill else ()
     with log.open("wb") as output:
@@ -66,8 +67,10 @@ def run(
 
         def watch() -> None:
             while not done.wait(_LOOK_EVERY):
-                peak[0] = max(peak[0], _resident(child.pid))
-                if time.perf_counter() - began >= limit:
+                cpu, memory = _usage(child.pid)
+                peak[0] = max(peak[0], memory)
+                if cpu >= limit or time.perf_counter() - began >= limit * _HANGS:
+                    stopped.set()
                     _end(child.pid)
 
         def strike(kill: Kill) -> None:
@@ -94,21 +97,23 @@ def run(
         round(used.ru_utime + used.ru_stime, 3),
         max(peak[0], largest),
         child.returncode,
-        wall >= limit and child.returncode == -signal.SIGKILL,
+        stopped.is_set(),
     )
 
 
-def _resident(session: int) -> int:
-    """Bytes of all processes of a session; 0 where there is no /proc."""
-    total = 0
+def _usage(session: int) -> tuple[float, int]:
+    """CPU seconds and bytes in memory of all processes of a session; nothing where there is no /proc."""
+    ticks, pages = 0, 0
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):
             if not name.isdigit():
                 continue
             with contextlib.suppress(OSError, ValueError, IndexError):
-                if int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[3]) == session:
-                    total += int(Path(f"/proc/{name}/statm").read_text().split()[1]) * _PAGE
-    return total
+                fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == session:
+                    ticks += sum(map(int, fields[11:15]))  # its own, and of children that it waited for
+                    pages += int(fields[21])
+    return ticks / _TICK, pages * _PAGE
 
 
 def _stamps(paths: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:

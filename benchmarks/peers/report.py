@@ -226,7 +226,7 @@ def _cell(found: Sequence[Result]) -> str:
     if not found:
         return _NOTHING
     if any(result.sample.stopped for result in found):
-        return f"stopped at {found[-1].sample.wall:.0f} s"
+        return f"stopped at {found[-1].sample.cpu:.0f} s"
     if any(result.sample.code for result in found):
         return "failed"
     cpu, wall, peak = (_middle(found, what) for what in ("cpu", "wall", "peak"))
