@@ -66,6 +66,7 @@ def faults(bench: Bench) -> None:
 def compile_(bench: Bench) -> None:
     for size in bench.asked.sizes:
         project = bench.with_files(layered(size, bench.asked.seed, bench.asked.rows))
+        typical = project.typical
         for turn in range(bench.asked.repeat):
             for tool in bench.in_turn(turn):
                 keys = {
@@ -83,33 +84,34 @@ def compile_(bench: Bench) -> None:
                     continue
                 folder = bench.fresh(tool, project, f"compile_{size}")
                 for command in todo:
-                    _compile(bench, tool, project, folder, command, keys[command], turn)
+                    _compile(bench, tool, project, typical, folder, command, keys[command], turn)
                 shutil.rmtree(folder)
 
 
-def _compile(bench: Bench, tool: Tool, project: Project, folder: Path, command: Command, key: Key, turn: int) -> None:
-    first = project.models[0]
+def _compile(
+    bench: Bench, tool: Tool, project: Project, typical: Model, folder: Path, command: Command, key: Key, turn: int
+) -> None:
     for state in (COLD, WARM, EDITED):
         if state == COLD:
             bench.forget(tool, folder)
         elif state == WARM and command.fill:
             bench.run(tool, Command("fill", command.fill), folder)
         elif state == EDITED:
-            bench.write_model(tool, project, first.edited(1), folder)
+            bench.write_model(tool, project, typical.edited(1), folder)
         result = bench.keep(replace(key, state=state), tool, turn, bench.run(tool, command, folder))
         if result.sample.code:
             break
-    bench.write_model(tool, project, first, folder)
+    bench.write_model(tool, project, typical, folder)
 
 
 def build(bench: Bench) -> None:
     for size in bench.asked.build_sizes:
         project = bench.with_files(layered(size, bench.asked.seed, bench.asked.rows))
-        first = project.models[0]
-        aside, read = first.edited_aside(1), first.edited_aside(1).edited(1)
+        typical = project.typical
+        aside, read = typical.edited_aside(1), typical.edited_aside(1).edited(1)
         wanted = {
             state: _wanted(bench, project, state, model)
-            for state, model in ((NEW, first), (ASIDE, aside), (READ, read))
+            for state, model in ((NEW, typical), (ASIDE, aside), (READ, read))
         }
         wanted[SAME] = wanted[NEW]
         for turn in range(bench.asked.repeat):
@@ -126,7 +128,7 @@ def build(bench: Bench) -> None:
                     bench.keep(key, tool, turn, sample, wrong=_wrong(bench, tool, project, folder, wanted[NEW]))
                     if sample.code:
                         break
-                    for state, model in ((SAME, first), (ASIDE, aside), (READ, read)):
+                    for state, model in ((SAME, typical), (ASIDE, aside), (READ, read)):
                         if tool.before_rebuild:
                             tool.before_rebuild(folder)
                         bench.write_model(tool, project, model, folder)
@@ -136,12 +138,13 @@ def build(bench: Bench) -> None:
                     shutil.rmtree(folder)
 
 
-def _wanted(bench: Bench, project: Project, state: str, first: Model) -> dict[str, list[str]]:
-    """The sums of all tables when the plain script makes them, with the first model so."""
-    kept = bench.work / "data" / project.name / f"wanted, {state}.json"
+def _wanted(bench: Bench, project: Project, state: str, edited: Model) -> dict[str, list[str]]:
+    """The sums of all tables when the plain script makes them, with one model so."""
+    kept = bench.work / "data" / project.name / f"wanted, {edited.name}, {state}.json"
     if not kept.exists():
         assert bench.floor.build
-        folder = bench.fresh(bench.floor, replace(project, models=(first, *project.models[1:])), "wanted")
+        models = tuple(edited if model.name == edited.name else model for model in project.models)
+        folder = bench.fresh(bench.floor, replace(project, models=models), "wanted")
         if bench.run(bench.floor, bench.floor.build, folder).code:
             raise SystemExit(f"error: the plain script failed:\n{bench.log(bench.floor)[-2000:]}")
         tables = [(model.name, bench.floor.table(model)) for model in project.models]

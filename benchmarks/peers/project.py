@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -58,6 +59,20 @@ class Project:
     sources: tuple[Source, ...]
     models: tuple[Model, ...]
     files: dict[str, str]
+
+    @property
+    def typical(self) -> Model:
+        """The staging model that is edited: of those that any model reads, the middle one by the number of models
+        above it."""
+        below: dict[str, set[str]] = {}
+        above = Counter[str]()
+        for model in self.models:
+            parents = [name for name in _MARK.findall(model.query) if not name.startswith("raw.")]
+            below[model.name] = set(parents).union(*(below[name] for name in parents))
+            above.update(below[model.name])
+        staging = sorted((m for m in self.models if m.layer == "staging"), key=lambda m: above[m.name])
+        read = [model for model in staging if above[model.name]] or staging
+        return read[len(read) // 2]
 
     @property
     def layer_of(self) -> dict[str, str]:

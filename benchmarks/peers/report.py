@@ -78,7 +78,8 @@ def _compile(results: Results) -> str:
         return ""
     head = ("command", "", *(f"{size:,} models" for size in sizes))
     return (
-        "### Compiling\n\nOne file edited: a staging model gives other values in a column that all models above it read. "
+        "### Compiling\n\nOne file edited: a staging model, with as many models above it as the middle one has, gives other values in a column "
+        "that all of its readers read. "
         + _measured_how(results, "compile")
         + "\n\n"
         + _table(head, rows)
@@ -110,11 +111,12 @@ def _builds(results: Results) -> str:
         parts.append(f"{size:,} models:\n\n{_table(head, rows)}")
     if not parts:
         return ""
-    does = [(_named(tool, command), command.does) for tool, command in _commands("rebuild")]
+    measured = {result.key.command for result in results if result.key.case == "build"}
+    does = [(_named(tool, c), c.does) for tool, c in _commands("rebuild") if c.label in measured]
     return (
         "### Building\n\nEvery model is a table of 1,000 rows, every source a Parquet file. `× plain`: CPU beside the plain "
         "script on the same version of DuckDB. Tables are right when their sums are those of the plain script, after each "
-        "build. " + _measured_how(results, "build") + "\n\n" + "\n\n".join(parts) + "\n\nWhat a build of a project that stands does:\n\n"
+        "build. The edited one is a staging model with as many models above it as the middle one has. " + _measured_how(results, "build") + "\n\n" + "\n\n".join(parts) + "\n\nWhat a build of a project that stands does:\n\n"
         + _table(("command", "does"), does, right=False)
     )  # fmt: skip
 
