@@ -26,18 +26,21 @@ class Version:
     why: str = ""  # what happens to it in this build, in words; empty when nothing
     time: str | None = None  # the time column of an incremental model
     time_type: str = ""
+    logged: int | None = None  # the change log tells of every version after this one
+    grew: int | None = None  # all that the newest version did is to add so many rows
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What changes of its inputs mean for a model: rows of these intervals may differ.
 
-    `definition`: the query of something it reads was edited. `why`: one sentence per input that matters.
+    `definition`: the query of something it reads was edited. `why`: one sentence per input that matters, `inputs`: which.
     """
 
     intervals: IntervalSet = NOTHING
     definition: bool = False
     why: tuple[str, ...] = ()
+    inputs: tuple[TableName, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.why)
@@ -95,6 +98,7 @@ def effect_of_inputs(
     """What the changes of a model's inputs since it last read them mean for it."""
     intervals, definition = NOTHING, False
     why: list[str] = []
+    moved: list[TableName] = []
     for name in data_inputs:
         version = versions.get(name)
         if version is None:
@@ -107,7 +111,8 @@ def effect_of_inputs(
             intervals |= found.intervals
             definition = definition or found.definition
             why += found.why
-    return Effect(intervals, definition, tuple(why))
+            moved.append(name)
+    return Effect(intervals, definition, tuple(why), tuple(moved))
 
 
 def _effect_of(
@@ -118,7 +123,7 @@ def _effect_of(
     if changes is None:
         changes = (Change(version.number),)
     read = model.reads.get(name)
-    matter = [c for c in changes if c.columns is None or read is None or read & {x.lower() for x in c.columns}]
+    matter = [c for c in changes if _matters(c, read)]
     if not matter:
         return Effect()
     definition = any(change.definition for change in matter)
@@ -144,6 +149,13 @@ def _effect_of(
         if mapped is not None:
             return Effect(mapped, False, (f"{why}: {_count(mapped, model.model.header.grain)}",))
     return Effect(EVERYTHING, False, (f"{why} as a whole",))
+
+
+def _matters(change: Change, read: frozenset[str] | None) -> bool:
+    """Whether a change may touch one of the columns that are read; one of no columns touched nothing at all."""
+    if change.columns is None or (read is None and change.columns):
+        return True
+    return bool((read or frozenset()) & {column.lower() for column in change.columns})
 
 
 def _since(consumed: str | None, version: Version) -> tuple[Change, ...] | None:

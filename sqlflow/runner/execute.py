@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +21,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, SignatureUpdate, Task
 from sqlflow.core.records import CheckResult, Status, TableRecord, TaskResult
 from sqlflow.runner.schedule import Board
-from sqlflow.runner.task import Outcome, TaskError, run_task
+from sqlflow.runner.task import UNCHANGED, Outcome, TaskError, run_task, stay
 
 GROUP_SECONDS = 0.25
 _MOST_TRIES = 5
@@ -117,6 +117,7 @@ class _Run:
         self._clock = clock
         self._fail_fast = fail_fast
         self._tries: dict[str, int] = {}
+        self._same: set[TableName] = set()  # tables that were written, or not, and are what they were
         self._crash: BaseException | None = None
 
     def cancel(self) -> None:
@@ -172,7 +173,10 @@ class _Run:
             try:
                 if not done:
                     session.begin()
-                outcome = run_task(session, task, self._stop)
+                if task.idle is not None and self._unchanged(task, done):
+                    outcome = stay(session, task)
+                else:
+                    outcome = run_task(session, task, self._stop)
             except TaskError as error:
                 _rollback_quietly(session)
                 if error.conflict and self._tries.setdefault(task.id, 0) < _MOST_TRIES:
@@ -185,10 +189,18 @@ class _Run:
                 self._interrupted([*(item.task for item in done), task])
                 return
             seconds = time.monotonic() - started
-            record = replace(outcome.record, committed_at=started_at, seconds=round(seconds, 4))
+            record = replace(
+                outcome.record, committed_at=started_at, seconds=round(seconds, 4), costs=_costs(outcome, seconds)
+            )
             done.append(_Done(task, replace(outcome, record=record), started_at, seconds))
             task = self._more(task, done, begun, began)
         self._commit(session, done)
+
+    def _unchanged(self, task: Task, done: list[_Done]) -> bool:
+        """Whether nothing that caused this task has changed its table after all."""
+        with self._changed:
+            same = self._same | {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
+        return bool(task.causes) and task.causes <= same
 
     def _stop(self) -> None:
         if self.cancelled or self.interrupted.is_set():
@@ -221,6 +233,7 @@ class _Run:
             return
         with self._changed:
             self._committed(records, gone)
+            self._same |= {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
             self._board.committed([item.task for item in done])
             for item in done:
                 self._finish(_succeeded(item))
@@ -283,6 +296,18 @@ class _Run:
         self._emit(TaskFinished(result))
 
 
+def _costs(outcome: Outcome, seconds: float) -> Mapping[str, float]:
+    """What each strategy took last: seconds, and for how many changed rows."""
+    known = outcome.record.costs
+    if outcome.strategy in ("", UNCHANGED):
+        return known
+    found = {**known, outcome.strategy: round(seconds, 4)}
+    added, removed = outcome.facts.get("added_rows"), outcome.facts.get("removed_rows")
+    if isinstance(added, int) and isinstance(removed, int) and outcome.strategy != "full":
+        found[f"{outcome.strategy}_rows"] = added + removed
+    return found
+
+
 def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:
     """Two batches of one table may share a transaction; what is true after the last one counts."""
     return list({record.table: record for record in records}.values())
@@ -290,7 +315,10 @@ def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:
 
 def _succeeded(item: _Done) -> TaskResult:
     result = _result(item.task, Status.DONE, item.started_at, item.seconds)
-    return replace(result, rows=item.outcome.rows, checks=item.outcome.checks)
+    outcome = item.outcome
+    if outcome.strategy == UNCHANGED:
+        result = replace(result, action="leave as it is", reason="what it reads was written again, and is what it was")
+    return replace(result, rows=outcome.rows, checks=outcome.checks, strategy=outcome.strategy, facts=outcome.facts)
 
 
 def _result(task: Task, status: Status, started_at: datetime, seconds: float) -> TaskResult:
