@@ -487,21 +487,12 @@ class _Groups:
                 self.keys[canon] = name
                 texts.append(f"{self._sql(key)} AS {name}")
         rows = self._counter("count", "count(*)")
-        items = []
-        visible: dict[str, str] = {}
-        for output in select.outputs:
-            items.append(self._item(output.expression))
-            canon = _text(output.expression)
-            if canon in self.keys and output.name is not None:
-                visible.setdefault(self.keys[canon], output.name)
+        items = [self._item(output.expression) for output in select.outputs]
         having = self._item(select.having) if select.having is not None else None
         texts += [f"{sql} AS {name}" for sql, name in self.columns.items()]
         group = "\nGROUP BY " + ", ".join(str(i + 1) for i in range(len(self.keys))) if self.keys else ""
         body = f"{self.text[: head[0]]}SELECT {', '.join(texts)}\n{self.text[head[1] : tail]}{group}"
-        grouping = Grouping(
-            tuple(self.keys.values()), rows, tuple(self.counters), tuple(items), having, visible
-        )  # fmt: skip
-        return body, grouping
+        return body, Grouping(tuple(self.keys.values()), rows, tuple(self.counters), tuple(items), having)
 
     def _refuse(self) -> None:
         select = self.select

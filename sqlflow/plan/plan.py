@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
+from sqlflow.core.plan import Blame, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
@@ -292,6 +292,9 @@ class _Planner:
             return NotFollowed(f"it is only rebuilt until it is released: {before.distrusted}")
         changed = []
         rows: dict[TableName, int | None] = {}
+        for name in (subject.table, *effect.inputs):
+            if name in self._inputs.collated:
+                return NotFollowed(f"`COLLATE` in `{name}`: different texts count as equal there")
         for name in effect.inputs:
             version, consumed = self._versions[name], before.inputs.get(name.id, "")
             if not consumed.isdigit() or version.logged is None or int(consumed) < version.logged:
@@ -330,6 +333,25 @@ class _Planner:
         self._changed(subject, record, "changes in this build")
 
     # ------------------------------------------------------------------ change logs
+
+    def _with_tiers(self, tasks: list[Task]) -> Iterator[Task]:
+        """The tasks with what their queries can follow; a plan so large that nobody reads it is told only what had to be
+        found out anyway."""
+        models = self._compiled.models
+        shown = [t for t in tasks if t.table in models and models[t.table].model.header.mode in _FOLLOWABLE]
+        told = {t.id for t in (shown if len(shown) <= _MOST_SHAPES else [t for t in shown if t.ways])}
+        for task in tasks:
+            if task.id not in told:
+                yield task
+                continue
+            model, shape = models[task.table], self._shape_of(task.table)
+            fixed = [found for table, found in shape.fixed.items() if shape.tier is not Tier.REFUSED]
+            found = shape.refusal or next(iter(fixed), None)
+            blame = None
+            if found is not None:
+                place = None if found.start is None else model.query.span(found.start, found.end)
+                blame = Blame(found.construct, found.reason, place)
+            yield replace(task, tier=str(shape.tier), refusal=blame)
 
     def _may_follow(self, name: TableName) -> list[CompiledModel]:
         """The models that may follow changes of a table by what their headers say, views looked through."""
@@ -471,10 +493,10 @@ class _Planner:
             else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
-        off = header.incremental is Incremental.OFF
+        off = header.incremental is Incremental.OFF or header.strategy is Strategy.FULL
         if (wanted == domain or off) and not header.full_refresh:
             self._refused(subject, reason)
-        elif header.incremental is Incremental.OFF or (wanted == domain and header.batch is None):
+        elif off or (wanted == domain and header.batch is None):
             self._rebuild(subject, reason)
         else:
             self._intervals(subject, before, wanted, reason)
@@ -909,6 +931,7 @@ class _Planner:
                 idle_steps=opened if causes else (),
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
                 expected_rows=before.rows if before is not None else None,
+                measured=strategies.described(before) if ways and header.mode is Mode.MERGE else "",
             )
         )
 
@@ -934,13 +957,17 @@ class _Planner:
     def finish(self) -> Plan:
         draft = self._draft
         return Plan(
-            tasks=tuple(draft.tasks),
+            tasks=tuple(self._with_tiers(draft.tasks)),
             skipped=draft.skipped,
             settled=tuple(draft.settled),
             settled_signatures=draft.settled_signatures,
             orphans=orphans(self._compiled, self._inputs.records, self._inputs.tables),
             problems=tuple(draft.problems),
         )
+
+
+_MOST_SHAPES = 100
+_FOLLOWABLE = frozenset({Mode.AUTO, Mode.INCREMENTAL})
 
 
 def _untouched(before: TableRecord, record: TableRecord) -> TableRecord:
