@@ -54,14 +54,14 @@ _STEP_LABELS = {
 def render_diagnostics(diagnostics: Iterable[Diagnostic], *, color: bool) -> str:
     """Every problem once, by file and line, then how many there are. Nothing for no problems."""
     paint = _paint(color)
-    found = _in_order(diagnostics)
+    found = in_order(diagnostics)
     if not found:
         return ""
     blocks = ["\n".join(diagnostic_lines(d, paint)) for d in found]
     return "\n\n".join([*blocks, _closing(found, paint)])
 
 
-def _in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     return sorted(dict.fromkeys(diagnostics), key=_place)
 
 
@@ -81,7 +81,7 @@ def _closing(found: Sequence[Diagnostic], paint: Paint) -> str:
 
 def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, object]]:
     """The same problems in the same order, as values for `to_json`."""
-    return [diagnostic_fields(d) for d in _in_order(diagnostics)]
+    return [diagnostic_fields(d) for d in in_order(diagnostics)]
 
 
 # Plans
@@ -94,7 +94,7 @@ def render_plan(plan: Plan, *, sql: bool, color: bool) -> str:
     others = [*_skipped_lines(plan, paint), *_orphan_lines(plan)]
     if others:
         blocks.append("\n".join(others))
-    return "\n\n".join([*blocks, paint(_plan_summary(plan), Style.STRONG)])
+    return "\n\n".join([*blocks, paint(plan_summary(plan), Style.STRONG)])
 
 
 def _task_lines(task: Task, sql: bool, paint: Paint) -> Iterator[str]:
@@ -187,7 +187,7 @@ def _orphan_lines(plan: Plan) -> Iterator[str]:
         yield f"no longer in the project ({len(plan.orphans):,}): {names}"
 
 
-def _plan_summary(plan: Plan) -> str:
+def plan_summary(plan: Plan) -> str:
     count = Counter(reason.kind for reason in plan.skipped.values())
     if not plan.tasks and not set(count) - {ReasonKind.UP_TO_DATE, ReasonKind.NO_TABLE}:
         return nothing_to_do(count[ReasonKind.UP_TO_DATE])
