@@ -216,14 +216,14 @@ def _names(names: Sequence[str]) -> str:
 def plan_json(plan: Plan) -> dict[str, object]:
     """The plan as values for `to_json`."""
     return {
-        "tasks": [_task_json(task) for task in plan.tasks],
+        "tasks": [task_json(task) for task in plan.tasks],
         "skipped": {str(t): _reason_json(r) for t, r in sorted(plan.skipped.items())},
         "orphans": sorted(plan.orphans),
         "problems": diagnostics_json(plan.problems),
     }
 
 
-def _task_json(task: Task) -> dict[str, object]:
+def task_json(task: Task) -> dict[str, object]:
     return {
         "id": task.id,
         "table": task.table,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from threading import Lock
 from typing import TextIO
 
-from sqlflow.cli.render import diagnostics_json, plan_json
+from sqlflow.cli.render import diagnostics_json, task_json
 from sqlflow.core.diagnostics import Severity
+from sqlflow.core.plan import Plan
 from sqlflow.observe.jsonl import event_fields, to_json
 from sqlflow.watch.events import (
     Building,
@@ -65,8 +67,12 @@ def watch_fields(event: WatchEvent) -> dict[str, object]:
         case Impact():
             return {"event": name, "count": event.count, "edits": [_edit(edit) for edit in event.edits]}
         case Planned():
-            plan = None if event.plan is None else plan_json(event.plan)
-            return {"event": name, "plan": plan, "why": event.why or None, "problems": diagnostics_json(event.problems)}
+            return {
+                "event": name,
+                "plan": None if event.plan is None else _plan(event.plan),
+                "why": event.why or None,
+                "problems": diagnostics_json(event.problems),
+            }
         case Rows():
             return {
                 "event": name, "model": event.model, "origin": event.origin, "columns": event.columns,
@@ -84,6 +90,14 @@ def watch_fields(event: WatchEvent) -> dict[str, object]:
             return {"event": name, "message": event.message}
         case Idle() | Stopped():
             return {"event": name}
+
+
+def _plan(plan: Plan) -> dict[str, object]:
+    """As `build --dry-run --json` has it, without statements, and of the models that need nothing only how many."""
+    left_out = ("steps", "checks", "audits", "needs")
+    tasks = [{key: value for key, value in task_json(task).items() if key not in left_out} for task in plan.tasks]
+    skipped = Counter(reason.kind for reason in plan.skipped.values())
+    return {"tasks": tasks, "skipped": dict(sorted(skipped.items())), "orphans": sorted(plan.orphans)}
 
 
 def _edit(edit: ModelEdit) -> dict[str, object]:

@@ -392,6 +392,7 @@ def _compile_again(
     waiting = [(places[name], name) for name in stirred if name in places]
     heapq.heapify(waiting)
     seen = set(stirred)
+    fed: set[TableName] = set()  # those below something that looks different now
     while waiting:
         _, name = heapq.heappop(waiting)
         made, wrong = _compile_one(name, workshop, index, done, before, parsed, trees)
@@ -401,11 +402,10 @@ def _compile_again(
             done.pop(name, None)
         else:
             done[name] = made
-        if made is None and old is None:
-            continue
-        if made is not None and old is not None and made.schema == old.schema and not _looked_through(made, old):
+        if _looks_alike(made, old, fed=name in fed):
             continue
         for child in index.children.get(name, ()):
+            fed.add(child)
             if child in places and child not in seen:
                 seen.add(child)
                 heapq.heappush(waiting, (places[child], child))
@@ -415,9 +415,17 @@ def _compile_again(
     return replace(before, project=project, models=done, order=order), problems, frozenset(seen)
 
 
-def _looked_through(made: CompiledModel, old: CompiledModel) -> bool:
-    """Whether readers see more of a model than its columns."""
-    return bool({made.model.header.mode, old.model.header.mode} & {Mode.VIEW, Mode.INLINE})
+def _looks_alike(made: CompiledModel | None, old: CompiledModel | None, *, fed: bool) -> bool:
+    """Whether the readers of a model see in it what they saw before. `fed`: its own inputs look different."""
+    if made is None or old is None:
+        return made is old
+    if made.schema != old.schema:
+        return False
+    if not {made.model.header.mode, old.model.header.mode} & {Mode.VIEW, Mode.INLINE}:
+        return True
+    # Readers look through these at the query.
+    same_mode = made.model.header.mode is old.model.header.mode
+    return not fed and same_mode and made.query.text == old.query.text and made.clock == old.clock
 
 
 def _compile_one(

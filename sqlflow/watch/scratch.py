@@ -11,7 +11,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -80,6 +80,8 @@ def left_over(root: Path) -> list[Path]:
 def remove(folders: Iterable[Path]) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another session has its own beside it
+            folder.parent.rmdir()
 
 
 @contextmanager
@@ -162,12 +164,12 @@ def build_scratch(
         assert engine is not None
         opened(engine)
         stack.callback(engine.close)
+        standing = look_at(engine)  # before the other database, with its own commit records, is beside it
         beside = Ident(module.attach(engine, real)) if database.is_file() else None
         store = open_state(place.folder / "state.db", real.target.name, emit, writing=True)
         assert store is not None
         stack.callback(store.close)
         names = members(order.checked.compiled, order.wanted, order.surroundings.tables or {})
-        standing = look_at(engine)
         run_id, now = desk.run_id(), desk.clock()
         compiled = _part(order.checked.compiled, names, order)
         states = _states(order, compiled, names, beside, standing.records, standing.tables, database, run_id, now)
