@@ -65,7 +65,10 @@ def watch_fields(event: WatchEvent) -> dict[str, object]:
                 "seconds": round(event.seconds, 4), "problems": diagnostics_json(event.diagnostics),
             }  # fmt: skip
         case Impact():
-            return {"event": name, "count": event.count, "edits": [_edit(edit) for edit in event.edits]}
+            return {
+                "event": name, "count": event.count, "complete": event.complete,
+                "edits": [_edit(edit) for edit in event.edits],
+            }  # fmt: skip
         case Planned():
             return {
                 "event": name,

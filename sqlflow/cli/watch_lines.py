@@ -46,7 +46,7 @@ def lines(stream: TextIO) -> Tell:
                 words = ": ".join(part for part in (text.verdict(event)[0], text.work_line(event)) if part)
                 return [*found, *([""] if found else []), words]
             case Impact():
-                return text.impact_lines(event, uncolored)
+                return text.impact_lines(event, None, uncolored)
             case Planned():
                 return ["plan of a build:", *(f"  {line}" for line in text.plan_lines(event, uncolored))]
             case Rows():

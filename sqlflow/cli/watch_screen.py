@@ -58,6 +58,7 @@ def screen(stream: TextIO) -> Iterator[Tell]:
         _Frame(board), console=console, auto_refresh=False, screen=True, redirect_stdout=False, redirect_stderr=False
     )
     dirty, ended = Signal(), Signal()
+    dirty.set()
 
     def tell(event: WatchEvent) -> None:
         board.take(event)
@@ -189,16 +190,15 @@ class Sheet:
         left = "sqlflow watch"
         if self._watching is not None:
             left += f"  {visible(self._watching.project)}, target {visible(self._watching.target)}"
-        right = ""
+        words, style, work = "compiling", Style.FAINT, ""
         if self._problems is not None:
             words, style = text.verdict(self._problems)
             work = text.work_line(self._problems)
-            right = paint(words, style) + (f"  {work}" if work else "")
-            width = display_width(words) + (display_width(work) + 2 if work else 0)
-        else:
-            right, width = "compiling", len("compiling")
-        gap = columns - display_width(left) - width
-        return f"{paint(left, Style.STRONG)}{' ' * gap}{right}" if gap > 1 else right
+        ways = ((left, f"  {work}" if work else ""), (left, ""), ("", f"  {work}" if work else ""), ("", ""))
+        width = columns - display_width(words)
+        left, work = next((w for w in ways if display_width(w[0]) + display_width(w[1]) + 2 <= width), ways[-1])
+        gap = " " * max(0, width - display_width(left) - display_width(work))
+        return f"{paint(left, Style.STRONG)}{gap}{paint(words, style)}{work}"
 
     def _sections(self, columns: int, paint: Paint) -> list[_Section]:
         found: list[_Section] = []
@@ -211,8 +211,8 @@ class Sheet:
         if problems is not None and not problems.models:
             return found  # there is no project to speak of
         if self._impact is not None and self._impact.edits:
-            title = "edits of this session that are not built" if self._impact.count > 1 else "this edit, not built yet"
-            found.append(_Section(title, text.impact_lines(self._impact, paint)))
+            title = "edits that are not built yet" if self._impact.count > 1 else "this edit, not built yet"
+            found.append(_Section(title, text.impact_lines(self._impact, columns - 2, paint)))
         if self._planned is not None:
             found.append(_Section("plan of a build", text.plan_lines(self._planned, paint)))
         sample = self._watching.sample if self._watching is not None else ""
@@ -226,11 +226,16 @@ class Sheet:
             if lines:
                 found.append(_Section("scratch build", lines))
         if self._rows is not None:
-            lines = text.rows_lines(self._rows, columns - 2)
+            lines = text.rows_lines(self._rows, columns - 2, self._edited_columns(self._rows))
             found.append(_Section(text.rows_title(self._rows, sample), lines, "rows"))
         elif self._changed is None:
             found.append(_Section("rows", ["save a model to see its first rows"]))
         return found
+
+    def _edited_columns(self, rows: Rows) -> list[str]:
+        edits = self._impact.edits if self._impact is not None else ()
+        found = next((edit for edit in edits if edit.model == rows.model and edit.exact), None)
+        return [c.column for c in found.columns if c.column is not None] if found is not None else []
 
 
 def _body(sections: list[_Section], room: int, columns: int, paint: Paint) -> list[str]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 
 from sqlflow.cli.render import in_order, plan_summary, render_table
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.plan import Task
 from sqlflow.core.records import RunRecord, Status
 from sqlflow.core.words import counted
-from sqlflow.observe.text import Paint, Style, diagnostic_lines, duration, summary_lines, visible
-from sqlflow.watch.events import Built, Changed, ColumnEdit, Impact, ModelEdit, Planned, Problems, Rows
+from sqlflow.observe.text import Paint, Style, diagnostic_lines, display_width, duration, summary_lines, visible
+from sqlflow.watch.events import Built, Changed, ColumnEdit, Impact, ModelEdit, Planned, Problems, ReachedModel, Rows
 
 _MOST_NAMES = 6
 _MOST_EDITS = 4
 _MOST_TASKS = 12
+_MOST_LINES = 3
+_WIDE = 100
+_WIDEST_CELL = 26
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "type": "~"}
 
@@ -67,36 +71,53 @@ def problem_lines(diagnostics: Sequence[Diagnostic], files: Sequence[str], paint
 # ---------------------------------------------------------------- impact
 
 
-def impact_lines(event: Impact, paint: Paint) -> list[str]:
+def impact_lines(event: Impact, width: int | None, paint: Paint) -> list[str]:
     """What the edits changed, column by column, and what is made from that."""
     lines: list[str] = []
     for edit in event.edits[:_MOST_EDITS]:
-        lines += _edit_lines(edit, paint)
+        lines += _edit_lines(edit, event.complete, width or _WIDE, paint)
     if event.count > _MOST_EDITS:
         rest = [edit.model for edit in event.edits[_MOST_EDITS:]]
-        lines.append(f"and {counted(event.count - _MOST_EDITS, 'edited model')} more: {names(rest)}")
+        more = event.count - _MOST_EDITS
+        lines += _wrapped(
+            f"and {counted(more, 'edited model')} more: ", [str(name) for name in rest], width or _WIDE, more
+        )
     return lines
 
 
-def _edit_lines(edit: ModelEdit, paint: Paint) -> Iterator[str]:
+def _edit_lines(edit: ModelEdit, complete: bool, width: int, paint: Paint) -> Iterator[str]:
     about = "" if edit.exact else ", and not all of it can be told by column"
     yield f"{paint(visible(str(edit.model)), Style.STRONG)}  {edit.kind}{about}"
     if edit.kind == "written differently":
         yield "  every column and every row means the same"
         return
     if edit.kind == "new":
-        yield f"  + {names([c.column for c in edit.columns if c.column])}"
+        columns = [c.column for c in edit.columns if c.column]
+        yield from _wrapped(f"  {paint('+', Style.GOOD)} ", columns, width)
     else:
         alike: dict[tuple[object, ...], list[ColumnEdit]] = {}
         for column in edit.columns:  # columns with the same fate share a line
             alike.setdefault((column.kind, column.column is None, column.reached), []).append(column)
-        width = min(40, max((len(_what(c)) for cs in alike.values() for c in cs[:1]), default=0))
-        for columns in alike.values():
-            yield _column_line(columns, width, paint)
+        for group in alike.values():
+            yield from _column_lines(group, complete, width, paint)
     if edit.spared:
-        yield paint(f"  not reached: {names(edit.spared)}", Style.FAINT)
+        yield from (
+            paint(line, Style.FAINT) for line in _wrapped("  not reached: ", list(map(str, edit.spared)), width)
+        )
     elif not edit.reached and edit.kind != "new":
         yield paint("  nothing is made from it", Style.FAINT)
+
+
+def _column_lines(columns: Sequence[ColumnEdit], complete: bool, width: int, paint: Paint) -> Iterator[str]:
+    first = columns[0]
+    what = _what(first) if len(columns) == 1 else names([c.column for c in columns], 5)
+    style = {"added": Style.GOOD, "removed": Style.ERROR}.get(first.kind, Style.WARNING)
+    sign = f"  {paint(_SIGNS[first.kind], style)} "
+    if not first.reached:
+        yield f"{sign}{what}  {paint('read by nothing' + ('' if complete else ' that compiles'), Style.FAINT)}"
+        return
+    yield f"{sign}{what}"
+    yield from _wrapped("      -> ", [_reached(found) for found in first.reached], width)
 
 
 def _what(column: ColumnEdit) -> str:
@@ -105,20 +126,34 @@ def _what(column: ColumnEdit) -> str:
     return visible(column.column) + (f" {visible(column.detail)}" if column.detail else "")
 
 
-def _column_line(columns: Sequence[ColumnEdit], width: int, paint: Paint) -> str:
-    first = columns[0]
-    what = _what(first) if len(columns) == 1 else names([c.column for c in columns], 4)
-    style = {"added": Style.GOOD, "removed": Style.ERROR}.get(first.kind, Style.WARNING)
-    reached = []
-    for found in first.reached:
-        part = visible(str(found.model))
-        if found.rows:
-            part += " (rows)"
-        elif found.columns:
-            part += f" ({names(found.columns, 3)})"
-        reached.append(part)
-    end = f"-> {names(reached, 4)}" if reached else paint("read by nothing", Style.FAINT)
-    return f"  {paint(_SIGNS[first.kind], style)} {what.ljust(width)}  {end}"
+def _reached(found: ReachedModel) -> str:
+    name = visible(str(found.model))
+    if found.rows:
+        return f"{name} (rows)"
+    return f"{name} ({names(found.columns, 4)})" if found.columns else name
+
+
+def _wrapped(head: str, parts: Sequence[str], width: int, count: int | None = None) -> Iterator[str]:
+    """The parts with commas, on at most three lines; how many are left out."""
+    count = len(parts) if count is None else count
+    line, indent, shown, lines = head, " " * display_width(uncoloured(head)), 0, 1
+    for number, part in enumerate(parts):
+        text = part + (", " if number + 1 < len(parts) else "")
+        if display_width(uncoloured(line)) + display_width(text) > width and line not in (head, indent):
+            if lines == _MOST_LINES:
+                break
+            yield line.rstrip()
+            line, lines = indent, lines + 1
+        line += text
+        shown += 1
+    if shown < count:
+        line = f"{line.rstrip().rstrip(',')} and {count - shown:,} more"
+    yield line.rstrip()
+
+
+def uncoloured(text: str) -> str:
+    """The text without the codes of `ansi`."""
+    return re.sub("\x1b\\[[0-9;]*m", "", text)
 
 
 # ---------------------------------------------------------------- plan, rows, build
@@ -152,11 +187,39 @@ def rows_title(event: Rows, sample: str) -> str:
     return f"{what}, by the query on the tables as they stand"
 
 
-def rows_lines(event: Rows, width: int | None) -> list[str]:
+def rows_lines(event: Rows, width: int | None, edited: Collection[str] = ()) -> list[str]:
+    """The rows as a table. Where not all columns fit, those in `edited` are shown, and the first of the others."""
     if event.rows is None:
         return [visible(event.why)]
-    lines = render_table(event.columns, event.rows, width=width).splitlines()
-    return [*lines, "..."] if event.more else lines
+    chosen = list(range(len(event.columns)))
+    if width is not None:
+        chosen = _that_fit(event, width, {name.lower() for name in edited})
+    columns = [event.columns[index] for index in chosen]
+    rows = [[row[index] for index in chosen] for row in event.rows]
+    lines = render_table(columns, rows, width=width).splitlines()
+    if event.more:
+        lines.append("...")
+    if left_out := [name for index, name in enumerate(event.columns) if index not in chosen]:
+        lines.append(f"({counted(len(left_out), 'column')} not shown: {names(left_out)})")
+    return lines
+
+
+def _that_fit(event: Rows, width: int, edited: Collection[str]) -> list[int]:
+    sizes = []
+    for index, name in enumerate(event.columns):
+        cells = [len(str(row[index])) for row in event.rows or ()]
+        sizes.append(min(_WIDEST_CELL, max(len(name), *cells, 1)) + 2)
+    order = sorted(range(len(sizes)), key=lambda index: event.columns[index].lower() not in edited)
+    chosen: list[int] = []
+    room = width + 2
+    for index in order:
+        if sizes[index] > room and chosen:
+            if event.columns[index].lower() in edited:
+                continue
+            break
+        chosen.append(index)
+        room -= sizes[index]
+    return sorted(chosen)
 
 
 def built_lines(event: Built, sample: str, paint: Paint) -> list[str]:

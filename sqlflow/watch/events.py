@@ -67,7 +67,7 @@ class ColumnEdit:
 
 @dataclass(frozen=True, slots=True)
 class ModelEdit:
-    """A model that is not what it was when the session began, or when it was last built.
+    """A model that is not what its table was built from; if there is none, what it was when the session began.
 
     `exact`: what changed is known by column; else any column and the rows may have. `spared`: models below it that
     nothing of the edit reaches.
@@ -83,10 +83,12 @@ class ModelEdit:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """The edits of this session that are not built yet, the one at hand first. `count`: all; `edits`: some."""
+    """The edits that are not built yet, the one at hand first. `count`: all; `edits`: some.
+    `complete`: False when models that have not compiled in this session may be reached, too."""
 
     edits: tuple[ModelEdit, ...]
     count: int
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from sqlflow.build import Workshop, standing_names
 from sqlflow.cache.file import open_cache
 from sqlflow.core.cache import NoCache
+from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, Severity
 from sqlflow.core.engine import Binder
@@ -103,6 +104,7 @@ class Session:
         self._reader: Reader | None = None
         self._surroundings = Surroundings()
         self._locked = False
+        self._good: dict[TableName, CompiledModel] = {}  # as each model was when it last compiled
         self._before: dict[TableName, Before] = {}
         self._at_start: set[TableName] | None = None
         self._edited: TableName | None = None
@@ -231,24 +233,38 @@ class Session:
         self._tell(Problems(problems, models, recompiled, time.monotonic() - began, sound))
 
     def _tell_impact(self, known: Known) -> None:
-        compiled = known.examined.compiled
+        compiled = self._with_broken(known)
         present = {model.name for model in compiled.project.models}
         if self._at_start is None:
             self._at_start = present
+        records = self._surroundings.records
         for name, model in compiled.models.items():
-            built = self._surroundings.records.get(name)
-            now = Before(model.fingerprint, model.schema)
-            if (built is not None and built.fingerprint == model.fingerprint) or (
-                name not in self._before and name in self._at_start
-            ):
-                self._before[name] = now
+            built = records.get(name)
+            if built is not None:
+                self._before[name] = Before(built.fingerprint, built.schema)
+            elif name not in self._before and name in self._at_start:
+                self._before[name] = Before(model.fingerprint, model.schema)
         names = edited(compiled, self._before, self._unreadable(known))
         if self._edited in names:
             names.sort(key=lambda name: name != self._edited)
         found = impact(compiled, self._before, names[:_MOST_EDITS])
-        touched = {name for edit in found for name in (edit.model, *edit.reached)}
-        self._touched = frozenset({*touched, *names})
-        self._tell(Impact(found, len(names)))
+        self._touched = frozenset({*names, *(name for edit in found for name in edit.reached)})
+        complete = all(model.name in self._good for model in compiled.project.models)
+        self._tell(Impact(found, len(names), complete))
+
+    def _with_broken(self, known: Known) -> Compiled:
+        """The project with models that do not compile now as they were when they last did: an edit that breaks a
+        model reaches it, too."""
+        compiled, present = known.examined.compiled, known.index.models
+        if known.recompiled is None:
+            self._good = {name: model for name, model in self._good.items() if name in present}
+            self._good |= compiled.models
+        else:
+            self._good |= {name: compiled.models[name] for name in known.recompiled if name in compiled.models}
+        if len(self._good) == len(compiled.models):
+            return compiled
+        order = dict.fromkeys((*known.examined.graph.order, *self._good))
+        return replace(compiled, models=self._good, order=tuple(name for name in order if name in self._good))
 
     def _unreadable(self, known: Known) -> set[TableName]:
         """Models that are still there although nothing could be read of them."""
