@@ -118,6 +118,8 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
     fresh = [*unreadable, *malformed, *wrong]
     if any(p.span is None or p.span.path not in known.index.positions for p in fresh):
         return None
+    if any(p.code == _UNKNOWN_REFERENCE for p in wrong):
+        return None
     redone = paths | {index.models[name].file.path for name in recompiled}
     found = Examined(
         project,
@@ -137,11 +139,14 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
 def _each_of_one_file(before: Examined, index: Index) -> bool:
     """Whether each problem of a model is told at a place in its own file, so that it goes when the file is read again."""
     of_models = (*before.malformed, *before.unlinked, *before.wrong)
-    return all(p.span is not None and p.span.path in index.positions for p in of_models) and not any(
-        p.code in _OF_SEVERAL_FILES for p in (*before.unreadable, *before.unlinked)
+    if any(p.span is None or p.span.path not in index.positions for p in of_models):
+        return False
+    return not any(p.code in _OF_SEVERAL_FILES for p in (*before.unreadable, *before.unlinked)) and not any(
+        p.code == _UNKNOWN_REFERENCE for p in before.wrong
     )
 
 
+_UNKNOWN_REFERENCE = "unknown-table"  # of a check: its hint is chosen among all models that compile
 _OF_SEVERAL_FILES = frozenset({"duplicate-name", "cycle", "check-circle"})
 
 
