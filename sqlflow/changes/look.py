@@ -251,7 +251,7 @@ class _Look:
                 continue
             if state.record.below == "unknown":
                 continue
-            expressions = list(dict.fromkeys(o.expression for o in mapping.occurrences))
+            expressions = mapping.expressions
             try:
                 now = signatures.by_partition(session, state.relation, expressions, header.grain, column.type)
             except EngineError:
