@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.digest import row_digest
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.model import Header, Mode, OnSchemaChange
@@ -100,7 +101,8 @@ class _Planner:
             steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
             if record.kind is TableKind.SEED:
                 signature = compose(
-                    "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_sqlflow_row)) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+                    "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+                    digest=row_digest(record.schema),
                     t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
