@@ -12,7 +12,7 @@ from sqlflow.core.intervals import EVERYTHING, NOTHING, Grain, IntervalSet
 from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, ReasonKind
-from sqlflow.core.reach import image
+from sqlflow.core.reach import HERE, image
 from sqlflow.core.records import Change, Fingerprint, Relation, TableRecord
 from sqlflow.plan.partitions import touched_by
 from sqlflow.plan.subject import ZONED
@@ -130,6 +130,9 @@ def _effect_of(
     partitions = inputs.partitions.get((model.name, name))
     if not mapping.occurrences:
         return Effect(EVERYTHING, False, (f"{why}, and {mapping.reason or 'it may touch any interval'}",))
+    if model.bounds and any(occurrence.reaches != (HERE,) for occurrence in mapping.occurrences):
+        reason = "its rows look at those of other times, which `$start` and `$end` may leave out"
+        return Effect(EVERYTHING, False, (f"{why}, and {reason}",))
     if partitions is not None and all(change.intervals is None for change in matter):
         if partitions.whole:
             return Effect(EVERYTHING, False, (f"{why}, and its partitions were not known before",))
