@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from sqlflow.core.digest import finer
 from sqlflow.core.keeping import image_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
@@ -67,29 +68,21 @@ def names(schema: Schema) -> tuple[Ident, ...]:
     return tuple(Ident(name) for name in schema.names)
 
 
-def signs(schema: Schema) -> tuple[Sql, ...]:
-    """What tells apart values of these columns that SQL calls equal: the two zeros of floating point numbers."""
-    return tuple(
-        compose("signbit({c})", c=Ident(column.name)) for column in schema if column.type in ("DOUBLE", "FLOAT")
-    )
-
-
 def row_hash(schema: Schema) -> Sql:
-    """A hash of a row in which rows that differ, differ."""
-    return compose("hash({parts})", parts=[*names(schema), *signs(schema)])
+    """A hash of a row in which rows that differ, differ (but for a collision of 64 bits)."""
+    return compose("hash({parts})", parts=[*names(schema), *finer(schema)])
 
 
-def same_row(left: Ident, right: Ident, schema: Schema) -> Sql:
+def same_row(left: Sql, right: Sql, schema: Schema) -> Sql:
     """The condition that two rows are the same in every bit that a query could tell apart."""
-    parts = [
-        compose("signbit({l}.{c}) IS NOT DISTINCT FROM signbit({r}.{c})", l=left, r=right, c=Ident(column.name))
-        for column in schema
-        if column.type in ("DOUBLE", "FLOAT")
+    fine = [
+        compose("{a} IS NOT DISTINCT FROM {b}", a=a, b=b)
+        for a, b in zip(finer(schema, left), finer(schema, right), strict=True)
     ]
-    return joined(" AND ", [same_key(left, right, schema.names), *parts])
+    return joined(" AND ", [same_key(left, right, schema.names), *fine])
 
 
-def same_key(left: Ident, right: Ident, columns: Sequence[str]) -> Sql:
+def same_key(left: Sql, right: Sql, columns: Sequence[str]) -> Sql:
     """The condition that two rows have equal values in these columns, NULL being a value."""
     parts = [compose("{l}.{c} IS NOT DISTINCT FROM {r}.{c}", l=left, r=right, c=Ident(column)) for column in columns]
     return joined(" AND ", parts) if parts else Sql("TRUE")
@@ -239,7 +232,7 @@ def _by_cursor(
     found = schema.find(cursor.column)
     assert found is not None
     c = Ident(found.name)
-    key = same_key(Ident("_i"), Ident("_n"), cursor.key)
+    key = same_key(Sql("_i"), Sql("_n"), cursor.key)
     limit = compose("CAST({v} AS {kind})", v=Value(cursor.latest), kind=Sql(found.type))
     parts: dict[str, Part] = {
         "new": _NEW, "old": _OLD, "few": _FEW, "cs": names(schema), "relation": relation, "c": c, "limit": limit,

@@ -11,6 +11,7 @@ from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
 from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.digest import row_digest
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
@@ -134,7 +135,8 @@ class _Planner:
             steps += capture
             if record.kind is TableKind.SEED:
                 signature = compose(
-                    "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_sqlflow_row)) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+                    "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+                    digest=row_digest(record.schema),
                     t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
@@ -433,8 +435,9 @@ class _Planner:
         source = self._compiled.project.sources.get(name)
         if source is None or source.cursor is None or not source.key:
             return None
-        latest = (before.below or "").partition("|")[2].rpartition("|")[0]
-        return Cursor(source.cursor, source.key, latest if latest not in ("", "None") else None)
+        signature = (before.below or "").split("|")
+        latest = signature[1] if len(signature) > 2 and signature[1] != "None" else None
+        return Cursor(source.cursor, source.key, latest)
 
     def _wants_image(self, name: TableName) -> bool:
         """Whether a copy of an input is kept: when somebody insists on following it."""

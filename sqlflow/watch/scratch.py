@@ -21,6 +21,7 @@ from sqlflow.changes import files
 from sqlflow.changes.look import seed_relation
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
+from sqlflow.core.delta import NOT_FOLLOWED
 from sqlflow.core.diagnostics import Severity, stop_on_errors
 from sqlflow.core.engine import Engine, Found
 from sqlflow.core.events import Emit, Event
@@ -175,7 +176,7 @@ def build_scratch(
         states = _states(order, compiled, names, beside, standing.records, standing.tables, database, run_id, now)
         inputs = Inputs(standing.tables, standing.records, states)
         request = Request(threads=order.wishes.threads)
-        plan = make_plan(compiled, inputs, config, request, names, run_id, now)
+        plan = make_plan(compiled, inputs, config, request, names, run_id, now, lambda name: NOT_FOLLOWED)
         stop_on_errors(plan.problems)
         prepared = Prepared(Checked(compiled, order.checked.graph, ()), inputs, plan)
         record = run(prepared, engine, store, request, "watch", real.target.name, run_id, emit, desk.clock)
