@@ -70,6 +70,10 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
+# Options of a target that are settings of DuckDB. It spills into `<database>.tmp` if it is not told where.
+_NUMBERS_AND_PLACES = ("memory_limit", "threads", "temp_directory", "max_temp_directory_size")
+
+
 def _create(path: Path, config: Config) -> None:
     version = config.target.options.get("storage_version")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,13 +134,12 @@ def _cannot_open(path: Path, error: duckdb.Error) -> Exception:
 
 def _settle(connection: duckdb.DuckDBPyConnection, config: Config, files: Sequence[str]) -> None:
     options = config.target.options
-    doing = "`memory_limit`"  # what is named if it fails; the values may be secrets
+    doing = ""  # what is named if it fails; the values may be secrets
     try:
-        if "memory_limit" in options:
-            connection.execute(compose("SET memory_limit = {v}", v=Value(str(options["memory_limit"]))))
-        doing = "`threads`"
-        if "threads" in options:
-            connection.execute(compose("SET threads = {v}", v=Value(options["threads"])))
+        for name in _NUMBERS_AND_PLACES:
+            doing = f"`{name}`"
+            if name in options:
+                connection.execute(compose("SET {name} = {v}", name=Ident(name), v=Value(options[name])))
         doing = "`extensions`"
         extensions = options.get("extensions", ())
         for extension in extensions if isinstance(extensions, list | tuple) else ():
