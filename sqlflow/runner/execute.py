@@ -235,9 +235,9 @@ class _Run:
                 self._board.give_back([item.task for item in done])
                 self._changed.notify_all()
             return
-        problem = Diagnostic(
-            "statement-failed", f"the commit failed: {error.message.splitlines()[0]}", done[0].task.span
-        )
+        first, *rest = error.message.splitlines()
+        hint = "\n".join(rest) or None if error.code != "statement-failed" else None
+        problem = Diagnostic(error.code, f"the commit failed: {first}", done[0].task.span, hint)
         self._failed(done[0].task, problem, (), done[0].started_at, done[0].seconds, [])
 
     def _failed(
