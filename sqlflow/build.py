@@ -15,6 +15,7 @@ from pathlib import PurePath
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
 from sqlflow.compiler.compile import Trees, compile_models, parse_models
+from sqlflow.compiler.shapes import shapes_of
 from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config, Request
@@ -203,6 +204,8 @@ def prepare(
     tables, records, session = standing.tables, standing.records, standing.session
     compiled = checked.compiled
 
+    shape_of = shapes_of(compiled, workshop.config.dialect, workshop.binder, workshop.cache, workshop.version)
+
     def stored(table: TableName, source: TableName) -> Mapping[str, Signature]:
         return memory.signatures(session, table, source) if session is not None else {}
 
@@ -214,7 +217,7 @@ def prepare(
             compiled, workshop.config, Warehouse(tables, records, session, stored), wanted, also, run_id, now
         )
         stop_on_errors(unreadable)
-        return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now)
+        return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now, shape_of)
 
     universe = universe_of(checked, workshop.config, records, store, lambda: planned(frozenset(compiled.models))[1])
     selected, wrong = select(request.selection, request.exclude, universe)

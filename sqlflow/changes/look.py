@@ -12,7 +12,7 @@ from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Found, Session
-from sqlflow.core.inputs import Inputs, InputState
+from sqlflow.core.inputs import Growth, Inputs, InputState
 from sqlflow.core.model import Mode, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Signature, SignatureUpdate
@@ -127,7 +127,19 @@ class _Look:
         identity = files.identity(self._config.root, source.path, before.below if before else None)
         schema = self._compiled.columns[source.name]
         changed = files.difference(before.below, identity) if before else "it is new"
-        return self._outside(source.name, before, relation, schema, identity, changed, Relation.VIEW)
+        definition = files.pattern_relation(self._config, source)
+        state = self._outside(source.name, before, relation, definition, schema, identity, changed, Relation.VIEW)
+        if before is None or not changed or state.changed != changed or before.schema != schema:
+            return state
+        added = files.added_relation(self._config, source, before.below, identity, schema)
+        return replace(state, growth=self._growth(added, "only new files"))
+
+    def _growth(self, added: Sql | None, proof: str) -> Growth | None:
+        session = self._warehouse.session
+        if added is None or session is None:
+            return None
+        rows = session.fetch(compose("SELECT count(*) FROM {added}", added=added))[0][0]
+        return Growth(added, int(str(rows)), proof)
 
     def _table_source(self, name: TableName, source: Source | None) -> InputState:
         before = self._warehouse.records.get(name)
@@ -149,22 +161,34 @@ class _Look:
             if before.below == signature
             else _rows_changed(before.below, signature)
         )
-        return self._outside(
-            name, before, relation, schema, signature, changed, Relation.VIEW if table != name else None
-        )
+        view = Relation.VIEW if table != name else None
+        state = self._outside(name, before, relation, relation, schema, signature, changed, view)
+        rows = signature.partition("|")[0]
+        state = replace(state, rows=int(rows) if rows.isdigit() else None)
+        if before is None or not changed or state.changed != changed or before.schema != schema:
+            return state
+        if source is None or source.cursor is None or self._warehouse.session is None:
+            return state
+        kind = schema.find(source.cursor)
+        added = None if kind is None else signatures.beyond(self._warehouse.session, relation, before.below, kind)
+        return replace(state, growth=self._growth(added, f"only rows with a greater `{source.cursor}`"))
 
     def _outside(
         self,
         name: TableName,
         before: TableRecord | None,
         relation: Sql,
+        definition: Sql,
         schema: Schema,
         identity: str,
         changed: str,
         view: Relation | None,
     ) -> InputState:
-        """A source: with `view`, an object of its name must stand in the database that reads `relation`."""
-        what = relation.replace(str(self._config.root), "")
+        """A source: with `view`, an object of its name must stand in the database that reads `relation`.
+
+        `definition`: what the source is, whatever it has now.
+        """
+        what = definition.replace(str(self._config.root), "")
         made_of = _hash(what, *(f"{c.name} {c.type}" for c in schema))
         where = _hash(relation)
         found = self._warehouse.tables.get(name)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from sqlflow.core.engine import Session
 from sqlflow.core.intervals import Grain
 from sqlflow.core.plan import Signature
+from sqlflow.core.schema import Column
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
 
 
@@ -38,6 +39,26 @@ def by_cursor(session: Session, relation: Sql, cursor: str, *, append_only: bool
     )
     rows, latest, digest = session.fetch(query)[0]
     return f"{rows}|{latest}|{digest}"
+
+
+def beyond(session: Session, relation: Sql, before: str | None, cursor: Column) -> Sql | None:
+    """The rows with a cursor above the greatest of the remembered signature, when those up to it are the same rows as
+    then by their number and the cursors' hashes; else None."""
+    rows, _, rest = (before or "").partition("|")
+    latest, _, digest = rest.rpartition("|")
+    if not rows.isdigit() or latest in ("", "None"):
+        return None
+    column = Ident(cursor.name)
+    limit = compose("CAST({v} AS {kind})", v=Value(latest), kind=Sql(cursor.type))
+    query = compose(
+        "SELECT count(*), {digest} FROM {relation} AS _sqlflow_row WHERE {c} <= {limit} OR {c} IS NULL",
+        digest=Sql("NULL") if digest == "None" else compose("CAST(sum(hash({c})) AS VARCHAR)", c=column),
+        relation=relation, c=column, limit=limit,
+    )  # fmt: skip
+    count, same = session.fetch(query)[0]
+    if str(count) != rows or str(same) != digest:
+        return None
+    return compose("(SELECT * FROM {relation} WHERE {c} > {limit})", relation=relation, c=column, limit=limit)
 
 
 def by_partition(

@@ -114,6 +114,19 @@ def time_mappings(resolved: Resolved, output_column: str) -> TimeMappings:
     return walk.result()
 
 
+def key_mappings(resolved: Resolved, output_column: str) -> tuple[TimeMappings, bool]:
+    """The same for any column of the output, and whether rows where it is NULL may come and go with changes of rows
+    whose expression is not NULL, because an outer join nulls it."""
+    walk = _Walk(resolved.pinned)
+    names = output_names(resolved.query) or ()
+    places = [i for i, name in enumerate(names) if (name or "").lower() == output_column.lower()]
+    if len(places) != 1:
+        return {}, False
+    leaf = exp.column(output_column)
+    walk.relation(resolved.query, _Time(leaf, {id(leaf): places[0]}))
+    return walk.result(), walk.nulled
+
+
 def through(mapping: TimeMapping, view: Resolved) -> TimeMappings:
     """The mapping of a view, carried to the tables that the view's query reads.
 
@@ -176,6 +189,7 @@ class _Walk:
     def __init__(self, pinned: frozenset[Source], *, direct: bool = True) -> None:
         self.pinned = pinned
         self.direct = direct
+        self.nulled = False  # an outer join may null the columns of the time
         self.seen: dict[int, _Seen] = {}
         self.skipped: set[int] = set()
         # A CTE read many times, each time for the same expression.
@@ -271,10 +285,12 @@ class _Walk:
             return
         main = next(iter(local.leaves.values())).source
         place = next(i for i, source in enumerate(select.sources) if source is main)
-        if place in _nullable(select.joins) and not _strict(local):
-            reason = "an outer join may null the columns, and the time is then not NULL"
-            self.skip(select, _Why(reason, select.node))
-            return
+        if place in _nullable(select.joins):
+            if not _strict(local):
+                reason = "an outer join may null the columns, and the time is then not NULL"
+                self.skip(select, _Why(reason, select.node))
+                return
+            self.nulled = True
         for expression in _expressions(select):
             for inner in expression.nested.values():
                 self.skip(

@@ -9,16 +9,29 @@ from zoneinfo import ZoneInfo
 
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
+from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.model import Header, Mode, OnSchemaChange
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task
+from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
+from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.plan import partitions
-from sqlflow.plan.modes import append, full, incremental, merge, view
+from sqlflow.plan.following import (
+    Followed,
+    NotFollowed,
+    ShapeOf,
+    counters_token,
+    follow_or_not,
+    insists,
+    may_follow,
+)
+from sqlflow.plan.log import Log, compare_image, extend_image, keep_image
+from sqlflow.plan.modes import append, delta, full, incremental, merge, view
+from sqlflow.plan.modes.delta import Changed
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
 from sqlflow.plan.subject import ZONED, Subject, within, write
 from sqlflow.quality.checks import audits, checks_of
@@ -34,13 +47,14 @@ def make_plan(
     selected: Collection[TableName],
     run_id: str,
     now: datetime,
+    shape_of: ShapeOf,
 ) -> Plan:
     """The plan of a build.
 
-    `selected`: the models that may be built. Refusals are errors in `Plan.problems`; a plan that has any must not
+    `selected`: the models that may be built. `shape_of`: which changes of its inputs a model's query can follow. Refusals are errors in `Plan.problems`; a plan that has any must not
     be run.
     """
-    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now)
+    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of)
     for name in sorted(inputs.states):
         planner.plan_input(name, inputs.states[name])
     for name in compiled.order:
@@ -71,7 +85,10 @@ class _Planner:
         selected: frozenset[TableName],
         run_id: str,
         now: datetime,
+        shape_of: ShapeOf,
     ) -> None:
+        self._shape_of = shape_of
+        self._readers: dict[TableName, list[CompiledModel]] | None = None
         self._compiled = compiled
         self._inputs = inputs
         self._request = request
@@ -89,15 +106,19 @@ class _Planner:
     # ------------------------------------------------------------------ seeds and sources
 
     def plan_input(self, name: TableName, state: InputState) -> None:
-        record = state.record
-        self._versions[name] = Version(record.version, record.changes, _input_why(state))
         before = self._inputs.records.get(name)
         standing = self._inputs.tables.get(name)
-        if state.work:
-            if before is None and standing is not None:
+        record, capture = self._captured(name, state, before)
+        grew = state.growth.rows if capture and state.growth is not None else None
+        self._versions[name] = Version(
+            record.version, record.changes, _input_why(state), logged=record.logged, grew=grew
+        )
+        if state.work or capture:
+            if state.work and before is None and standing is not None:
                 self._refuse_foreign(name, standing.relation)
                 return
             steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
+            steps += capture
             if record.kind is TableKind.SEED:
                 signature = compose(
                     "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_sqlflow_row)) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
@@ -105,6 +126,8 @@ class _Planner:
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
             action = "load seed" if record.kind is TableKind.SEED else "create source view"
+            if not state.work:
+                action = "note new rows" if state.growth is not None else "compare with its copy"
             reason = Reason(ReasonKind.INPUT_CHANGED, state.changed or "its definition changed")
             self._add(Task(str(name), name, record.kind, action, "", "", reason, tuple(steps), record))
         elif record != before:
@@ -119,7 +142,7 @@ class _Planner:
             self._draft.skipped[name] = Reason(ReasonKind.NO_TABLE, "inline: put into its readers")
             return
         if before is not None:
-            self._versions[name] = self._version(model, before.version, before.changes, "")
+            self._versions[name] = self._version(model, before.version, before.changes, "", before.logged)
         if name not in self._selected:
             self._draft.skipped[name] = Reason(ReasonKind.NOT_SELECTED, "not selected")
             return
@@ -150,10 +173,7 @@ class _Planner:
             case Mode.APPEND | Mode.MERGE:
                 self._plan_keyed(subject, before, effect, clock)
             case _:
-                if effect or clock is not None:
-                    self._rebuild(subject, clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why)))
-                else:
-                    self._leave(subject, before)
+                self._plan_auto(subject, before, effect, clock)
 
     def _parents_missing(self, model: CompiledModel) -> bool:
         """A parent that was never built and is not built now: the query would fail."""
@@ -241,6 +261,120 @@ class _Planner:
             self._audit(subject, before, reason)
         else:
             self._leave(subject, before)
+
+    def _plan_auto(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
+        if not effect and clock is None:
+            self._leave(subject, before)
+            return
+        reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
+        if clock is not None or effect.definition or not may_follow(subject.model.model.header):
+            self._rebuild(subject, reason)
+            return
+        found = self._followed(subject, before, effect)
+        if isinstance(found, NotFollowed):
+            self._rebuild(subject, replace(reason, detail=f"{reason}; {found.why}"))
+        else:
+            self._follow(subject, before, found, reason)
+
+    def _followed(self, subject: Subject, before: TableRecord, effect: Effect) -> Followed | NotFollowed:
+        if before.distrusted:
+            return NotFollowed(f"it is only rebuilt until it is released: {before.distrusted}")
+        changed = []
+        rows: dict[TableName, int | None] = {}
+        for name in effect.inputs:
+            version, consumed = self._versions[name], before.inputs.get(name.id, "")
+            if not consumed.isdigit() or version.logged is None or int(consumed) < version.logged:
+                return NotFollowed(f"what changed in `{name}` is not known row by row")
+            record = self._inputs.records.get(name)
+            model = self._compiled.models.get(name)
+            schema = model.schema if model is not None else self._compiled.columns[name]
+            changed.append(Changed(name, schema, int(consumed), version.number))
+            state = self._inputs.states.get(name)
+            rows[name] = state.rows if state is not None else record.rows if record is not None else None
+        return follow_or_not(subject.model, before, self._shape_of(subject.table), changed, self._versions, rows)
+
+    def _follow(self, subject: Subject, before: TableRecord, found: Followed, reason: Reason) -> None:
+        """Bring the table up to date by the rows that changed."""
+        shape = self._shape_of(subject.table)
+        record = self._record(subject, Change(before.version + 1))
+        record = replace(record, counters=counters_token(shape), runs=before.runs + 1)
+        record, log = self._logged(subject.model.schema, before, record)
+        rebuild = (*delta.prime(subject, shape), *full.rebuild(subject))
+        self._model_task(
+            subject,
+            action="apply changes",
+            strategy=found.strategy,
+            reason=reason,
+            steps=delta.follow(subject, shape, found.following, log, rebuild),
+            record=record,
+            ways=found.ways,
+        )
+        self._changed(subject, record, "changes in this build")
+
+    # ------------------------------------------------------------------ change logs
+
+    def _may_follow(self, name: TableName) -> list[CompiledModel]:
+        """The models that may follow changes of a table by what their headers say, views looked through."""
+        if self._readers is None:
+            self._readers = {}
+            for model in self._compiled.models.values():
+                if may_follow(model.model.header):
+                    for read in self._data_inputs(model):
+                        self._readers.setdefault(read, []).append(model)
+        return self._readers.get(name, [])
+
+    def _followers(self, name: TableName) -> list[CompiledModel]:
+        """Those of them whose query can follow something."""
+        return [m for m in self._may_follow(name) if self._shape_of(m.name).tier is not Tier.REFUSED]
+
+    def _logged(
+        self, schema: Schema, before: TableRecord | None, record: TableRecord
+    ) -> tuple[TableRecord, Log | None]:
+        """The record and the log of a version that is written down, if anybody may want to read it."""
+        followers = self._followers(record.table)
+        if not followers:
+            return replace(record, logged=None), None
+        since = before.logged if before is not None and before.schema == schema else None
+        read = [
+            self._inputs.records[m.name].inputs.get(record.table.id, "")
+            for m in followers
+            if m.name in self._inputs.records
+        ]
+        lowest = min((int(version) for version in read if version.isdigit()), default=record.version - 1)
+        log = Log(record.table, schema, record.version, since is None, min(lowest, record.version - 1))
+        return replace(record, logged=max(record.version - 1 if since is None else since, log.read)), log
+
+    def _captured(
+        self, name: TableName, state: InputState, before: TableRecord | None
+    ) -> tuple[TableRecord, tuple[Step, ...]]:
+        """What writes down the changes of an input, for those who follow them."""
+        record = state.record
+        image, relation = self._wants_image(name), Sql(render(name))
+        copied = before is not None and before.image
+        if before is not None and record.version == before.version:
+            record = replace(record, image=image)
+            return (record, (keep_image(name, relation, record.schema),)) if image and not copied else (record, ())
+        same = before is not None and before.schema == record.schema
+        if before is not None and same and (state.growth is not None or (image and copied)):
+            record, log = self._logged(record.schema, before, record)
+            if log is not None and state.growth is not None:
+                rows = state.growth.relation
+                kept = extend_image(name, rows, record.schema) if copied else keep_image(name, relation, record.schema)
+                steps = (*log.opened(relation), log.rows(rows, 1), *((kept,) if image else ()))
+                return replace(record, image=image), steps
+            if log is not None:
+                compared = compare_image(name, relation, record.schema, log)
+                return replace(record, image=True), (*log.opened(relation), *compared)
+        if image:
+            return replace(record, image=True), (keep_image(name, relation, record.schema),)
+        return record, ()
+
+    def _wants_image(self, name: TableName) -> bool:
+        """Whether a copy of an input is kept: when somebody insists on following it."""
+        return any(
+            insists(model.model.header) and self._shape_of(model.name).tier is not Tier.REFUSED
+            for model in self._may_follow(name)
+        )
 
     def _plan_keyed(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         model = subject.model.model
@@ -386,6 +520,10 @@ class _Planner:
             record = replace(record, done=incremental.domain(subject))
         if action == "create table" and before is not None:
             action = "rebuild table"
+        if header.mode is Mode.AUTO and may_follow(header) and self._prepares(subject, reason):
+            shape = self._shape_of(subject.table)
+            steps = (*steps, *delta.prime(subject, shape))
+            record = replace(record, counters=counters_token(shape))
         dropped, gone = self._leftover(subject)
         steps = (*dropped, *steps)
         self._model_task(
@@ -401,6 +539,15 @@ class _Planner:
         )
         word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
         self._changed(subject, record, f"{word} in this build")
+
+    def _prepares(self, subject: Subject, reason: Reason) -> bool:
+        """Whether a rebuild also makes what following the next change takes: when the author insists, or when data has
+        changed and rebuilding takes its time."""
+        if insists(subject.model.model.header):
+            return True
+        before = subject.before
+        long = before is not None and before.costs.get("full", 0.0) > _WORTH_FOLLOWING
+        return long and reason.kind is ReasonKind.INPUT_CHANGED
 
     def _leftover(self, subject: Subject) -> tuple[tuple[Step, ...], tuple[TableName, ...]]:
         """What drops the half of a batched build that will not be finished."""
@@ -609,6 +756,9 @@ class _Planner:
             changes=(*earlier, change),
             inputs=self._consumed(subject.model),
             mode=str(subject.model.model.header.mode),
+            costs=before.costs if before else {},
+            paces=before.paces if before else {},
+            distrusted=before.distrusted if before else "",
         )
 
     def _model_task(
@@ -628,6 +778,7 @@ class _Planner:
         before_hooks: bool = True,
         after_hooks: bool = True,
         forgotten: tuple[TableName, ...] = (),
+        ways: tuple[Way, ...] = (),
     ) -> None:
         model = subject.model
         header = model.model.header
@@ -655,6 +806,7 @@ class _Planner:
                 span=model.query.span(0),
                 signatures=signatures,
                 forgotten=forgotten,
+                ways=ways,
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
                 expected_rows=before.rows if before is not None else None,
             )
@@ -670,12 +822,14 @@ class _Planner:
         self._last_task[task.table] = task.id
 
     def _changed(self, subject: Subject, record: TableRecord, why: str) -> None:
-        self._versions[subject.table] = self._version(subject.model, record.version, record.changes, why)
+        self._versions[subject.table] = self._version(subject.model, record.version, record.changes, why, record.logged)
 
-    def _version(self, model: CompiledModel, number: int, changes: tuple[Change, ...], why: str) -> Version:
+    def _version(
+        self, model: CompiledModel, number: int, changes: tuple[Change, ...], why: str, logged: int | None
+    ) -> Version:
         time = model.model.header.time if model.model.header.mode is Mode.INCREMENTAL else None
         column = model.schema.find(time) if time is not None else None
-        return Version(number, changes, why, column.name if column else None, column.type if column else "")
+        return Version(number, changes, why, column.name if column else None, column.type if column else "", logged)
 
     def finish(self) -> Plan:
         draft = self._draft
@@ -693,6 +847,8 @@ def staging_name(table: TableName) -> TableName:
     """Where a table is built batch by batch before it is swapped in."""
     return TableName(table.schema, f"{table.name}__building")
 
+
+_WORTH_FOLLOWING = 0.05  # seconds of a rebuild
 
 _EDITS = frozenset({ReasonKind.QUERY_CHANGED, ReasonKind.HEADER_CHANGED, ReasonKind.COLUMNS_CHANGED})
 

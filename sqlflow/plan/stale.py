@@ -26,18 +26,21 @@ class Version:
     why: str = ""  # what happens to it in this build, in words; empty when nothing
     time: str | None = None  # the time column of an incremental model
     time_type: str = ""
+    logged: int | None = None  # the change log tells of every version after this one
+    grew: int | None = None  # all that the newest version did is to add so many rows
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What changes of its inputs mean for a model: rows of these intervals may differ.
 
-    `definition`: the query of something it reads was edited. `why`: one sentence per input that matters.
+    `definition`: the query of something it reads was edited. `why`: one sentence per input that matters, `inputs`: which.
     """
 
     intervals: IntervalSet = NOTHING
     definition: bool = False
     why: tuple[str, ...] = ()
+    inputs: tuple[TableName, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.why)
@@ -95,6 +98,7 @@ def effect_of_inputs(
     """What the changes of a model's inputs since it last read them mean for it."""
     intervals, definition = NOTHING, False
     why: list[str] = []
+    moved: list[TableName] = []
     for name in data_inputs:
         version = versions.get(name)
         if version is None:
@@ -107,7 +111,8 @@ def effect_of_inputs(
             intervals |= found.intervals
             definition = definition or found.definition
             why += found.why
-    return Effect(intervals, definition, tuple(why))
+            moved.append(name)
+    return Effect(intervals, definition, tuple(why), tuple(moved))
 
 
 def _effect_of(

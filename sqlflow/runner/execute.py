@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -185,7 +185,9 @@ class _Run:
                 self._interrupted([*(item.task for item in done), task])
                 return
             seconds = time.monotonic() - started
-            record = replace(outcome.record, committed_at=started_at, seconds=round(seconds, 4))
+            record = replace(
+                outcome.record, committed_at=started_at, seconds=round(seconds, 4), costs=_costs(outcome, seconds)
+            )
             done.append(_Done(task, replace(outcome, record=record), started_at, seconds))
             task = self._more(task, done, begun, began)
         self._commit(session, done)
@@ -283,6 +285,18 @@ class _Run:
         self._emit(TaskFinished(result))
 
 
+def _costs(outcome: Outcome, seconds: float) -> Mapping[str, float]:
+    """What each strategy took last: seconds, and for how many changed rows."""
+    known = outcome.record.costs
+    if not outcome.strategy:
+        return known
+    found = {**known, outcome.strategy: round(seconds, 4)}
+    added, removed = outcome.facts.get("added_rows"), outcome.facts.get("removed_rows")
+    if isinstance(added, int) and isinstance(removed, int) and outcome.strategy != "full":
+        found[f"{outcome.strategy}_rows"] = added + removed
+    return found
+
+
 def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:
     """Two batches of one table may share a transaction; what is true after the last one counts."""
     return list({record.table: record for record in records}.values())
@@ -290,7 +304,8 @@ def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:
 
 def _succeeded(item: _Done) -> TaskResult:
     result = _result(item.task, Status.DONE, item.started_at, item.seconds)
-    return replace(result, rows=item.outcome.rows, checks=item.outcome.checks)
+    outcome = item.outcome
+    return replace(result, rows=outcome.rows, checks=outcome.checks, strategy=outcome.strategy, facts=outcome.facts)
 
 
 def _result(task: Task, status: Status, started_at: datetime, seconds: float) -> TaskResult:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Row, Session
 from sqlflow.core.plan import Audit, CheckQuery, Step, StepKind, Task
-from sqlflow.core.records import CheckResult, CheckStatus, TableRecord
+from sqlflow.core.records import CheckResult, CheckStatus, Facts, TableRecord
 from sqlflow.core.source import Span
 from sqlflow.core.words import counted
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a task did: its record with the measured facts, rows written, how its checks came out, what to tell."""
+    """What a task did: its record with what was measured, rows written, how its checks came out, what to tell, the
+    strategy that was taken and the facts that decided it."""
 
     record: TableRecord
     rows: int | None
     checks: tuple[CheckResult, ...]
     notices: tuple[str, ...]
+    strategy: str = ""
+    facts: Facts = field(default_factory=dict)
 
 
 class TaskError(Exception):
@@ -37,6 +42,7 @@ class TaskError(Exception):
 def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
     """Do the task's work. `stop` is called between statements and may raise. Raises TaskError or Interrupted."""
     rows: int | None = None
+    applied = 0.0
     facts: dict[str, object] = {}
     notices: list[str] = []
     for step in task.steps:
@@ -46,7 +52,10 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                 continue
             match step.kind:
                 case StepKind.WRITE:
+                    started = time.monotonic()
                     written = session.execute(step.sql)
+                    if step.timed:
+                        applied += time.monotonic() - started
                     if step.counts:
                         rows = written + (rows or 0)
                 case StepKind.MEASURE:
@@ -64,11 +73,19 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
         except EngineError as error:
             raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
     checks = _check(session, task, stop)
+    if any(step.timed for step in task.steps):
+        facts["apply_seconds"] = round(applied, 4)
     record = _measured(task.record, facts, rows)
-    return Outcome(record, rows, checks, tuple(notices))
+    strategy = str(facts.get("strategy") or task.strategy)
+    kept = {name: _fact(value) for name, value in facts.items() if name not in _OF_THE_RECORD and value is not None}
+    record = replace(record, strategy=strategy, facts=kept, paces=_learned(record.paces, strategy, kept))
+    return Outcome(record, rows, checks, tuple(notices), strategy, kept)
 
 
-def _measured(record: TableRecord, facts: dict[str, object], rows: int | None) -> TableRecord:
+_OF_THE_RECORD = frozenset({"watermark", "below", "rows", "strategy"})
+
+
+def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None) -> TableRecord:
     watermark, below, count = facts.get("watermark"), facts.get("below"), facts.get("rows", rows)
     return replace(
         record,
@@ -76,6 +93,31 @@ def _measured(record: TableRecord, facts: dict[str, object], rows: int | None) -
         below=record.below if below is None else str(below),
         rows=int(str(count)) if count is not None else record.rows,
     )
+
+
+def _fact(value: object) -> str | int | float:
+    match value:
+        case bool():
+            return int(value)
+        case int() | float() | str():
+            return value
+        case Decimal():
+            return float(value)
+        case _:
+            return str(value)
+
+
+_SHORTEST = 0.02  # seconds: below, the clock tells more about other programs than about the statement
+
+
+def _learned(paces: Mapping[str, float], strategy: str, facts: Facts) -> Mapping[str, float]:
+    """How long each strategy takes against its estimate: half of what was known, half of what was seen now."""
+    took, expected = facts.get("apply_seconds"), facts.get("estimated_seconds")
+    if not isinstance(took, float) or not isinstance(expected, float | int) or took < _SHORTEST or expected <= 0:
+        return paces
+    pace = took / expected
+    known = paces.get(strategy)
+    return {**paces, strategy: round(pace if known is None else (known + pace) / 2, 4)}
 
 
 def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic:
