@@ -452,7 +452,7 @@ _DISK_FULL = (
 def _engine_error(error: duckdb.Error, sql: str) -> EngineError:
     """DuckDB's error with its JSON taken apart. Its position counts bytes; ours counts characters."""
     text = str(error)
-    if "No space left on device" in text:
+    if any(words in text for words in ("No space left on device", "Disk quota exceeded", "File too large")):
         return EngineError(_DISK_FULL, "IO", code="disk-full")
     brace = text.find("{")
     try:
