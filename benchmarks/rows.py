@@ -281,7 +281,9 @@ class Bench:
         first = self.script(database, case.first.replace("{query}", case.query))
         yield Measured(self.rows, case.name, "by hand", "build", first)
         self.script(database, case.change)
-        again = self._repeated(folder, lambda at: self.script(at / "warehouse.duckdb", case.then.replace("{query}", case.query)))
+        again = self._repeated(
+            folder, lambda at: self.script(at / "warehouse.duckdb", case.then.replace("{query}", case.query))
+        )
         yield Measured(self.rows, case.name, "by hand", "next", again)
         run([PYTHON, "-c", _COMPARE, "warehouse.duckdb", "query.sql"], folder, folder / "compare.log")
         shutil.rmtree(folder)
@@ -328,7 +330,9 @@ def table(found: Sequence[Measured]) -> str:
         nothing = samples.get((rows, case, side, "nothing"))
         base = samples.get((rows, case, "by hand", "next"), samples.get((rows, case, "strategy: full", "next")))
         ratio = (
-            [f"{then.wall / base.wall:.2f}", f"{then.cpu / base.cpu:.2f}"] if then is not None and base is not None else ["–", "–"]
+            [f"{then.wall / base.wall:.2f}", f"{then.cpu / base.cpu:.2f}"]
+            if then is not None and base is not None
+            else ["–", "–"]
         )
         cells = [
             f"{rows / 1e6:g}M", case, side, *_cells(build), *(_cells(then) if then else ["–"] * 3), *ratio,
@@ -359,7 +363,9 @@ def main() -> None:
     words = [word.strip() for word in asked.only.split(",") if word.strip()]
     cases = [c for c in CASES if not words or any(c.name.startswith(word) for word in words)]
     if asked.strategies:
-        cases = [replace(c, strategies=tuple(asked.strategies.split(","))) if len(c.strategies) > 1 else c for c in cases]
+        cases = [
+            replace(c, strategies=tuple(asked.strategies.split(","))) if len(c.strategies) > 1 else c for c in cases
+        ]
     temporary = None if asked.work else tempfile.mkdtemp(prefix="sqlflow-rows-")
     found: list[Measured] = []
     wrong: list[str] = []

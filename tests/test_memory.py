@@ -57,7 +57,13 @@ def test_what_does_not_fit_into_memory_is_moved_to_disk(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_moved_to_disk_is_told_and_the_table_stays(tmp_path: Path) -> None:
-    made = _project(tmp_path, "memory_limit: 30MB", events="SELECT 1 AS id, 'one' AS note", listed=LISTED, ids="SELECT id FROM events")
+    made = _project(
+        tmp_path,
+        "memory_limit: 30MB",
+        events="SELECT 1 AS id, 'one' AS note",
+        listed=LISTED,
+        ids="SELECT id FROM events",
+    )
     assert made.build().code == 0
     made.write({"models/events.sql": EVENTS})
     built = made.build()

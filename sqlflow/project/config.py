@@ -267,7 +267,9 @@ def _size(given: Given) -> str | None:
     text = given.text()
     if text is None or bytes_of(text):
         return text
-    given.fail(f"expected a size, found {given.shown()}", "invalid-value", "a number and a unit, such as `2GB` or `500MB`")
+    given.fail(
+        f"expected a size, found {given.shown()}", "invalid-value", "a number and a unit, such as `2GB` or `500MB`"
+    )
     return None
 
 

@@ -51,7 +51,9 @@ def open_state(path: Path, target: str, emit: Emit, *, writing: bool) -> FileSto
     except sqlite3.DatabaseError as error:
         if "disk is full" in str(error):
             raise one_problem(
-                "disk-full", f"no space is left on the disk for the run-state file `{path.name}`", hint="free some space"
+                "disk-full",
+                f"no space is left on the disk for the run-state file `{path.name}`",
+                hint="free some space",
             ) from error
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             raise one_problem(
