@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from every_mode import child
 from lawful import Lawful
 
 from sqlflow.engines import duckdb as adapter
@@ -186,3 +188,77 @@ def full(path, writing, emit):
     return connection
 file._open = full
 """
+
+
+DAILY = "SELECT day, note, count(*) AS n, max(id) AS latest FROM ext.events GROUP BY day, note"
+IN_BATCHES = "-- @mode: incremental\n-- @time: day\n" + DAILY
+
+
+def _daily(root: Path, options: str, model: str) -> Lawful:
+    """A project of one incremental model over fifty days of 8,000 rows."""
+    made = _project(root, options, days=model)
+    made.sql(
+        "CREATE SCHEMA ext",
+        f"CREATE TABLE ext.events AS SELECT id, DATE '2024-01-01' + CAST(id // 8000 AS INTEGER) AS day, note FROM ({EVENTS})",
+        "INSERT INTO ext.events VALUES (-1, NULL, 'no day')",
+    )
+    return made
+
+
+def _is_right(made: Lawful, model: str = DAILY) -> None:
+    for left, right in (("FROM days", model), (model, "FROM days")):
+        assert made.rows(f"SELECT count(*) FROM ({left} EXCEPT ALL {right})") == [(0,)]
+    assert made.planned() == []
+
+
+def test_what_reads_more_than_fits_into_memory_is_cut_into_batches(tmp_path: Path) -> None:
+    made = _daily(tmp_path, "memory_limit: 15MB, threads: 1", IN_BATCHES)
+    built = made.build()
+    assert built.code == 0, built.told
+    assert built.told.count("build 2024-") == 2, built.told
+    _is_right(made)
+    made.sql("UPDATE ext.events SET note = note || '!' WHERE id % 8000 = 1")
+    planned = made.planned()
+    assert len(planned) == 3, planned
+    assert (
+        "in 3 batches, as it reads about 400,000 rows of 44 bytes, 18 MB, and 15 MB of memory may be used" in planned[0]
+    )
+    built = made.build()
+    assert built.code == 0, built.told
+    _is_right(made)
+    made.sql("UPDATE ext.events SET note = note || '?' WHERE id < 1000")
+    assert len(made.planned()) == 1
+    assert made.build().code == 0
+    _is_right(made)
+    assert made.build(full_refresh=True).told.count("days  build ") == 3
+    _is_right(made)
+
+
+@pytest.mark.parametrize(
+    ("header", "query"),
+    [
+        ("-- @batch: none\n", DAILY),  # the author forbids it
+        ("", DAILY.replace("day,", "CAST(concat(day) AS DATE) AS day,", 1)),  # each batch would read everything
+    ],
+)
+def test_what_should_not_be_cut_stays_whole(tmp_path: Path, header: str, query: str) -> None:
+    made = _daily(tmp_path, "memory_limit: 15MB, threads: 1", f"-- @mode: incremental\n-- @time: day\n{header}{query}")
+    assert len(made.planned()) == 1
+
+
+@pytest.mark.parametrize("batch", ["", "-- @batch: 10 days\n"], ids=["by memory", "by days"])
+def test_batches_go_on_where_a_build_was_killed(tmp_path: Path, batch: str) -> None:
+    made = _daily(tmp_path, "memory_limit: 15MB, threads: 1", batch + IN_BATCHES)
+    in_all = len(made.planned())
+    # Kill before the statements of the last batch but one: each batch is a transaction of several statements.
+    for at in (20, 26):
+        killed = child(made, "build", KILL_AT=at, ALONE=1)
+        killed.communicate(timeout=120)
+        assert killed.returncode == -signal.SIGKILL
+    left = len(made.planned())
+    assert 0 < left < in_all, (left, in_all)
+    built = made.build()
+    assert built.code == 0, built.told
+    _is_right(made)
+    _target(made, "memory_limit: 2GB")
+    assert len(made.planned()) == 0

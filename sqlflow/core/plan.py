@@ -58,7 +58,8 @@ class Step:
 
     `counts`: its rows are the rows that the task wrote. `only_if`: a query of one truth value; the step is left out
     when it is false. `facts`: for a MEASURE, what its columns are: fields of the record (`watermark`, `below`, `rows`),
-    the `strategy` that the following steps take, or facts that the run record keeps. `timed`: its seconds count into
+    the `strategy` that the following steps take, or facts that the run record keeps; for a WRITE, the one fact that the
+    number of its rows is. `timed`: its seconds count into
     the fact `apply_seconds`. `label`, `span`: the directive that the statement comes from, if the author wrote it.
     `code`, `message`, `hint`: for a GUARD or NOTICE that finds rows; `{rows}` in the message becomes the rows.
     """
@@ -126,7 +127,8 @@ class Task:
     """One transaction's work on one table: the steps, then the checks, then the record, then commit.
 
     `record` is what will be true afterwards; MEASURE steps fill in its watermark and the like. `needs`: ids of
-    tasks that must be done before. `ways`: how the data can be brought in, best first, when there is a choice.
+    tasks that must be done before. `causes`: if none of these tables turns out to have changed in this run, `idle_steps`
+    are run in place of `steps`, and `idle` is the record. `ways`: how the data can be brought in, best first, when there is a choice.
     """
 
     id: str
@@ -148,6 +150,9 @@ class Task:
     expected_rows: int | None = None
     warnings: tuple[str, ...] = ()
     ways: tuple[Way, ...] = ()
+    causes: frozenset[TableName] = frozenset()
+    idle: TableRecord | None = None
+    idle_steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ that was not written down. It is written in the transaction of the data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Step
+from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Part, Sql, compose, joined
-from sqlflow.plan.subject import write
+from sqlflow.plan.subject import Subject, write
 
 VERSION = Ident("_sqlflow_version")
 SIGN = Ident("_sqlflow_sign")
@@ -130,6 +130,82 @@ def expanded(table: Ident, schema: Schema, sign: int) -> Sql:
     )  # fmt: skip
 
 
+def swap_and_compare(subject: Subject, building: TableName, query: Sql, log: Log) -> tuple[Step, ...]:
+    """The table becomes the result of `query`, made beside it, and what differs is written down: unless that is more than
+    half of it, which nobody would follow."""
+    table, schema = subject.table, subject.model.schema
+    hashes = row_hash(schema)
+    picked = compose("WHERE {hash} IN (SELECT {h} FROM {different})", hash=hashes, h=_HASH, different=_DIFFERENT)
+    few = compose(
+        "SELECT (SELECT count(*) FROM {different}) <= (SELECT count(*) FROM {t})", different=_DIFFERENT, t=table
+    )
+    many = compose("SELECT NOT ({few})", few=few)
+    weighted = compose(
+        "SELECT {cs}, 1 AS {w} FROM {building} {picked} UNION ALL SELECT {cs}, -1 AS {w} FROM {t} {picked}",
+        cs=names(schema), w=WEIGHT, building=building, t=table, picked=picked,
+    )  # fmt: skip
+    return (
+        write(compose("CREATE OR REPLACE TABLE {building} AS\n{q}", building=building, q=query), counts=True),
+        *log.opened(table),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {different} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} "
+                "FROM {building} UNION ALL SELECT {hash} AS {h}, -1 AS {w} FROM {t}) GROUP BY {h} HAVING sum({w}) <> 0",
+                different=_DIFFERENT, h=_HASH, hash=hashes, w=WEIGHT, building=building, t=table,
+            )
+        ),
+        replace(net(_NET, schema, weighted), only_if=few),
+        log.rows(expanded(_NET, schema, 1), 1, few),
+        log.rows(expanded(_NET, schema, -1), -1, few),
+        log.gap(many),
+        write(compose("DROP TABLE {t}", t=table)),
+        write(compose("ALTER TABLE {building} RENAME TO {name}", building=building, name=Ident(table.name))),
+        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {d})", d=_DIFFERENT), facts=("changed",)),
+    )  # fmt: skip
+
+
+def swap_and_tell(subject: Subject, building: TableName, query: Sql) -> tuple[Step, ...]:
+    """The table becomes the result of `query`, made beside it, and it is measured whether that is another one."""
+    table, schema = subject.table, subject.model.schema
+    digest = compose("sum({hash})", hash=row_hash(schema))
+    differs = compose(
+        "SELECT CASE WHEN (SELECT count(*) FROM {t}) <> (SELECT count(*) FROM {building}) THEN TRUE ELSE "
+        "(SELECT {digest} FROM {t}) IS DISTINCT FROM (SELECT {digest} FROM {building}) END",
+        t=table, building=building, digest=digest,
+    )  # fmt: skip
+    return (
+        write(compose("CREATE OR REPLACE TABLE {building} AS\n{q}", building=building, q=query), counts=True),
+        Step(StepKind.MEASURE, differs, facts=("changed",)),
+        write(compose("DROP TABLE {t}", t=table)),
+        write(compose("ALTER TABLE {building} RENAME TO {name}", building=building, name=Ident(table.name))),
+    )
+
+
+def compared(subject: Subject, part: Sql, log: Log, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Do `steps`, which replace the rows for which `part` holds, and write down how those rows differ from before."""
+    table, schema = subject.table, subject.model.schema
+    before = write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {was} AS SELECT {cs} FROM {t} WHERE {part}",
+            was=_WAS, cs=names(schema), t=table, part=part,
+        )
+    )  # fmt: skip
+    weighted = compose(
+        "SELECT {cs}, 1 AS {w} FROM {t} WHERE {part} UNION ALL SELECT {cs}, -1 AS {w} FROM {was}",
+        cs=names(schema), w=WEIGHT, t=table, part=part, was=_WAS,
+    )  # fmt: skip
+    return (
+        before,
+        *steps,
+        *log.opened(table),
+        net(_NET, schema, weighted),
+        log.rows(expanded(_NET, schema, 1), 1),
+        log.rows(expanded(_NET, schema, -1), -1),
+        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {n})", n=_NET), facts=("changed",)),
+    )
+
+
+_WAS = Ident("_sqlflow_was")
 _HASH = Ident("_sqlflow_hash")
 _DIFFERENT = Ident("_sqlflow_different")
 _NET = Ident("_sqlflow_net")

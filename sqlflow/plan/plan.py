@@ -13,13 +13,14 @@ from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
-from sqlflow.core.model import Header, Mode, OnSchemaChange
+from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
-from sqlflow.plan import partitions
+from sqlflow.core.words import sized
+from sqlflow.plan import partitions, sizes, strategies
 from sqlflow.plan.following import (
     Followed,
     NotFollowed,
@@ -29,7 +30,7 @@ from sqlflow.plan.following import (
     insists,
     may_follow,
 )
-from sqlflow.plan.log import Log, compare_image, extend_image, keep_image
+from sqlflow.plan.log import Log, compare_image, compared, extend_image, keep_image, swap_and_compare, swap_and_tell
 from sqlflow.plan.modes import append, delta, full, incremental, merge, view
 from sqlflow.plan.modes.delta import Changed
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
@@ -48,13 +49,14 @@ def make_plan(
     run_id: str,
     now: datetime,
     shape_of: ShapeOf,
+    memory: int | None = None,
 ) -> Plan:
     """The plan of a build.
 
     `selected`: the models that may be built. `shape_of`: which changes of its inputs a model's query can follow. Refusals are errors in `Plan.problems`; a plan that has any must not
-    be run.
+    be run. `memory`: the bytes that the engine may use; work that reads more is cut into batches where that can be done.
     """
-    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of)
+    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of, memory)
     for name in sorted(inputs.states):
         planner.plan_input(name, inputs.states[name])
     for name in compiled.order:
@@ -86,9 +88,15 @@ class _Planner:
         run_id: str,
         now: datetime,
         shape_of: ShapeOf,
+        memory: int | None,
     ) -> None:
         self._shape_of = shape_of
+        self._memory = memory
         self._readers: dict[TableName, list[CompiledModel]] | None = None
+        self._read: set[TableName] | None = None
+        self._causes: frozenset[TableName] = (
+            frozenset()
+        )  # of the model at hand, if they may turn out to have changed nothing
         self._compiled = compiled
         self._inputs = inputs
         self._request = request
@@ -137,6 +145,7 @@ class _Planner:
 
     def plan_model(self, model: CompiledModel) -> None:
         name = model.name
+        self._causes = frozenset()
         before = self._inputs.records.get(name)
         if model.model.header.mode is Mode.INLINE:
             self._draft.skipped[name] = Reason(ReasonKind.NO_TABLE, "inline: put into its readers")
@@ -165,6 +174,8 @@ class _Planner:
             return
         effect = effect_of_inputs(model, before, self._versions, self._data_inputs(model), self._inputs, self._zone)
         clock = self._clock_reason(model, before)
+        if clock is None and effect and all(self._may_stay(cause) for cause in effect.inputs):
+            self._causes = frozenset(effect.inputs)
         match model.model.header.mode:
             case Mode.VIEW:
                 self._plan_view(subject, before, effect)
@@ -174,6 +185,10 @@ class _Planner:
                 self._plan_keyed(subject, before, effect, clock)
             case _:
                 self._plan_auto(subject, before, effect, clock)
+
+    def _may_stay(self, name: TableName) -> bool:
+        """Whether it will be known only when the build runs if a table changes in it."""
+        return name in self._last_task and name in self._compiled.models
 
     def _parents_missing(self, model: CompiledModel) -> bool:
         """A parent that was never built and is not built now: the query would fail."""
@@ -308,6 +323,7 @@ class _Planner:
             steps=delta.follow(subject, shape, found.following, log, rebuild),
             record=record,
             ways=found.ways,
+            opened=() if log is None else log.opened(subject.table),
         )
         self._changed(subject, record, "changes in this build")
 
@@ -383,9 +399,12 @@ class _Planner:
             return
         reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
         if model.header.mode is Mode.MERGE:
-            everything = effect.definition or clock is not None
-            strategy = "all rows" if everything or model.header.cursor is None else f"rows from {before.watermark} on"
-            self._write(subject, "merge", strategy, reason, merge.update(subject, everything=everything))
+            choice = strategies.choice_of(model.header, before, subject.model.schema)
+            everything = effect.definition or clock is not None or model.header.incremental is Incremental.OFF
+            ways = strategies.expected(choice, before)
+            record, log = self._written(subject, before)
+            steps = merge.update(subject, choice, log, everything=everything)
+            self._write(subject, "merge", choice.fixed or "auto", reason, steps, record, log, ways)
             return
         if effect.definition and not model.header.full_refresh:
             self._refused(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why)))
@@ -394,7 +413,15 @@ class _Planner:
             edited = Reason(ReasonKind.PARENT_CHANGED, f"what it reads was edited: {'; '.join(effect.why)}")
             self._rebuild(subject, edited)
             return
-        self._write(subject, "append", f"rows from {before.watermark} on", reason, append.update(subject))
+        if model.header.incremental is Incremental.OFF:
+            record = self._record(subject, Change(before.version + 1))
+            self._write(subject, "rebuild table", "full", reason, append.anew(subject), record, None)
+            return
+        record, log = self._written(subject, before)
+        self._write(subject, "append", "append", reason, append.update(subject, log), record, log)
+
+    def _written(self, subject: Subject, before: TableRecord) -> tuple[TableRecord, Log | None]:
+        return self._logged(subject.model.schema, before, self._record(subject, Change(before.version + 1)))
 
     def _plan_incremental(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         header = subject.model.model.header
@@ -411,6 +438,8 @@ class _Planner:
         if not wanted and not nulls_only:
             self._leave(subject, before)
             return
+        if gaps or requested:
+            self._causes = frozenset()
         reasons = [] if clock is None else [str(clock)]
         reasons += effect.why
         reasons += [f"not done yet: {gaps}"] if gaps else []
@@ -423,9 +452,10 @@ class _Planner:
             else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
-        if wanted == domain and not header.full_refresh:
+        off = header.incremental is Incremental.OFF
+        if (wanted == domain or off) and not header.full_refresh:
             self._refused(subject, reason)
-        elif wanted == domain and header.batch is None:
+        elif header.incremental is Incremental.OFF or (wanted == domain and header.batch is None):
             self._rebuild(subject, reason)
         else:
             self._intervals(subject, before, wanted, reason)
@@ -457,28 +487,30 @@ class _Planner:
     def _intervals(self, subject: Subject, before: TableRecord, wanted: IntervalSet, reason: Reason) -> None:
         """Replace intervals of a table that stands, in batches if the author wants them."""
         header = subject.model.model.header
-        pieces = [wanted]
-        if header.batch is not None:
-            known = self._known_time(subject) | IntervalSet.of(
-                i for i in wanted if i.start != BEGINNING and i.end != END
-            )
-            pieces = partitions.cut(wanted, known, header.batch, header.grain, self._time_zone(subject))
+        certain = IntervalSet.of(i for i in wanted if i.start != BEGINNING and i.end != END)
+        pieces, reason = self._pieces(subject, wanted, self._known_time(subject) | certain, reason)
         done = before.done - wanted
         record = self._record(subject, Change(before.version + 1, intervals=wanted))
         time = Sql(render(Ident(header.time or "")))
         kind = subject.type_of(header.time or "")
+        record, log = self._logged(subject.model.schema, before, record)
         for number, piece in enumerate(pieces or [wanted]):
             done |= piece
+            part = within(time, kind, piece, nulls=number == 0)
+            steps = incremental.update(subject, piece, nulls=number == 0)
+            if log is not None:
+                steps = compared(subject, part, log if number == 0 else replace(log, begins=False), steps)
             self._model_task(
                 subject,
                 action=f"replace {_intervals_of(piece)}",
                 strategy="partition",
                 reason=reason,
-                steps=incremental.update(subject, piece, nulls=number == 0),
+                steps=steps,
                 record=replace(record, done=done, watermark=before.watermark),
                 number=number if len(pieces) > 1 else None,
                 intervals=piece,
-                part=within(time, kind, piece, nulls=number == 0),
+                part=part,
+                opened=() if log is None else log.opened(subject.table),
                 signatures=self._signatures(subject) if number == 0 else (),
                 before_hooks=number == 0,
                 after_hooks=number == len(pieces) - 1 or not pieces,
@@ -488,16 +520,10 @@ class _Planner:
     def _rebuild(self, subject: Subject, reason: Reason) -> None:
         """Make the table from scratch."""
         header = subject.model.model.header
-        if header.mode is Mode.INCREMENTAL and header.batch is not None:
-            pieces = partitions.cut(
-                incremental.domain(subject),
-                self._known_time(subject),
-                header.batch,
-                header.grain,
-                self._time_zone(subject),
-            )
+        if header.mode is Mode.INCREMENTAL:
+            pieces, why = self._pieces(subject, incremental.domain(subject), self._known_time(subject), reason)
             if len(pieces) > 1:
-                self._staged(subject, reason, pieces)
+                self._staged(subject, why, pieces)
                 return
         match header.mode:
             case Mode.VIEW:
@@ -520,11 +546,21 @@ class _Planner:
             record = replace(record, done=incremental.domain(subject))
         if action == "create table" and before is not None:
             action = "rebuild table"
+        opened: tuple[Step, ...] = ()
+        if before is not None and self._may_be_the_same(subject, before, reason):
+            building = staging_name(subject.table)
+            record, log = self._logged(subject.model.schema, before, record)
+            if log is not None:
+                steps, opened = swap_and_compare(subject, building, subject.query, log), log.opened(subject.table)
+            elif self._is_read(subject.table):
+                steps = swap_and_tell(subject, building, subject.query)
         if header.mode is Mode.AUTO and may_follow(header) and self._prepares(subject, reason):
             shape = self._shape_of(subject.table)
             steps = (*steps, *delta.prime(subject, shape))
             record = replace(record, counters=counters_token(shape))
         dropped, gone = self._leftover(subject)
+        if before is not None and before.mode == Mode.MERGE and header.mode is not Mode.MERGE:
+            dropped = (*dropped, merge.forget(subject.table))
         steps = (*dropped, *steps)
         self._model_task(
             subject,
@@ -536,9 +572,27 @@ class _Planner:
             intervals=record.done,
             signatures=self._signatures(subject),
             forgotten=gone,
+            opened=opened,
         )
         word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
         self._changed(subject, record, f"{word} in this build")
+
+    def _may_be_the_same(self, subject: Subject, before: TableRecord, reason: Reason) -> bool:
+        """Whether a rebuild may give the rows that the table has, in a way that can be compared."""
+        found = self._inputs.tables.get(subject.table)
+        return (
+            subject.model.model.header.mode in (Mode.AUTO, Mode.REPLACE)
+            and reason.kind in (ReasonKind.INPUT_CHANGED, ReasonKind.CLOCK)
+            and subject.standing is Relation.TABLE
+            and found is not None
+            and found.schema == before.schema == subject.model.schema
+        )
+
+    def _is_read(self, name: TableName) -> bool:
+        """Whether another model reads a table, views looked through."""
+        if self._read is None:
+            self._read = {read for model in self._compiled.models.values() for read in self._data_inputs(model)}
+        return name in self._read
 
     def _prepares(self, subject: Subject, reason: Reason) -> bool:
         """Whether a rebuild also makes what following the next change takes: when the author insists, or when data has
@@ -651,6 +705,22 @@ class _Planner:
         )
         self._changed(subject, final, "is rebuilt in this build")
 
+    def _pieces(
+        self, subject: Subject, wanted: IntervalSet, known: IntervalSet, reason: Reason
+    ) -> tuple[list[IntervalSet], Reason]:
+        """`wanted` in batches, as the author says, or as the memory does; and the reason with the numbers behind them."""
+        header, zone = subject.model.model.header, self._time_zone(subject)
+        if header.batch is not None:
+            return partitions.cut(wanted, known, header.batch, header.grain, zone), reason
+        if self._memory is None or "batch" in header.spans:  # `batch: none`
+            return [wanted], reason
+        found = sizes.reading(subject.model, self._signatures(subject), self._compiled.columns, wanted, zone)
+        if found is None or found.size <= self._memory:
+            return [wanted], reason
+        pieces = sizes.cut(wanted, found, self._memory // 2)
+        why = f"in {len(pieces)} batches, as it reads {found}, and {sized(self._memory)} of memory may be used"
+        return pieces, replace(reason, detail=f"{reason}; {why}") if len(pieces) > 1 else reason
+
     def _known_time(self, subject: Subject) -> IntervalSet:
         """The time that the inputs are known to have rows for."""
         found = NOTHING
@@ -661,13 +731,25 @@ class _Planner:
             found |= IntervalSet.of(i for i in subject.before.done if i.start != BEGINNING and i.end != END)
         return found
 
-    def _write(self, subject: Subject, action: str, strategy: str, reason: Reason, steps: tuple[Step, ...]) -> None:
+    def _write(
+        self,
+        subject: Subject,
+        action: str,
+        strategy: str,
+        reason: Reason,
+        steps: tuple[Step, ...],
+        record: TableRecord,
+        log: Log | None,
+        ways: tuple[Way, ...] = (),
+    ) -> None:
         before = subject.before
         assert before is not None
-        record = self._record(subject, Change(before.version + 1))
         record = replace(record, watermark=before.watermark, below=before.below, rows=None)
         steps = (*steps, _count_rows(subject))
-        self._model_task(subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record)
+        self._model_task(
+            subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record, ways=ways,
+            opened=() if log is None else log.opened(subject.table),
+        )  # fmt: skip
         self._changed(subject, record, "has new rows in this build")
 
     def _audit(self, subject: Subject, before: TableRecord, reason: Reason) -> None:
@@ -779,6 +861,7 @@ class _Planner:
         after_hooks: bool = True,
         forgotten: tuple[TableName, ...] = (),
         ways: tuple[Way, ...] = (),
+        opened: tuple[Step, ...] = (),
     ) -> None:
         model = subject.model
         header = model.model.header
@@ -789,6 +872,7 @@ class _Planner:
         found = audits(subject.table, checks_of(header), part, model.schema.names) if audit else ()
         identity = str(subject.table) if number is None else f"{subject.table}#{number + 1}"
         before = subject.before
+        causes = self._causes if number is None and before is not None else frozenset()
         self._add(
             Task(
                 id=identity,
@@ -807,6 +891,9 @@ class _Planner:
                 signatures=signatures,
                 forgotten=forgotten,
                 ways=ways,
+                causes=causes,
+                idle=_untouched(before, record) if causes and before is not None else None,
+                idle_steps=opened if causes else (),
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
                 expected_rows=before.rows if before is not None else None,
             )
@@ -841,6 +928,20 @@ class _Planner:
             orphans=orphans(self._compiled, self._inputs.records, self._inputs.tables),
             problems=tuple(draft.problems),
         )
+
+
+def _untouched(before: TableRecord, record: TableRecord) -> TableRecord:
+    """The record of a table that is left as it is because nothing that it reads has changed after all."""
+    return replace(
+        before,
+        version=record.version,
+        changes=(*record.changes[:-1], Change(record.version, columns=())),
+        inputs=record.inputs,
+        fingerprint=record.fingerprint,
+        run_id=record.run_id,
+        committed_at=record.committed_at,
+        logged=record.logged,
+    )
 
 
 def staging_name(table: TableName) -> TableName:

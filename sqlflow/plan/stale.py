@@ -123,7 +123,7 @@ def _effect_of(
     if changes is None:
         changes = (Change(version.number),)
     read = model.reads.get(name)
-    matter = [c for c in changes if c.columns is None or read is None or read & {x.lower() for x in c.columns}]
+    matter = [c for c in changes if _matters(c, read)]
     if not matter:
         return Effect()
     definition = any(change.definition for change in matter)
@@ -149,6 +149,13 @@ def _effect_of(
         if mapped is not None:
             return Effect(mapped, False, (f"{why}: {_count(mapped, model.model.header.grain)}",))
     return Effect(EVERYTHING, False, (f"{why} as a whole",))
+
+
+def _matters(change: Change, read: frozenset[str] | None) -> bool:
+    """Whether a change may touch one of the columns that are read; one of no columns touched nothing at all."""
+    if change.columns is None or (read is None and change.columns):
+        return True
+    return bool((read or frozenset()) & {column.lower() for column in change.columns})
 
 
 def _since(consumed: str | None, version: Version) -> tuple[Change, ...] | None:

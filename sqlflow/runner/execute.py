@@ -21,7 +21,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, SignatureUpdate, Task
 from sqlflow.core.records import CheckResult, Status, TableRecord, TaskResult
 from sqlflow.runner.schedule import Board
-from sqlflow.runner.task import Outcome, TaskError, run_task
+from sqlflow.runner.task import UNCHANGED, Outcome, TaskError, run_task, stay
 
 GROUP_SECONDS = 0.25
 _MOST_TRIES = 5
@@ -120,6 +120,7 @@ class _Run:
         self._running = 0
         self._ended = 0
         self._one_at_a_time = False  # since there was too little memory for several transactions at once
+        self._same: set[TableName] = set()  # tables that were written, or not, and are what they were
         self._crash: BaseException | None = None
 
     def cancel(self) -> None:
@@ -181,7 +182,10 @@ class _Run:
             try:
                 if not done:
                     session.begin()
-                outcome = run_task(session, task, self._stop)
+                if task.idle is not None and self._unchanged(task, done):
+                    outcome = stay(session, task)
+                else:
+                    outcome = run_task(session, task, self._stop)
             except TaskError as error:
                 _rollback_quietly(session)
                 again = error.conflict or (error.problem.code == "out-of-memory" and self._was_beside_others(ended))
@@ -209,6 +213,12 @@ class _Run:
             beside = self._running > 1 or self._ended > ended
             self._one_at_a_time |= beside
             return beside
+
+    def _unchanged(self, task: Task, done: list[_Done]) -> bool:
+        """Whether nothing that caused this task has changed its table after all."""
+        with self._changed:
+            same = self._same | {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
+        return bool(task.causes) and task.causes <= same
 
     def _stop(self) -> None:
         if self.cancelled or self.interrupted.is_set():
@@ -241,6 +251,7 @@ class _Run:
             return
         with self._changed:
             self._committed(records, gone)
+            self._same |= {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
             self._board.committed([item.task for item in done])
             for item in done:
                 self._finish(_succeeded(item))
@@ -310,7 +321,7 @@ class _Run:
 def _costs(outcome: Outcome, seconds: float) -> Mapping[str, float]:
     """What each strategy took last: seconds, and for how many changed rows."""
     known = outcome.record.costs
-    if not outcome.strategy:
+    if outcome.strategy in ("", UNCHANGED):
         return known
     found = {**known, outcome.strategy: round(seconds, 4)}
     added, removed = outcome.facts.get("added_rows"), outcome.facts.get("removed_rows")

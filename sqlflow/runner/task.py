@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from math import isfinite
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Row, Session
@@ -39,6 +40,20 @@ class TaskError(Exception):
         self.conflict = conflict
 
 
+def stay(session: Session, task: Task) -> Outcome:
+    """Leave a table as it is, because nothing that it reads has changed after all. Raises TaskError."""
+    assert task.idle is not None
+    for step in task.idle_steps:
+        try:
+            session.execute(step.sql)
+        except EngineError as error:
+            raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
+    return Outcome(task.idle, None, (), (), UNCHANGED, {"changed": 0})
+
+
+UNCHANGED = "unchanged inputs"
+
+
 def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
     """Do the task's work. `stop` is called between statements and may raise. Raises TaskError or Interrupted."""
     rows: int | None = None
@@ -56,6 +71,8 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                     written = session.execute(step.sql)
                     if step.timed:
                         applied += time.monotonic() - started
+                    if step.facts:
+                        facts[step.facts[0]] = written
                     if step.counts:
                         rows = written + (rows or 0)
                 case StepKind.MEASURE:
@@ -77,7 +94,7 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
         facts["apply_seconds"] = round(applied, 4)
     record = _measured(task.record, facts, rows)
     strategy = str(facts.get("strategy") or task.strategy)
-    kept = {name: _fact(value) for name, value in facts.items() if name not in _OF_THE_RECORD and value is not None}
+    kept = {name: _fact(value) for name, value in facts.items() if name not in _OF_THE_RECORD and _is_known(value)}
     record = replace(record, strategy=strategy, facts=kept, paces=_learned(record.paces, strategy, kept))
     return Outcome(record, rows, checks, tuple(notices), strategy, kept)
 
@@ -87,12 +104,21 @@ _OF_THE_RECORD = frozenset({"watermark", "below", "rows", "strategy"})
 
 def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None) -> TableRecord:
     watermark, below, count = facts.get("watermark"), facts.get("below"), facts.get("rows", rows)
+    changes = record.changes
+    if facts.get("changed") is False and changes:
+        # Written, but as it was: no reader has anything to do.
+        changes = (*changes[:-1], replace(changes[-1], intervals=None, columns=(), definition=False))
     return replace(
         record,
+        changes=changes,
         watermark=record.watermark if watermark is None else str(watermark),
         below=record.below if below is None else str(below),
         rows=int(str(count)) if count is not None else record.rows,
     )
+
+
+def _is_known(value: object) -> bool:
+    return value is not None and (not isinstance(value, float) or isfinite(value))
 
 
 def _fact(value: object) -> str | int | float:
@@ -112,7 +138,7 @@ _SHORTEST = 0.02  # seconds: below, the clock tells more about other programs th
 
 def _learned(paces: Mapping[str, float], strategy: str, facts: Facts) -> Mapping[str, float]:
     """How long each strategy takes against its estimate: half of what was known, half of what was seen now."""
-    took, expected = facts.get("apply_seconds"), facts.get("estimated_seconds")
+    took, expected = facts.get("apply_seconds"), facts.get("price_seconds")
     if not isinstance(took, float) or not isinstance(expected, float | int) or took < _SHORTEST or expected <= 0:
         return paces
     pace = took / expected
