@@ -15,10 +15,11 @@ from pathlib import PurePath
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
 from sqlflow.compiler.compile import Trees, compile_models, parse_models
-from sqlflow.compiler.shapes import shapes_of
+from sqlflow.compiler.shapes import not_followed, shapes_of
 from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config, Request
+from sqlflow.core.delta import Shape
 from sqlflow.core.diagnostics import Diagnostic, Severity, stop_on_errors
 from sqlflow.core.engine import Binder, Engine, Found, Session
 from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
@@ -95,6 +96,7 @@ def compile_project(
         project, graph, parsed, columns, config, workshop.binder, workshop.cache, workshop.version, trees
     )
     wrong = _not_because_of_macros(wrong, unreadable)
+    wrong += not_followed(compiled, _shapes(workshop, compiled))
     found = [
         *unreadable,
         *malformed,
@@ -184,6 +186,10 @@ def look_at(engine: Engine | None) -> Standing:
     return Standing(engine.tables(), memory.load(session), session, engine.traits.memory)
 
 
+def _shapes(workshop: Workshop, compiled: Compiled) -> Callable[[TableName], Shape]:
+    return shapes_of(compiled, workshop.config.dialect, workshop.binder, workshop.cache, workshop.version)
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A plan and what it was made from."""
@@ -206,7 +212,7 @@ def prepare(
     tables, records, session = standing.tables, standing.records, standing.session
     compiled = checked.compiled
 
-    shape_of = shapes_of(compiled, workshop.config.dialect, workshop.binder, workshop.cache, workshop.version)
+    shape_of = _shapes(workshop, compiled)
 
     def stored(table: TableName, source: TableName) -> Mapping[str, Signature]:
         return memory.signatures(session, table, source) if session is not None else {}

@@ -29,6 +29,11 @@ raw.changes: {table: ext.changes, cursor: c}
     "models/keyed/newest.sql": "-- @mode: merge\n-- @key: [k1, k2]\n-- @cursor: c\n-- @deleted: {column: op, values: [D]}\n"
     "-- @before: INSERT INTO ext.hooked VALUES ('before')\n-- @after: INSERT INTO ext.hooked VALUES ('after')\n"
     "SELECT k1, k2, c, v, op FROM raw.changes\n",
+    "models/keyed/stream.sql": "-- @mode: merge\n-- @key: [k1, k2]\n-- @cursor: c\n-- @deleted: {column: op, values: [D]}\n"
+    "-- @strategy: cdc\nSELECT k1, k2, c, v, op FROM raw.changes\n",
+    "models/keyed/swapped.sql": "-- @mode: merge\n-- @key: [k1, k2]\n-- @cursor: c\n-- @conflict: latest_wins\n"
+    "-- @deleted: {column: op, values: [D]}\n-- @strategy: snapshot\nSELECT k1, k2, c, v, op FROM raw.changes\n",
+    "models/keyed/off.sql": "-- @mode: append\n-- @cursor: c\n-- @incremental: off\nSELECT c, k1, v FROM raw.changes\n",
     "models/marts/named.sql": "-- @mode: replace\n-- @checks:\n--   - row_count: {min: 1}\n"
     "SELECT d.name, count(*) AS n, sum(b.n) AS pieces FROM inc.batched AS b JOIN staging.events AS e USING (id) "
     "LEFT JOIN seeds.dims AS d ON d.k = e.k GROUP BY ALL\n",
@@ -100,11 +105,12 @@ Contents = dict[str, tuple[list[tuple[str, str]], list[str]]]
 
 
 def contents(made: Lawful) -> Contents:
-    """Every table and view but SQLFlow's own: columns with types, and rows."""
+    """Every table and view but SQLFlow's own, and the deletions it remembers: columns with types, and rows."""
     found: Contents = {}
     with made.connected() as connection:
         names = connection.execute(
-            "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_schema <> '_sqlflow' ORDER BY 1"
+            "SELECT format('{}.\"{}\"', table_schema, table_name) FROM information_schema.tables "
+            "WHERE table_schema <> '_sqlflow' OR starts_with(table_name, 'deleted ') ORDER BY 1"
         ).fetchall()
         for (name,) in names:
             columns = [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {name}").fetchall()]

@@ -62,7 +62,10 @@ def look(
     partitions: dict[tuple[TableName, TableName], SignatureUpdate] = {}
     for name in sorted(wanted):
         partitions |= look_at.partitions(compiled.models[name], states, anew=anew)
-    return Inputs(warehouse.tables, warehouse.records, states, partitions), look_at.problems
+    collated: frozenset[TableName] = frozenset()
+    if warehouse.session is not None and any(state.changed for state in states.values()):
+        collated = signatures.collated(warehouse.session)
+    return Inputs(warehouse.tables, warehouse.records, states, partitions, collated), look_at.problems
 
 
 class _Look:

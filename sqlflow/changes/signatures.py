@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlflow.core.engine import Session
 from sqlflow.core.intervals import Grain
+from sqlflow.core.names import TableName
 from sqlflow.core.plan import Signature
 from sqlflow.core.schema import Column
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
@@ -39,6 +40,12 @@ def by_cursor(session: Session, relation: Sql, cursor: str, *, append_only: bool
     )
     rows, latest, digest = session.fetch(query)[0]
     return f"{rows}|{latest}|{digest}"
+
+
+def collated(session: Session) -> frozenset[TableName]:
+    """The tables that have a column with a collation."""
+    rows = session.fetch("SELECT schema_name, table_name FROM duckdb_tables() WHERE contains(sql, ' COLLATE ')")
+    return frozenset(TableName(str(schema), str(name)) for schema, name in rows)
 
 
 def beyond(session: Session, relation: Sql, before: str | None, cursor: Column) -> Sql | None:

@@ -13,6 +13,7 @@ from sqlflow.core.engine import Engine
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.sql import Sql, compose
+from sqlflow.plan.modes.merge import deletions_of
 from sqlflow.plan.plan import orphans
 from sqlflow.state import warehouse
 from sqlflow.state.file import FileStore
@@ -59,6 +60,7 @@ def _drop(engine: Engine, store: FileStore, relations: dict[TableName, Relation]
     for name, relation in relations.items():
         word = Sql("VIEW" if relation is Relation.VIEW else "TABLE")
         session.execute(compose("DROP {word} {t}", word=word, t=name))
+        session.execute(compose("DROP TABLE IF EXISTS {t}", t=deletions_of(name)))
     warehouse.forget(session, list(relations))
     session.commit()
     store.put((), list(relations))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from sqlflow.core.diagnostics import Diagnostic, Severity
-from sqlflow.core.plan import CheckQuery, Plan, Reason, ReasonKind, Step, StepKind, Task
+from sqlflow.core.plan import CheckQuery, Plan, Reason, ReasonKind, Step, StepKind, Task, Way
 from sqlflow.core.words import counted
 from sqlflow.observe.jsonl import diagnostic_fields, to_json
 from sqlflow.observe.text import (
@@ -128,6 +128,12 @@ def _facts(task: Task) -> Iterator[tuple[str, list[str]]]:
         mode += f", strategy {visible(task.strategy)}"
     yield "mode", [mode]
     yield "why", visible_lines(task.reason.detail) or [_words(task.reason.kind)]
+    if task.tier:
+        yield "tier", list(_tier_lines(task))
+    if task.ways:
+        yield "ways", [_way_line(way, task.ways) for way in task.ways]
+    if task.measured:
+        yield "last run", [visible(task.measured)]
     if task.intervals:
         yield "intervals", _interval_lines(task)
     expected = []
@@ -139,6 +145,29 @@ def _facts(task: Task) -> Iterator[tuple[str, list[str]]]:
         yield "expected", [", ".join(expected)]
     if checks := [check.name for audit in task.audits for check in audit.checks]:
         yield "checks", [_names(checks)]
+
+
+def _way_line(way: Way, among: Sequence[Way]) -> str:
+    """A way to write the table, what it would cost, and when or why not it is taken."""
+    width = max(len(other.name) for other in among)
+    cost = "" if way.seconds is None else f"about {duration(way.seconds)}, "
+    return visible(f"{way.name:<{width}}  {cost}{way.why}")
+
+
+def _tier_lines(task: Task) -> Iterator[str]:
+    """What changes the query can follow without being computed anew."""
+    yield f"{task.tier}: {_TIERS[task.tier]}"
+    if task.refusal is not None:
+        where = f" ({task.refusal.span})" if task.refusal.span is not None else ""
+        yield visible(f"not more because of {task.refusal.construct}: {task.refusal.reason}{where}")
+
+
+_TIERS = {
+    "A": "follows rows that were added and removed",
+    "A'": "follows rows that were added; groups that lost rows are computed anew",
+    "B": "computes anew the keys that changes touch",
+    "C": "is rebuilt when its inputs change",
+}
 
 
 def _interval_lines(task: Task) -> list[str]:
@@ -242,6 +271,17 @@ def _task_json(task: Task) -> dict[str, object]:
         "expected_seconds": task.expected_seconds,
         "expected_rows": task.expected_rows,
         "warnings": task.warnings,
+        "ways": [{"name": way.name, "seconds": way.seconds, "why": way.why} for way in task.ways],
+        "measured": task.measured,
+        "tier": task.tier or None,
+        "method": task.strategy or None,
+        "refusal": None
+        if task.refusal is None
+        else {
+            "construct": task.refusal.construct,
+            "reason": task.refusal.reason,
+            "line": task.refusal.span.line if task.refusal.span is not None else None,
+        },
     }
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from sqlflow.compiler.header import check_header
 from sqlflow.compiler.known import Facts, Parsed
+from sqlflow.compiler.required import not_incremental
 from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config
@@ -167,7 +168,7 @@ class _Compiler:
         if not self._header_fits(model, facts.schema):
             return
         self._columns[name] = facts.schema
-        self.done[name] = CompiledModel(
+        compiled = CompiledModel(
             model=model,
             query=text.query,
             schema=facts.schema,
@@ -181,6 +182,11 @@ class _Compiler:
             bounds=bounds,
             reads={item.table: frozenset(item.columns) for item in facts.reads},
         )
+        problem = not_incremental(compiled)
+        if problem is None:
+            self.done[name] = compiled
+        else:
+            self.problems.append(problem)
 
     def _header_fits(self, model: Model, schema: Schema) -> bool:
         """Whether the directives name columns that there are, with conditions that work."""

@@ -58,13 +58,15 @@ def find_shape(
     columns: Mapping[TableName, Schema],
     dialect: str,
     binder: Binder,
+    *,
+    counters: bool = True,
 ) -> Shape:
-    """What a query can follow. `view_text`: the query of a table that is a view. `reads`: (schema, name) in lower case
+    """What a query can follow. `counters`: they may be kept for its groups. `view_text`: the query of a table that is a view. `reads`: (schema, name) in lower case
     -> table, for the query and the views. `columns`: of everything that they read. Places in a refusal are offsets in
     `query`."""
     try:
         text = _with_views(_own(query), view_text, reads, columns, dialect, 0)
-        return _Finder(text, reads, columns, dialect, binder).shape()
+        return _Finder(text, reads, columns, dialect, binder).shape(counters=counters)
     except _Refused as refused:
         return Shape(Tier.REFUSED, refusal=refused.refusal)
 
@@ -120,10 +122,10 @@ class _Finder:
         self.dialect = dialect
         self.binder = binder
 
-    def shape(self) -> Shape:
+    def shape(self, *, counters: bool) -> Shape:
         resolved = _resolved(self.text.text, self.reads, self.columns, self.dialect)
         self._refuse_everywhere(resolved.query)
-        grouped, why = self._grouped(resolved.query)
+        grouped, why = self._grouped(resolved.query) if counters else (None, None)
         if grouped is not None:
             body, grouping = grouped
             inside = _resolved(body, self.reads, self.columns, self.dialect)
@@ -485,21 +487,12 @@ class _Groups:
                 self.keys[canon] = name
                 texts.append(f"{self._sql(key)} AS {name}")
         rows = self._counter("count", "count(*)")
-        items = []
-        visible: dict[str, str] = {}
-        for output in select.outputs:
-            items.append(self._item(output.expression))
-            canon = _text(output.expression)
-            if canon in self.keys and output.name is not None:
-                visible.setdefault(self.keys[canon], output.name)
+        items = [self._item(output.expression) for output in select.outputs]
         having = self._item(select.having) if select.having is not None else None
         texts += [f"{sql} AS {name}" for sql, name in self.columns.items()]
         group = "\nGROUP BY " + ", ".join(str(i + 1) for i in range(len(self.keys))) if self.keys else ""
         body = f"{self.text[: head[0]]}SELECT {', '.join(texts)}\n{self.text[head[1] : tail]}{group}"
-        grouping = Grouping(
-            tuple(self.keys.values()), rows, tuple(self.counters), tuple(items), having, visible
-        )  # fmt: skip
-        return body, grouping
+        return body, Grouping(tuple(self.keys.values()), rows, tuple(self.counters), tuple(items), having)
 
     def _refuse(self) -> None:
         select = self.select

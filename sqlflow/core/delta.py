@@ -65,8 +65,7 @@ class Grouping:
     """A query whose groups are kept as counters, of which its rows are computed.
 
     `keys`: the names of the group's columns in the counters. `rows`: the counter of a group's rows. `items`: the columns
-    of the result over the counters, `having`: which groups the result has. `visible`: key -> the column of the result
-    that it is.
+    of the result over the counters, `having`: which groups the result has.
     """
 
     keys: tuple[str, ...]
@@ -74,7 +73,6 @@ class Grouping:
     counters: tuple[Counter, ...]
     items: tuple[str, ...]
     having: str | None
-    visible: Mapping[str, str]
 
     @property
     def additive(self) -> bool:

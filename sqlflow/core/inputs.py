@@ -47,10 +47,11 @@ class Inputs:
 
     `tables`: everything in the database. `records`: what the commit records say. `states`: seeds, sources and
     undeclared tables. `partitions`: (model, input) -> the partitions of the input that differ from when the model
-    last read it.
+    last read it. `collated`: tables with columns in which different texts count as equal.
     """
 
     tables: Mapping[TableName, Found]
     records: Mapping[TableName, TableRecord]
     states: Mapping[TableName, InputState]
     partitions: Mapping[tuple[TableName, TableName], SignatureUpdate] = field(default_factory=dict)
+    collated: frozenset[TableName] = frozenset()

@@ -123,12 +123,23 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
+class Blame:
+    """The construct of a query because of which changes cannot be followed, why, and where it stands."""
+
+    construct: str
+    reason: str
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One transaction's work on one table: the steps, then the checks, then the record, then commit.
 
     `record` is what will be true afterwards; MEASURE steps fill in its watermark and the like. `needs`: ids of
     tasks that must be done before. `causes`: if none of these tables turns out to have changed in this run, `idle_steps`
-    are run in place of `steps`, and `idle` is the record. `ways`: how the data can be brought in, best first, when there is a choice.
+    are run in place of `steps`, and `idle` is the record. `ways`: how the data can be brought in, best first, when there
+    is a choice; `measured`: what the last run counted. `tier`: what kind of changes the query can follow; `refusal`: why
+    not more than that.
     """
 
     id: str
@@ -153,6 +164,9 @@ class Task:
     causes: frozenset[TableName] = frozenset()
     idle: TableRecord | None = None
     idle_steps: tuple[Step, ...] = ()
+    measured: str = ""
+    tier: str = ""
+    refusal: Blame | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Followed:
 def may_follow(header: Header) -> bool:
     """Whether a model may follow changes at all."""
     return (
-        header.mode is Mode.AUTO
+        (header.mode is Mode.AUTO or (header.mode is Mode.INCREMENTAL and header.start is None))
         and header.strategy in (Strategy.AUTO, Strategy.DELTA)
         and header.incremental is not Incremental.OFF
         and not header.before

@@ -111,13 +111,13 @@ def same_key(left: Ident, right: Ident, columns: Sequence[str]) -> Sql:
 
 def net(table: Ident, schema: Schema, weighted: Sql) -> Step:
     """A temporary table of the rows whose weights do not add up to nothing. `weighted`: a query of the columns and a
-    weight."""
-    keys = [*names(schema), *signs(schema)]
+    weight. Rows are told apart by their hash, not by what a collation calls equal."""
+    firsts = [compose("first({c}) AS {c}", c=c) for c in names(schema)]
     return write(
         compose(
-            "CREATE OR REPLACE TEMP TABLE {table} AS SELECT {cs}, sum({w}) AS {w} FROM ({weighted}) "
-            "GROUP BY {keys} HAVING sum({w}) <> 0",
-            table=table, cs=names(schema), w=WEIGHT, weighted=weighted, keys=keys,
+            "CREATE OR REPLACE TEMP TABLE {table} AS SELECT {firsts}, sum({w}) AS {w} FROM ({weighted}) "
+            "GROUP BY {hash} HAVING sum({w}) <> 0",
+            table=table, firsts=firsts, w=WEIGHT, weighted=weighted, hash=row_hash(schema),
         )
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -13,9 +13,9 @@ from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
-from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange
+from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
+from sqlflow.core.plan import Blame, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
@@ -296,6 +296,9 @@ class _Planner:
             return NotFollowed(f"it is only rebuilt until it is released: {before.distrusted}")
         changed = []
         rows: dict[TableName, int | None] = {}
+        for name in (subject.table, *effect.inputs):
+            if name in self._inputs.collated:
+                return NotFollowed(f"`COLLATE` in `{name}`: different texts count as equal there")
         for name in effect.inputs:
             version, consumed = self._versions[name], before.inputs.get(name.id, "")
             if not consumed.isdigit() or version.logged is None or int(consumed) < version.logged:
@@ -314,14 +317,20 @@ class _Planner:
         record = self._record(subject, Change(before.version + 1))
         record = replace(record, counters=counters_token(shape), runs=before.runs + 1)
         record, log = self._logged(subject.model.schema, before, record)
-        rebuild = (*delta.prime(subject, shape), *full.rebuild(subject))
+        timed = subject.model.model.header.mode is Mode.INCREMENTAL
+        rebuild = incremental.rebuild(subject) if timed else (*delta.prime(subject, shape), *full.rebuild(subject))
+        steps = delta.follow(subject, shape, found.following, log, rebuild)
+        if timed:
+            record = replace(record, done=before.done, watermark=before.watermark)
+            steps = (*steps, *incremental.measured(subject))
         self._model_task(
             subject,
             action="apply changes",
             strategy=found.strategy,
             reason=reason,
-            steps=delta.follow(subject, shape, found.following, log, rebuild),
+            steps=steps,
             record=record,
+            signatures=self._signatures(subject),
             ways=found.ways,
             opened=() if log is None else log.opened(subject.table),
         )
@@ -329,15 +338,44 @@ class _Planner:
 
     # ------------------------------------------------------------------ change logs
 
+    def _with_tiers(self, tasks: list[Task]) -> Iterator[Task]:
+        """The tasks with what their queries can follow; a plan so large that nobody reads it is told only what had to be
+        found out anyway."""
+        models = self._compiled.models
+        shown = [t for t in tasks if t.table in models and models[t.table].model.header.mode in _FOLLOWABLE]
+        told = {t.id for t in (shown if len(shown) <= _MOST_SHAPES else [t for t in shown if t.ways])}
+        for task in tasks:
+            if task.id not in told:
+                yield task
+                continue
+            model, shape = models[task.table], self._shape_of(task.table)
+            fixed = [found for table, found in shape.fixed.items() if shape.tier is not Tier.REFUSED]
+            found = shape.refusal or next(iter(fixed), None)
+            blame = None
+            if found is not None:
+                place = None if found.start is None else model.query.span(found.start, found.end)
+                blame = Blame(found.construct, found.reason, place)
+            yield replace(task, tier=str(shape.tier), refusal=blame)
+
     def _may_follow(self, name: TableName) -> list[CompiledModel]:
         """The models that may follow changes of a table by what their headers say, views looked through."""
         if self._readers is None:
             self._readers = {}
             for model in self._compiled.models.values():
-                if may_follow(model.model.header):
-                    for read in self._data_inputs(model):
+                if not may_follow(model.model.header):
+                    continue
+                for read in self._data_inputs(model):
+                    if not self._by_partition(model, read):
                         self._readers.setdefault(read, []).append(model)
         return self._readers.get(name, [])
+
+    def _by_partition(self, model: CompiledModel, read: TableName) -> bool:
+        """Whether the changes of an input are known by partition, which is enough for an incremental model."""
+        header = model.model.header
+        if header.mode is not Mode.INCREMENTAL or header.strategy is Strategy.DELTA:
+            return False
+        parent = self._compiled.models.get(read)
+        return parent is None or parent.model.header.mode in (Mode.INCREMENTAL, Mode.VIEW)
 
     def _followers(self, name: TableName) -> list[CompiledModel]:
         """Those of them whose query can follow something."""
@@ -440,6 +478,13 @@ class _Planner:
             return
         if gaps or requested:
             self._causes = frozenset()
+        elif clock is None and not effect.definition and may_follow(header):
+            unknown = wanted == domain and not nulls_only
+            if (unknown and header.strategy is Strategy.AUTO) or header.strategy is Strategy.DELTA:
+                found = self._followed(subject, before, effect)
+                if isinstance(found, Followed):
+                    self._follow(subject, before, found, Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why)))
+                    return
         reasons = [] if clock is None else [str(clock)]
         reasons += effect.why
         reasons += [f"not done yet: {gaps}"] if gaps else []
@@ -452,10 +497,10 @@ class _Planner:
             else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
-        off = header.incremental is Incremental.OFF
+        off = header.incremental is Incremental.OFF or header.strategy is Strategy.FULL
         if (wanted == domain or off) and not header.full_refresh:
             self._refused(subject, reason)
-        elif header.incremental is Incremental.OFF or (wanted == domain and header.batch is None):
+        elif off or (wanted == domain and header.batch is None):
             self._rebuild(subject, reason)
         else:
             self._intervals(subject, before, wanted, reason)
@@ -896,6 +941,7 @@ class _Planner:
                 idle_steps=opened if causes else (),
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
                 expected_rows=before.rows if before is not None else None,
+                measured=strategies.described(before) if ways and header.mode is Mode.MERGE else "",
             )
         )
 
@@ -921,13 +967,17 @@ class _Planner:
     def finish(self) -> Plan:
         draft = self._draft
         return Plan(
-            tasks=tuple(draft.tasks),
+            tasks=tuple(self._with_tiers(draft.tasks)),
             skipped=draft.skipped,
             settled=tuple(draft.settled),
             settled_signatures=draft.settled_signatures,
             orphans=orphans(self._compiled, self._inputs.records, self._inputs.tables),
             problems=tuple(draft.problems),
         )
+
+
+_MOST_SHAPES = 100
+_FOLLOWABLE = frozenset({Mode.AUTO, Mode.INCREMENTAL})
 
 
 def _untouched(before: TableRecord, record: TableRecord) -> TableRecord:

@@ -338,6 +338,8 @@ def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:
 def _succeeded(item: _Done) -> TaskResult:
     result = _result(item.task, Status.DONE, item.started_at, item.seconds)
     outcome = item.outcome
+    if outcome.strategy == UNCHANGED:
+        result = replace(result, action="leave as it is", reason="what it reads was written again, and is what it was")
     return replace(result, rows=outcome.rows, checks=outcome.checks, strategy=outcome.strategy, facts=outcome.facts)
 
 

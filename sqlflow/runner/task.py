@@ -133,17 +133,22 @@ def _fact(value: object) -> str | int | float:
             return str(value)
 
 
-_SHORTEST = 0.02  # seconds: below, the clock tells more about other programs than about the statement
+_SHORTEST = 0.02  # seconds: of less, the clock tells more about other programs than about the rows
 
 
 def _learned(paces: Mapping[str, float], strategy: str, facts: Facts) -> Mapping[str, float]:
-    """How long each strategy takes against its estimate: half of what was known, half of what was seen now."""
+    """How long each strategy takes against its price: half of what was known, half of what was seen now.
+
+    What is known of the others fades towards the mean, so that one slow run does not rule a strategy out for ever.
+    """
     took, expected = facts.get("apply_seconds"), facts.get("price_seconds")
-    if not isinstance(took, float) or not isinstance(expected, float | int) or took < _SHORTEST or expected <= 0:
+    if not isinstance(took, float) or not isinstance(expected, float | int) or expected < _SHORTEST:
         return paces
     pace = took / expected
-    known = paces.get(strategy)
-    return {**paces, strategy: round(pace if known is None else (known + pace) / 2, 4)}
+    mine = (paces[strategy] + pace) / 2 if strategy in paces else pace
+    mean = (sum(other for name, other in paces.items() if name != strategy) + mine) / len({*paces, strategy})
+    faded = {name: round(other + (mean - other) / 10, 4) for name, other in paces.items()}
+    return {**faded, strategy: round(mine, 4)}
 
 
 def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic:

@@ -265,9 +265,7 @@ def _edited(text: str, edits: Iterator[Edit]) -> str:
 
 def _signed(grouping: Grouping, sign: int, text: Sql) -> Sql:
     values = [
-        compose("{sign} * {c} AS {c}", sign=sign, c=Ident(counter.name))
-        if counter.kind in ("count", "sum")
-        else Sql(quoted(counter.name))
+        compose("-{c} AS {c}", c=Ident(counter.name)) if sign < 0 else Sql(quoted(counter.name))
         for counter in grouping.counters
     ]
     keys = [Ident(key) for key in grouping.keys]

@@ -69,6 +69,11 @@ def update(subject: Subject, intervals: IntervalSet, *, nulls: bool = True) -> t
     return (*steps, *_measure(subject, fresh=False))
 
 
+def measured(subject: Subject) -> tuple[Step, ...]:
+    """The watermark of a table that was brought up to date in another way."""
+    return _measure(subject, fresh=False)
+
+
 def swap(subject: Subject, staged: Subject) -> tuple[Step, ...]:
     """Put the table that was built batch by batch in the place of the old one."""
     steps = []
