@@ -1,7 +1,7 @@
 """Measure SQLFlow on tables of millions of rows against SQL written by hand, in one run, and print Markdown tables.
 
     python benchmarks/rows.py --rows 1m,10m                       # every case; needs some GB of disk
-    python benchmarks/rows.py --rows 1m --only merge,partition    # some cases
+    python benchmarks/rows.py --rows 1m --only "merge;partition"  # some cases
     python benchmarks/rows.py --rows 10m --only delta             # the cases whose name begins with `delta`
     python benchmarks/rows.py --rows 10m --target "memory_limit: 500MB"
 
@@ -353,14 +353,14 @@ def _count(text: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="1m", help="sizes, such as 1m,10m")
-    parser.add_argument("--only", default="", help="beginnings of the names of cases, by comma")
+    parser.add_argument("--only", default="", help="beginnings of the names of cases, by semicolon")
     parser.add_argument("--strategies", default="", help="instead of full,delta,auto")
     parser.add_argument("--repeat", type=int, default=1, help="runs of the step after the change")
     parser.add_argument("--target", default="", help="options of the target, such as 'memory_limit: 500MB'")
     parser.add_argument("--work", type=Path, help="a folder for the data, which is kept")
     parser.add_argument("--json", type=Path, help="a file for a line of JSON for each measurement")
     asked = parser.parse_args()
-    words = [word.strip() for word in asked.only.split(",") if word.strip()]
+    words = [word.strip() for word in asked.only.split(";") if word.strip()]
     cases = [c for c in CASES if not words or any(c.name.startswith(word) for word in words)]
     if asked.strategies:
         cases = [
