@@ -219,11 +219,13 @@ def _like_the_database(project: Project, config: Config) -> list[Diagnostic]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stands in the database when a command begins: tables, commit records, and a connection to ask more."""
+    """What stands in the database when a command begins: tables, commit records, and a connection to ask more; and the
+    bytes of memory that the engine may use, where that is known."""
 
     tables: Mapping[TableName, Found]
     records: Mapping[TableName, TableRecord]
     session: Session | None
+    memory: int | None = None
 
 
 def look_at(engine: Engine | None) -> Standing:
@@ -231,7 +233,7 @@ def look_at(engine: Engine | None) -> Standing:
     if engine is None:
         return Standing({}, {}, None)
     session = engine.session()
-    return Standing(engine.tables(), memory.load(session), session)
+    return Standing(engine.tables(), memory.load(session), session, engine.traits.memory)
 
 
 def _shapes(workshop: Workshop, compiled: Compiled) -> Callable[[TableName], Shape]:
@@ -269,11 +271,12 @@ def prepare(
         wanted = [name for name in compiled.order if name in selected]
         also = [name for name in (*compiled.project.seeds, *compiled.project.sources) if name in selected]
         now = clock()
-        inputs, unreadable = look(
-            compiled, workshop.config, Warehouse(tables, records, session, stored), wanted, also, run_id, now
-        )
+        warehouse = Warehouse(tables, records, session, stored)
+        anew = request.full_refresh
+        inputs, unreadable = look(compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=anew)
         stop_on_errors(unreadable)
-        return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now, shape_of)
+        config, limit = workshop.config, standing.memory
+        return inputs, make_plan(compiled, inputs, config, request, selected, run_id, now, shape_of, limit)
 
     universe = universe_of(checked, workshop.config, records, store, lambda: planned(frozenset(compiled.models))[1])
     selected, wrong = select(request.selection, request.exclude, universe)

@@ -42,10 +42,13 @@ def look(
     also: Collection[TableName],
     run_id: str,
     now: datetime,
+    *,
+    anew: bool = False,
 ) -> tuple[Inputs, list[Diagnostic]]:
     """The state of all seeds, sources and undeclared tables that the `wanted` models read, and of those in `also`.
 
-    At most one query each, plus one per incremental model whose input changed. Gives also what could not be read.
+    At most one query each, plus one per incremental model whose input changed, or all of whose rows are to be computed
+    (`anew`, or because it has no table). Gives also what could not be read.
     """
     look_at = _Look(compiled, config, warehouse, run_id, now)
     needed = compiled.inputs_of(wanted) | frozenset(also)
@@ -58,7 +61,7 @@ def look(
             states[name] = state
     partitions: dict[tuple[TableName, TableName], SignatureUpdate] = {}
     for name in sorted(wanted):
-        partitions |= look_at.partitions(compiled.models[name], states)
+        partitions |= look_at.partitions(compiled.models[name], states, anew=anew)
     collated: frozenset[TableName] = frozenset()
     if warehouse.session is not None and any(state.changed for state in states.values()):
         found = signatures.collated(warehouse.session)
@@ -262,7 +265,7 @@ class _Look:
         return "unknown" if session is None else signatures.whole(session, relation, schema)
 
     def partitions(
-        self, model: CompiledModel, states: Mapping[TableName, InputState]
+        self, model: CompiledModel, states: Mapping[TableName, InputState], *, anew: bool
     ) -> dict[tuple[TableName, TableName], SignatureUpdate]:
         """For an incremental model, which partitions of its inputs differ from when it last read them."""
         header = model.model.header
@@ -277,7 +280,9 @@ class _Look:
             if state is None or column is None or not mapping.occurrences:
                 continue
             fresh = (
-                before is None
+                anew
+                or before is None
+                or model.name not in self._warehouse.tables
                 or before.fingerprint.query != model.fingerprint.query
                 or before.fingerprint.header != model.fingerprint.header
             )

@@ -15,6 +15,7 @@ import typer
 
 from sqlflow import __version__
 from sqlflow.core.diagnostics import Diagnostic, ProjectError
+from sqlflow.core.engine import EngineError
 
 app = typer.Typer(
     name="sqlflow",
@@ -367,6 +368,12 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+    except EngineError as error:
+        if error.code == "statement-failed":  # of ours: what an author wrote is told where it runs
+            raise SystemExit(_report_bug(error)) from None
+        first, *rest = error.message.splitlines()
+        _show_problems(ProjectError([Diagnostic(error.code, first, None, "\n".join(rest) or None)]))
+        raise SystemExit(1) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(1) from None

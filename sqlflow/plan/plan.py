@@ -20,7 +20,8 @@ from sqlflow.core.plan import Blame, Plan, Reason, ReasonKind, SignatureUpdate, 
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
-from sqlflow.plan import partitions, strategies
+from sqlflow.core.words import sized
+from sqlflow.plan import partitions, sizes, strategies
 from sqlflow.plan.following import (
     Followed,
     NotFollowed,
@@ -58,13 +59,14 @@ def make_plan(
     run_id: str,
     now: datetime,
     shape_of: ShapeOf,
+    memory: int | None = None,
 ) -> Plan:
     """The plan of a build.
 
     `selected`: the models that may be built. `shape_of`: which changes of its inputs a model's query can follow. Refusals are errors in `Plan.problems`; a plan that has any must not
-    be run.
+    be run. `memory`: the bytes that the engine may use; work that reads more is cut into batches where that can be done.
     """
-    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of)
+    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of, memory)
     for name in sorted(inputs.states):
         planner.plan_input(name, inputs.states[name])
     for name in compiled.order:
@@ -96,8 +98,10 @@ class _Planner:
         run_id: str,
         now: datetime,
         shape_of: ShapeOf,
+        memory: int | None,
     ) -> None:
         self._shape_of = shape_of
+        self._memory = memory
         self._readers: dict[TableName, list[CompiledModel]] | None = None
         self._read: set[TableName] | None = None
         self._causes: frozenset[TableName] = (
@@ -548,12 +552,8 @@ class _Planner:
     def _intervals(self, subject: Subject, before: TableRecord, wanted: IntervalSet, reason: Reason) -> None:
         """Replace intervals of a table that stands, in batches if the author wants them."""
         header = subject.model.model.header
-        pieces = [wanted]
-        if header.batch is not None:
-            known = self._known_time(subject) | IntervalSet.of(
-                i for i in wanted if i.start != BEGINNING and i.end != END
-            )
-            pieces = partitions.cut(wanted, known, header.batch, header.grain, self._time_zone(subject))
+        certain = IntervalSet.of(i for i in wanted if i.start != BEGINNING and i.end != END)
+        pieces, reason = self._pieces(subject, wanted, self._known_time(subject) | certain, reason)
         done = before.done - wanted
         record = self._record(subject, Change(before.version + 1, intervals=wanted))
         time = Sql(render(Ident(header.time or "")))
@@ -585,16 +585,10 @@ class _Planner:
     def _rebuild(self, subject: Subject, reason: Reason) -> None:
         """Make the table from scratch."""
         header = subject.model.model.header
-        if header.mode is Mode.INCREMENTAL and header.batch is not None:
-            pieces = partitions.cut(
-                incremental.domain(subject),
-                self._known_time(subject),
-                header.batch,
-                header.grain,
-                self._time_zone(subject),
-            )
+        if header.mode is Mode.INCREMENTAL:
+            pieces, why = self._pieces(subject, incremental.domain(subject), self._known_time(subject), reason)
             if len(pieces) > 1:
-                self._staged(subject, reason, pieces)
+                self._staged(subject, why, pieces)
                 return
         match header.mode:
             case Mode.VIEW:
@@ -775,6 +769,22 @@ class _Planner:
             forgotten=(name,),
         )
         self._changed(subject, final, "is rebuilt in this build")
+
+    def _pieces(
+        self, subject: Subject, wanted: IntervalSet, known: IntervalSet, reason: Reason
+    ) -> tuple[list[IntervalSet], Reason]:
+        """`wanted` in batches, as the author says, or as the memory does; and the reason with the numbers behind them."""
+        header, zone = subject.model.model.header, self._time_zone(subject)
+        if header.batch is not None:
+            return partitions.cut(wanted, known, header.batch, header.grain, zone), reason
+        if self._memory is None or "batch" in header.spans:  # `batch: none`
+            return [wanted], reason
+        found = sizes.reading(subject.model, self._signatures(subject), self._compiled.columns, wanted, zone)
+        if found is None or found.size <= self._memory:
+            return [wanted], reason
+        pieces = sizes.cut(wanted, found, self._memory // 2)
+        why = f"in {len(pieces)} batches, as it reads {found}, and {sized(self._memory)} of memory may be used"
+        return pieces, replace(reason, detail=f"{reason}; {why}") if len(pieces) > 1 else reason
 
     def _known_time(self, subject: Subject) -> IntervalSet:
         """The time that the inputs are known to have rows for."""

@@ -156,7 +156,7 @@ def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic
     message = lines[0] if lines else error.kind
     if step.label:
         message = f"the statement in `@{step.label}` failed: {message}"
-    return Diagnostic("statement-failed", message, step.span or task.span, "\n".join(lines[1:4]) or None)
+    return Diagnostic(error.code, message, step.span or task.span, "\n".join(lines[1:4]) or None)
 
 
 def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[CheckResult, ...]:
@@ -198,10 +198,12 @@ def run_audits(
         except EngineError as error:
             raise TaskError(
                 Diagnostic(
-                    "statement-failed",
+                    error.code,
                     f"the check `{audit.checks[0].name}` does not work: {error.message.splitlines()[0]}",
                     audit.checks[0].span,
-                )
+                    "\n".join(error.message.splitlines()[1:]) or None if error.code != "statement-failed" else None,
+                ),
+                conflict=error.conflict,
             ) from error
     return tuple(results)
 
