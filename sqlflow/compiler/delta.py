@@ -272,8 +272,9 @@ class _Finder:
                 getattr(node.parent, "parent", None), exp.Window
             )
             if ordered is None and not within and node.find(exp.Order) is None:
-                name = (node.meta.get("name") or node.key).upper()
-                raise self._refused(str(name), "without ORDER BY, it takes rows in any order", node)
+                raise self._refused(
+                    _WORDS.get(type(node), node.key.upper()), "without ORDER BY, it takes rows in any order", node
+                )
 
     def _refused(self, construct: str, reason: str, node: exp.Expr | None) -> _Refused:
         start, end = timing._place(node)
@@ -297,7 +298,15 @@ class _Finder:
             return None, self._placed(refused.refusal)
 
 
-_ORDERED = (exp.GroupConcat, exp.ArrayAgg, exp.First, exp.Last, exp.AnyValue, exp.Mode)
+_WORDS: Mapping[type[exp.Expr], str] = {
+    exp.GroupConcat: "STRING_AGG",
+    exp.ArrayAgg: "LIST",
+    exp.First: "FIRST",
+    exp.Last: "LAST",
+    exp.AnyValue: "ANY_VALUE",
+    exp.Mode: "MODE",
+}
+_ORDERED = tuple(_WORDS)
 
 
 def _not_exact(schema: Schema, grouping: Grouping) -> Refusal | None:

@@ -340,6 +340,8 @@ def _succeeded(item: _Done) -> TaskResult:
     outcome = item.outcome
     if outcome.strategy == UNCHANGED:
         result = replace(result, action="leave as it is", reason="what it reads was written again, and is what it was")
+    if outcome.strategy == "full" and item.task.strategy not in ("full", ""):
+        result = replace(result, action="rebuild table")
     return replace(result, rows=outcome.rows, checks=outcome.checks, strategy=outcome.strategy, facts=outcome.facts)
 
 
