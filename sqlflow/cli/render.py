@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.plan import CheckQuery, Plan, Reason, ReasonKind, Step, StepKind, Task, Way
-from sqlflow.core.words import counted
+from sqlflow.core.words import counted, duration
 from sqlflow.observe.jsonl import diagnostic_fields, to_json
 from sqlflow.observe.text import (
     Paint,
@@ -17,7 +17,6 @@ from sqlflow.observe.text import (
     cut,
     diagnostic_lines,
     display_width,
-    duration,
     nothing_to_do,
     padded,
     uncolored,

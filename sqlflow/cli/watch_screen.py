@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from sqlflow.cli import watch_text as text
 from sqlflow.core.events import RunStarted, TaskFinished
-from sqlflow.core.words import counted
+from sqlflow.core.words import counted, duration
 from sqlflow.observe.console import Board
-from sqlflow.observe.text import Paint, Style, ansi, cut, display_width, duration, visible
+from sqlflow.observe.text import Paint, Style, ansi, cut, display_width, visible
 from sqlflow.watch.events import (
     Building,
     Built,
