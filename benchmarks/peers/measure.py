@@ -85,7 +85,11 @@ def run(
             threads.append(threading.Thread(target=strike, args=(kill,), daemon=True))
         for thread in threads:
             thread.start()
-        _, status, used = os.wait4(child.pid, 0)
+        try:
+            _, status, used = os.wait4(child.pid, 0)
+        except KeyboardInterrupt:
+            _end(child.pid)  # it has a session of its own, and is not told
+            raise
         wall = time.perf_counter() - began
         child.returncode = os.waitstatus_to_exitcode(status)
         done.set()

@@ -148,7 +148,7 @@ def _next_day(results: Results) -> str:
         return ""
     return (
         "### The next day\n\nA table of the newest version of each event: 100 days are built, then a file arrives with a new day "
-        "and with new versions of 1 % of the rows, all within the last seven days. Each tool as its manual has it; SQLFlow's "
+        "and with new versions of 1 % of the rows, all within the last seven days. Each tool by the ways that it offers; SQLFlow's "
         "models have no hand-written filter; that of `mode: merge` has no QUALIFY either, for the newest row of a key by "
         "`cursor` is what the mode keeps, and that of `mode: incremental` names the day in the window's partition. "
         "`× plain`: CPU beside a hand-written delete and insert by key on the same version of DuckDB. The table is compared row by row with the newest versions in all files. *Torn*: after the kill, "
