@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from lawful import Lawful
 
 from sqlflow.compiler import time as time_module
-from sqlflow.core.reach import Reach
-from sqlflow.plan import stale
+from sqlflow.core.reach import Reach, image
 
 _FIRST = dt.date(2024, 2, 26)  # the clocks of New York are set on March 10
 
@@ -312,12 +311,10 @@ _FROM_A_PARENT = Story(
 
 
 def test_the_law_sees_intervals_of_a_parent_that_are_not_widened(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = stale.image
-
     def shortened(*arguments: object) -> object:
         monkeypatch.setattr(Reach, "touched", lambda self, changed: changed)
         return image(*arguments)  # type: ignore[arg-type]
 
     assert _first_wrong(_FROM_A_PARENT) == []
-    monkeypatch.setattr(stale, "image", shortened)
+    monkeypatch.setattr("sqlflow.plan.stale.image", shortened)
     assert _first_wrong(_FROM_A_PARENT) != []
