@@ -38,6 +38,16 @@ raw.changes: {table: ext.changes, cursor: c}
     "SELECT d.name, count(*) AS n, sum(b.n) AS pieces FROM inc.batched AS b JOIN staging.events AS e USING (id) "
     "LEFT JOIN seeds.dims AS d ON d.k = e.k GROUP BY ALL\n",
     "models/marts/keys.sql": "SELECT k1, count(*) AS n FROM keyed.newest GROUP BY k1\n",
+    "models/kept/linear.sql": "-- @strategy: delta\nSELECT e.id, e.day, d.name, e.v FROM staging.events AS e JOIN seeds.dims AS d ON d.k = e.k WHERE e.v > 3\n",
+    "models/kept/grouped.sql": "-- @strategy: delta\n-- @checks:\n--   - unique: [k]\n"
+    "SELECT k, count(*) AS n, sum(v) AS total, avg(v) AS mean, count(day) AS days FROM raw.events GROUP BY k HAVING count(*) > 1\n",
+    "models/kept/most.sql": "-- @strategy: delta\nSELECT day, max(v) AS most, min(id) AS first_id FROM raw.events GROUP BY day\n",
+    "models/kept/keyed.sql": "-- @strategy: delta\nSELECT e.k, d.name, count(DISTINCT e.day) AS days, median(e.v) AS middle "
+    "FROM raw.events AS e LEFT JOIN seeds.dims AS d ON d.k = e.k GROUP BY ALL\n",
+    "models/kept/newest.sql": "-- @strategy: delta\nSELECT id, day, k FROM raw.events QUALIFY row_number() OVER (PARTITION BY day ORDER BY id DESC) = 1\n",
+    "models/kept/child.sql": "-- @strategy: delta\nSELECT n > 50 AS many, sum(total) AS total, count(*) AS ks FROM kept.grouped GROUP BY ALL\n",
+    "models/kept/merged.sql": "-- @strategy: delta\nSELECT k2, count(*) AS n, sum(v) AS total FROM keyed.newest GROUP BY k2\n",
+    "models/kept/pieces.sql": "-- @strategy: delta\nSELECT p.k, l.name, sum(p.n) AS n FROM raw.files AS p LEFT JOIN kept.linear AS l ON l.id = p.n GROUP BY ALL\n",
     "models/marts/lines.sql": "-- @mode: view\nSELECT count(*) AS n, max(c) AS newest FROM log.lines\n",
 }
 

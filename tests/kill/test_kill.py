@@ -134,7 +134,7 @@ def _at_any_time(scenes: dict[str, Scene], folder: Path, kills: int, chance: ran
 
 
 def test_killed_before_any_statement(scenes: dict[str, Scene], tmp_path: Path) -> None:
-    _everywhere(scenes, tmp_path, 18)
+    _everywhere(scenes, tmp_path, 24)
 
 
 def test_killed_at_any_time(scenes: dict[str, Scene], tmp_path: Path) -> None:
