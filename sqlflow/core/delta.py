@@ -109,3 +109,7 @@ class Shape:
         return tuple(
             column.name for column in self.schema if touched and all(column.name in reading.keys for reading in touched)
         )
+
+
+NOT_FOLLOWED = Shape(Tier.REFUSED)
+"""For tables that are always rebuilt."""

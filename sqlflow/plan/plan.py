@@ -11,6 +11,7 @@ from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
 from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.digest import row_digest
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
@@ -30,7 +31,16 @@ from sqlflow.plan.following import (
     insists,
     may_follow,
 )
-from sqlflow.plan.log import Log, compare_image, compared, extend_image, keep_image, swap_and_compare, swap_and_tell
+from sqlflow.plan.log import (
+    Cursor,
+    Log,
+    compare_image,
+    compared,
+    extend_image,
+    keep_image,
+    swap_and_compare,
+    swap_and_tell,
+)
 from sqlflow.plan.modes import append, delta, full, incremental, merge, view
 from sqlflow.plan.modes.delta import Changed
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
@@ -129,7 +139,8 @@ class _Planner:
             steps += capture
             if record.kind is TableKind.SEED:
                 signature = compose(
-                    "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_sqlflow_row)) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+                    "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+                    digest=row_digest(record.schema),
                     t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
@@ -417,11 +428,20 @@ class _Planner:
                 steps = (*log.opened(relation), log.rows(rows, 1), *((kept,) if image else ()))
                 return replace(record, image=image), steps
             if log is not None:
-                compared = compare_image(name, relation, record.schema, log)
+                compared = compare_image(name, relation, record.schema, log, self._cursor_of(name, before))
                 return replace(record, image=True), (*log.opened(relation), *compared)
         if image:
             return replace(record, image=True), (keep_image(name, relation, record.schema),)
         return record, ()
+
+    def _cursor_of(self, name: TableName, before: TableRecord) -> Cursor | None:
+        """By what a source says which of its rows are new or changed."""
+        source = self._compiled.project.sources.get(name)
+        if source is None or source.cursor is None or not source.key:
+            return None
+        signature = (before.below or "").split("|")
+        latest = signature[1] if len(signature) > 2 and signature[1] != "None" else None
+        return Cursor(source.cursor, source.key, latest)
 
     def _wants_image(self, name: TableName) -> bool:
         """Whether a copy of an input is kept: when somebody insists on following it."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 from sqlflow.core.delta import Grouping, Shape
+from sqlflow.core.keeping import counters_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, quoted
 from sqlflow.core.text import Edit
-from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, counters_of, expanded, log_of, names, net, same_key, same_row
+from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, expanded, names, net, same_key, same_row
 from sqlflow.plan.subject import Subject, write
 
 MOST_PRODUCTS = 40
@@ -277,7 +278,7 @@ def _merged(subject: Subject, shape: Shape, grouping: Grouping) -> list[Step]:
     counters = counters_of(subject.table)
     keys = [Ident(key) for key in grouping.keys]
     touched = compose("SELECT DISTINCT {keys} FROM {parts}", keys=keys, parts=_PARTS) if keys else Sql("SELECT 1")
-    same = same_key(Ident("_c"), Ident("_t"), grouping.keys)
+    same = same_key(Sql("_c"), Sql("_t"), grouping.keys)
     values = [_summed(counter.kind, counter.name, shape.schema) for counter in grouping.counters]
     group = (
         compose("GROUP BY {keys} HAVING sum({rows}) <> 0", keys=keys, rows=Ident(grouping.rows)) if keys else Sql("")
@@ -321,7 +322,7 @@ def _recomputed(subject: Subject, shape: Shape, following: Following) -> list[St
     stands = subject.table if grouping is None else counters_of(subject.table)
     emerging = [Ident(key) for key in keys if key in shape.emerging]
     without = joined(" OR ", [compose("{c} IS NULL", c=c) for c in emerging]) if emerging else Sql("FALSE")
-    same = same_key(Ident("_b"), Ident("_t"), keys)
+    same = same_key(Sql("_b"), Sql("_t"), keys)
     columns = [compose("_b.{c} AS {c}", c=Ident(column.name)) for column in shape.schema]
     picked = compose(
         "SELECT {cs} FROM {stands} AS _b SEMI JOIN {touched} AS _t ON {same}",
@@ -454,7 +455,7 @@ def _doomed(subject: Subject) -> list[Step]:
                 "row_number() OVER (PARTITION BY _l._sqlflow_n) AS k FROM {t} AS _b JOIN {lost} AS _l ON {same}) "
                 "WHERE k <= n",
                 doomed=_DOOMED, w=WEIGHT, t=subject.table, lost=_LOST,
-                same=same_row(Ident("_b"), Ident("_l"), schema),
+                same=same_row(Sql("_b"), Sql("_l"), schema),
             )
         ),
     ]  # fmt: skip
@@ -485,7 +486,7 @@ def _counted(subject: Subject, shape: Shape) -> list[Step]:
     if grouping is None:
         return []
     counters = counters_of(subject.table)
-    same = same_key(Ident("_c"), Ident("_b"), grouping.keys)
+    same = same_key(Sql("_c"), Sql("_b"), grouping.keys)
     return [
         write(
             compose(

@@ -19,6 +19,7 @@ rules one without a cursor, which is older than any that has one.
 
 from __future__ import annotations
 
+from sqlflow.core.keeping import deletions_of
 from sqlflow.core.model import Conflict
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
@@ -120,11 +121,6 @@ def _written_down(subject: Subject, log: Log) -> list[Step]:
 def forget(table: TableName) -> Step:
     """Drop the remembered deletions of a table that is not merged any more."""
     return write(compose("DROP TABLE IF EXISTS {deleted}", deleted=deletions_of(table)))
-
-
-def deletions_of(table: TableName) -> TableName:
-    """Where the deletions of a table are remembered."""
-    return TableName("_sqlflow", f"deleted {table.id}")
 
 
 def _apply(subject: Subject, choice: Choice) -> list[Step]:
