@@ -262,3 +262,14 @@ def test_batches_go_on_where_a_build_was_killed(tmp_path: Path, batch: str) -> N
     _is_right(made)
     _target(made, "memory_limit: 2GB")
     assert len(made.planned()) == 0
+
+
+def test_memory_that_nobody_limited_is_used_when_there_is_no_room_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_MEMORY", 30_000_000)
+    monkeypatch.setattr(adapter, "_MEMORY_PER_THREAD", 0)
+    made = _project(tmp_path, "threads: 2, max_temp_directory_size: 1MB", events=EVENTS, grouped=GROUPED)
+    built = made.build()
+    assert built.code == 0, built.told
+    assert "30 MB of memory were not enough" in built.told

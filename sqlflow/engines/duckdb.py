@@ -270,7 +270,7 @@ class DuckDBSession:
         except duckdb.InterruptException as error:
             raise Interrupted from error
         except (duckdb.OutOfMemoryException, MemoryError) as error:
-            if self._memory is None or not may_be_lifted or "max_temp_directory_size" in str(error):
+            if self._memory is None or not may_be_lifted:
                 raise _shortage(error, self._memory) from error
             self._memory.lift()
             if not self._within:
