@@ -200,7 +200,24 @@ def prepare(
     run_id: str,
     clock: Clock,
 ) -> Prepared:
-    """The plan of a build; nothing is written. Raises ProjectError for a project or selection that is wrong."""
+    """The plan of a build; nothing is written. Raises ProjectError for a project or selection that is wrong, and for what
+    a plan refuses to do."""
+    prepared = draw_up(workshop, checked, standing, store, request, run_id, clock)
+    stop_on_errors(prepared.plan.problems)
+    return prepared
+
+
+def draw_up(
+    workshop: Workshop,
+    checked: Checked,
+    standing: Standing,
+    store: StateStore | None,
+    request: Request,
+    run_id: str,
+    clock: Clock,
+) -> Prepared:
+    """The plan of a build, with what it refuses to do in `Plan.problems`. Raises ProjectError for a project or selection
+    that is wrong."""
     tables, records, session = standing.tables, standing.records, standing.session
     compiled = checked.compiled
 
@@ -223,7 +240,6 @@ def prepare(
     selected, wrong = select(request.selection, request.exclude, universe)
     stop_on_errors([*wrong, *_not_restated(request, selected, compiled)])
     inputs, plan = planned(selected)
-    stop_on_errors(plan.problems)
     return Prepared(checked, inputs, plan)
 
 
