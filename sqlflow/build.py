@@ -19,6 +19,7 @@ from sqlflow.compiler.shapes import shapes_of
 from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config, Request
+from sqlflow.core.delta import Shape
 from sqlflow.core.diagnostics import Diagnostic, Severity, stop_on_errors
 from sqlflow.core.engine import Binder, Engine, Found, Session
 from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
@@ -189,6 +190,8 @@ class Prepared:
     checked: Checked
     inputs: Inputs
     plan: Plan
+    selected: frozenset[TableName]
+    shape_of: Callable[[TableName], Shape]
 
 
 def prepare(
@@ -240,7 +243,7 @@ def draw_up(
     selected, wrong = select(request.selection, request.exclude, universe)
     stop_on_errors([*wrong, *_not_restated(request, selected, compiled)])
     inputs, plan = planned(selected)
-    return Prepared(checked, inputs, plan)
+    return Prepared(checked, inputs, plan, frozenset(selected), shape_of)
 
 
 def run(
