@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -25,6 +26,7 @@ from sqlflow.core.records import Relation, TableRecord
 from sqlflow.core.sql import compose
 from sqlflow.core.words import counted
 from sqlflow.plan.compare import compared_columns
+from sqlflow.plan.following import ShapeOf
 from sqlflow.plan.log import WEIGHT, names
 from sqlflow.plan.subject import Subject
 from sqlflow.plan.verify import Proof, proof_of_image, proofs
@@ -128,7 +130,7 @@ def _verified(
 ) -> Iterator[Verified]:
     model = prepared.checked.compiled.models.get(name)
     reasons = {task.table: task.reason for task in prepared.plan.tasks}
-    without = _not_judged(model, reasons.get(name)) if model is not None else None
+    without = _not_judged(model, reasons.get(name), prepared.shape_of) if model is not None else None
     if without is not None:
         yield Verified(name, Verdict.SKIPPED, why=(without,))
     elif name in reasons and reasons[name].kind is not ReasonKind.CHECKS_CHANGED:
@@ -144,7 +146,7 @@ def _verified(
             yield _proved(session, name, proof)
 
 
-def _not_judged(model: CompiledModel, reason: Reason | None) -> str | None:
+def _not_judged(model: CompiledModel, reason: Reason | None, shape_of: ShapeOf) -> str | None:
     """Why there is nothing to compare, if there is not."""
     match model.model.header.mode:
         case Mode.VIEW:
@@ -155,7 +157,13 @@ def _not_judged(model: CompiledModel, reason: Reason | None) -> str | None:
             volatile = sorted(word for word in model.clock if word != "day")
             if volatile and (reason is None or reason.kind is ReasonKind.CLOCK):
                 return f"its query uses `{volatile[0]}`, which may always differ"
-            return None
+            refusal = shape_of(model.name).refusal
+            return _VOLATILE if refusal is not None and refusal.volatile else None
+
+
+_VOLATILE = (
+    "its query gives other rows each time: it has a random sample, or a function that gives another value each time"
+)
 
 
 def _proved(session: Session, name: TableName, proof: Proof) -> Verified:
@@ -176,7 +184,7 @@ def _proved(session: Session, name: TableName, proof: Proof) -> Verified:
         sample = [row for sign in (1, -1) for row in _sample(session, proof, sign)] if missing or surplus else []
     except EngineError as error:
         return Verified(name, Verdict.FAILED, proof.what, why=(error.message.splitlines()[0],))
-    why = (f"{counted(excused, 'row')}, {proof.excuse}",) if excused else ()
+    why = (f"not compared: {counted(excused, 'row')} {proof.excuse}",) if excused else ()
     verdict = Verdict.DIFFERS if missing or surplus else Verdict.EQUAL
     return Verified(
         table=name,
@@ -253,13 +261,16 @@ def _summarize(verified: Sequence[Verified], *, release: bool) -> None:
     if not verified:
         print("nothing to release: every table is trusted" if release else "nothing to verify", file=sys.stderr)
         return
-    count = {verdict: len({r.table for r in verified if r.verdict is verdict}) for verdict in Verdict}
-    words = {
-        Verdict.EQUAL: "equal", Verdict.DIFFERS: "differ", Verdict.FAILED: "failed", Verdict.STALE: "not up to date",
-        Verdict.SKIPPED: "skipped",
-    }  # fmt: skip
-    parts = [f"{number} {words[verdict]}" for verdict, number in count.items() if number]
-    print(f"{counted(len({r.table for r in verified}), 'table')}: {', '.join(parts)}", file=sys.stderr)
+    worst: dict[TableName, Verdict] = {}
+    for result in verified:
+        worst[result.table] = max(worst.get(result.table, Verdict.EQUAL), result.verdict, key=_WORSE.index)
+    words = {Verdict.DIFFERS: "different", Verdict.STALE: "not up to date"}
+    count = Counter(worst.values())
+    parts = [f"{count[verdict]:,} {words.get(verdict, verdict)}" for verdict in _WORSE if count[verdict]]
+    print(f"{counted(len(worst), 'table')}: {', '.join(parts)}", file=sys.stderr)
+
+
+_WORSE = (Verdict.EQUAL, Verdict.SKIPPED, Verdict.STALE, Verdict.DIFFERS, Verdict.FAILED)
 
 
 def _json(result: Verified, distrusted: bool) -> dict[str, object]:

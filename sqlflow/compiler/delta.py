@@ -72,9 +72,11 @@ def find_shape(
 
 
 class _Refused(Exception):
-    def __init__(self, construct: str, reason: str, start: int | None = None, end: int | None = None) -> None:
+    def __init__(
+        self, construct: str, reason: str, start: int | None = None, end: int | None = None, *, volatile: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.refusal = Refusal(construct, reason, start, end)
+        self.refusal = Refusal(construct, reason, start, end, volatile)
 
 
 def _own(query: str) -> MappedText:
@@ -232,7 +234,7 @@ class _Finder:
                     if relation.outputs is None:
                         raise self._refused("*", "the columns that it stands for are not known", relation.node)
                     if relation.sampled:
-                        raise self._refused("sample", "it picks rows at random", relation.node)
+                        raise self._refused("sample", "it picks rows at random", relation.node, volatile=True)
                     if relation.limit:
                         raise self._refused("LIMIT", "which rows it keeps depends on all rows", relation.limit[0].node)
                     for source in relation.sources:
@@ -255,13 +257,13 @@ class _Finder:
 
     def _refuse_source(self, source: Source) -> None:
         if source.sampled:
-            raise self._refused("sample", "it picks rows at random", source.node)
+            raise self._refused("sample", "it picks rows at random", source.node, volatile=True)
         if source.kind in (SourceKind.FUNCTION, SourceKind.RECURSION, SourceKind.UNKNOWN):
             raise self._refused("function", "what it reads is not known", source.node)
 
     def _refuse_expression(self, expression: Expression) -> None:
         if expression.features & Feature.VOLATILE:
-            raise self._refused("function", "it gives another value each time", expression.node)
+            raise self._refused("function", "it gives another value each time", expression.node, volatile=True)
         if expression.features & Feature.UNKNOWN_FUNCTION:
             raise self._refused("function", "it is not known what it does", expression.node)
         if expression.node is None or not expression.features & (Feature.AGGREGATE | Feature.WINDOW):
@@ -275,10 +277,10 @@ class _Finder:
                 name = (node.meta.get("name") or node.key).upper()
                 raise self._refused(str(name), "without ORDER BY, it takes rows in any order", node)
 
-    def _refused(self, construct: str, reason: str, node: exp.Expr | None) -> _Refused:
+    def _refused(self, construct: str, reason: str, node: exp.Expr | None, *, volatile: bool = False) -> _Refused:
         start, end = timing._place(node)
         placed = self._placed(Refusal(construct, reason, start, end))
-        return _Refused(placed.construct, placed.reason, placed.start, placed.end)
+        return _Refused(placed.construct, placed.reason, placed.start, placed.end, volatile=volatile)
 
     # ------------------------------------------------------------------ grouped queries
 

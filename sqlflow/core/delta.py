@@ -25,12 +25,16 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something cannot be followed: the construct, a reason, and where it stands in the query that runs."""
+    """Why something cannot be followed: the construct, a reason, and where it stands in the query that runs.
+
+    `volatile`: because the query gives other rows each time.
+    """
 
     construct: str
     reason: str
     start: int | None = None
     end: int | None = None
+    volatile: bool = False
 
 
 @dataclass(frozen=True, slots=True)

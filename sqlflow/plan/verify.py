@@ -116,7 +116,7 @@ def _merged(subject: Subject) -> Proof:
     excused = compose("SELECT count(*) FROM {t} AS _target WHERE {alone}", t=subject.table, alone=merge.alone(subject))
     return Proof(
         "rows", steps, _count(subject.table), schema, _merge_notes(header), excused,
-        "which `merge` keeps, have keys that the query does not give: not compared",
+        "that `merge` keeps, of keys that the query does not give",
     )  # fmt: skip
 
 
@@ -157,5 +157,5 @@ def _appended(subject: Subject) -> Proof:
     notes = ("its hooks may have changed the table",) if subject.model.model.header.after else ()
     return Proof(
         "rows", steps, _count(subject.table), schema, notes, compose("SELECT n FROM {kept}", kept=_KEPT),
-        "which `append` keeps, are not what the query gives now: not compared",
+        "that `append` keeps, as the query does not give them any more",
     )  # fmt: skip
