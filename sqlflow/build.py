@@ -247,6 +247,8 @@ class Prepared:
     checked: Checked
     inputs: Inputs
     plan: Plan
+    selected: frozenset[TableName]
+    shape_of: Callable[[TableName], Shape]
 
 
 def prepare(
@@ -258,7 +260,24 @@ def prepare(
     run_id: str,
     clock: Clock,
 ) -> Prepared:
-    """The plan of a build; nothing is written. Raises ProjectError for a project or selection that is wrong."""
+    """The plan of a build; nothing is written. Raises ProjectError for a project or selection that is wrong, and for what
+    a plan refuses to do."""
+    prepared = draw_up(workshop, checked, standing, store, request, run_id, clock)
+    stop_on_errors(prepared.plan.problems)
+    return prepared
+
+
+def draw_up(
+    workshop: Workshop,
+    checked: Checked,
+    standing: Standing,
+    store: StateStore | None,
+    request: Request,
+    run_id: str,
+    clock: Clock,
+) -> Prepared:
+    """The plan of a build, with what it refuses to do in `Plan.problems`. Raises ProjectError for a project or selection
+    that is wrong."""
     tables, records, session = standing.tables, standing.records, standing.session
     compiled = checked.compiled
 
@@ -282,8 +301,7 @@ def prepare(
     selected, wrong = select(request.selection, request.exclude, universe)
     stop_on_errors([*wrong, *_not_restated(request, selected, compiled)])
     inputs, plan = planned(selected)
-    stop_on_errors(plan.problems)
-    return Prepared(checked, inputs, plan)
+    return Prepared(checked, inputs, plan, frozenset(selected), shape_of)
 
 
 def run(

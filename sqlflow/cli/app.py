@@ -228,6 +228,30 @@ def check(
 
 
 @app.command()
+def verify(
+    selection: Selection = None,
+    exclude: Exclude = None,
+    release: Annotated[
+        bool,
+        typer.Option("--release", help="Trust tables again that a self-check distrusts, when they are found equal."),
+    ] = False,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    wait: Wait = 10.0,
+    json: Json = False,
+) -> None:
+    """Compare whole tables with what their queries give now. Exit code 1 when any differs."""
+    from sqlflow.cli.verify import verify_tables
+
+    _exit(
+        verify_tables(
+            selection or (), exclude or (), project, target, var or (), release=release, wait=wait, json=json
+        )
+    )  # fmt: skip
+
+
+@app.command()
 def diff(
     table: Annotated[
         str | None, typer.Argument(help="A table; default: every table of the project (with --with).")

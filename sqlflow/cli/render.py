@@ -44,6 +44,7 @@ _STEP_LABELS = {
     StepKind.GUARD: "guard, must find no rows",
     StepKind.MEASURE: "measure, for the record",
     StepKind.NOTICE: "notice, rows become a warning",
+    StepKind.ALARM: "alarm, rows fail the run",
 }
 
 

@@ -21,7 +21,7 @@ from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import sized
-from sqlflow.plan import partitions, sizes, strategies
+from sqlflow.plan import partitions, selfcheck, sizes, strategies
 from sqlflow.plan.following import (
     Followed,
     NotFollowed,
@@ -43,6 +43,7 @@ from sqlflow.plan.log import (
 )
 from sqlflow.plan.modes import append, delta, full, incremental, merge, view
 from sqlflow.plan.modes.delta import Changed
+from sqlflow.plan.selfcheck import SelfCheck
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
 from sqlflow.plan.subject import ZONED, Subject, within, write
 from sqlflow.quality.checks import audits, checks_of
@@ -112,6 +113,7 @@ class _Planner:
         self._request = request
         self._selected = selected
         self._zone: ZoneInfo = config.zone
+        self._verify_every = config.verify_every
         self._run_id = run_id
         self._now = now
         self._draft = _Draft()
@@ -304,7 +306,7 @@ class _Planner:
 
     def _followed(self, subject: Subject, before: TableRecord, effect: Effect) -> Followed | NotFollowed:
         if before.distrusted:
-            return NotFollowed(f"it is only rebuilt until it is released: {before.distrusted}")
+            return NotFollowed(only_rebuilt(before))
         changed = []
         rows: dict[TableName, int | None] = {}
         for name in (subject.table, *effect.inputs):
@@ -330,13 +332,15 @@ class _Planner:
         record, log = self._logged(subject.model.schema, before, record)
         timed = subject.model.model.header.mode is Mode.INCREMENTAL
         rebuild = incremental.rebuild(subject) if timed else (*delta.prime(subject, shape), *full.rebuild(subject))
-        steps = delta.follow(subject, shape, found.following, log, rebuild)
+        query = incremental.whole_query(subject) if timed else subject.query
+        check = selfcheck.due(subject, shape, query, self._verify_every, self._run_id)
+        steps = delta.follow(subject, shape, found.following, log, rebuild, check)
         if timed:
             record = replace(record, done=before.done, watermark=before.watermark)
             steps = (*steps, *incremental.measured(subject))
         self._model_task(
             subject,
-            action="apply changes",
+            action="apply changes" if check is None else "apply changes and check a sample",
             strategy=found.strategy,
             reason=reason,
             steps=steps,
@@ -517,7 +521,9 @@ class _Planner:
             else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
-        off = header.incremental is Incremental.OFF or header.strategy is Strategy.FULL
+        off = header.incremental is Incremental.OFF or header.strategy is Strategy.FULL or bool(before.distrusted)
+        if before.distrusted:
+            reason = replace(reason, detail=f"{reason}; {only_rebuilt(before)}")
         if (wanted == domain or off) and not header.full_refresh:
             self._refused(subject, reason)
         elif off or (wanted == domain and header.batch is None):
@@ -558,16 +564,21 @@ class _Planner:
         record = self._record(subject, Change(before.version + 1, intervals=wanted))
         time = Sql(render(Ident(header.time or "")))
         kind = subject.type_of(header.time or "")
-        record, log = self._logged(subject.model.schema, before, record)
+        record, log = self._logged(subject.model.schema, before, replace(record, runs=before.runs + 1))
+        check = self._interval_check(subject)
         for number, piece in enumerate(pieces or [wanted]):
             done |= piece
-            part = within(time, kind, piece, nulls=number == 0)
+            part: Sql | None = within(time, kind, piece, nulls=number == 0)
+            action = f"replace {_intervals_of(piece)}"
             steps = incremental.update(subject, piece, nulls=number == 0)
-            if log is not None:
+            if log is not None and part is not None:
                 steps = compared(subject, part, log if number == 0 else replace(log, begins=False), steps)
+            if check is not None and number == max(len(pieces), 1) - 1:
+                action, part = f"{action} and check a sample", None
+                steps = (*steps, *incremental.checked(check, () if log is None else (log.gap(),)))
             self._model_task(
                 subject,
-                action=f"replace {_intervals_of(piece)}",
+                action=action,
                 strategy="partition",
                 reason=reason,
                 steps=steps,
@@ -581,6 +592,14 @@ class _Planner:
                 after_hooks=number == len(pieces) - 1 or not pieces,
             )
         self._changed(subject, record, f"replaces {_intervals_of(wanted)} in this build")
+
+    def _interval_check(self, subject: Subject) -> SelfCheck | None:
+        """The self-check of a table whose intervals are replaced, if one is due and its query always gives the same."""
+        query = incremental.whole_query(subject)
+        check = selfcheck.due(subject, None, query, self._verify_every, self._run_id)
+        if check is None or subject.model.clock or self._shape_of(subject.table).tier is Tier.REFUSED:
+            return None
+        return check
 
     def _rebuild(self, subject: Subject, reason: Reason) -> None:
         """Make the table from scratch."""
@@ -998,6 +1017,11 @@ class _Planner:
 
 _MOST_SHAPES = 100
 _FOLLOWABLE = frozenset({Mode.AUTO, Mode.INCREMENTAL})
+
+
+def only_rebuilt(before: TableRecord) -> str:
+    """Why a table that is not trusted is rebuilt, in words."""
+    return f"it is only rebuilt until `sqlflow verify --release` finds it equal: {before.distrusted}"
 
 
 def _untouched(before: TableRecord, record: TableRecord) -> TableRecord:

@@ -34,6 +34,7 @@ _KEYS = (
     "defaults",
     "sandbox",
     "allow_outside_paths",
+    "verify_every",
 )
 _ENGINES = ("duckdb", "postgres")
 _DUCKDB_OPTIONS = (
@@ -70,6 +71,8 @@ def read_config(root: Path, target: str | None, variables: Mapping[str, str], en
     for key in ("sandbox", "allow_outside_paths"):
         if key in fields:
             found[key] = fields[key].boolean()
+    if "verify_every" in fields:
+        found["verify_every"] = fields["verify_every"].integer(least=0)
     name = fields["name"].text() if "name" in fields else ""
     dialect = _dialect(fields["dialect"]) if "dialect" in fields else "duckdb"
     schema = _schema(fields["default_schema"]) if "default_schema" in fields else "main"

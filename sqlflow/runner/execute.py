@@ -255,6 +255,8 @@ class _Run:
             self._board.committed([item.task for item in done])
             for item in done:
                 self._finish(_succeeded(item))
+            if self._fail_fast and any(item.outcome.problem is not None for item in done):
+                self._give_up(Status.SKIPPED, done[-1].task.table)
             self._changed.notify_all()
         for item in done:
             for notice in item.outcome.notices:
@@ -321,8 +323,8 @@ class _Run:
 def _costs(outcome: Outcome, seconds: float) -> Mapping[str, float]:
     """What each strategy took last: seconds, and for how many changed rows."""
     known = outcome.record.costs
-    if outcome.strategy in ("", UNCHANGED):
-        return known
+    if outcome.strategy in ("", UNCHANGED) or "checked_rows" in outcome.facts:
+        return known  # nothing was done, or more than that: what a self-check takes is no cost of the strategy
     found = {**known, outcome.strategy: round(seconds, 4)}
     added, removed = outcome.facts.get("added_rows"), outcome.facts.get("removed_rows")
     if isinstance(added, int) and isinstance(removed, int) and outcome.strategy != "full":
@@ -342,6 +344,9 @@ def _succeeded(item: _Done) -> TaskResult:
         result = replace(result, action="leave as it is", reason="what it reads was written again, and is what it was")
     if outcome.strategy == "full" and item.task.strategy not in ("full", ""):
         result = replace(result, action="rebuild table")
+    if outcome.problem is not None:
+        # Committed, so that its readers go on; but the run must not look as if all were well.
+        result = replace(result, status=Status.FAILED, error=outcome.problem)
     return replace(result, rows=outcome.rows, checks=outcome.checks, strategy=outcome.strategy, facts=outcome.facts)
 
 

@@ -178,7 +178,9 @@ def build_scratch(
         request = Request(threads=order.wishes.threads)
         plan = make_plan(compiled, inputs, config, request, names, run_id, now, lambda name: NOT_FOLLOWED)
         stop_on_errors(plan.problems)
-        prepared = Prepared(Checked(compiled, order.checked.graph, ()), inputs, plan)
+        prepared = Prepared(
+            Checked(compiled, order.checked.graph, ()), inputs, plan, frozenset(names), lambda name: NOT_FOLLOWED
+        )
         record = run(prepared, engine, store, request, "watch", real.target.name, run_id, emit, desk.clock)
     return record, path
 

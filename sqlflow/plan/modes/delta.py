@@ -18,7 +18,9 @@ from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, quoted
 from sqlflow.core.text import Edit
+from sqlflow.plan import selfcheck
 from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, expanded, names, net, same_key, same_row
+from sqlflow.plan.selfcheck import SelfCheck
 from sqlflow.plan.subject import Subject, write
 
 MOST_PRODUCTS = 40
@@ -110,9 +112,15 @@ def prime(subject: Subject, shape: Shape) -> tuple[Step, ...]:
 
 
 def follow(
-    subject: Subject, shape: Shape, following: Following, log: Log | None, rebuild: tuple[Step, ...]
+    subject: Subject,
+    shape: Shape,
+    following: Following,
+    log: Log | None,
+    rebuild: tuple[Step, ...],
+    check: SelfCheck | None,
 ) -> tuple[Step, ...]:
-    """The statements that follow the changes, or do `rebuild` when there are too many of them or they do not fit."""
+    """The statements that follow the changes, or do `rebuild` when there are too many of them or they do not fit, or
+    when the self-check finds something."""
     schema = subject.model.schema
     steps: list[Step] = []
     for at, changed in enumerate(following.changed):
@@ -135,12 +143,28 @@ def follow(
     if log is not None:
         applied += [log.rows(expanded(_NET, schema, sign), sign) for sign in (1, -1)]
     steps += _only(_not_full(), applied)
+    if check is not None:
+        steps += _only(_not_full(), selfcheck.find_wrong(check))
+        steps += _only(_not_full(), [_fail(check)])
     steps += _only(_is("full"), rebuild)
     if log is not None:
         steps.append(log.gap(_is("full")))
     steps += _measure(subject)
     steps.append(_told())
+    if check is not None:
+        steps += selfcheck.alarm(check, compose("SELECT failed FROM {choice}", choice=_CHOICE))
     return tuple(steps)
+
+
+def _fail(check: SelfCheck) -> Step:
+    """Rebuild the table after all if the self-check has found something."""
+    return write(
+        compose(
+            "UPDATE {choice} SET way = 'full', failed = TRUE WHERE {wrong}",
+            choice=_CHOICE,
+            wrong=selfcheck.is_wrong(check),
+        )
+    )
 
 
 def _only(condition: Sql, steps: Sequence[Step]) -> list[Step]:
@@ -203,7 +227,7 @@ def _choose(shape: Shape, following: Following) -> Step:
     most = Sql("FALSE") if following.most is None else compose("added + removed > {most}", most=following.most)
     return write(
         compose(
-            "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT added, removed, gaps, FALSE AS unsound, "
+            "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT added, removed, gaps, FALSE AS unsound, FALSE AS failed, "
             "CASE WHEN gaps > 0 OR {most} THEN 'full' WHEN removed > 0 THEN {removed} ELSE {best} END AS way "
             "FROM (SELECT {plus} AS added, {minus} AS removed, {gaps} AS gaps)",
             choice=_CHOICE, most=most, removed=Value(removed), best=Value(best), plus=counted(1), minus=counted(-1),

@@ -6,6 +6,7 @@ whole query. Rows without a time are a partition of their own and are replaced w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,8 @@ from sqlflow.core.reach import is_zoned, preimage
 from sqlflow.core.records import Relation
 from sqlflow.core.sql import Ident, Sql, compose, joined, render
 from sqlflow.core.text import Edit
+from sqlflow.plan import selfcheck
+from sqlflow.plan.selfcheck import SelfCheck
 from sqlflow.plan.subject import (
     ZONED,
     Subject,
@@ -45,7 +48,12 @@ def in_column_terms(subject: Subject, moment: datetime) -> datetime:
 
 def rebuild(subject: Subject) -> tuple[Step, ...]:
     """The whole table, from `start` on."""
-    return (*replace_table(subject, _rows(subject, domain(subject), nulls=True)), *_measure(subject, fresh=True))
+    return (*replace_table(subject, whole_query(subject)), *_measure(subject, fresh=True))
+
+
+def whole_query(subject: Subject) -> Sql:
+    """The query of all the rows that the table is about."""
+    return _rows(subject, domain(subject), nulls=True)
 
 
 def first_batch(subject: Subject, intervals: IntervalSet) -> tuple[Step, ...]:
@@ -74,6 +82,18 @@ def update(subject: Subject, intervals: IntervalSet, *, nulls: bool = True) -> t
 def measured(subject: Subject) -> tuple[Step, ...]:
     """The watermark of a table that was brought up to date in another way."""
     return _measure(subject, fresh=False)
+
+
+def checked(check: SelfCheck, gap: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The self-check behind a replacement of intervals: the table is rebuilt if it finds something. `gap`: what tells the
+    readers of its change log."""
+    failed = compose("SELECT {wrong}", wrong=selfcheck.is_wrong(check))
+    anew = (*rebuild(check.subject), *gap)
+    return (
+        *selfcheck.find_wrong(check),
+        *(replace(step, only_if=failed) for step in anew),
+        *selfcheck.alarm(check, failed),
+    )
 
 
 def swap(subject: Subject, staged: Subject) -> tuple[Step, ...]:
