@@ -150,7 +150,9 @@ def _facts(task: Task) -> Iterator[tuple[str, list[str]]]:
 def _way_line(way: Way, among: Sequence[Way]) -> str:
     """A way to write the table, what it would cost, and when or why not it is taken."""
     width = max(len(other.name) for other in among)
-    cost = "" if way.seconds is None else f"about {duration(way.seconds)}, "
+    cost = ""
+    if way.seconds is not None:
+        cost = "under 1ms, " if way.seconds < 0.001 else f"about {duration(way.seconds)}, "
     return visible(f"{way.name:<{width}}  {cost}{way.why}")
 
 

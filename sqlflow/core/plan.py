@@ -62,8 +62,9 @@ class Step:
     when it is false. `facts`: for a MEASURE, what its columns are: fields of the record (`watermark`, `below`, `rows`,
     `distrusted`), the `strategy` that the following steps take, or facts that the run record keeps; for a WRITE, the one fact that the
     number of its rows is. `timed`: its seconds count into
-    the fact `apply_seconds`. `label`, `span`: the directive that the statement comes from, if the author wrote it.
-    `code`, `message`, `hint`: for a GUARD, NOTICE or ALARM that finds rows; `{rows}` in the message becomes the rows.
+    the facts `apply_seconds` and `apply_cpu_seconds`. `label`, `span`: the directive that the statement comes from, if the
+    author wrote it. `code`, `message`, `hint`: for a GUARD, NOTICE or ALARM that finds rows; `{rows}` in the message
+    becomes the rows.
     """
 
     kind: StepKind

@@ -58,7 +58,7 @@ UNCHANGED = "unchanged inputs"
 def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
     """Do the task's work. `stop` is called between statements and may raise. Raises TaskError or Interrupted."""
     rows: int | None = None
-    applied = 0.0
+    applied = worked = 0.0
     facts: dict[str, object] = {}
     notices: list[str] = []
     problem: Diagnostic | None = None
@@ -69,10 +69,11 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                 continue
             match step.kind:
                 case StepKind.WRITE:
-                    started = time.monotonic()
+                    started, begun = time.monotonic(), time.process_time()
                     written = session.execute(step.sql)
                     if step.timed:
                         applied += time.monotonic() - started
+                        worked += time.process_time() - begun
                     if step.facts:
                         facts[step.facts[0]] = written
                     if step.counts:
@@ -95,7 +96,7 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
             raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
     checks = _check(session, task, stop)
     if any(step.timed for step in task.steps):
-        facts["apply_seconds"] = round(applied, 4)
+        facts["apply_seconds"], facts["apply_cpu_seconds"] = round(applied, 4), round(worked, 4)
     record = _measured(task.record, facts, rows)
     strategy = str(facts.get("strategy") or task.strategy)
     kept = {name: _fact(value) for name, value in facts.items() if name not in _OF_THE_RECORD and _is_known(value)}
@@ -162,7 +163,7 @@ def _learned(paces: Mapping[str, float], strategy: str, facts: Facts) -> Mapping
 
     What is known of the others fades towards the mean, so that one slow run does not rule a strategy out for ever.
     """
-    took, expected = facts.get("apply_seconds"), facts.get("price_seconds")
+    took, expected = facts.get("apply_cpu_seconds"), facts.get("price_seconds")
     if not isinstance(took, float) or not isinstance(expected, float | int) or expected < _SHORTEST:
         return paces
     pace = took / expected

@@ -25,12 +25,13 @@ from sqlflow.core.keeping import deletions_of
 from sqlflow.core.model import Conflict
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
 from sqlflow.plan import strategies
 from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
 from sqlflow.plan.log import WEIGHT, Log, expanded, net
 from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SNAPSHOT, Choice
-from sqlflow.plan.subject import Subject, matches, replace_table, write
+from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
 
 _BATCH = Ident("_sqlflow_batch")
 _LATEST = Ident("_sqlflow_latest")
@@ -91,6 +92,8 @@ def update(subject: Subject, choice: Choice, log: Log | None, *, everything: boo
     steps += _one_per_key(subject)
     steps += _conflicts(subject)
     steps += _deletions(subject)
+    if limit is not None and header.lookback is None and before is not None:
+        steps.append(_without_ties(subject, before))
     steps += strategies.decide(subject, choice, _BATCH, _LATEST, _GONE)
     if log is not None:
         steps += _written_down(subject, log)
@@ -141,6 +144,20 @@ def alone(subject: Subject) -> Sql:
     """The condition that the key of a row of the table (`_target`) is none of those that `unmerged` has read."""
     same = matches("_target", "_read", subject.model.model.header.key)
     return compose("NOT EXISTS (SELECT 1 FROM {batch} AS _read WHERE {same})", batch=_BATCH, same=same)
+
+
+def _without_ties(subject: Subject, before: TableRecord) -> Step:
+    """Take out the rows that are read again because they tie with the watermark or have no cursor, if they are as they
+    were: then a batch of nothing but new keys is seen as that."""
+    header = subject.model.model.header
+    cursor = Ident(header.cursor or "")
+    sql = compose(
+        "DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT coalesce({latest}.{c} > {reached}, FALSE) AND NOT {gone} AND {alike}",
+        latest=_LATEST, t=subject.table, same=matches("_target", "_sqlflow_latest", header.key), c=cursor, gone=_GONE,
+        reached=watermark_literal(before.watermark or "", subject.type_of(cursor)),
+        alike=strategies.same_row(subject, "_target", "_sqlflow_latest"),
+    )  # fmt: skip
+    return write(sql, only_if=as_last_time(before))
 
 
 def forget(table: TableName) -> Step:
