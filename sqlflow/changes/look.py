@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Found, Session
 from sqlflow.core.inputs import Growth, Inputs, InputState
+from sqlflow.core.intervals import Grain
 from sqlflow.core.model import Mode, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Signature, SignatureUpdate
@@ -50,7 +51,7 @@ def look(
     At most one query each, plus one per incremental model whose input changed, or all of whose rows are to be computed
     (`anew`, or because it has no table). Gives also what could not be read.
     """
-    look_at = _Look(compiled, config, warehouse, run_id, now)
+    look_at = _Look(compiled, config, warehouse, run_id, now, wanted)
     needed = compiled.inputs_of(wanted) | frozenset(also)
     states: dict[TableName, InputState] = {}
     for name in sorted(needed):
@@ -71,8 +72,19 @@ def look(
 
 
 class _Look:
-    def __init__(self, compiled: Compiled, config: Config, warehouse: Warehouse, run_id: str, now: datetime) -> None:
+    def __init__(
+        self,
+        compiled: Compiled,
+        config: Config,
+        warehouse: Warehouse,
+        run_id: str,
+        now: datetime,
+        wanted: Collection[TableName],
+    ) -> None:
         self.problems: list[Diagnostic] = []
+        self._wanted = wanted
+        self._readers: dict[TableName, CompiledModel] | None = None
+        self._parted: dict[tuple[str, ...], Mapping[str, Signature]] = {}
         self._compiled = compiled
         self._config = config
         self._warehouse = warehouse
@@ -165,7 +177,7 @@ class _Look:
                 kind=cursor.type if cursor is not None else "",
             )  # fmt: skip
         else:
-            signature = signatures.whole(self._warehouse.session, relation, schema)
+            signature = self._signature(self._warehouse.session, name, relation, schema)
         changed = (
             "it is new"
             if before is None
@@ -292,7 +304,7 @@ class _Look:
                 continue
             expressions = mapping.expressions
             try:
-                now = signatures.by_partition(
+                now = self._by_partition(
                     session, state.relation, state.record.schema, expressions, header.grain, column.type
                 )
             except EngineError:
@@ -305,6 +317,35 @@ class _Look:
                 gone: dict[str, Signature | None] = {part: None for part in stored if part not in now}
                 found[model.name, name] = SignatureUpdate(name, {**changed, **gone})
         return found
+
+    def _by_partition(
+        self, session: Session, relation: Sql, schema: Schema, expressions: Sequence[str], grain: Grain, kind: str
+    ) -> Mapping[str, Signature]:
+        """The partitions of a relation; asked for once."""
+        key = (relation, str(grain), kind, *expressions)
+        if key not in self._parted:
+            self._parted[key] = signatures.by_partition(session, relation, schema, expressions, grain, kind)
+        return self._parted[key]
+
+    def _signature(self, session: Session, name: TableName, relation: Sql, schema: Schema) -> str:
+        """The signature of a whole table: where an incremental model will ask for its partitions, by them."""
+        if self._readers is None:
+            self._readers = {}
+            for model in (self._compiled.models[wanted] for wanted in sorted(self._wanted)):
+                if model.model.header.mode is Mode.INCREMENTAL:
+                    for table, mapping in model.times.items():
+                        if mapping.occurrences:
+                            self._readers.setdefault(table, model)
+        reader = self._readers.get(name)
+        column = reader.schema.find(reader.model.header.time or "") if reader is not None else None
+        if reader is not None and column is not None:
+            header, mapping = reader.model.header, reader.times[name]
+            try:
+                found = self._by_partition(session, relation, schema, mapping.expressions, header.grain, column.type)
+            except EngineError:
+                return signatures.whole(session, relation, schema)  # some value is no time
+            return signatures.of_all(found)
+        return signatures.whole(session, relation, schema)
 
 
 def seed_relation(config: Config, seed: Seed) -> Sql:

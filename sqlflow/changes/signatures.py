@@ -98,6 +98,14 @@ def beyond(session: Session, relation: Sql, before: str | None, cursor: Column) 
     return compose("(SELECT * FROM {relation} WHERE {c} > {limit})", relation=relation, c=column, limit=limit)
 
 
+def of_all(partitions: Mapping[str, Signature]) -> str:
+    """The signature of a whole relation from those of its partitions by the first expression."""
+    own = [signature for name, signature in partitions.items() if name.startswith("0:")]
+    if not own:
+        return "0|None"
+    return f"{sum(signature.rows for signature in own)}|{sum(int(signature.digest) for signature in own)}"
+
+
 def by_partition(
     session: Session, relation: Sql, schema: Schema, expressions: Sequence[str], grain: Grain, time_type: str
 ) -> Mapping[str, Signature]:
@@ -114,9 +122,9 @@ def by_partition(
             compose(
                 "SELECT {number} || ':' || CASE WHEN _part IS NULL THEN 'null' WHEN isinf(_part) "
                 "THEN CASE WHEN _part > TIMESTAMP '2000-01-01' THEN 'inf' ELSE '-inf' END "
-                "ELSE CAST(epoch_us(_part) AS VARCHAR) END AS _name, count(*), CAST(sum(_hash) AS VARCHAR) "
+                "ELSE CAST(epoch_us(_part) AS VARCHAR) END AS _name, _rows, CAST(_hashes AS VARCHAR) "
                 "FROM (SELECT date_trunc({grain}, CAST(CAST({e} AS {time_type}) AS {moment})) AS _part, "
-                "{digest} AS _hash FROM {relation} AS _sqlflow_row) GROUP BY 1",
+                "count(*) AS _rows, sum({digest}) AS _hashes FROM {relation} AS _sqlflow_row GROUP BY 1)",
                 number=number,
                 digest=row_digest(schema),
                 grain=Value(str(grain)),
