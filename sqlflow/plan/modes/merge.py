@@ -34,6 +34,7 @@ from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SNAPSHOT, Choic
 from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
 
 _BATCH = Ident("_sqlflow_batch")
+_REPEATED = Ident("_sqlflow_repeated")
 _LATEST = Ident("_sqlflow_latest")
 _GONE = Ident("_sqlflow_gone")
 _NET = Ident("_sqlflow_net")
@@ -210,17 +211,27 @@ def _one_per_key(subject: Subject) -> list[Step]:
     """The newest row of each key; two that are equally new, or any two without a cursor, stop the build."""
     header = subject.model.model.header
     key = tuple(Ident(name) for name in header.key)
+    same = matches("_sqlflow_batch", "_sqlflow_repeated", header.key)
+    parts: dict[str, Part] = {"cs": subject.columns, "batch": _BATCH, "repeated": _REPEATED, "key": key, "same": same}
     if header.cursor is None:
-        rows = compose("SELECT {cs} FROM {batch}", cs=subject.columns, batch=_BATCH)
+        rows = compose("SELECT {cs} FROM {batch}", **parts)
         hint = "give a `cursor`, so that the newest row wins, or make the query's keys unique"
     else:
+        # Only keys that come more than once need a window, which would hold all rows in memory.
         rows = compose(
-            "SELECT DISTINCT {cs} FROM {batch} "
-            "QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {cursor} DESC NULLS LAST) = 1",
-            cs=subject.columns, batch=_BATCH, key=key, cursor=Ident(header.cursor),
+            "SELECT {cs} FROM {batch} ANTI JOIN {repeated} ON {same} UNION ALL "
+            "(SELECT DISTINCT {cs} FROM (SELECT {batch}.* FROM {batch} SEMI JOIN {repeated} ON {same}) "
+            "QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {cursor} DESC NULLS LAST) = 1)",
+            cursor=Ident(header.cursor), **parts,
         )  # fmt: skip
         hint = f"rows of one key with the same `{header.cursor}` differ: make the cursor finer, or the keys unique"
     return [
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {repeated} AS SELECT {key} FROM {batch} GROUP BY {key} HAVING count(*) > 1",
+                **parts,
+            )
+        ),
         write(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {latest} AS SELECT *, {gone} AS {mark} FROM ({rows})",
@@ -233,9 +244,12 @@ def _one_per_key(subject: Subject) -> list[Step]:
         Step(
             StepKind.GUARD,
             compose(
-                "SELECT {key} FROM {latest} GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL LIMIT 6",
+                "SELECT {key} FROM (SELECT {latest}.* FROM {latest} SEMI JOIN {repeated} ON {same}) "
+                "GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL LIMIT 6",
                 key=key,
                 latest=_LATEST,
+                repeated=_REPEATED,
+                same=matches("_sqlflow_latest", "_sqlflow_repeated", header.key),
             ),
             code="duplicate-key",
             message=f"the query gives more than one row for a key ({', '.join(header.key)}): {{rows}}",
