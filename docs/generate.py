@@ -101,7 +101,8 @@ beyond the database is refused: `BEGIN`, `COMMIT`, `ROLLBACK`, `ATTACH`, `USE`, 
     "batch": """
 The longest interval that one statement handles. Each batch is a transaction of its own, oldest first. A first build in
 batches fills a table beside the old one (`NAME__building`) and swaps it in when it is complete; a build that was killed
-goes on where it was. `none` takes a folder's default back.
+goes on where it was. Without it, a model that would read more than the memory that may be used is cut into batches by
+itself ([rows and memory](../performance.md#rows-and-memory)). `none` forbids that, and takes a folder's default back.
 """,
     "before": "As [`after`](#after), ahead of the writing.",
     "checks": "What must hold for the rows; see the [guide](../checks.md) and the [reference](checks.md).",
@@ -140,7 +141,11 @@ a change of theirs does not rebuild this model.
 The first build, and a build whose table is missing, are allowed.
 """,
     "grain": "Partitions of the time column; weeks begin on Monday. `hour` needs a timestamp.",
-    "incremental": "`auto` is the only value yet; `off` and `required` are not available yet.",
+    "incremental": """
+`off`: all is read and written anew at each change. `required`: a query without a proven incremental way is refused
+([`not-incremental`](../hints/not-incremental.md)). What that means for each mode is told in
+[strategies](../strategies.md#incremental-off-and-required).
+""",
     "key": """
 The identity of a row. `merge` needs it and keeps one row per key; NULL is a value like any other. In the other modes it is
 a `unique` check on these columns that stops the build. To be warned only, leave `key` out and write the check.
@@ -162,8 +167,8 @@ without it, so it is needed seldom; see [incremental models](../guides/increment
 Rows of earlier times are not in the table. For a TIMESTAMPTZ column it is a wall clock in the project's time zone.
 """,
     "strategy": """
-`auto` is the only value yet. The plan shows what was chosen: `full`, `partition`, `batches`, or the boundary from which
-`append` and `merge` read.
+`merge` has `merge`, `cdc` and `snapshot`, `append` has `append`; all give the same table. `auto` chooses by what it counts; see
+[strategies](../strategies.md). `full`: the table is rebuilt at each change.
 """,
     "tags": "Words without spaces. Select by them with `tag:NAME`. A file's tags replace those of its folder.",
     "time": """

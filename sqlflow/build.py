@@ -7,7 +7,7 @@ is handed to them.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import PurePath
@@ -15,6 +15,7 @@ from pathlib import PurePath
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
 from sqlflow.compiler.compile import Trees, compile_models, parse_models
+from sqlflow.compiler.known import Parsed
 from sqlflow.compiler.shapes import not_followed, shapes_of
 from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled
@@ -59,26 +60,55 @@ class Checked:
     warnings: tuple[Diagnostic, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """All that is known of a project, right or wrong: what each stage made of it, and what each found wrong."""
+
+    project: Project
+    parsed: Mapping[TableName, Parsed]
+    graph: ModelGraph
+    compiled: Compiled
+    unreadable: tuple[Diagnostic, ...] = ()
+    malformed: tuple[Diagnostic, ...] = ()
+    unlinked: tuple[Diagnostic, ...] = ()
+    unread: tuple[Diagnostic, ...] = ()
+    wrong: tuple[Diagnostic, ...] = ()
+    unfit: tuple[Diagnostic, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Diagnostic, ...]:
+        wrong = _not_because_of_macros(self.wrong, self.unreadable)
+        return (*self.unreadable, *self.malformed, *self.unlinked, *self.unread, *wrong, *self.unfit)
+
+
 def compile_project(
     workshop: Workshop,
     tables: Mapping[TableName, Found] | None,
     remembered: Mapping[TableName, Schema],
     records: Mapping[TableName, TableRecord],
 ) -> Checked:
-    """Read and compile everything. `tables`: what stands in the database, None when it cannot be asked. `records`: of
-    the tables that SQLFlow made; one that nothing in the project makes any more is no source for others.
+    """Read and compile everything; see `examine`. Raises ProjectError with every problem of the project."""
+    found = examine(workshop, tables, remembered, records)
+    stop_on_errors(found.problems)
+    return Checked(found.compiled, found.graph, found.problems)
 
-    Raises ProjectError with every problem of the project.
+
+def examine(
+    workshop: Workshop,
+    tables: Mapping[TableName, Found] | None,
+    remembered: Mapping[TableName, Schema],
+    records: Mapping[TableName, TableRecord],
+) -> Examined:
+    """Read and compile what can be. `tables`: what stands in the database, None when it cannot be asked. `records`: of
+    the tables that SQLFlow made; one that nothing in the project makes any more is no source for others.
     """
     config = workshop.config
     trees: Trees = {}
     project, unreadable = read_project(config, workshop.cache, workshop.version)
-    hopeless = {p.span.path for p in unreadable if p.span is not None and p.code in _HIDES_THE_QUERY}
     parsed, malformed = parse_models(
-        project, config.dialect, workshop.binder, workshop.cache, workshop.version, trees, hopeless
+        project, config.dialect, workshop.binder, workshop.cache, workshop.version, trees, hopeless(unreadable)
     )
-    own = {name for name, record in records.items() if record.kind is not TableKind.SOURCE}
-    existing = {*(tables or {}), *remembered} - own
+    existing, own = standing_names(tables, remembered, records)
     reads = {name: facts.tables for name, facts in parsed.items()}
     graph, unlinked = link(project, reads, existing, config.default_schema, own, workshop.cache, workshop.version)
     columns, unread = input_columns(
@@ -95,19 +125,39 @@ def compile_project(
     compiled, wrong = compile_models(
         project, graph, parsed, columns, config, workshop.binder, workshop.cache, workshop.version, trees
     )
-    wrong = _not_because_of_macros(wrong, unreadable)
     wrong += not_followed(compiled, _shapes(workshop, compiled))
-    found = [
-        *unreadable,
-        *malformed,
-        *unlinked,
-        *unread,
-        *wrong,
-        *_like_the_database(project, config),
-        *_sandbox_hooks(project, config),
-    ]
-    stop_on_errors(found)
-    return Checked(compiled, graph, tuple(found))
+    return Examined(
+        project,
+        parsed,
+        graph,
+        compiled,
+        tuple(unreadable),
+        tuple(malformed),
+        tuple(unlinked),
+        tuple(unread),
+        tuple(wrong),
+        unfit(project, config),
+    )
+
+
+def hopeless(unreadable: Iterable[Diagnostic]) -> set[PurePath]:
+    """Files in which something is wrong that makes the engine's judgement of the query worthless."""
+    return {p.span.path for p in unreadable if p.span is not None and p.code in _HIDES_THE_QUERY}
+
+
+def standing_names(
+    tables: Mapping[TableName, Found] | None,
+    remembered: Mapping[TableName, Schema],
+    records: Mapping[TableName, TableRecord],
+) -> tuple[set[TableName], set[TableName]]:
+    """The tables that are there without the project, and those that SQLFlow made."""
+    own = {name for name, record in records.items() if record.kind is not TableKind.SOURCE}
+    return {*(tables or {}), *remembered} - own, own
+
+
+def unfit(project: Project, config: Config) -> tuple[Diagnostic, ...]:
+    """What does not go with the target or with its sandbox."""
+    return (*_like_the_database(project, config), *_sandbox_hooks(project, config))
 
 
 # Problems of a file after which the engine's judgement of the query would only repeat or confuse them.
@@ -127,11 +177,11 @@ def _wrong_sources(project: Project, problems: list[Diagnostic]) -> set[TableNam
     return found
 
 
-def _not_because_of_macros(wrong: list[Diagnostic], unreadable: list[Diagnostic]) -> list[Diagnostic]:
+def _not_because_of_macros(wrong: tuple[Diagnostic, ...], unreadable: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     """Without functions that are unknown only because a macro could not be read."""
     if not any(p.span is not None and p.span.path.parts[0] == "macros" for p in unreadable):
         return wrong
-    return [problem for problem in wrong if problem.code != "unknown-function"]
+    return tuple(problem for problem in wrong if problem.code != "unknown-function")
 
 
 def _sandbox_hooks(project: Project, config: Config) -> list[Diagnostic]:
@@ -169,11 +219,13 @@ def _like_the_database(project: Project, config: Config) -> list[Diagnostic]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stands in the database when a command begins: tables, commit records, and a connection to ask more."""
+    """What stands in the database when a command begins: tables, commit records, and a connection to ask more; and the
+    bytes of memory that the engine may use, where that is known."""
 
     tables: Mapping[TableName, Found]
     records: Mapping[TableName, TableRecord]
     session: Session | None
+    memory: int | None = None
 
 
 def look_at(engine: Engine | None) -> Standing:
@@ -181,7 +233,7 @@ def look_at(engine: Engine | None) -> Standing:
     if engine is None:
         return Standing({}, {}, None)
     session = engine.session()
-    return Standing(engine.tables(), memory.load(session), session)
+    return Standing(engine.tables(), memory.load(session), session, engine.traits.memory)
 
 
 def _shapes(workshop: Workshop, compiled: Compiled) -> Callable[[TableName], Shape]:
@@ -195,6 +247,8 @@ class Prepared:
     checked: Checked
     inputs: Inputs
     plan: Plan
+    selected: frozenset[TableName]
+    shape_of: Callable[[TableName], Shape]
 
 
 def prepare(
@@ -206,7 +260,24 @@ def prepare(
     run_id: str,
     clock: Clock,
 ) -> Prepared:
-    """The plan of a build; nothing is written. Raises ProjectError for a project or selection that is wrong."""
+    """The plan of a build; nothing is written. Raises ProjectError for a project or selection that is wrong, and for what
+    a plan refuses to do."""
+    prepared = draw_up(workshop, checked, standing, store, request, run_id, clock)
+    stop_on_errors(prepared.plan.problems)
+    return prepared
+
+
+def draw_up(
+    workshop: Workshop,
+    checked: Checked,
+    standing: Standing,
+    store: StateStore | None,
+    request: Request,
+    run_id: str,
+    clock: Clock,
+) -> Prepared:
+    """The plan of a build, with what it refuses to do in `Plan.problems`. Raises ProjectError for a project or selection
+    that is wrong."""
     tables, records, session = standing.tables, standing.records, standing.session
     compiled = checked.compiled
 
@@ -219,18 +290,18 @@ def prepare(
         wanted = [name for name in compiled.order if name in selected]
         also = [name for name in (*compiled.project.seeds, *compiled.project.sources) if name in selected]
         now = clock()
-        inputs, unreadable = look(
-            compiled, workshop.config, Warehouse(tables, records, session, stored), wanted, also, run_id, now
-        )
+        warehouse = Warehouse(tables, records, session, stored)
+        anew = request.full_refresh
+        inputs, unreadable = look(compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=anew)
         stop_on_errors(unreadable)
-        return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now, shape_of)
+        config, limit = workshop.config, standing.memory
+        return inputs, make_plan(compiled, inputs, config, request, selected, run_id, now, shape_of, limit)
 
     universe = universe_of(checked, workshop.config, records, store, lambda: planned(frozenset(compiled.models))[1])
     selected, wrong = select(request.selection, request.exclude, universe)
     stop_on_errors([*wrong, *_not_restated(request, selected, compiled)])
     inputs, plan = planned(selected)
-    stop_on_errors(plan.problems)
-    return Prepared(checked, inputs, plan)
+    return Prepared(checked, inputs, plan, frozenset(selected), shape_of)
 
 
 def run(
@@ -269,10 +340,17 @@ def run(
     up_to_date = sum(reason.kind == "up_to_date" for reason in plan.skipped.values())
     record = RunRecord(run_id, target, command, started_at, clock(), status, results, up_to_date)
     if plan.tasks:
+        _sweep(session)
         store.append(record)
     store.put_sources({name: prepared.checked.compiled.columns[name] for name in prepared.inputs.states})
     emit(RunFinished(record))
     return record
+
+
+def _sweep(session: Session) -> None:
+    session.begin()
+    memory.sweep(session)
+    session.commit()
 
 
 def _settle(plan: Plan, engine: Engine, store: StateStore) -> None:

@@ -42,10 +42,13 @@ def look(
     also: Collection[TableName],
     run_id: str,
     now: datetime,
+    *,
+    anew: bool = False,
 ) -> tuple[Inputs, list[Diagnostic]]:
     """The state of all seeds, sources and undeclared tables that the `wanted` models read, and of those in `also`.
 
-    At most one query each, plus one per incremental model whose input changed. Gives also what could not be read.
+    At most one query each, plus one per incremental model whose input changed, or all of whose rows are to be computed
+    (`anew`, or because it has no table). Gives also what could not be read.
     """
     look_at = _Look(compiled, config, warehouse, run_id, now)
     needed = compiled.inputs_of(wanted) | frozenset(also)
@@ -58,10 +61,12 @@ def look(
             states[name] = state
     partitions: dict[tuple[TableName, TableName], SignatureUpdate] = {}
     for name in sorted(wanted):
-        partitions |= look_at.partitions(compiled.models[name], states)
+        partitions |= look_at.partitions(compiled.models[name], states, anew=anew)
     collated: frozenset[TableName] = frozenset()
     if warehouse.session is not None and any(state.changed for state in states.values()):
-        collated = signatures.collated(warehouse.session)
+        found = signatures.collated(warehouse.session)
+        sources = compiled.project.sources.items()
+        collated = found | {name for name, source in sources if source.table in found}
     return Inputs(warehouse.tables, warehouse.records, states, partitions, collated), look_at.problems
 
 
@@ -116,7 +121,7 @@ class _Look:
             if found is not None and found.relation is Relation.VIEW:
                 work = (compose("DROP VIEW {t}", t=seed.name), create)
             return InputState(record, relation, why, work, reloads=True)
-        signature = self._whole(Sql(render(seed.name)))
+        signature = self._whole(Sql(render(seed.name)), schema)
         changed = "" if before is None or signature == before.below else "its table was changed by hand"
         record = self._record(
             seed.name, TableKind.SEED, before, Fingerprint(made_of), schema, signature, changed=bool(changed)
@@ -148,21 +153,25 @@ class _Look:
         before = self._warehouse.records.get(name)
         table = source.table if source is not None and source.table is not None else name
         schema = self._compiled.columns[name]
-        relation = Sql(render(table))
+        relation, wrong = Sql(render(table)), ""
         if self._warehouse.session is None or table not in self._warehouse.tables:
             signature = "unknown"
         elif source is not None and source.cursor is not None:
-            signature = signatures.by_cursor(
-                self._warehouse.session, relation, source.cursor, append_only=source.append_only
-            )
+            cursor = schema.find(source.cursor)
+            signature, wrong = signatures.by_cursor(
+                self._warehouse.session, relation, source.cursor,
+                append_only=source.append_only,
+                before=before.below if before else None,
+                kind=cursor.type if cursor is not None else "",
+            )  # fmt: skip
         else:
-            signature = signatures.whole(self._warehouse.session, relation)
+            signature = signatures.whole(self._warehouse.session, relation, schema)
         changed = (
             "it is new"
             if before is None
             else ""
             if before.below == signature
-            else _rows_changed(before.below, signature)
+            else wrong or _rows_changed(before.below, signature)
         )
         view = Relation.VIEW if table != name else None
         state = self._outside(name, before, relation, relation, schema, signature, changed, view)
@@ -251,11 +260,12 @@ class _Look:
             mode=str(kind),
         )
 
-    def _whole(self, relation: Sql) -> str:
-        return "unknown" if self._warehouse.session is None else signatures.whole(self._warehouse.session, relation)
+    def _whole(self, relation: Sql, schema: Schema) -> str:
+        session = self._warehouse.session
+        return "unknown" if session is None else signatures.whole(session, relation, schema)
 
     def partitions(
-        self, model: CompiledModel, states: Mapping[TableName, InputState]
+        self, model: CompiledModel, states: Mapping[TableName, InputState], *, anew: bool
     ) -> dict[tuple[TableName, TableName], SignatureUpdate]:
         """For an incremental model, which partitions of its inputs differ from when it last read them."""
         header = model.model.header
@@ -270,7 +280,9 @@ class _Look:
             if state is None or column is None or not mapping.occurrences:
                 continue
             fresh = (
-                before is None
+                anew
+                or before is None
+                or model.name not in self._warehouse.tables
                 or before.fingerprint.query != model.fingerprint.query
                 or before.fingerprint.header != model.fingerprint.header
             )
@@ -278,9 +290,11 @@ class _Look:
                 continue
             if state.record.below == "unknown":
                 continue
-            expressions = list(dict.fromkeys(o.expression for o in mapping.occurrences))
+            expressions = mapping.expressions
             try:
-                now = signatures.by_partition(session, state.relation, expressions, header.grain, column.type)
+                now = signatures.by_partition(
+                    session, state.relation, state.record.schema, expressions, header.grain, column.type
+                )
             except EngineError:
                 continue  # without signatures the model reads everything again
             stored = {} if fresh else self._warehouse.stored(model.name, name)

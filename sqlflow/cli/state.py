@@ -80,6 +80,8 @@ def _details(record: TableRecord) -> dict[str, object]:
         "run": record.run_id,
         "seconds": record.seconds,
         "strategy": record.strategy or None,
+        "runs since it was rebuilt": record.runs,
+        "only rebuilt because": record.distrusted or None,
         "facts": [f"{name} = {value}" for name, value in record.facts.items()],
         "paces": [f"{name} = {value}" for name, value in record.paces.items()],
         "fingerprint": record.fingerprint.query,

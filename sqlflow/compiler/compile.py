@@ -14,7 +14,7 @@ from sqlflow.compiler.header import check_header
 from sqlflow.compiler.known import Facts, Parsed
 from sqlflow.compiler.required import not_incremental
 from sqlflow.core.cache import Cache
-from sqlflow.core.compiled import Compiled, CompiledModel
+from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.engine import Binder, BindError
@@ -23,7 +23,7 @@ from sqlflow.core.intervals import Grain
 from sqlflow.core.model import CheckKind, Header, Mode, Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
-from sqlflow.core.schema import Schema
+from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import quoted, render
 from sqlflow.core.text import Edit, MappedText
 
@@ -175,7 +175,7 @@ class _Compiler:
             lineage=facts.lineage,
             parents=text.parents,
             fingerprint=self._fingerprint(model, text, facts),
-            times={item.table: item.mapping for item in facts.times},
+            times={item.table: self._placed(item.mapping, text, bounds, time or stands_for) for item in facts.times},
             clock=self._clock_of(name),
             checked_against=_checked_against(model.header, self._columns),
             ordered_after=self._ordered_after(model),
@@ -187,6 +187,22 @@ class _Compiler:
             self.done[name] = compiled
         else:
             self.problems.append(problem)
+
+    def _placed(
+        self, mapping: TimeMapping, text: _Text, bounds: tuple[tuple[int, int, str], ...], time: Column | str
+    ) -> TimeMapping:
+        """A mapping whose reason says where in the files its construct stands."""
+        if not mapping.reason:
+            return mapping
+        query = text.query if mapping.view is None else self._texts[mapping.view].query
+        if mapping.view is None and bounds:  # offsets are those of the text that was looked at
+            value = _stand_in(time if isinstance(time, str) else time.type)
+            query = query.edit([Edit(at, to, value) for at, to, _ in bounds])
+        where = "" if mapping.view is None else f"in the view `{mapping.view}`"
+        if mapping.start is not None:
+            span = query.span(mapping.start, mapping.end)
+            where = ", ".join(part for part in (f"{span.path}:{span.line}", where) if part)
+        return replace(mapping, reason=f"{mapping.reason} ({where})" if where else mapping.reason)
 
     def _header_fits(self, model: Model, schema: Schema) -> bool:
         """Whether the directives name columns that there are, with conditions that work."""
@@ -236,13 +252,13 @@ class _Compiler:
         """The query for the binder: a value of the time column's type in place of `$start` and `$end`."""
         if not bounds:
             return text.query.text
-        value = f"CAST('2000-01-01' AS {stands_for})"
+        value = _stand_in(stands_for)
         return text.query.edit([Edit(start, end, value) for start, end, _ in bounds]).text
 
     def _facts(self, model: Model, text: _Text, plain: str, *, opaque: bool) -> Facts | None:
         columns = {parent: self._columns[parent] for parent in text.parents}
         time = model.header.time if model.header.mode is Mode.INCREMENTAL else None
-        key = "facts:" + _hash(
+        key = "facts2:" + _hash(
             self._version,
             self._dialect,
             self._zone,
@@ -277,7 +293,10 @@ class _Compiler:
                 )
             )
             return None
-        facts = Facts(bound) if resolved is None else find_facts(resolved, bound, time, columns, self._view)
+        if resolved is None:
+            facts = Facts(bound)
+        else:  # all columns: the mappings look into views
+            facts = find_facts(resolved, bound, time, self._columns, self._view, self._zone)
         self._cache.put(key, msgspec.json.encode(facts))
         return facts
 
@@ -418,6 +437,10 @@ def _diagnostic(error: BindError, text: MappedText, known: list[str] | None = No
         word = error.message.split("`")[1] if "`" in error.message else ""
         hint = did_you_mean(word, [*error.candidates, *(known or ())])
     return Diagnostic(error.code, error.message, span, hint)
+
+
+def _stand_in(kind: str) -> str:
+    return f"CAST('2000-01-01' AS {kind})"
 
 
 def _twice(schema: Schema) -> str | None:

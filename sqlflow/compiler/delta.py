@@ -72,9 +72,11 @@ def find_shape(
 
 
 class _Refused(Exception):
-    def __init__(self, construct: str, reason: str, start: int | None = None, end: int | None = None) -> None:
+    def __init__(
+        self, construct: str, reason: str, start: int | None = None, end: int | None = None, *, volatile: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.refusal = Refusal(construct, reason, start, end)
+        self.refusal = Refusal(construct, reason, start, end, volatile)
 
 
 def _own(query: str) -> MappedText:
@@ -232,7 +234,7 @@ class _Finder:
                     if relation.outputs is None:
                         raise self._refused("*", "the columns that it stands for are not known", relation.node)
                     if relation.sampled:
-                        raise self._refused("sample", "it picks rows at random", relation.node)
+                        raise self._refused("sample", "it picks rows at random", relation.node, volatile=True)
                     if relation.limit:
                         raise self._refused("LIMIT", "which rows it keeps depends on all rows", relation.limit[0].node)
                     for source in relation.sources:
@@ -255,13 +257,13 @@ class _Finder:
 
     def _refuse_source(self, source: Source) -> None:
         if source.sampled:
-            raise self._refused("sample", "it picks rows at random", source.node)
+            raise self._refused("sample", "it picks rows at random", source.node, volatile=True)
         if source.kind in (SourceKind.FUNCTION, SourceKind.RECURSION, SourceKind.UNKNOWN):
             raise self._refused("function", "what it reads is not known", source.node)
 
     def _refuse_expression(self, expression: Expression) -> None:
         if expression.features & Feature.VOLATILE:
-            raise self._refused("function", "it gives another value each time", expression.node)
+            raise self._refused("function", "it gives another value each time", expression.node, volatile=True)
         if expression.features & Feature.UNKNOWN_FUNCTION:
             raise self._refused("function", "it is not known what it does", expression.node)
         if expression.node is None or not expression.features & (Feature.AGGREGATE | Feature.WINDOW):
@@ -272,13 +274,14 @@ class _Finder:
                 getattr(node.parent, "parent", None), exp.Window
             )
             if ordered is None and not within and node.find(exp.Order) is None:
-                name = (node.meta.get("name") or node.key).upper()
-                raise self._refused(str(name), "without ORDER BY, it takes rows in any order", node)
+                raise self._refused(
+                    _WORDS.get(type(node), node.key.upper()), "without ORDER BY, it takes rows in any order", node
+                )
 
-    def _refused(self, construct: str, reason: str, node: exp.Expr | None) -> _Refused:
+    def _refused(self, construct: str, reason: str, node: exp.Expr | None, *, volatile: bool = False) -> _Refused:
         start, end = timing._place(node)
         placed = self._placed(Refusal(construct, reason, start, end))
-        return _Refused(placed.construct, placed.reason, placed.start, placed.end)
+        return _Refused(placed.construct, placed.reason, placed.start, placed.end, volatile=volatile)
 
     # ------------------------------------------------------------------ grouped queries
 
@@ -297,7 +300,15 @@ class _Finder:
             return None, self._placed(refused.refusal)
 
 
-_ORDERED = (exp.GroupConcat, exp.ArrayAgg, exp.First, exp.Last, exp.AnyValue, exp.Mode)
+_WORDS: Mapping[type[exp.Expr], str] = {
+    exp.GroupConcat: "STRING_AGG",
+    exp.ArrayAgg: "LIST",
+    exp.First: "FIRST",
+    exp.Last: "LAST",
+    exp.AnyValue: "ANY_VALUE",
+    exp.Mode: "MODE",
+}
+_ORDERED = tuple(_WORDS)
 
 
 def _not_exact(schema: Schema, grouping: Grouping) -> Refusal | None:
@@ -488,11 +499,18 @@ class _Groups:
                 texts.append(f"{self._sql(key)} AS {name}")
         rows = self._counter("count", "count(*)")
         items = [self._item(output.expression) for output in select.outputs]
+        visible: dict[str, str] = {}
+        for output in select.outputs:
+            canon = _text(output.expression)
+            if canon in self.keys and output.name is not None:
+                visible.setdefault(self.keys[canon], output.name)
         having = self._item(select.having) if select.having is not None else None
         texts += [f"{sql} AS {name}" for sql, name in self.columns.items()]
         group = "\nGROUP BY " + ", ".join(str(i + 1) for i in range(len(self.keys))) if self.keys else ""
         body = f"{self.text[: head[0]]}SELECT {', '.join(texts)}\n{self.text[head[1] : tail]}{group}"
-        return body, Grouping(tuple(self.keys.values()), rows, tuple(self.counters), tuple(items), having)
+        return body, Grouping(
+            tuple(self.keys.values()), rows, tuple(self.counters), tuple(items), having, visible
+        )  # fmt: skip
 
     def _refuse(self) -> None:
         select = self.select

@@ -33,6 +33,7 @@ class Config:
     """sqlflow.yml, with the target chosen and `--var` applied.
 
     `defaults`: folder (`models/staging`) -> directive -> value. `variables`: name -> YAML value.
+    `verify_every`: how many runs of a model that is not rebuilt lie between two self-checks; 0 for none.
     """
 
     root: Path
@@ -47,6 +48,7 @@ class Config:
     defaults: Mapping[str, Mapping[str, DefaultValue]] = field(default_factory=dict)
     sandbox: bool = False
     allow_outside_paths: bool = False
+    verify_every: int = 20
 
     @property
     def zone(self) -> ZoneInfo:

@@ -25,12 +25,16 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something cannot be followed: the construct, a reason, and where it stands in the query that runs."""
+    """Why something cannot be followed: the construct, a reason, and where it stands in the query that runs.
+
+    `volatile`: because the query gives other rows each time.
+    """
 
     construct: str
     reason: str
     start: int | None = None
     end: int | None = None
+    volatile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ class Grouping:
     """A query whose groups are kept as counters, of which its rows are computed.
 
     `keys`: the names of the group's columns in the counters. `rows`: the counter of a group's rows. `items`: the columns
-    of the result over the counters, `having`: which groups the result has.
+    of the result over the counters, `having`: which groups the result has. `visible`: key -> the column of the result
+    that it is.
     """
 
     keys: tuple[str, ...]
@@ -73,6 +78,7 @@ class Grouping:
     counters: tuple[Counter, ...]
     items: tuple[str, ...]
     having: str | None
+    visible: Mapping[str, str]
 
     @property
     def additive(self) -> bool:
@@ -109,3 +115,7 @@ class Shape:
         return tuple(
             column.name for column in self.schema if touched and all(column.name in reading.keys for reading in touched)
         )
+
+
+NOT_FOLLOWED = Shape(Tier.REFUSED)
+"""For tables that are always rebuilt."""

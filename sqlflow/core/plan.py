@@ -44,12 +44,14 @@ class Reason:
 
 class StepKind(StrEnum):
     """`WRITE` changes tables. `GUARD` is a query that must find no rows, or the task fails. `MEASURE` is a query of
-    one row whose columns are facts for the record. `NOTICE` is a query whose rows are told as a warning."""
+    one row whose columns are facts for the record. `NOTICE` is a query whose rows are told as a warning. `ALARM` is a
+    query whose rows make the task a failed one, though what it did is committed; their first column is a sign."""
 
     WRITE = "write"
     GUARD = "guard"
     MEASURE = "measure"
     NOTICE = "notice"
+    ALARM = "alarm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,12 @@ class Step:
     """One statement of a task.
 
     `counts`: its rows are the rows that the task wrote. `only_if`: a query of one truth value; the step is left out
-    when it is false. `facts`: for a MEASURE, what its columns are: fields of the record (`watermark`, `below`, `rows`),
-    the `strategy` that the following steps take, or facts that the run record keeps; for a WRITE, the one fact that the
+    when it is false. `facts`: for a MEASURE, what its columns are: fields of the record (`watermark`, `below`, `rows`,
+    `distrusted`), the `strategy` that the following steps take, or facts that the run record keeps; for a WRITE, the one fact that the
     number of its rows is. `timed`: its seconds count into
-    the fact `apply_seconds`. `label`, `span`: the directive that the statement comes from, if the author wrote it.
-    `code`, `message`, `hint`: for a GUARD or NOTICE that finds rows; `{rows}` in the message becomes the rows.
+    the facts `apply_seconds` and `apply_cpu_seconds`. `label`, `span`: the directive that the statement comes from, if the
+    author wrote it. `code`, `message`, `hint`: for a GUARD, NOTICE or ALARM that finds rows; `{rows}` in the message
+    becomes the rows.
     """
 
     kind: StepKind

@@ -12,7 +12,7 @@ from sqlflow.core.model import Header, Incremental, Mode, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Way
 from sqlflow.core.records import TableRecord
-from sqlflow.core.words import counted
+from sqlflow.core.words import counted, duration
 from sqlflow.plan.modes.delta import Changed, Following, products_of
 from sqlflow.plan.stale import Version
 
@@ -133,7 +133,7 @@ def _weighed(
     else:
         stay = _STAY if before.strategy in ("delta", "keys") else 1.0
         most = int(max(0.0, full * stay - fixed) / (per_row * weight))
-        full_why = f"took {full:.3f} s for {counted(base, 'row')}"
+        full_why = f"took {duration(full)} for {counted(base, 'row')}"
     seconds = None if known is None or per_row is None else fixed + known * weight * per_row
     size = "" if known is None else f"{counted(known, 'row')} added; "
     cheap = f"{size}cheaper up to {counted(most, 'changed row')}"
@@ -141,6 +141,8 @@ def _weighed(
     if header.strategy is Strategy.DELTA or header.incremental is Incremental.REQUIRED:
         return Followed(following, (Way(name, seconds, f"{size}asked for"), ways[1]), name)
     if most <= 0 or (known is not None and known > most):
-        return NotFollowed(f"a rebuild is cheaper: it {full_why}, and following costs about {seconds or fixed:.3f} s")
+        return NotFollowed(
+            f"a rebuild is cheaper: it {full_why}, and following costs about {duration(seconds or fixed)}"
+        )
     limited = Following(following.changed, following.products, following.keys, most)
     return Followed(limited, ways, name)

@@ -10,30 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from sqlflow.core.digest import finer
+from sqlflow.core.keeping import image_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Ident, Part, Sql, compose, joined
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
 from sqlflow.plan.subject import Subject, write
 
 VERSION = Ident("_sqlflow_version")
 SIGN = Ident("_sqlflow_sign")
 WEIGHT = Ident("_sqlflow_weight")
-
-
-def log_of(table: TableName) -> TableName:
-    """The change log of a table."""
-    return TableName("_sqlflow", f"changes of {table.id}")
-
-
-def image_of(table: TableName) -> TableName:
-    """The copy of an input as it was when its changes were last written down."""
-    return TableName("_sqlflow", f"image of {table.id}")
-
-
-def counters_of(table: TableName) -> TableName:
-    """The counters of a grouped model."""
-    return TableName("_sqlflow", f"counters of {table.id}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +68,21 @@ def names(schema: Schema) -> tuple[Ident, ...]:
     return tuple(Ident(name) for name in schema.names)
 
 
-def signs(schema: Schema) -> tuple[Sql, ...]:
-    """What tells apart values of these columns that SQL calls equal: the two zeros of floating point numbers."""
-    return tuple(
-        compose("signbit({c})", c=Ident(column.name)) for column in schema if column.type in ("DOUBLE", "FLOAT")
-    )
-
-
 def row_hash(schema: Schema) -> Sql:
-    """A hash of a row in which rows that differ, differ."""
-    return compose("hash({parts})", parts=[*names(schema), *signs(schema)])
+    """A hash of a row in which rows that differ, differ (but for a collision of 64 bits)."""
+    return compose("hash({parts})", parts=[*names(schema), *finer(schema)])
 
 
-def same_row(left: Ident, right: Ident, schema: Schema) -> Sql:
+def same_row(left: Sql, right: Sql, schema: Schema) -> Sql:
     """The condition that two rows are the same in every bit that a query could tell apart."""
-    parts = [
-        compose("signbit({l}.{c}) IS NOT DISTINCT FROM signbit({r}.{c})", l=left, r=right, c=Ident(column.name))
-        for column in schema
-        if column.type in ("DOUBLE", "FLOAT")
+    fine = [
+        compose("{a} IS NOT DISTINCT FROM {b}", a=a, b=b)
+        for a, b in zip(finer(schema, left), finer(schema, right), strict=True)
     ]
-    return joined(" AND ", [same_key(left, right, schema.names), *parts])
+    return joined(" AND ", [same_key(left, right, schema.names), *fine])
 
 
-def same_key(left: Ident, right: Ident, columns: Sequence[str]) -> Sql:
+def same_key(left: Sql, right: Sql, columns: Sequence[str]) -> Sql:
     """The condition that two rows have equal values in these columns, NULL being a value."""
     parts = [compose("{l}.{c} IS NOT DISTINCT FROM {r}.{c}", l=left, r=right, c=Ident(column)) for column in columns]
     return joined(" AND ", parts) if parts else Sql("TRUE")
@@ -221,8 +200,82 @@ def keep_image(table: TableName, relation: Sql, schema: Schema) -> Step:
     )  # fmt: skip
 
 
-def compare_image(table: TableName, relation: Sql, schema: Schema, log: Log) -> tuple[Step, ...]:
-    """Write down how an input differs from its image, and bring the image up to date."""
+def compare_image(table: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor | None) -> tuple[Step, ...]:
+    """Write down how an input differs from its image, and bring the image up to date.
+
+    With a `cursor`, first only rows beyond it are read: if all the others are those of the image less the rows of the
+    same keys, by their number and the cursors' hashes, there is nothing more to find.
+    """
+    if cursor is None or cursor.latest is None:
+        return _by_hash(table, relation, schema, log, None)
+    condition = compose("SELECT same FROM {few}", few=_FEW)
+    slow = compose("SELECT NOT same FROM {few}", few=_FEW)
+    return (
+        *_by_cursor(table, relation, schema, log, cursor, condition),
+        *_by_hash(table, relation, schema, log, slow),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What an input says of itself: `column` grows when a row is new or changed, `key` is the identity of a row, and
+    `latest` was the greatest cursor when the image was made."""
+
+    column: str
+    key: tuple[str, ...]
+    latest: str | None
+
+
+def _by_cursor(
+    table: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor, same: Sql
+) -> tuple[Step, ...]:
+    found = schema.find(cursor.column)
+    assert found is not None
+    c = Ident(found.name)
+    key = same_key(Sql("_i"), Sql("_n"), cursor.key)
+    limit = compose("CAST({v} AS {kind})", v=Value(cursor.latest), kind=Sql(found.type))
+    parts: dict[str, Part] = {
+        "new": _NEW, "old": _OLD, "few": _FEW, "cs": names(schema), "relation": relation, "c": c, "limit": limit,
+        "image": image_of(table), "key": key, "keys": [Ident(name) for name in cursor.key], "w": WEIGHT,
+        "h": _HASH, "hash": row_hash(schema),
+    }  # fmt: skip
+    weighted = compose("SELECT {cs}, 1 AS {w} FROM {new} UNION ALL SELECT {cs}, -1 AS {w} FROM {old}", **parts)
+    return (
+        write(
+            compose("CREATE OR REPLACE TEMP TABLE {new} AS SELECT {cs} FROM {relation} WHERE {c} > {limit}", **parts)
+        ),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {old} AS SELECT {cs} FROM (SELECT _i.* FROM {image} AS _i SEMI JOIN {new} AS _n "
+                "ON {key})",
+                **parts,
+            )
+        ),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {few} AS SELECT kept = there - moved AND hashes IS NOT DISTINCT FROM "
+                "coalesce(there_hashes, 0) - coalesce(moved_hashes, 0) AND NOT repeated AS same FROM "
+                "(SELECT count(*) AS kept, coalesce(sum(hash({c})), 0) AS hashes FROM {relation} WHERE {c} <= {limit} OR {c} IS NULL), "
+                "(SELECT count(*) AS there, sum(hash({c})) AS there_hashes FROM {image}), "
+                "(SELECT count(*) AS moved, sum(hash({c})) AS moved_hashes FROM {old}), "
+                "(SELECT EXISTS (SELECT 1 FROM {new} GROUP BY {keys} HAVING count(*) > 1) AS repeated)",
+                **parts,
+            )
+        ),
+        replace(net(_NET, schema, weighted), only_if=same),
+        log.rows(expanded(_NET, schema, 1), 1, same),
+        log.rows(expanded(_NET, schema, -1), -1, same),
+        write(compose("DELETE FROM {image} AS _i USING {new} AS _n WHERE {key}", **parts), only_if=same),
+        write(compose("INSERT INTO {image} SELECT {cs}, {hash} FROM {new}", **parts), only_if=same),
+    )
+
+
+_NEW = Ident("_sqlflow_new")
+_OLD = Ident("_sqlflow_old")
+_FEW = Ident("_sqlflow_few")
+
+
+def _by_hash(table: TableName, relation: Sql, schema: Schema, log: Log, only_if: Sql | None) -> tuple[Step, ...]:
     image = image_of(table)
     here = compose(
         "(SELECT {cs} FROM {relation} WHERE {hash} IN (SELECT {h} FROM {different}))",
@@ -235,7 +288,7 @@ def compare_image(table: TableName, relation: Sql, schema: Schema, log: Log) -> 
     weighted = compose(
         "SELECT *, 1 AS {w} FROM {here} UNION ALL SELECT *, -1 AS {w} FROM {there}", w=WEIGHT, here=here, there=there
     )
-    return (
+    steps = (
         write(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {different} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} "
@@ -259,6 +312,7 @@ def compare_image(table: TableName, relation: Sql, schema: Schema, log: Log) -> 
             )
         ),
     )  # fmt: skip
+    return tuple(replace(step, only_if=only_if) for step in steps)
 
 
 def extend_image(table: TableName, rows: Sql, schema: Schema) -> Step:

@@ -11,6 +11,7 @@ from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
 from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.digest import row_digest
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
@@ -19,7 +20,8 @@ from sqlflow.core.plan import Blame, Plan, Reason, ReasonKind, SignatureUpdate, 
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
-from sqlflow.plan import partitions, strategies
+from sqlflow.core.words import sized
+from sqlflow.plan import partitions, selfcheck, sizes, strategies
 from sqlflow.plan.following import (
     Followed,
     NotFollowed,
@@ -29,9 +31,19 @@ from sqlflow.plan.following import (
     insists,
     may_follow,
 )
-from sqlflow.plan.log import Log, compare_image, compared, extend_image, keep_image, swap_and_compare, swap_and_tell
+from sqlflow.plan.log import (
+    Cursor,
+    Log,
+    compare_image,
+    compared,
+    extend_image,
+    keep_image,
+    swap_and_compare,
+    swap_and_tell,
+)
 from sqlflow.plan.modes import append, delta, full, incremental, merge, view
 from sqlflow.plan.modes.delta import Changed
+from sqlflow.plan.selfcheck import SelfCheck
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
 from sqlflow.plan.subject import ZONED, Subject, within, write
 from sqlflow.quality.checks import audits, checks_of
@@ -48,13 +60,14 @@ def make_plan(
     run_id: str,
     now: datetime,
     shape_of: ShapeOf,
+    memory: int | None = None,
 ) -> Plan:
     """The plan of a build.
 
     `selected`: the models that may be built. `shape_of`: which changes of its inputs a model's query can follow. Refusals are errors in `Plan.problems`; a plan that has any must not
-    be run.
+    be run. `memory`: the bytes that the engine may use; work that reads more is cut into batches where that can be done.
     """
-    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of)
+    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of, memory)
     for name in sorted(inputs.states):
         planner.plan_input(name, inputs.states[name])
     for name in compiled.order:
@@ -86,8 +99,10 @@ class _Planner:
         run_id: str,
         now: datetime,
         shape_of: ShapeOf,
+        memory: int | None,
     ) -> None:
         self._shape_of = shape_of
+        self._memory = memory
         self._readers: dict[TableName, list[CompiledModel]] | None = None
         self._read: set[TableName] | None = None
         self._causes: frozenset[TableName] = (
@@ -98,6 +113,7 @@ class _Planner:
         self._request = request
         self._selected = selected
         self._zone: ZoneInfo = config.zone
+        self._verify_every = config.verify_every
         self._run_id = run_id
         self._now = now
         self._draft = _Draft()
@@ -125,7 +141,8 @@ class _Planner:
             steps += capture
             if record.kind is TableKind.SEED:
                 signature = compose(
-                    "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_sqlflow_row)) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+                    "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+                    digest=row_digest(record.schema),
                     t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
@@ -289,7 +306,7 @@ class _Planner:
 
     def _followed(self, subject: Subject, before: TableRecord, effect: Effect) -> Followed | NotFollowed:
         if before.distrusted:
-            return NotFollowed(f"it is only rebuilt until it is released: {before.distrusted}")
+            return NotFollowed(only_rebuilt(before))
         changed = []
         rows: dict[TableName, int | None] = {}
         for name in (subject.table, *effect.inputs):
@@ -315,13 +332,15 @@ class _Planner:
         record, log = self._logged(subject.model.schema, before, record)
         timed = subject.model.model.header.mode is Mode.INCREMENTAL
         rebuild = incremental.rebuild(subject) if timed else (*delta.prime(subject, shape), *full.rebuild(subject))
-        steps = delta.follow(subject, shape, found.following, log, rebuild)
+        query = incremental.whole_query(subject) if timed else subject.query
+        check = selfcheck.due(subject, shape, query, self._verify_every, self._run_id)
+        steps = delta.follow(subject, shape, found.following, log, rebuild, check)
         if timed:
             record = replace(record, done=before.done, watermark=before.watermark)
             steps = (*steps, *incremental.measured(subject))
         self._model_task(
             subject,
-            action="apply changes",
+            action="apply changes" if check is None else "apply changes and check a sample",
             strategy=found.strategy,
             reason=reason,
             steps=steps,
@@ -413,11 +432,20 @@ class _Planner:
                 steps = (*log.opened(relation), log.rows(rows, 1), *((kept,) if image else ()))
                 return replace(record, image=image), steps
             if log is not None:
-                compared = compare_image(name, relation, record.schema, log)
+                compared = compare_image(name, relation, record.schema, log, self._cursor_of(name, before))
                 return replace(record, image=True), (*log.opened(relation), *compared)
         if image:
             return replace(record, image=True), (keep_image(name, relation, record.schema),)
         return record, ()
+
+    def _cursor_of(self, name: TableName, before: TableRecord) -> Cursor | None:
+        """By what a source says which of its rows are new or changed."""
+        source = self._compiled.project.sources.get(name)
+        if source is None or source.cursor is None or not source.key:
+            return None
+        signature = (before.below or "").split("|")
+        latest = signature[1] if len(signature) > 2 and signature[1] != "None" else None
+        return Cursor(source.cursor, source.key, latest)
 
     def _wants_image(self, name: TableName) -> bool:
         """Whether a copy of an input is kept: when somebody insists on following it."""
@@ -493,7 +521,9 @@ class _Planner:
             else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
-        off = header.incremental is Incremental.OFF or header.strategy is Strategy.FULL
+        off = header.incremental is Incremental.OFF or header.strategy is Strategy.FULL or bool(before.distrusted)
+        if before.distrusted:
+            reason = replace(reason, detail=f"{reason}; {only_rebuilt(before)}")
         if (wanted == domain or off) and not header.full_refresh:
             self._refused(subject, reason)
         elif off or (wanted == domain and header.batch is None):
@@ -528,26 +558,27 @@ class _Planner:
     def _intervals(self, subject: Subject, before: TableRecord, wanted: IntervalSet, reason: Reason) -> None:
         """Replace intervals of a table that stands, in batches if the author wants them."""
         header = subject.model.model.header
-        pieces = [wanted]
-        if header.batch is not None:
-            known = self._known_time(subject) | IntervalSet.of(
-                i for i in wanted if i.start != BEGINNING and i.end != END
-            )
-            pieces = partitions.cut(wanted, known, header.batch, header.grain, self._time_zone(subject))
+        certain = IntervalSet.of(i for i in wanted if i.start != BEGINNING and i.end != END)
+        pieces, reason = self._pieces(subject, wanted, self._known_time(subject) | certain, reason)
         done = before.done - wanted
         record = self._record(subject, Change(before.version + 1, intervals=wanted))
         time = Sql(render(Ident(header.time or "")))
         kind = subject.type_of(header.time or "")
-        record, log = self._logged(subject.model.schema, before, record)
+        record, log = self._logged(subject.model.schema, before, replace(record, runs=before.runs + 1))
+        check = self._interval_check(subject)
         for number, piece in enumerate(pieces or [wanted]):
             done |= piece
-            part = within(time, kind, piece, nulls=number == 0)
+            part: Sql | None = within(time, kind, piece, nulls=number == 0)
+            action = f"replace {_intervals_of(piece)}"
             steps = incremental.update(subject, piece, nulls=number == 0)
-            if log is not None:
+            if log is not None and part is not None:
                 steps = compared(subject, part, log if number == 0 else replace(log, begins=False), steps)
+            if check is not None and number == max(len(pieces), 1) - 1:
+                action, part = f"{action} and check a sample", None
+                steps = (*steps, *incremental.checked(check, () if log is None else (log.gap(),)))
             self._model_task(
                 subject,
-                action=f"replace {_intervals_of(piece)}",
+                action=action,
                 strategy="partition",
                 reason=reason,
                 steps=steps,
@@ -562,19 +593,21 @@ class _Planner:
             )
         self._changed(subject, record, f"replaces {_intervals_of(wanted)} in this build")
 
+    def _interval_check(self, subject: Subject) -> SelfCheck | None:
+        """The self-check of a table whose intervals are replaced, if one is due and its query always gives the same."""
+        query = incremental.whole_query(subject)
+        check = selfcheck.due(subject, None, query, self._verify_every, self._run_id)
+        if check is None or subject.model.clock or self._shape_of(subject.table).tier is Tier.REFUSED:
+            return None
+        return check
+
     def _rebuild(self, subject: Subject, reason: Reason) -> None:
         """Make the table from scratch."""
         header = subject.model.model.header
-        if header.mode is Mode.INCREMENTAL and header.batch is not None:
-            pieces = partitions.cut(
-                incremental.domain(subject),
-                self._known_time(subject),
-                header.batch,
-                header.grain,
-                self._time_zone(subject),
-            )
+        if header.mode is Mode.INCREMENTAL:
+            pieces, why = self._pieces(subject, incremental.domain(subject), self._known_time(subject), reason)
             if len(pieces) > 1:
-                self._staged(subject, reason, pieces)
+                self._staged(subject, why, pieces)
                 return
         match header.mode:
             case Mode.VIEW:
@@ -755,6 +788,22 @@ class _Planner:
             forgotten=(name,),
         )
         self._changed(subject, final, "is rebuilt in this build")
+
+    def _pieces(
+        self, subject: Subject, wanted: IntervalSet, known: IntervalSet, reason: Reason
+    ) -> tuple[list[IntervalSet], Reason]:
+        """`wanted` in batches, as the author says, or as the memory does; and the reason with the numbers behind them."""
+        header, zone = subject.model.model.header, self._time_zone(subject)
+        if header.batch is not None:
+            return partitions.cut(wanted, known, header.batch, header.grain, zone), reason
+        if self._memory is None or "batch" in header.spans:  # `batch: none`
+            return [wanted], reason
+        found = sizes.reading(subject.model, self._signatures(subject), self._compiled.columns, wanted, zone)
+        if found is None or found.size <= self._memory:
+            return [wanted], reason
+        pieces = sizes.cut(wanted, found, self._memory // 2)
+        why = f"in {len(pieces)} batches, as it reads {found}, and {sized(self._memory)} of memory may be used"
+        return pieces, replace(reason, detail=f"{reason}; {why}") if len(pieces) > 1 else reason
 
     def _known_time(self, subject: Subject) -> IntervalSet:
         """The time that the inputs are known to have rows for."""
@@ -968,6 +1017,11 @@ class _Planner:
 
 _MOST_SHAPES = 100
 _FOLLOWABLE = frozenset({Mode.AUTO, Mode.INCREMENTAL})
+
+
+def only_rebuilt(before: TableRecord) -> str:
+    """Why a table that is not trusted is rebuilt, in words."""
+    return f"it is only rebuilt until `sqlflow verify --release` finds it equal: {before.distrusted}"
 
 
 def _untouched(before: TableRecord, record: TableRecord) -> TableRecord:

@@ -12,8 +12,9 @@ from sqlflow.core.intervals import EVERYTHING, NOTHING, Grain, IntervalSet
 from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, ReasonKind
+from sqlflow.core.reach import HERE, image
 from sqlflow.core.records import Change, Fingerprint, Relation, TableRecord
-from sqlflow.plan.partitions import changed_partitions
+from sqlflow.plan.partitions import touched_by
 from sqlflow.plan.subject import ZONED
 
 
@@ -134,10 +135,13 @@ def _effect_of(
     partitions = inputs.partitions.get((model.name, name))
     if not mapping.occurrences:
         return Effect(EVERYTHING, False, (f"{why}, and {mapping.reason or 'it may touch any interval'}",))
+    if model.bounds and any(occurrence.reaches != (HERE,) for occurrence in mapping.occurrences):
+        reason = "its rows look at those of other times, which `$start` and `$end` may leave out"
+        return Effect(EVERYTHING, False, (f"{why}, and {reason}",))
     if partitions is not None and all(change.intervals is None for change in matter):
         if partitions.whole:
             return Effect(EVERYTHING, False, (f"{why}, and its partitions were not known before",))
-        found = changed_partitions(model, partitions.partitions, _zone_of(model, zone))
+        found = touched_by(model, mapping, partitions.partitions, _zone_of(model, zone))
         if not found and not partitions.partitions:
             return Effect()
         return Effect(found, False, (f"{why}: {_count(found, model.model.header.grain)}",))
@@ -176,14 +180,17 @@ def _map(
 ) -> IntervalSet | None:
     """Intervals of a parent's time column as intervals of the model's; None where that is not known."""
     column = model.schema.find(model.model.header.time or "")
-    if column is None or (column.type == ZONED) != (version.time_type == ZONED):
+    if column is None:
         return None
-    found = changed
+    found = NOTHING
     for occurrence in mapping.occurrences:
         if occurrence.column is None or version.time is None or occurrence.column.lower() != version.time.lower():
             return None
-        if occurrence.unit is not None:
-            found |= changed.aligned(Grain(occurrence.unit), _zone_of(model, zone))
+        made, zoned = image(occurrence.steps, changed, version.time_type == ZONED, zone)
+        if zoned != (column.type == ZONED):
+            return None
+        for reach in occurrence.reaches:
+            found |= reach.touched(made)
     return found
 
 

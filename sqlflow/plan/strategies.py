@@ -237,10 +237,7 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
     if choice.fixed is not None:
         # A swap would lose an index or a constraint that somebody put on the table; CDC needs one row per key.
         unless = {SNAPSHOT: Sql("own_indexes > 0"), CDC: Sql("found_keys <> matched")}.get(choice.fixed, Sql("FALSE"))
-        prices = _prices(choice.columns, CDC if choice.fixed == CDC else CHANGES)
-        price = compose("{price}", price=_sum(prices[choice.fixed])) if choice.fixed != CDC else Sql("0")
-        if choice.fixed == MERGE:
-            price = Sql("0")  # the matched rows are not counted
+        price = Sql("0")  # what the others cost depends on counts that nobody asks for here
         if choice.fixed == SNAPSHOT:
             price = compose("(table_rows + keys) * {copy}", copy=Value(_COPY * choice.columns))
         return write(
@@ -279,9 +276,8 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
         compose("WHEN {mine} = {least} THEN {way}", mine=mine, least=least, way=Value(way))
         for way, mine in zip(choice.ways, compared, strict=True)
     ]
-    chosen = joined(
-        " ", [compose("WHEN matched = 0 THEN {way}", way=Value(APPEND)), *cases]
-    )  # it does less than any other
+    nothing_known = compose("WHEN matched = 0 THEN {way}", way=Value(APPEND))  # it does less than any other
+    chosen = joined(" ", [nothing_known, *cases])
     price = joined(
         " ",
         [compose("WHEN {way} THEN {c}", way=Value(way), c=Ident(f"{way}_price")) for way in choice.ways],

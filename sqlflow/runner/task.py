@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import isfinite
 
-from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.engine import EngineError, Row, Session
 from sqlflow.core.plan import Audit, CheckQuery, Step, StepKind, Task
-from sqlflow.core.records import CheckResult, CheckStatus, Facts, TableRecord
+from sqlflow.core.records import Change, CheckResult, CheckStatus, Facts, TableRecord
 from sqlflow.core.source import Span
 from sqlflow.core.words import counted
 
@@ -19,7 +19,7 @@ from sqlflow.core.words import counted
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a task did: its record with what was measured, rows written, how its checks came out, what to tell, the
-    strategy that was taken and the facts that decided it."""
+    strategy that was taken and the facts that decided it. `problem`: what is wrong although it is committed."""
 
     record: TableRecord
     rows: int | None
@@ -27,6 +27,7 @@ class Outcome:
     notices: tuple[str, ...]
     strategy: str = ""
     facts: Facts = field(default_factory=dict)
+    problem: Diagnostic | None = None
 
 
 class TaskError(Exception):
@@ -57,9 +58,10 @@ UNCHANGED = "unchanged inputs"
 def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
     """Do the task's work. `stop` is called between statements and may raise. Raises TaskError or Interrupted."""
     rows: int | None = None
-    applied = 0.0
+    applied = worked = 0.0
     facts: dict[str, object] = {}
     notices: list[str] = []
+    problem: Diagnostic | None = None
     for step in task.steps:
         stop()
         try:
@@ -67,10 +69,11 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                 continue
             match step.kind:
                 case StepKind.WRITE:
-                    started = time.monotonic()
+                    started, begun = time.monotonic(), time.process_time()
                     written = session.execute(step.sql)
                     if step.timed:
                         applied += time.monotonic() - started
+                        worked += time.process_time() - begun
                     if step.facts:
                         facts[step.facts[0]] = written
                     if step.counts:
@@ -87,19 +90,31 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                         )
                     if found:
                         notices.append(step.message.replace("{rows}", show_rows(found)))
+                case StepKind.ALARM:
+                    problem = _alarmed(problem, step, session.fetch(step.sql), task)
         except EngineError as error:
             raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
     checks = _check(session, task, stop)
     if any(step.timed for step in task.steps):
-        facts["apply_seconds"] = round(applied, 4)
+        facts["apply_seconds"], facts["apply_cpu_seconds"] = round(applied, 4), round(worked, 4)
     record = _measured(task.record, facts, rows)
     strategy = str(facts.get("strategy") or task.strategy)
     kept = {name: _fact(value) for name, value in facts.items() if name not in _OF_THE_RECORD and _is_known(value)}
     record = replace(record, strategy=strategy, facts=kept, paces=_learned(record.paces, strategy, kept))
-    return Outcome(record, rows, checks, tuple(notices), strategy, kept)
+    return Outcome(record, rows, checks, tuple(notices), strategy, kept, problem)
 
 
-_OF_THE_RECORD = frozenset({"watermark", "below", "rows", "strategy"})
+def _alarmed(problem: Diagnostic | None, step: Step, found: list[Row], task: Task) -> Diagnostic | None:
+    """The problem of a task with what one more alarm found."""
+    if not found:
+        return problem
+    message = step.message.replace("{rows}", show_signed(found))
+    if problem is None:
+        return Diagnostic(step.code, message, task.span, step.hint)
+    return replace(problem, notes=(*problem.notes, Note(message)))
+
+
+_OF_THE_RECORD = frozenset({"watermark", "below", "rows", "strategy", "distrusted"})
 
 
 def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None) -> TableRecord:
@@ -108,12 +123,19 @@ def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None
     if facts.get("changed") is False and changes:
         # Written, but as it was: no reader has anything to do.
         changes = (*changes[:-1], replace(changes[-1], intervals=None, columns=(), definition=False))
+    version = record.version
+    if "distrusted" in facts and changes and changes[-1].intervals is not None:
+        # Rebuilt, though readers in this run were told of intervals: one more version tells them of the rest.
+        version += 1
+        changes = (*changes, Change(version))
     return replace(
         record,
+        version=version,
         changes=changes,
         watermark=record.watermark if watermark is None else str(watermark),
         below=record.below if below is None else str(below),
         rows=int(str(count)) if count is not None else record.rows,
+        distrusted=str(facts.get("distrusted", record.distrusted)),
     )
 
 
@@ -141,7 +163,7 @@ def _learned(paces: Mapping[str, float], strategy: str, facts: Facts) -> Mapping
 
     What is known of the others fades towards the mean, so that one slow run does not rule a strategy out for ever.
     """
-    took, expected = facts.get("apply_seconds"), facts.get("price_seconds")
+    took, expected = facts.get("apply_cpu_seconds"), facts.get("price_seconds")
     if not isinstance(took, float) or not isinstance(expected, float | int) or expected < _SHORTEST:
         return paces
     pace = took / expected
@@ -156,7 +178,7 @@ def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic
     message = lines[0] if lines else error.kind
     if step.label:
         message = f"the statement in `@{step.label}` failed: {message}"
-    return Diagnostic("statement-failed", message, step.span or task.span, "\n".join(lines[1:4]) or None)
+    return Diagnostic(error.code, message, step.span or task.span, "\n".join(lines[1:4]) or None)
 
 
 def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[CheckResult, ...]:
@@ -198,10 +220,12 @@ def run_audits(
         except EngineError as error:
             raise TaskError(
                 Diagnostic(
-                    "statement-failed",
+                    error.code,
                     f"the check `{audit.checks[0].name}` does not work: {error.message.splitlines()[0]}",
                     audit.checks[0].span,
-                )
+                    "\n".join(error.message.splitlines()[1:]) or None if error.code != "statement-failed" else None,
+                ),
+                conflict=error.conflict,
             ) from error
     return tuple(results)
 
@@ -216,6 +240,11 @@ def _result(session: Session, check: CheckQuery, failing: int) -> CheckResult:
 def show_rows(rows: list[Row]) -> str:
     """Rows for a message: `(1, NULL), (2, 'x')`."""
     return ", ".join(show_row(row) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
+
+
+def show_signed(rows: Sequence[Row]) -> str:
+    """Rows whose first column is a sign: `+ (1, NULL), - (1, 'x')`."""
+    return ", ".join(f"{row[0]} {show_row(row[1:])}" for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
 
 
 def show_row(row: Row) -> str:

@@ -161,7 +161,8 @@ class World:
                 return self.tables["target_wins"].values()
             case "counted":
                 return self.counted.values()
-        return None
+            case _:
+                return None
 
 
 def _newest(events: Iterable[Event]) -> dict[int | None, Row]:

@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 from sqlflow.core.delta import Grouping, Shape
+from sqlflow.core.keeping import counters_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, quoted
 from sqlflow.core.text import Edit
-from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, counters_of, expanded, log_of, names, net, same_key, same_row
+from sqlflow.plan import selfcheck
+from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, expanded, names, net, same_key, same_row
+from sqlflow.plan.selfcheck import SelfCheck
 from sqlflow.plan.subject import Subject, write
 
 MOST_PRODUCTS = 40
@@ -109,9 +112,15 @@ def prime(subject: Subject, shape: Shape) -> tuple[Step, ...]:
 
 
 def follow(
-    subject: Subject, shape: Shape, following: Following, log: Log | None, rebuild: tuple[Step, ...]
+    subject: Subject,
+    shape: Shape,
+    following: Following,
+    log: Log | None,
+    rebuild: tuple[Step, ...],
+    check: SelfCheck | None,
 ) -> tuple[Step, ...]:
-    """The statements that follow the changes, or do `rebuild` when there are too many of them or they do not fit."""
+    """The statements that follow the changes, or do `rebuild` when there are too many of them or they do not fit, or
+    when the self-check finds something."""
     schema = subject.model.schema
     steps: list[Step] = []
     for at, changed in enumerate(following.changed):
@@ -134,12 +143,28 @@ def follow(
     if log is not None:
         applied += [log.rows(expanded(_NET, schema, sign), sign) for sign in (1, -1)]
     steps += _only(_not_full(), applied)
+    if check is not None:
+        steps += _only(_not_full(), selfcheck.find_wrong(check))
+        steps += _only(_not_full(), [_fail(check)])
     steps += _only(_is("full"), rebuild)
     if log is not None:
         steps.append(log.gap(_is("full")))
     steps += _measure(subject)
     steps.append(_told())
+    if check is not None:
+        steps += selfcheck.alarm(check, compose("SELECT failed FROM {choice}", choice=_CHOICE))
     return tuple(steps)
+
+
+def _fail(check: SelfCheck) -> Step:
+    """Rebuild the table after all if the self-check has found something."""
+    return write(
+        compose(
+            "UPDATE {choice} SET way = 'full', failed = TRUE WHERE {wrong}",
+            choice=_CHOICE,
+            wrong=selfcheck.is_wrong(check),
+        )
+    )
 
 
 def _only(condition: Sql, steps: Sequence[Step]) -> list[Step]:
@@ -202,7 +227,7 @@ def _choose(shape: Shape, following: Following) -> Step:
     most = Sql("FALSE") if following.most is None else compose("added + removed > {most}", most=following.most)
     return write(
         compose(
-            "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT added, removed, gaps, FALSE AS unsound, "
+            "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT added, removed, gaps, FALSE AS unsound, FALSE AS failed, "
             "CASE WHEN gaps > 0 OR {most} THEN 'full' WHEN removed > 0 THEN {removed} ELSE {best} END AS way "
             "FROM (SELECT {plus} AS added, {minus} AS removed, {gaps} AS gaps)",
             choice=_CHOICE, most=most, removed=Value(removed), best=Value(best), plus=counted(1), minus=counted(-1),
@@ -277,7 +302,7 @@ def _merged(subject: Subject, shape: Shape, grouping: Grouping) -> list[Step]:
     counters = counters_of(subject.table)
     keys = [Ident(key) for key in grouping.keys]
     touched = compose("SELECT DISTINCT {keys} FROM {parts}", keys=keys, parts=_PARTS) if keys else Sql("SELECT 1")
-    same = same_key(Ident("_c"), Ident("_t"), grouping.keys)
+    same = same_key(Sql("_c"), Sql("_t"), grouping.keys)
     values = [_summed(counter.kind, counter.name, shape.schema) for counter in grouping.counters]
     group = (
         compose("GROUP BY {keys} HAVING sum({rows}) <> 0", keys=keys, rows=Ident(grouping.rows)) if keys else Sql("")
@@ -321,7 +346,7 @@ def _recomputed(subject: Subject, shape: Shape, following: Following) -> list[St
     stands = subject.table if grouping is None else counters_of(subject.table)
     emerging = [Ident(key) for key in keys if key in shape.emerging]
     without = joined(" OR ", [compose("{c} IS NULL", c=c) for c in emerging]) if emerging else Sql("FALSE")
-    same = same_key(Ident("_b"), Ident("_t"), keys)
+    same = same_key(Sql("_b"), Sql("_t"), keys)
     columns = [compose("_b.{c} AS {c}", c=Ident(column.name)) for column in shape.schema]
     picked = compose(
         "SELECT {cs} FROM {stands} AS _b SEMI JOIN {touched} AS _t ON {same}",
@@ -454,7 +479,7 @@ def _doomed(subject: Subject) -> list[Step]:
                 "row_number() OVER (PARTITION BY _l._sqlflow_n) AS k FROM {t} AS _b JOIN {lost} AS _l ON {same}) "
                 "WHERE k <= n",
                 doomed=_DOOMED, w=WEIGHT, t=subject.table, lost=_LOST,
-                same=same_row(Ident("_b"), Ident("_l"), schema),
+                same=same_row(Sql("_b"), Sql("_l"), schema),
             )
         ),
     ]  # fmt: skip
@@ -485,7 +510,7 @@ def _counted(subject: Subject, shape: Shape) -> list[Step]:
     if grouping is None:
         return []
     counters = counters_of(subject.table)
-    same = same_key(Ident("_c"), Ident("_b"), grouping.keys)
+    same = same_key(Sql("_c"), Sql("_b"), grouping.keys)
     return [
         write(
             compose(

@@ -19,15 +19,19 @@ rules one without a cursor, which is older than any that has one.
 
 from __future__ import annotations
 
+from typing import LiteralString
+
+from sqlflow.core.keeping import deletions_of
 from sqlflow.core.model import Conflict
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
 from sqlflow.plan import strategies
 from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
 from sqlflow.plan.log import WEIGHT, Log, expanded, net
 from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SNAPSHOT, Choice
-from sqlflow.plan.subject import Subject, matches, replace_table, write
+from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
 
 _BATCH = Ident("_sqlflow_batch")
 _LATEST = Ident("_sqlflow_latest")
@@ -88,6 +92,8 @@ def update(subject: Subject, choice: Choice, log: Log | None, *, everything: boo
     steps += _one_per_key(subject)
     steps += _conflicts(subject)
     steps += _deletions(subject)
+    if limit is not None and header.lookback is None and before is not None:
+        steps.append(_without_ties(subject, before))
     steps += strategies.decide(subject, choice, _BATCH, _LATEST, _GONE)
     if log is not None:
         steps += _written_down(subject, log)
@@ -103,11 +109,7 @@ def _written_down(subject: Subject, log: Log) -> list[Step]:
         "cs": subject.columns, "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
         "same": matches("_target", "_sqlflow_latest", subject.model.model.header.key),
     }  # fmt: skip
-    weighted = compose(
-        "SELECT {cs}, 1 AS {w} FROM {latest} WHERE NOT {gone} UNION ALL "
-        "SELECT {cs}, -1 AS {w} FROM (SELECT _target.* FROM {t} AS _target SEMI JOIN {latest} ON {same})",
-        **parts,
-    )
+    weighted = compose(_GAINED_AND_LOST, **parts)
     return [
         *log.opened(subject.table),
         net(_NET, schema, weighted),
@@ -117,14 +119,50 @@ def _written_down(subject: Subject, log: Log) -> list[Step]:
     ]
 
 
+_GAINED_AND_LOST: LiteralString = (
+    "SELECT {cs}, 1 AS {w} FROM {latest} WHERE NOT {gone} UNION ALL "
+    "SELECT {cs}, -1 AS {w} FROM (SELECT _target.* FROM {t} AS _target SEMI JOIN {latest} ON {same})"
+)
+
+
+def unmerged(subject: Subject, wrong: Ident) -> tuple[Step, ...]:
+    """Fill the temporary table `wrong` with what the table would gain and lose if all rows of the query were merged once
+    more: nothing, because a merge may be repeated. Only temporary tables are written."""
+    header, schema = subject.model.model.header, subject.model.schema
+    steps = [_read(subject, Sql("TRUE")), *_one_per_key(subject)]
+    steps += [step for step in _conflicts(subject) if step.kind is StepKind.WRITE]
+    if _remembers(subject):
+        steps.append(_without_deleted(subject))
+    parts: dict[str, Part] = {
+        "cs": subject.columns, "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
+        "same": matches("_target", "_sqlflow_latest", header.key),
+    }  # fmt: skip
+    return (*steps, net(wrong, schema, compose(_GAINED_AND_LOST, **parts)))
+
+
+def alone(subject: Subject) -> Sql:
+    """The condition that the key of a row of the table (`_target`) is none of those that `unmerged` has read."""
+    same = matches("_target", "_read", subject.model.model.header.key)
+    return compose("NOT EXISTS (SELECT 1 FROM {batch} AS _read WHERE {same})", batch=_BATCH, same=same)
+
+
+def _without_ties(subject: Subject, before: TableRecord) -> Step:
+    """Take out the rows that are read again because they tie with the watermark or have no cursor, if they are as they
+    were: then a batch of nothing but new keys is seen as that."""
+    header = subject.model.model.header
+    cursor = Ident(header.cursor or "")
+    sql = compose(
+        "DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT coalesce({latest}.{c} > {reached}, FALSE) AND NOT {gone} AND {alike}",
+        latest=_LATEST, t=subject.table, same=matches("_target", "_sqlflow_latest", header.key), c=cursor, gone=_GONE,
+        reached=watermark_literal(before.watermark or "", subject.type_of(cursor)),
+        alike=strategies.same_row(subject, "_target", "_sqlflow_latest"),
+    )  # fmt: skip
+    return write(sql, only_if=as_last_time(before))
+
+
 def forget(table: TableName) -> Step:
     """Drop the remembered deletions of a table that is not merged any more."""
     return write(compose("DROP TABLE IF EXISTS {deleted}", deleted=deletions_of(table)))
-
-
-def deletions_of(table: TableName) -> TableName:
-    """Where the deletions of a table are remembered."""
-    return TableName("_sqlflow", f"deleted {table.id}")
 
 
 def _apply(subject: Subject, choice: Choice) -> list[Step]:
@@ -313,11 +351,24 @@ def _deletions(subject: Subject) -> list[Step]:
     header = subject.model.model.header
     if not _remembers(subject):
         return []
-    cursor = Ident(header.cursor or "")
-    same = matches("_deleted", "_sqlflow_latest", header.key)
     parts: dict[str, Part] = {
         "deleted": deletions_of(subject.table), "cs": [Ident(name) for name in dict.fromkeys([*header.key, header.cursor or ""])],
-        "latest": _LATEST, "gone": _GONE, "c": cursor, "same": same,
+        "latest": _LATEST, "gone": _GONE, "same": matches("_deleted", "_sqlflow_latest", header.key),
+    }  # fmt: skip
+    return [
+        write(compose("CREATE TABLE IF NOT EXISTS {deleted} AS SELECT {cs} FROM {latest} WHERE FALSE", **parts)),
+        _without_deleted(subject),
+        write(compose("DELETE FROM {deleted} AS _deleted USING {latest} WHERE {same}", **parts)),
+        write(compose("INSERT INTO {deleted} ({cs}) SELECT {cs} FROM {latest} WHERE {gone}", **parts)),
+    ]
+
+
+def _without_deleted(subject: Subject) -> Step:
+    """Take out of the new rows what a remembered deletion wins against."""
+    header = subject.model.model.header
+    parts: dict[str, Part] = {
+        "deleted": deletions_of(subject.table), "latest": _LATEST, "c": Ident(header.cursor or ""),
+        "same": matches("_deleted", "_sqlflow_latest", header.key),
     }  # fmt: skip
     if header.conflict is Conflict.LATEST_WINS:
         # Not newer: also one that is as old. So it does not matter which of the two is told first or again.
@@ -327,14 +378,9 @@ def _deletions(subject: Subject) -> list[Step]:
         )
     else:
         older = compose("{latest}.{c} IS NULL AND _deleted.{c} IS NOT NULL", **parts)
-    return [
-        write(compose("CREATE TABLE IF NOT EXISTS {deleted} AS SELECT {cs} FROM {latest} WHERE FALSE", **parts)),
-        write(
-            compose("DELETE FROM {latest} USING {deleted} AS _deleted WHERE {same} AND {older}", older=older, **parts)
-        ),
-        write(compose("DELETE FROM {deleted} AS _deleted USING {latest} WHERE {same}", **parts)),
-        write(compose("INSERT INTO {deleted} ({cs}) SELECT {cs} FROM {latest} WHERE {gone}", **parts)),
-    ]
+    return write(
+        compose("DELETE FROM {latest} USING {deleted} AS _deleted WHERE {same} AND {older}", older=older, **parts)
+    )
 
 
 def _deleted(subject: Subject) -> Sql:

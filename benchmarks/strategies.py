@@ -1,0 +1,118 @@
+"""What each strategy of a merge costs, and what `auto` makes of it: CPU seconds of whole builds.
+
+    python benchmarks/strategies.py [--rows 1000000] [--shares 0.001,0.01,0.2,0.8] [--happens changed,new,again] [--tries 1]
+
+A table of that many rows is merged once. Then a share of it happens: keys that change (`changed`), keys that are new
+(`new`), or events that are mostly in the table as they are (`again`, nine of ten). Each strategy does the same from a copy
+of the same database, in a process of its own. `picked` is what `auto` chose; the ratio is its CPU seconds to those of the
+cheapest strategy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import duckdb
+
+CONFIG = "name: strategies\ntargets: {dev: {engine: duckdb, path: strategies.duckdb}}\n"
+MODEL = """\
+-- @mode: merge
+-- @key: k
+-- @cursor: c
+-- @conflict: latest_wins
+-- @deleted: {column: op, values: [D]}
+-- @strategy: STRATEGY
+SELECT k, c, op, name, amount, price, note, hash FROM ext.changes
+"""
+ROW = "SELECT i AS k, BASE + i AS c, 'I' AS op, 'name ' || (i % 1000) AS name, i * 2 + EXTRA AS amount, (i % 100)::DECIMAL(18, 2) AS price, i / 3.0 AS note, md5(i::VARCHAR) AS hash"
+STRATEGIES = ("merge", "cdc", "snapshot", "auto")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--shares", default="0.001,0.01,0.2,0.8")
+    parser.add_argument("--happens", default="changed,new,again")
+    parser.add_argument("--tries", type=int, default=1, help="the least CPU time of that many counts")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sqlflow-strategies-") as folder:
+        base = Path(folder) / "base"
+        _begin(base, asked.rows)
+        print(f"{asked.rows:,} rows; CPU seconds of a whole build (seconds of the writing alone)")
+        print(f"{'happens':<8} {'share':>6}  " + "".join(f"{s:>16}" for s in STRATEGIES) + "  picked     auto/best")
+        for happens in asked.happens.split(","):
+            for share in map(float, asked.shares.split(",")):
+                _compare(base, Path(folder), asked.rows, happens, share, asked.tries)
+
+
+def _begin(base: Path, rows: int) -> None:
+    """The project, built once and merged once more, so that the model knows its own run times."""
+    (base / "models" / "m").mkdir(parents=True)
+    (base / "sqlflow.yml").write_text(CONFIG)
+    (base / "models" / "m" / "t.sql").write_text(MODEL.replace("STRATEGY", "auto"))
+    row = ROW.replace("BASE", "0").replace("EXTRA", "0")
+    with duckdb.connect(str(base / "strategies.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA ext")
+        connection.execute(f"CREATE TABLE ext.changes AS {row} FROM range({rows}) t(i)")
+    _build(base)
+
+
+def _compare(base: Path, folder: Path, rows: int, happens: str, share: float, tries: int) -> None:
+    count = max(1, int(rows * share))
+    step = rows / count
+    key = f"{rows} + j" if happens == "new" else f"CAST(j * {step} AS BIGINT)"
+    # Events told again have the cursor that they had; one key in ten has a new version.
+    later = f"{2 * rows}" if happens != "again" else f"(CASE WHEN i % 10 = 0 THEN {2 * rows} ELSE 0 END)"
+    extra = {"changed": "1", "new": "0", "again": "(CASE WHEN i % 10 = 0 THEN 1 ELSE 0 END)"}[happens]
+    row = ROW.replace("BASE", later).replace("EXTRA", extra)
+    query = f"{row} FROM (SELECT {key} AS i FROM range({count}) r(j))"
+    totals: dict[str, float] = {}
+    writing: dict[str, float] = {}
+    picked = ""
+    for strategy in STRATEGIES:
+        for _ in range(tries):
+            copy = folder / "copy"
+            shutil.copytree(base, copy)
+            (copy / "models" / "m" / "t.sql").write_text(MODEL.replace("STRATEGY", strategy))
+            with duckdb.connect(str(copy / "strategies.duckdb")) as connection:
+                if happens == "again":  # a stream that keeps its last window only
+                    connection.execute(f"CREATE TEMP TABLE events AS {query}")
+                    connection.execute("DELETE FROM ext.changes")
+                    connection.execute("INSERT INTO ext.changes FROM events")
+                else:
+                    connection.execute(f"INSERT INTO ext.changes {query}")
+            seconds, result = _build(copy)
+            shutil.rmtree(copy)
+            if seconds < totals.get(strategy, float("inf")):
+                totals[strategy] = seconds
+                writing[strategy] = result["facts"].get("apply_seconds", 0.0)
+            if strategy == "auto":
+                picked = result["strategy"]
+    best = min(totals.values())
+    cells = "".join(f"{totals[s]:>8.2f} ({writing[s]:5.2f})" for s in STRATEGIES)
+    print(f"{happens:<8} {share:>6.1%}  {cells}  {picked:<10} {totals['auto'] / best:.2f}", flush=True)
+
+
+def _build(root: Path) -> tuple[float, dict]:
+    """CPU seconds of `sqlflow build` in a process of its own, and how the model's task ended."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "sqlflow", "build", "--json", "--project", str(root)], capture_output=True, text=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    found = [event for event in results if event.get("table") == "m.t" and "facts" in event]
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, found[-1]
+
+
+if __name__ == "__main__":
+    main()

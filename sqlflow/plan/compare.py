@@ -1,0 +1,143 @@
+"""Whether a table has the rows that a query gives, as multisets.
+
+NULL and NaN are values. Floating point numbers that are sums of many others depend on the order in which those were
+added, so numbers within a billionth of each other count as equal; all other columns must agree exactly. Columns with
+floating point numbers inside (lists, structs) are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlflow.core.plan import Step
+from sqlflow.core.schema import Schema
+from sqlflow.core.sql import Ident, Part, Sql, compose, joined
+from sqlflow.plan.log import WEIGHT, names, net, row_hash, same_key
+from sqlflow.plan.subject import write
+
+_FLOATS = ("DOUBLE", "FLOAT")
+_MOST_CLOSE = 10_000  # rows that are held against each other one by one; more than these are simply different
+
+_HASH = Ident("_sqlflow_hash")
+_SIDE = Ident("_sqlflow_side")
+_COPY = Ident("_sqlflow_copy")
+_PLACE = Ident("_sqlflow_place")
+_ALMOST = Ident("_sqlflow_almost")
+_PAIRED = Ident("_sqlflow_paired")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two relations of the same columns. `expected`, `found`: what can stand after FROM.
+
+    `wrong`: the temporary table that will have the rows that differ, with a weight: above 0 for rows that are missing in
+    what was found, below 0 for rows that are too many there.
+    """
+
+    expected: Sql
+    found: Sql
+    schema: Schema
+    wrong: Ident
+
+    @property
+    def odd(self) -> Ident:
+        """The temporary table of the hashes of rows that differ in any bit."""
+        return Ident(f"{self.wrong}_hashes")
+
+
+def compared_columns(schema: Schema) -> Schema:
+    """The columns that can be compared."""
+    return Schema(tuple(c for c in schema if c.type in _FLOATS or not any(word in c.type for word in _FLOATS)))
+
+
+def exact_columns(schema: Schema) -> tuple[str, ...]:
+    """The columns in which equal rows agree bit for bit."""
+    return tuple(column.name for column in compared_columns(schema) if column.type not in _FLOATS)
+
+
+def compare(comparison: Comparison) -> tuple[Step, ...]:
+    """The statements that fill `comparison.wrong`. Only temporary tables are written."""
+    schema = compared_columns(comparison.schema)
+    hashes, columns = row_hash(schema), names(schema)
+    parts: dict[str, Part] = {
+        "odd": comparison.odd, "h": _HASH, "hash": hashes, "w": WEIGHT, "cs": columns, "expected": comparison.expected,
+        "found": comparison.found,
+    }  # fmt: skip
+    odd = compose(
+        "CREATE OR REPLACE TEMP TABLE {odd} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} FROM {expected} "
+        "UNION ALL SELECT {hash} AS {h}, -1 AS {w} FROM {found}) GROUP BY {h} HAVING sum({w}) <> 0",
+        **parts,
+    )
+    weighted = compose(
+        "SELECT {cs}, 1 AS {w} FROM {expected} WHERE {hash} IN (SELECT {h} FROM {odd}) UNION ALL "
+        "SELECT {cs}, -1 AS {w} FROM {found} WHERE {hash} IN (SELECT {h} FROM {odd})",
+        **parts,
+    )
+    return (write(odd), net(comparison.wrong, schema, weighted), *tolerate(comparison.wrong, schema))
+
+
+def differ(wrong: Ident) -> Sql:
+    """A query of one truth value: whether rows differ."""
+    return compose("SELECT EXISTS (SELECT 1 FROM {wrong})", wrong=wrong)
+
+
+def tolerate(wrong: Ident, schema: Schema) -> tuple[Step, ...]:
+    """Take rows that differ only by the rounding of floating point numbers out of a netted table.
+
+    First rows are paired in their order. What that leaves is looked at row by row: a row is taken out when as many rows
+    near it are missing as are too many.
+    """
+    floats = tuple(column for column in schema if column.type in _FLOATS)
+    if not floats:
+        return ()
+    exact = exact_columns(schema)
+    parts: dict[str, Part] = {
+        "wrong": wrong, "w": WEIGHT, "cs": names(schema), "side": _SIDE, "copy": _COPY, "place": _PLACE,
+        "almost": _ALMOST, "paired": _PAIRED, "within": [*(Ident(name) for name in exact), _SIDE], "most": _MOST_CLOSE,
+        "floats": [Ident(column.name) for column in floats], "same": same_key(Sql("_l"), Sql("_r"), exact),
+        "near": joined(" AND ", [_near(Ident(column.name), column.type) for column in floats]),
+    }  # fmt: skip
+    # Where rows are only missing or only too many, none has a partner.
+    both = compose(
+        "EXISTS (SELECT 1 FROM {wrong} WHERE {w} > 0) AND EXISTS (SELECT 1 FROM {wrong} WHERE {w} < 0)", **parts
+    )
+    numbered = compose(
+        "CREATE OR REPLACE TEMP TABLE {almost} AS SELECT *, row_number() OVER () AS {copy}, "
+        "row_number() OVER (PARTITION BY {within} ORDER BY {floats}) AS {place} "
+        "FROM (SELECT {cs}, CASE WHEN {w} > 0 THEN 1 ELSE -1 END AS {side}, unnest(range(CAST(abs({w}) AS BIGINT))) "
+        "FROM {wrong} WHERE {both})",
+        both=both, **parts,
+    )  # fmt: skip
+    paired = compose(
+        "CREATE OR REPLACE TEMP TABLE {paired} AS SELECT _l.{copy} AS l, _r.{copy} AS r FROM {almost} AS _l "
+        "JOIN {almost} AS _r ON _l.{side} = 1 AND _r.{side} = -1 AND _l.{place} = _r.{place} AND {same} WHERE {near}",
+        **parts,
+    )
+    taken_out = compose(
+        "DELETE FROM {almost} WHERE {copy} IN (SELECT l FROM {paired} UNION ALL SELECT r FROM {paired})", **parts
+    )
+    clustered = compose(
+        "CREATE OR REPLACE TEMP TABLE {paired} AS SELECT _l.{copy} AS l, _l.{copy} AS r FROM {almost} AS _l "
+        "JOIN {almost} AS _r ON {same} AND {near} WHERE (SELECT count(*) FROM {almost}) <= {most} "
+        "GROUP BY _l.{copy} HAVING sum(_r.{side}) = 0",
+        **parts,
+    )
+    left_over = compose(
+        "CREATE OR REPLACE TEMP TABLE {wrong} AS SELECT {cs}, {w} FROM {wrong} WHERE NOT ({both}) UNION ALL "
+        "SELECT {cs}, count(*) * {side} AS {w} FROM {almost} GROUP BY {cs}, {side}",
+        both=both, **parts,
+    )  # fmt: skip
+    return (write(numbered), write(paired), write(taken_out), write(clustered), write(taken_out), write(left_over))
+
+
+def _near(column: Ident, kind: str) -> Sql:
+    """The condition that two floating point numbers differ by no more than rounding does.
+
+    Halves are compared, for the difference of two great numbers may be none.
+    """
+    share = Sql("1e-9" if kind == "DOUBLE" else "1e-5")
+    return compose(
+        "(_l.{c} IS NOT DISTINCT FROM _r.{c} OR coalesce(isfinite(_l.{c}) AND isfinite(_r.{c}) AND "
+        "abs(_l.{c} / 2 - _r.{c} / 2) <= greatest(abs(_l.{c} / 2), abs(_r.{c} / 2)) * {share} + 5e-10, FALSE))",
+        c=column, share=share,
+    )  # fmt: skip

@@ -1,0 +1,162 @@
+"""What proves a whole table: statements that compare it with what its query gives now, as far as its mode promises that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlflow.core.compiled import CompiledModel
+from sqlflow.core.delta import Shape, Tier
+from sqlflow.core.keeping import counters_of, image_of
+from sqlflow.core.model import Conflict, Header, Mode
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Step
+from sqlflow.core.records import TableRecord
+from sqlflow.core.schema import Schema
+from sqlflow.core.sql import Ident, Part, Sql, compose, quoted, render
+from sqlflow.plan.compare import Comparison, compare, compared_columns
+from sqlflow.plan.following import counters_token
+from sqlflow.plan.log import WEIGHT, names, same_row
+from sqlflow.plan.modes import incremental, merge
+from sqlflow.plan.subject import Subject, write
+
+_EXPECTED = Ident("_sqlflow_expected")
+_WRONG = Ident("_sqlflow_wrong")
+_KEPT = Ident("_sqlflow_kept")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A comparison to be made. `what`: of what, such as `rows`. `steps` write only temporary tables and end with `wrong`:
+    the rows that differ, with a weight above 0 for those that are missing and below 0 for those that are too many.
+
+    `rows`: a query of the number of rows that were looked at. `excused`: a query of the number of rows that the promise
+    says nothing about, and `excuse`: why.
+    """
+
+    what: str
+    steps: tuple[Step, ...]
+    rows: Sql
+    schema: Schema
+    notes: tuple[str, ...] = ()
+    excused: Sql | None = None
+    excuse: str = ""
+    wrong: Ident = _WRONG
+
+
+def proofs(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
+    """The comparisons for a model that has a table."""
+    model = subject.model
+    match model.model.header.mode:
+        case Mode.MERGE:
+            return (_merged(subject),)
+        case Mode.APPEND:
+            return (_appended(subject),)
+        case Mode.INCREMENTAL:
+            return (
+                _equal("rows", incremental.whole_query(subject), subject.table, model.schema, _notes(model, shape)),
+            )
+        case _:
+            rows = _equal("rows", subject.query, subject.table, model.schema, _notes(model, shape))
+            return (rows, *_counters(subject, shape))
+
+
+def proof_of_image(table: TableName, record: TableRecord) -> Proof:
+    """That the copy of an input which is kept to tell its changes is the input."""
+    query = compose("SELECT {cs} FROM {t}", cs=names(record.schema), t=table)
+    return _equal("rows of its copy", query, image_of(table), record.schema, ())
+
+
+def _counters(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
+    before = subject.before
+    if shape.grouping is None or before is None or before.counters != counters_token(shape):
+        return ()
+    return (_equal("counters", Sql(shape.body), counters_of(subject.table), shape.schema, ()),)
+
+
+def _equal(what: str, query: Sql, table: TableName, schema: Schema, notes: tuple[str, ...]) -> Proof:
+    compared = compared_columns(schema)
+    left_out = [column.name for column in schema if compared.find(column.name) is None]
+    if left_out:
+        listed = ", ".join(f"`{name}`" for name in left_out)
+        notes = (*notes, f"not compared: {listed}, with floating point numbers inside of a value")
+    return Proof(what, _compared(query, table, schema), _count(_EXPECTED), schema, notes)
+
+
+def _compared(query: Sql, table: TableName, schema: Schema) -> tuple[Step, ...]:
+    columns = names(compared_columns(schema))
+    expected = compose(
+        "CREATE OR REPLACE TEMP TABLE {expected} AS SELECT {cs} FROM (\n{q}\n)", expected=_EXPECTED, cs=columns, q=query
+    )
+    comparison = Comparison(Sql(quoted(_EXPECTED)), Sql(render(table)), schema, _WRONG)
+    return (write(expected), *compare(comparison))
+
+
+def _count(table: Part) -> Sql:
+    return compose("SELECT count(*) FROM {t}", t=table)
+
+
+def _notes(model: CompiledModel, shape: Shape) -> tuple[str, ...]:
+    """What may make a table differ from its query without anything being wrong."""
+    header = model.model.header
+    notes = []
+    if header.before or header.after:
+        notes.append("its hooks may have changed the table")
+    if model.bounds:
+        notes.append("its query says itself what it reads with `$start` and `$end`")
+    if shape.tier is Tier.REFUSED and shape.refusal is not None and not model.bounds:
+        notes.append(f"its query may give other rows each time: `{shape.refusal.construct}`: {shape.refusal.reason}")
+    return tuple(notes)
+
+
+# ---------------------------------------------------------------------- modes that keep what the query gives no more
+
+
+def _merged(subject: Subject) -> Proof:
+    header, schema = subject.model.model.header, subject.model.schema
+    steps = merge.unmerged(subject, _WRONG)
+    excused = compose("SELECT count(*) FROM {t} AS _target WHERE {alone}", t=subject.table, alone=merge.alone(subject))
+    return Proof(
+        "rows", steps, _count(subject.table), schema, _merge_notes(header), excused,
+        "that `merge` keeps, of keys that the query does not give",
+    )  # fmt: skip
+
+
+def _merge_notes(header: Header) -> tuple[str, ...]:
+    notes = []
+    if header.conflict in (Conflict.TARGET_WINS, Conflict.MANUAL):
+        notes.append(f"`conflict: {header.conflict}`: only missing keys were looked for, for the table's rows win")
+    if header.cursor is not None:
+        notes.append(
+            f"a row that changed in the source while its `{header.cursor}` did not grow is not seen by a merge"
+        )
+    if header.before or header.after:
+        notes.append("its hooks may have changed the table")
+    return tuple(notes)
+
+
+def _appended(subject: Subject) -> Proof:
+    """Rows that the query does not give any more stay, and so many that are missing may be those as they are now. A row
+    that is there more often than the query gives it was doubled."""
+    schema = subject.model.schema
+    compared = compared_columns(schema)
+    parts: dict[str, Part] = {
+        "kept": _KEPT, "wrong": _WRONG, "w": WEIGHT, "expected": _EXPECTED,
+        "same": same_row(Sql("_w"), Sql("_e"), compared),
+    }  # fmt: skip
+    unknown = compose("NOT EXISTS (SELECT 1 FROM {expected} AS _e WHERE {same})", **parts)
+    kept = compose(
+        "CREATE OR REPLACE TEMP TABLE {kept} AS SELECT coalesce(sum(-{w}), 0) AS n FROM {wrong} AS _w "
+        "WHERE {w} < 0 AND {unknown}",
+        unknown=unknown, **parts,
+    )  # fmt: skip
+    excused = compose("DELETE FROM {wrong} AS _w WHERE {w} < 0 AND {unknown}", unknown=unknown, **parts)
+    changed = compose(
+        "DELETE FROM {wrong} WHERE {w} > 0 AND (SELECT n FROM {kept}) >= (SELECT sum({w}) FROM {wrong} WHERE {w} > 0)",
+        **parts,
+    )
+    steps = (*_compared(subject.query, subject.table, schema), write(kept), write(excused), write(changed))
+    notes = ("its hooks may have changed the table",) if subject.model.model.header.after else ()
+    return Proof(
+        "rows", steps, _count(subject.table), schema, notes, compose("SELECT n FROM {kept}", kept=_KEPT),
+        "that `append` keeps, as the query does not give them any more",
+    )  # fmt: skip
