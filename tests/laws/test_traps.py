@@ -391,6 +391,18 @@ def test_minimum_and_maximum_when_they_are_removed(tmp_path: Path) -> None:
     )
 
 
+def test_extremes_of_texts_dates_and_booleans(tmp_path: Path) -> None:
+    query = "SELECT k, max(s) AS s, min(d) AS d, bool_or(b) AS x, bool_and(b) AS y FROM raw.t GROUP BY k"
+    kept = one(tmp_path, query, "k INT, s VARCHAR, d INT, b BOOLEAN", "(1, 'a', 5, true), (1, NULL, NULL, NULL)")
+    kept.after(holds=[(1, "a", 5, True, True)])
+    kept.after(
+        "INSERT INTO raw.t VALUES (1, 'b', 4, false), (2, NULL, NULL, NULL)",
+        holds=[(1, "b", 4, True, False), (2, None, None, None, None)],
+    )
+    kept.after("DELETE FROM raw.t WHERE b", holds=[(1, "b", 4, False, False), (2, None, None, None, None)])
+    kept.after("INSERT INTO raw.t VALUES (2, '', 0, true)", holds=[(1, "b", 4, False, False), (2, "", 0, True, True)])
+
+
 def test_bool_and_bool_or_count_distinct_and_median(tmp_path: Path) -> None:
     query = "SELECT k, bool_and(b) AS x, bool_or(b) AS y, count(DISTINCT v) AS n, median(v) AS m FROM raw.t GROUP BY k"
     kept = one(tmp_path, query, "k INT, b BOOLEAN, v INT", "(1, true, 1), (1, NULL, 1), (1, true, 4)")
