@@ -455,6 +455,15 @@ def test_both_aliases_of_a_self_join_change(tmp_path: Path) -> None:
     kept.after("UPDATE raw.t SET k = 2 WHERE id > 2", holds=[(2, 2), (3, 3), (3, 4), (4, 3), (4, 4)])
 
 
+def test_an_extreme_over_a_join_whose_inputs_both_grow(tmp_path: Path) -> None:
+    query = "SELECT x.k, min(x.v) AS a, max(-y.v) AS z, count(*) AS n FROM raw.t AS x JOIN raw.t AS y ON x.k = y.k GROUP BY x.k"
+    kept = one(tmp_path, query, "k INT, v INT", "(1, 5)")
+    kept.after(holds=[(1, 5, -5, 1)])
+    kept.after("INSERT INTO raw.t VALUES (1, 7)", holds=[(1, 5, -5, 4)])
+    kept.after("INSERT INTO raw.t VALUES (1, 6), (2, 7)", holds=[(1, 5, -5, 9), (2, 7, -7, 1)])
+    kept.after("DELETE FROM raw.t WHERE v = 5", holds=[(1, 6, -6, 4), (2, 7, -7, 1)])
+
+
 def test_three_aliases_of_one_table(tmp_path: Path) -> None:
     query = "SELECT count(*) AS n FROM raw.t AS x JOIN raw.t AS y ON x.k = y.k JOIN raw.t AS z ON z.k = y.k"
     kept = one(tmp_path, query, "k INT", "(1)")
