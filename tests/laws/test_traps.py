@@ -809,6 +809,16 @@ def test_a_failed_build_in_between(tmp_path: Path) -> None:
     kept.after("DELETE FROM raw.t WHERE v = 200", "INSERT INTO raw.t VALUES (2, 2)", holds=[(1, 5), (2, 3)])
 
 
+def test_a_new_check_runs_though_the_inputs_stay_the_same(tmp_path: Path) -> None:
+    parent = {"models/a/parent.sql": "SELECT k % 2 AS k FROM raw.t GROUP BY 1"}
+    kept = one(tmp_path, "SELECT k FROM a.parent", "k INT", "(1)", **parent)
+    kept.after(holds=[(1,)])
+    kept.header = "-- @strategy: delta\n-- @checks: [{row_count: {min: 100}}]\n"
+    kept.edit(kept.query)
+    kept.project.sql("INSERT INTO raw.t VALUES (3)")
+    assert kept.project.build().code == 1
+
+
 def test_a_child_that_was_not_selected_for_a_while(tmp_path: Path) -> None:
     parent = {"models/a/parent.sql": "-- @strategy: delta\nSELECT k, sum(v) AS s FROM raw.t GROUP BY k"}
     kept = one(tmp_path, "SELECT s, count(*) AS n FROM a.parent GROUP BY s", "k INT, v INT", "(1, 5), (2, 5)", **parent)
