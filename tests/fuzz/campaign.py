@@ -10,29 +10,25 @@ import argparse
 import multiprocessing
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
-from fuzz.cases import loads
-from fuzz.shrink import shrink
+from fuzz.cases import Case, loads
+from fuzz.shrink import about, shrink
 from fuzz.stories import tell
 from fuzz.worlds import Failure, Invalid, Tally, run
 
-Outcome = tuple[int, Tally, tuple[str, str] | None]
+Outcome = tuple[Case | None, Tally, Failure | None]
 
 
-def one(seed: int, shrinking: float, most_models: int = 12, steps: int = 8) -> Outcome:
-    """Run the case of a seed: what it counted and, if it failed, the report and the smaller case."""
+def one(seed: int, most_models: int = 12, steps: int = 8) -> Outcome:
+    """Run the case of a seed: the case, None if the seed gives none; what was counted; the first thing that went wrong."""
     tally = Tally()
     try:
         case = tell(seed, most_models, steps)
-        failure = run(case, tally)
+        return case, tally, run(case, tally)
     except Invalid:
-        return seed, tally, None
-    if failure is None:
-        return seed, tally, None
-    if shrinking:
-        case, failure = shrink(case, failure, shrinking)
-    return seed, tally, (report(case.told(), failure), case.dumps())
+        return None, tally, None
 
 
 def report(told: str, failure: Failure) -> str:
@@ -73,33 +69,49 @@ def main() -> int:
 
 
 def _many(asked: argparse.Namespace) -> int:
+    """Run the cases; of each kind of failure the first few are made smaller, at the end."""
     first, _, last = asked.seeds.partition("..")
     seeds = list(range(int(first), int(last or first) + 1))
     started, total, failed = time.monotonic(), Tally(), 0
-    work = [(seed, asked.shrink, asked.models, asked.steps) for seed in seeds]
+    kinds: Counter[str] = Counter()
+    wanted: list[tuple[Case, Failure, float]] = []
     context = multiprocessing.get_context("spawn")
+    number = 0
     with context.Pool(asked.jobs, maxtasksperchild=200) as pool:
-        for number, (seed, tally, failure) in enumerate(pool.imap_unordered(_job, work), 1):
+        for case, tally, failure in pool.imap_unordered(_job, [(seed, asked.models, asked.steps) for seed in seeds]):
+            number += 1
             total.add(tally)
-            if failure is not None:
+            if case is not None and failure is not None:
                 failed += 1
-                print(f"\n######## seed {seed}\n{failure[0]}", flush=True)
-                if asked.out is not None:
-                    asked.out.mkdir(parents=True, exist_ok=True)
-                    (asked.out / f"{seed}.json").write_text(failure[1])
-            if number % 100 == 0:
+                kind = about(failure)
+                kinds[kind] += 1
+                print(f"seed {case.seed}: {kind} {failure.table}", file=sys.stderr, flush=True)
+                if kinds[kind] <= (asked.stop_after if kind == "rows" else 2):
+                    wanted.append((case, failure, asked.shrink))
+            if number % 50 == 0:
                 print(_progress(number, total, failed, started), file=sys.stderr, flush=True)
             late = asked.seconds is not None and time.monotonic() - started > asked.seconds
             enough = asked.refreshes is not None and total.refreshes >= asked.refreshes
-            if late or enough or failed >= asked.stop_after:
+            if late or enough or len(wanted) >= asked.stop_after:
                 pool.terminate()
                 break
-    print(_progress(number, total, failed, started))
+    print(_progress(number, total, failed, started), flush=True)
+    with context.Pool(asked.jobs) as pool:
+        for case, failure in pool.imap_unordered(_smaller, wanted):
+            print(f"\n######## {report(case.told(), failure)}", flush=True)
+            if asked.out is not None:
+                asked.out.mkdir(parents=True, exist_ok=True)
+                (asked.out / f"{case.seed}.json").write_text(case.dumps())
     return int(failed > 0)
 
 
-def _job(work: tuple[int, float, int, int]) -> Outcome:
+def _job(work: tuple[int, int, int]) -> Outcome:
     return one(*work)
+
+
+def _smaller(work: tuple[Case, Failure, float]) -> tuple[Case, Failure]:
+    case, failure, seconds = work
+    return shrink(case, failure, seconds) if seconds else (case, failure)
 
 
 def _progress(number: int, total: Tally, failed: int, started: float) -> str:

@@ -22,10 +22,14 @@ def shrink(case: Case, failure: Failure, seconds: float = 60.0) -> tuple[Case, F
             found = run(candidate, Tally())
         except Invalid:
             return None
-        return found if found is not None and found.kind == failure.kind and _about(found) == _about(failure) else None
+        return found if found is not None and about(found) == about(failure) else None
 
-    case = replace(case, steps=case.steps[: failure.step])
-    best, how = case, failure
+    best, how = replace(case, steps=case.steps[: failure.step]), failure
+    if failure.table:
+        smaller_case = _lineage_of(best, failure.table)
+        found = fails(smaller_case)
+        if found is not None:
+            best, how = replace(smaller_case, steps=smaller_case.steps[: found.step]), found
     progress = True
     while progress and time.monotonic() < until:
         progress = False
@@ -49,12 +53,30 @@ def shrink(case: Case, failure: Failure, seconds: float = 60.0) -> tuple[Case, F
     return best, how
 
 
-def _about(failure: Failure) -> str:
-    """What an error is about, without the names and numbers in it."""
+def about(failure: Failure) -> str:
+    """What kind of failure it is, and which error, without the names and numbers in it."""
     if failure.kind in ("rows", "columns", "plan"):
-        return ""
+        return failure.kind
     found = re.findall(r"error\[[\w-]+\][^\n]*|\w*(?:Error|Exception)\b[^\n]*", failure.told)
-    return re.sub(r"[\d`'\"].*", "", found[0]) if found else ""
+    return f"{failure.kind} {re.sub(r'[0-9`].*', '', found[0])}" if found else failure.kind
+
+
+def _lineage_of(case: Case, name: str) -> Case:
+    """Only the model that was wrong, and what it reads."""
+    texts = {m.name: m.sql for m in case.models}
+    for step in case.steps:
+        for change in step.changes:
+            if change.model is not None:
+                texts[change.model.name] = texts.get(change.model.name, "") + change.model.sql
+    needed, waiting = {name}, [name]
+    while waiting:
+        text = texts.get(waiting.pop(), "")
+        new = [n for n in texts if n in text and n not in needed]
+        needed.update(new)
+        waiting += new
+    for gone in texts.keys() - needed:
+        case = _drop(case, gone)
+    return case
 
 
 def _without_steps(case: Case) -> Iterator[Case]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -373,7 +374,8 @@ class World:
 
 
 def _broken(step: int, told: str) -> Failure:
-    return Failure("build", step, "", told)
+    named = re.search(r"^failed: (\S+)", told, re.MULTILINE)
+    return Failure("build", step, named[1] if named else "", told)
 
 
 CONFIG = "name: fuzz\ntimezone: UTC\ntargets: {dev: {engine: duckdb, path: lawful.duckdb}}\n"

@@ -391,6 +391,18 @@ def test_minimum_and_maximum_when_they_are_removed(tmp_path: Path) -> None:
     )
 
 
+def test_extremes_of_texts_dates_and_booleans(tmp_path: Path) -> None:
+    query = "SELECT k, max(s) AS s, min(d) AS d, bool_or(b) AS x, bool_and(b) AS y FROM raw.t GROUP BY k"
+    kept = one(tmp_path, query, "k INT, s VARCHAR, d INT, b BOOLEAN", "(1, 'a', 5, true), (1, NULL, NULL, NULL)")
+    kept.after(holds=[(1, "a", 5, True, True)])
+    kept.after(
+        "INSERT INTO raw.t VALUES (1, 'b', 4, false), (2, NULL, NULL, NULL)",
+        holds=[(1, "b", 4, True, False), (2, None, None, None, None)],
+    )
+    kept.after("DELETE FROM raw.t WHERE b", holds=[(1, "b", 4, False, False), (2, None, None, None, None)])
+    kept.after("INSERT INTO raw.t VALUES (2, '', 0, true)", holds=[(1, "b", 4, False, False), (2, "", 0, True, True)])
+
+
 def test_bool_and_bool_or_count_distinct_and_median(tmp_path: Path) -> None:
     query = "SELECT k, bool_and(b) AS x, bool_or(b) AS y, count(DISTINCT v) AS n, median(v) AS m FROM raw.t GROUP BY k"
     kept = one(tmp_path, query, "k INT, b BOOLEAN, v INT", "(1, true, 1), (1, NULL, 1), (1, true, 4)")
@@ -441,6 +453,15 @@ def test_both_aliases_of_a_self_join_change(tmp_path: Path) -> None:
         holds=[(a, b) for a in (4, 2, 3) for b in (4, 2, 3)],
     )
     kept.after("UPDATE raw.t SET k = 2 WHERE id > 2", holds=[(2, 2), (3, 3), (3, 4), (4, 3), (4, 4)])
+
+
+def test_an_extreme_over_a_join_whose_inputs_both_grow(tmp_path: Path) -> None:
+    query = "SELECT x.k, min(x.v) AS a, max(-y.v) AS z, count(*) AS n FROM raw.t AS x JOIN raw.t AS y ON x.k = y.k GROUP BY x.k"
+    kept = one(tmp_path, query, "k INT, v INT", "(1, 5)")
+    kept.after(holds=[(1, 5, -5, 1)])
+    kept.after("INSERT INTO raw.t VALUES (1, 7)", holds=[(1, 5, -5, 4)])
+    kept.after("INSERT INTO raw.t VALUES (1, 6), (2, 7)", holds=[(1, 5, -5, 9), (2, 7, -7, 1)])
+    kept.after("DELETE FROM raw.t WHERE v = 5", holds=[(1, 6, -6, 4), (2, 7, -7, 1)])
 
 
 def test_three_aliases_of_one_table(tmp_path: Path) -> None:
@@ -786,6 +807,16 @@ def test_a_failed_build_in_between(tmp_path: Path) -> None:
     assert kept.project.build().code == 1
     assert kept.project.rows("FROM a.kept") == [(1, 5)]
     kept.after("DELETE FROM raw.t WHERE v = 200", "INSERT INTO raw.t VALUES (2, 2)", holds=[(1, 5), (2, 3)])
+
+
+def test_a_new_check_runs_though_the_inputs_stay_the_same(tmp_path: Path) -> None:
+    parent = {"models/a/parent.sql": "SELECT k % 2 AS k FROM raw.t GROUP BY 1"}
+    kept = one(tmp_path, "SELECT k FROM a.parent", "k INT", "(1)", **parent)
+    kept.after(holds=[(1,)])
+    kept.header = "-- @strategy: delta\n-- @checks: [{row_count: {min: 100}}]\n"
+    kept.edit(kept.query)
+    kept.project.sql("INSERT INTO raw.t VALUES (3)")
+    assert kept.project.build().code == 1
 
 
 def test_a_child_that_was_not_selected_for_a_while(tmp_path: Path) -> None:
