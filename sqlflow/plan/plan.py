@@ -187,7 +187,8 @@ class _Planner:
             return
         effect = effect_of_inputs(model, before, self._versions, self._data_inputs(model), self._inputs, self._zone)
         clock = self._clock_reason(model, before)
-        if clock is None and effect and all(self._may_stay(cause) for cause in effect.inputs):
+        same_checks = before.fingerprint.checks == model.fingerprint.checks
+        if clock is None and effect and same_checks and all(self._may_stay(cause) for cause in effect.inputs):
             self._causes = frozenset(effect.inputs)
         match model.model.header.mode:
             case Mode.VIEW:
@@ -448,7 +449,11 @@ class _Planner:
         return Cursor(source.cursor, source.key, latest)
 
     def _wants_image(self, name: TableName) -> bool:
-        """Whether a copy of an input is kept: when somebody insists on following it."""
+        """Whether a copy of an input is kept: when somebody insists on following it, and it does not say by itself what
+        was added."""
+        source = self._compiled.project.sources.get(name)
+        if source is not None and (source.path is not None or (source.append_only and source.cursor is not None)):
+            return False
         return any(
             insists(model.model.header) and self._shape_of(model.name).tier is not Tier.REFUSED
             for model in self._may_follow(name)

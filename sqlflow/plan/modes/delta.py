@@ -252,7 +252,7 @@ def _multiplied(subject: Subject, shape: Shape, following: Following) -> list[St
                 )
             )  # fmt: skip
         else:
-            parts.append(_signed(shape.grouping, item.sign, text))
+            parts.append(_signed(shape, shape.grouping, item.sign, text))
     steps = [
         write(
             compose(
@@ -288,11 +288,18 @@ def _edited(text: str, edits: Iterator[Edit]) -> str:
     return text
 
 
-def _signed(grouping: Grouping, sign: int, text: Sql) -> Sql:
-    values = [
-        compose("-{c} AS {c}", c=Ident(counter.name)) if sign < 0 else Sql(quoted(counter.name))
-        for counter in grouping.counters
-    ]
+def _signed(shape: Shape, grouping: Grouping, sign: int, text: Sql) -> Sql:
+    """The counters of one product, with its sign. A product with a minus sign is one of rows that two others have both:
+    that is counted twice, and taken back here; for an extreme it makes no difference."""
+    values = []
+    for counter in grouping.counters:
+        c = Ident(counter.name)
+        if sign > 0:
+            values.append(compose("{c}", c=c))
+        elif counter.kind in ("count", "sum"):
+            values.append(compose("-{c} AS {c}", c=c))
+        else:
+            values.append(compose("CAST(NULL AS {kind}) AS {c}", kind=Sql(_type(shape, counter.name)), c=c))
     keys = [Ident(key) for key in grouping.keys]
     return compose("SELECT {items} FROM (\n{text}\n)", items=[*keys, *values], text=text)
 
