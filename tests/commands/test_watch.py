@@ -551,15 +551,14 @@ class Terminal:
         self.inner = inner
         self.text = ""
 
-    def until(self, words: str) -> str:
-        """Everything that was drawn until these words came."""
+    def until(self, words: str, since: int = 0) -> str:
+        """Everything that was drawn after the first `since` characters, once these words are in it."""
         end = time.monotonic() + PATIENCE
-        begin = len(self.text)
-        while words not in self.text[begin:]:
-            assert time.monotonic() < end, f"no `{words}` in {self.text[begin:]}"
+        while words not in self.text[since:]:
+            assert time.monotonic() < end, f"no `{words}` in {self.text[since:]}"
             if select.select([self.outer], [], [], 0.1)[0]:
                 self.text += os.read(self.outer, 65536).decode(errors="replace")
-        return self.text[begin:]
+        return self.text[since:]
 
     def close(self) -> None:
         self.process.kill()
@@ -575,12 +574,11 @@ def test_the_screen_shows_what_is_known_and_gives_the_terminal_back(built: Path,
         terminal.until("save a model to see its first rows")
         terminal.until("nothing to do: all 4 models are up to date")
         replace(built / FLIGHTS, "SELECT id, carrier, 7 AS delay, day, nope FROM src\n")
-        shown = terminal.until("it does not compile")
+        shown = terminal.until("it does not compile", len(terminal.text))
         assert "there is no column `nope`" in shown
         assert "1 error" in shown
         replace(built / FLIGHTS, "SELECT id, carrier, 7 AS delay, day FROM src\n")
-        terminal.until("2024-01-01")
-        shown = terminal.text
+        shown = terminal.until("2024-01-01", len(terminal.text))
         assert "this edit, not built yet" in shown
         assert "b.late (late)" in shown
         assert "plan of a build" in shown
