@@ -62,8 +62,7 @@ class Session:
     def after(self, change: Callable[[], object]) -> list[Event]:
         """The events that a change of files brings about, until nothing goes on."""
         change()
-        self.until("changed")
-        return self.settled()
+        return [*self.until("changed"), *self.settled()]
 
     def silent(self, seconds: float) -> bool:
         """Whether nothing is told for so long."""

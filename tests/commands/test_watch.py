@@ -517,23 +517,26 @@ def test_a_reader_that_has_gone_ends_the_session(built: Path) -> None:
 
 def test_lines_when_there_is_no_terminal(built: Path) -> None:
     command = [sys.executable, "-m", "sqlflow", "watch"]
-    with subprocess.Popen(command, cwd=built, stderr=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen(command, cwd=built, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
         assert process.stderr is not None
-        assert process.stderr.readline() == "watching tiny, target dev; Ctrl-C ends it\n"
-        seen = []
-        while "plan of a build" not in (line := process.stderr.readline()):
-            seen.append(line)
-        assert any(line.startswith("no problems: 4 models") for line in seen)
+        text = ""
+        while "plan of a build" not in text:
+            text += process.stderr.readline()
+        assert "watching tiny, target dev; Ctrl-C ends it\n" in text
+        assert "\nno problems: 4 models" in text
         replace(built / FLIGHTS, "SELECT id, nope FROM src\n")
-        seen = []
-        while "plan of a build" not in (line := process.stderr.readline()):
-            seen.append(line)
-        text = "".join(seen)
+        text = ""
+        while "plan of a build" not in text:
+            text += process.stderr.readline()
         assert f"--- {FLIGHTS} changed" in text
         assert "1 | SELECT id, nope FROM src\n  |            ^^^^\n" in text
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
         assert process.returncode == 130
+    finally:
+        process.kill()
+        process.communicate()
 
 
 class Terminal:
