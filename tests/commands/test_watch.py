@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from markdown_cases import CONFIG, change_database, query_table, sqlflow
-from watching import PATIENCE, Event, Session, errors, one, replace, watching, write
+from watching import PATIENCE, Event, Session, errors, hears_interrupts, one, replace, watching, write
 
 FILES = {
     "sqlflow.yml": CONFIG,
@@ -517,7 +517,9 @@ def test_a_reader_that_has_gone_ends_the_session(built: Path) -> None:
 
 def test_lines_when_there_is_no_terminal(built: Path) -> None:
     command = [sys.executable, "-m", "sqlflow", "watch"]
-    process = subprocess.Popen(command, cwd=built, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=built, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=hears_interrupts
+    )
     try:
         assert process.stderr is not None
         text = ""
@@ -549,8 +551,9 @@ class Terminal:
         command = [sys.executable, "-m", "sqlflow", "watch", *options]
         environment = {**os.environ, "TERM": "xterm-256color"}
         self.process = subprocess.Popen(
-            command, cwd=folder, stdin=inner, stdout=inner, stderr=inner, env=environment, start_new_session=True
-        )
+            command, cwd=folder, stdin=inner, stdout=inner, stderr=inner, env=environment, start_new_session=True,
+            preexec_fn=hears_interrupts,
+        )  # fmt: skip
         self.inner = inner
         self.text = ""
 
