@@ -20,14 +20,20 @@ PATIENCE = 240.0  # a machine that runs other tests at the same time may be slow
 Event = dict[str, Any]
 
 
+def hears_interrupts() -> None:
+    """Ctrl-C works in a child also when these tests run in the background of a shell, which has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Session:
     """`told`: all events so far."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         command = [sys.executable, "-m", "sqlflow", "watch", "--json", *options]
         self.process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-        )
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+            preexec_fn=hears_interrupts,
+        )  # fmt: skip
         self.told: list[Event] = []
         self._arriving: Queue[Event | None] = Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -62,8 +68,7 @@ class Session:
     def after(self, change: Callable[[], object]) -> list[Event]:
         """The events that a change of files brings about, until nothing goes on."""
         change()
-        self.until("changed")
-        return self.settled()
+        return [*self.until("changed"), *self.settled()]
 
     def silent(self, seconds: float) -> bool:
         """Whether nothing is told for so long."""

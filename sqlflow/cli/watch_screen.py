@@ -74,17 +74,19 @@ def screen(stream: TextIO) -> Iterator[Tell]:
                 display.refresh()
 
     began = monotonic()
-    with display:
-        drawing = Thread(target=draw_until_ended, name="watch screen", daemon=True)
-        drawing.start()
-        try:
-            yield tell
-        finally:
-            ended.set()
-            dirty.set()
-            drawing.join()
-    stream.write(board.last_line(monotonic() - began) + "\n")
-    stream.flush()
+    try:
+        with display:
+            drawing = Thread(target=draw_until_ended, name="watch screen", daemon=True)
+            drawing.start()
+            try:
+                yield tell
+            finally:
+                ended.set()
+                dirty.set()
+                drawing.join()
+    finally:
+        stream.write(board.last_line(monotonic() - began) + "\n")
+        stream.flush()
 
 
 class _Frame:

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from markdown_cases import CONFIG, change_database, query_table, sqlflow
-from watching import PATIENCE, Event, Session, errors, one, replace, watching, write
+from watching import PATIENCE, Event, Session, errors, hears_interrupts, one, replace, watching, write
 
 FILES = {
     "sqlflow.yml": CONFIG,
@@ -517,23 +517,28 @@ def test_a_reader_that_has_gone_ends_the_session(built: Path) -> None:
 
 def test_lines_when_there_is_no_terminal(built: Path) -> None:
     command = [sys.executable, "-m", "sqlflow", "watch"]
-    with subprocess.Popen(command, cwd=built, stderr=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen(
+        command, cwd=built, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=hears_interrupts
+    )
+    try:
         assert process.stderr is not None
-        assert process.stderr.readline() == "watching tiny, target dev; Ctrl-C ends it\n"
-        seen = []
-        while "plan of a build" not in (line := process.stderr.readline()):
-            seen.append(line)
-        assert any(line.startswith("no problems: 4 models") for line in seen)
+        text = ""
+        while "plan of a build" not in text:
+            text += process.stderr.readline()
+        assert "watching tiny, target dev; Ctrl-C ends it\n" in text
+        assert "\nno problems: 4 models" in text
         replace(built / FLIGHTS, "SELECT id, nope FROM src\n")
-        seen = []
-        while "plan of a build" not in (line := process.stderr.readline()):
-            seen.append(line)
-        text = "".join(seen)
+        text = ""
+        while "plan of a build" not in text:
+            text += process.stderr.readline()
         assert f"--- {FLIGHTS} changed" in text
         assert "1 | SELECT id, nope FROM src\n  |            ^^^^\n" in text
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
         assert process.returncode == 130
+    finally:
+        process.kill()
+        process.communicate()
 
 
 class Terminal:
@@ -546,20 +551,20 @@ class Terminal:
         command = [sys.executable, "-m", "sqlflow", "watch", *options]
         environment = {**os.environ, "TERM": "xterm-256color"}
         self.process = subprocess.Popen(
-            command, cwd=folder, stdin=inner, stdout=inner, stderr=inner, env=environment, start_new_session=True
-        )
+            command, cwd=folder, stdin=inner, stdout=inner, stderr=inner, env=environment, start_new_session=True,
+            preexec_fn=hears_interrupts,
+        )  # fmt: skip
         self.inner = inner
         self.text = ""
 
-    def until(self, words: str) -> str:
-        """Everything that was drawn until these words came."""
+    def until(self, words: str, since: int = 0) -> str:
+        """Everything that was drawn after the first `since` characters, once these words are in it."""
         end = time.monotonic() + PATIENCE
-        begin = len(self.text)
-        while words not in self.text[begin:]:
-            assert time.monotonic() < end, f"no `{words}` in {self.text[begin:]}"
+        while words not in self.text[since:]:
+            assert time.monotonic() < end, f"no `{words}` in {self.text[since:]}"
             if select.select([self.outer], [], [], 0.1)[0]:
                 self.text += os.read(self.outer, 65536).decode(errors="replace")
-        return self.text[begin:]
+        return self.text[since:]
 
     def close(self) -> None:
         self.process.kill()
@@ -575,12 +580,11 @@ def test_the_screen_shows_what_is_known_and_gives_the_terminal_back(built: Path,
         terminal.until("save a model to see its first rows")
         terminal.until("nothing to do: all 4 models are up to date")
         replace(built / FLIGHTS, "SELECT id, carrier, 7 AS delay, day, nope FROM src\n")
-        shown = terminal.until("it does not compile")
+        shown = terminal.until("it does not compile", len(terminal.text))
         assert "there is no column `nope`" in shown
         assert "1 error" in shown
         replace(built / FLIGHTS, "SELECT id, carrier, 7 AS delay, day FROM src\n")
-        terminal.until("2024-01-01")
-        shown = terminal.text
+        shown = terminal.until("2024-01-01", len(terminal.text))
         assert "this edit, not built yet" in shown
         assert "b.late (late)" in shown
         assert "plan of a build" in shown
