@@ -34,6 +34,7 @@ from sqlflow.compiler.resolve import (
     Source,
     SourceKind,
     ValuesList,
+    output_names,
 )
 from sqlflow.core.delta import Counter, Grouping, Reading, Refusal, Shape, Tier
 from sqlflow.core.engine import Binder, BindError
@@ -127,6 +128,8 @@ class _Finder:
     def shape(self, *, counters: bool) -> Shape:
         resolved = _resolved(self.text.text, self.reads, self.columns, self.dialect)
         self._refuse_everywhere(resolved.query)
+        if any((name or "").lower() == "rowid" for name in output_names(resolved.query) or ()):
+            raise _Refused("rowid", "a column of this name hides the engine's own, by which rows are removed")
         grouped, why = self._grouped(resolved.query) if counters else (None, None)
         if grouped is not None:
             body, grouping = grouped
@@ -223,7 +226,11 @@ class _Finder:
             column = self.columns[ref.table].find(ref.column) if ref.table in self.columns else None
             return column.type if column is not None else None
 
-        return all(type_of(one) is not None and type_of(one) == type_of(two) for one, two in pairs)
+        # Floating point numbers may be equal and have different texts: 0.0 and -0.0.
+        return all(
+            (kind := type_of(one)) is not None and kind == type_of(two) and kind.split("(")[0] in _EQUAL_IS_SAME
+            for one, two in pairs
+        )
 
     # ------------------------------------------------------------------ what is never followed
 
@@ -321,6 +328,13 @@ def _not_exact(schema: Schema, grouping: Grouping) -> Refusal | None:
             return Refusal("SUM", f"a sum of {column.type} depends on the order of the rows, so it cannot be kept")
     return None
 
+
+_EQUAL_IS_SAME = frozenset(
+    {
+        "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
+        "DECIMAL", "BOOLEAN", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "UUID", "VARCHAR", "BLOB", "ENUM",
+    }
+)  # fmt: skip
 
 _WHOLE = frozenset({"HUGEINT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "UHUGEINT"})
 

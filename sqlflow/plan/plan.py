@@ -188,7 +188,7 @@ class _Planner:
         effect = effect_of_inputs(model, before, self._versions, self._data_inputs(model), self._inputs, self._zone)
         clock = self._clock_reason(model, before)
         same_checks = before.fingerprint.checks == model.fingerprint.checks
-        if clock is None and effect and same_checks and all(self._may_stay(cause) for cause in effect.inputs):
+        if clock is None and effect and same_checks and all(self._may_stay(cause, before) for cause in effect.inputs):
             self._causes = frozenset(effect.inputs)
         match model.model.header.mode:
             case Mode.VIEW:
@@ -200,9 +200,11 @@ class _Planner:
             case _:
                 self._plan_auto(subject, before, effect, clock)
 
-    def _may_stay(self, name: TableName) -> bool:
-        """Whether it will be known only when the build runs if a table changes in it."""
-        return name in self._last_task and name in self._compiled.models
+    def _may_stay(self, name: TableName, reader: TableRecord) -> bool:
+        """Whether all that a reader has not seen of a table is what this build does to it, which may turn out to be
+        nothing."""
+        seen = reader.inputs.get(name.id) == str(self._versions[name].number - 1)
+        return seen and name in self._last_task and name in self._compiled.models
 
     def _parents_missing(self, model: CompiledModel) -> bool:
         """A parent that was never built and is not built now: the query would fail."""
