@@ -246,7 +246,7 @@ Data goes to stdout, everything else to stderr. With `--json` the data is JSON; 
 | exit code | meaning |
 |---:|---|
 | 0 | done |
-| 1 | the project or the data is wrong: diagnostics, failed models or checks; for `diff`: something differs |
+| 1 | the project or the data is wrong: diagnostics, failed models or checks; for `diff` and `verify`: something differs |
 | 2 | the command was called wrongly |
 | 3 | a bug in SQLFlow; a report file is written into the current folder |
 | 130 | interrupted |

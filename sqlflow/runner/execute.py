@@ -255,8 +255,9 @@ class _Run:
             self._board.committed([item.task for item in done])
             for item in done:
                 self._finish(_succeeded(item))
-            if self._fail_fast and any(item.outcome.problem is not None for item in done):
-                self._give_up(Status.SKIPPED, done[-1].task.table)
+            wrong = next((item.task.table for item in done if item.outcome.problem is not None), None)
+            if self._fail_fast and wrong is not None:
+                self._give_up(Status.SKIPPED, wrong)
             self._changed.notify_all()
         for item in done:
             for notice in item.outcome.notices:

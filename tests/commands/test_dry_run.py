@@ -30,6 +30,7 @@ LOOKING = [
     "lineage a.one",
     "show a.one",
     "check",
+    "verify",
     "diff a.one a.two",
 ]
 

@@ -31,6 +31,7 @@ defaults:
   models/staging: {mode: view}
 sandbox: true
 allow_outside_paths: false
+verify_every: 7
 """
     write(tmp_path, {"sqlflow.yml": text, "models/staging/a.sql": "SELECT 1"})
     found = config(tmp_path, variables={"share": "1"})
@@ -40,6 +41,7 @@ allow_outside_paths: false
     assert found.defaults["models/staging"]["mode"].value == "view"
     assert found.defaults["models/staging"]["mode"].span.line == 11
     assert found.sandbox
+    assert found.verify_every == 7
     assert found.zone.key == "Europe/Berlin"
 
 
@@ -59,6 +61,19 @@ def test_sizes_and_folders_of_a_target(tmp_path: Path) -> None:
     assert config_problems(tmp_path, text % "memory_limit: 0MB") == [
         "invalid-value: targets.dev.memory_limit: expected a size, found `0MB` [2:63+3]"
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("often", "wrong-type: verify_every: expected a whole number, found `often` [3:15+5]"),
+        ("-1", "wrong-type: verify_every: expected a number of at least 0, found the number `-1` [3:15+2]"),
+        ("true", "wrong-type: verify_every: expected a whole number, found `true` [3:15+4]"),
+    ],
+)
+def test_the_number_of_runs_between_self_checks_is_a_number(tmp_path: Path, value: str, problem: str) -> None:
+    text = f"name: x\ntargets: {{dev: {{engine: duckdb, path: x.duckdb}}}}\nverify_every: {value}\n"
+    assert config_problems(tmp_path, text) == [problem]
 
 
 def test_a_folder_without_sqlflow_yml_is_no_project(tmp_path: Path) -> None:
