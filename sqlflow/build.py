@@ -14,7 +14,7 @@ from pathlib import PurePath
 
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
-from sqlflow.compiler.compile import Trees, compile_models, parse_models
+from sqlflow.compiler.compile import Judged, Trees, compile_models, parse_models
 from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config, Request
@@ -23,6 +23,8 @@ from sqlflow.core.engine import Binder, Engine, Found, Session
 from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
 from sqlflow.core.graph import ModelGraph
 from sqlflow.core.inputs import Inputs
+from sqlflow.core.known import KnownModel, KnownProject, Parsed, Settings
+from sqlflow.core.later import Later
 from sqlflow.core.model import Mode, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Signature
@@ -30,10 +32,10 @@ from sqlflow.core.records import RunRecord, Status, TableKind, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.store import StateStore
 from sqlflow.core.words import counted
-from sqlflow.graph.link import link
+from sqlflow.graph.link import Linked, link
 from sqlflow.graph.selection import Universe, select
 from sqlflow.plan.plan import make_plan
-from sqlflow.project.read import read_project
+from sqlflow.project.read import Texts, keeps_values, read_project, read_texts, settings_of, still_known
 from sqlflow.runner.execute import execute
 from sqlflow.state import warehouse as memory
 
@@ -50,11 +52,16 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A project that compiles, its graph, and the warnings about it."""
+    """A project that compiles, its graph, and the warnings about it. `analysed`: the models that were not as they had
+    been, so that their queries were judged again, or their judgement looked up."""
 
     compiled: Compiled
     graph: ModelGraph
     warnings: tuple[Diagnostic, ...]
+    analysed: tuple[TableName, ...]
+
+
+Wanted = Callable[[Project, ModelGraph], Collection[TableName] | None]
 
 
 def compile_project(
@@ -62,23 +69,30 @@ def compile_project(
     tables: Mapping[TableName, Found] | None,
     remembered: Mapping[TableName, Schema],
     records: Mapping[TableName, TableRecord],
+    wanted: Wanted | None = None,
 ) -> Checked:
-    """Read and compile everything. `tables`: what stands in the database, None when it cannot be asked. `records`: of
-    the tables that SQLFlow made; one that nothing in the project makes any more is no source for others.
+    """Read everything and compile it. `tables`: what stands in the database, None when it cannot be asked. `records`: of
+    the tables that SQLFlow made; one that nothing in the project makes any more is no source for others. `wanted`:
+    says which models are asked for, None for all; others are analysed only if those read them.
 
     Raises ProjectError with every problem of the project.
     """
-    config = workshop.config
+    config, cache = workshop.config, workshop.cache
     trees: Trees = {}
-    project, unreadable = read_project(config, workshop.cache, workshop.version)
+    texts = read_texts(config)
+    settings = settings_of(config, texts, workshop.version)
+    known = cache.known({path: (text.digest, text.file) for path, text in texts.models.items()})
+    known = still_known(known, settings, config, texts) if known is not None else None
+    project, unreadable = read_project(config, cache, workshop.version, texts, known)
     hopeless = {p.span.path for p in unreadable if p.span is not None and p.code in _HIDES_THE_QUERY}
     parsed, malformed = parse_models(
-        project, config.dialect, workshop.binder, workshop.cache, workshop.version, trees, hopeless
+        project, config.dialect, workshop.binder, cache, workshop.version, trees, hopeless, known
     )
     own = {name for name, record in records.items() if record.kind is not TableKind.SOURCE}
     existing = {*(tables or {}), *remembered} - own
-    reads = {name: facts.tables for name, facts in parsed.items()}
-    graph, unlinked = link(project, reads, existing, config.default_schema, own, workshop.cache, workshop.version)
+    linked, unlinked = link(project, parsed, existing, config.default_schema, own, cache, known)
+    graph = linked.graph
+    needed = _needed(wanted, project, graph)
     columns, unread = input_columns(
         project,
         graph.undeclared,
@@ -86,12 +100,12 @@ def compile_project(
         workshop.binder,
         tables,
         remembered,
-        workshop.cache,
+        cache,
         workshop.version,
         _wrong_sources(project, unreadable),
     )
-    compiled, wrong = compile_models(
-        project, graph, parsed, columns, config, workshop.binder, workshop.cache, workshop.version, trees
+    judged, wrong = compile_models(
+        project, graph, parsed, columns, config, workshop.binder, cache, workshop.version, trees, known, needed
     )
     wrong = _not_because_of_macros(wrong, unreadable)
     found = [
@@ -104,7 +118,64 @@ def compile_project(
         *_sandbox_hooks(project, config),
     ]
     stop_on_errors(found)
-    return Checked(compiled, graph, tuple(found))
+    if judged.analysed or known is None or known.linked != linked.digest or len(known.models) != len(project.models):
+        _remember(cache, settings, texts, project, parsed, linked, judged, known, found)
+    return Checked(judged.compiled, graph, tuple(found), judged.analysed)
+
+
+def _needed(wanted: Wanted | None, project: Project, graph: ModelGraph) -> Collection[TableName] | None:
+    """The models that are asked for and all that they read; None for all."""
+    asked = wanted(project, graph) if wanted is not None else None
+    if asked is None:
+        return None
+    readers = {reader.name: reader for reader in graph.readers}
+    found: set[TableName] = set()
+    stack = [name for name in asked if name in readers]
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found.add(name)
+            stack.extend(parent for parent in readers[name].parents if parent in readers)
+    return found
+
+
+def _remember(
+    cache: Cache,
+    settings: Settings,
+    texts: Texts,
+    project: Project,
+    parsed: Mapping[TableName, Later[Parsed]],
+    linked: Linked,
+    judged: Judged,
+    known: KnownProject | None,
+    found: list[Diagnostic],
+) -> None:
+    """Have the cache give this project the next time, without the models about which there is something to tell."""
+    told = {str(problem.span.path) if problem.span is not None else "" for problem in found}
+    if any(place not in texts.models and not place.startswith(("sources/", "seeds/")) for place in told):
+        return
+    models: dict[str, KnownModel] = {}
+    for model in project.models:
+        path, name = str(model.file.path), model.name
+        before = known.models.get(path) if known is not None else None
+        compiled = judged.compiled.models.get(name)
+        if compiled is None or path in told or not keeps_values(model):
+            if before is not None and before.compiled.model is model:
+                models[path] = before
+            continue
+        if before is not None and before.compiled is compiled:
+            models[path] = before
+            continue
+        models[path] = KnownModel(
+            digest=texts.models[path].digest,
+            parsed=parsed[name],
+            linked=linked.by_model[name],
+            columns=judged.columns[name],
+            key=judged.keys[name],
+            compiled=compiled,
+        )
+    disabled = {path: texts.models[path].digest for _, path in project.disabled}
+    cache.keep(KnownProject(settings, models, disabled, linked.digest, linked.graph))
 
 
 # Problems of a file after which the engine's judgement of the query would only repeat or confuse them.

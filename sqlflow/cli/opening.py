@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlflow import __version__
-from sqlflow.core.cache import Cache, NoCache
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import Engine
@@ -104,11 +103,17 @@ def lock_path(config: Config) -> Path:
 
 @contextmanager
 def opened(
-    config: Config, emit: Emit, *, writing: bool, wait: float = DEFAULT_WAIT, without_database: bool = False
+    config: Config,
+    emit: Emit,
+    *,
+    writing: bool,
+    wait: float = DEFAULT_WAIT,
+    without_database: bool = False,
+    caching: bool = False,
 ) -> Iterator[Opened]:
     """Open a project to read it, or under the build lock to write it.
 
-    `without_database`: go on without the database when somebody else holds it.
+    `caching`: keep what compiling finds out, even when nothing else is written. `without_database`: go on without the database when somebody else holds it.
     """
     from sqlflow.build import Workshop
     from sqlflow.cache.file import open_cache
@@ -134,11 +139,8 @@ def opened(
         store = open_state(state_folder(config) / "state.db", config.target.name, emit, writing=writing)
         if store is not None:
             stack.callback(store.close)
-        cache: Cache = NoCache()
-        found = open_cache(state_folder(config) / "cache.db", writing=writing)
-        if found is not None:
-            stack.callback(found.close)
-            cache = found
+        cache = open_cache(state_folder(config) / "cache", config.target.name, writing=writing or caching)
+        stack.callback(cache.close)
         binder = module.open_binder(config, files=files)
         stack.callback(binder.close)
         yield Opened(config, module, engine, store, Workshop(config, binder, cache, versions(config)), emit, files)

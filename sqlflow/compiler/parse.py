@@ -15,8 +15,8 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from sqlflow.compiler.known import Parsed
 from sqlflow.core.engine import Binder, BindError, ReadTable
+from sqlflow.core.known import Parsed
 
 _BOUND = re.compile(r"\$(?:start|end)\b", re.IGNORECASE)
 
