@@ -7,7 +7,7 @@ is handed to them.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import PurePath
@@ -121,6 +121,48 @@ def compile_project(
     if judged.analysed or known is None or known.linked != linked.digest or len(known.models) != len(project.models):
         _remember(cache, settings, texts, project, parsed, linked, judged, known, found)
     return Checked(judged.compiled, graph, tuple(found), judged.analysed)
+
+
+def selected_by(selection: Sequence[str], exclude: Sequence[str], config: Config) -> Wanted | None:
+    """What a selection asks for; None where that is everything, or can only be told when everything is compiled."""
+    if not selection or any("state:" in term for term in (*selection, *exclude)):
+        return None
+
+    def wanted(project: Project, graph: ModelGraph) -> Collection[TableName] | None:
+        methods = {"git": lambda ref: _changed_since(config, ref, project)}
+        universe = Universe(
+            lambda: graph.graph,
+            {model.name: model for model in project.models},
+            (*project.seeds, *project.sources),
+            methods,
+        )
+        names, wrong = select(selection, (), universe)
+        return None if wrong else names
+
+    return wanted
+
+
+def called(text: str, *, downstream: bool = False) -> Wanted:
+    """The model that is called so, with or without its schema, or that a column written so belongs to.
+
+    `downstream`: with all that is made from it.
+    """
+
+    def wanted(project: Project, graph: ModelGraph) -> Collection[TableName]:
+        spellings = {text.lower(), text.lower().rpartition(".")[0]}
+        names = [n for n in graph.order if n.name.lower() in spellings or str(n).lower() in spellings]
+        if not downstream:
+            return names
+        inputs = (*project.seeds, *project.sources, *graph.undeclared)
+        names += [n for n in inputs if n.name.lower() in spellings or str(n).lower() in spellings]
+        found = set(names)
+        rows = {reader.name: reader.parents for reader in graph.readers}
+        for name in graph.order:  # parents first
+            if not found.isdisjoint(rows[name]):
+                found.add(name)
+        return found
+
+    return wanted
 
 
 def _needed(wanted: Wanted | None, project: Project, graph: ModelGraph) -> Collection[TableName] | None:
@@ -374,7 +416,7 @@ def universe_of(
     compiled = checked.compiled
     methods: dict[str, Callable[[str], Collection[TableName] | None]] = {
         "state": lambda state: _in_state(state, compiled, records, store, plan_all),
-        "git": lambda ref: _changed_since(config, ref, compiled),
+        "git": lambda ref: _changed_since(config, ref, compiled.project),
     }
     project = checked.compiled.project
     models = {model.name: model for model in project.models}
@@ -421,7 +463,7 @@ def _failed_last(store: StateStore | None, compiled: Compiled) -> Collection[Tab
     return [name for name, status in newest.items() if status is not Status.DONE and name in compiled.models]
 
 
-def _changed_since(config: Config, ref: str, compiled: Compiled) -> Collection[TableName] | None:
+def _changed_since(config: Config, ref: str, project: Project) -> Collection[TableName] | None:
     """Models whose file differs from what it was at a commit."""
     try:
         commit = _git(config, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")[0].strip()
@@ -429,7 +471,8 @@ def _changed_since(config: Config, ref: str, compiled: Compiled) -> Collection[T
         changed += _git(config, "ls-files", "--others", "--exclude-standard", "-z")
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None
-    return [name for name, model in compiled.models.items() if str(model.model.file.path) in set(changed)]
+    found = set(changed)
+    return [model.name for model in project.models if str(model.file.path) in found]
 
 
 def _git(config: Config, *arguments: str) -> list[str]:

@@ -27,10 +27,10 @@ def compile_project(project: Path | None, target: str | None, variables: Sequenc
     folder = config.root / "target"
     folder.mkdir(exist_ok=True)
     _write(folder, checked)
-    manifest = to_json(manifest_of(checked))
-    (folder / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
+    manifest = manifest_of(checked)
+    (folder / "manifest.json").write_text(to_json(manifest) + "\n", encoding="utf-8")
     if json:
-        print(manifest)
+        print(to_json({**manifest, "analysed": sorted(checked.analysed)}))
     else:
         print(f"compiled {len(checked.compiled.models)} models into {folder.name}/", file=sys.stderr)
     return 0
