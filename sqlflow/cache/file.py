@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,10 +52,11 @@ class FileCache:
             row = connection.execute("SELECT value FROM facts WHERE key = ?", (key,)).fetchone()
         except sqlite3.Error:
             return None
-        if row is None:
+        value = row[0] if row is not None else None
+        if not isinstance(value, bytes) or value[:4] != _checksum(key, value[4:]):
             return None
         self._found.add(key)
-        return bytes(row[0])
+        return value[4:]
 
     def put(self, key: str, value: bytes) -> None:
         self._new[key] = value
@@ -119,7 +121,10 @@ class FileCache:
             )
             connection.executemany(
                 "INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?)",
-                [(key, value, newest, len(value)) for key, value in self._new.items()],
+                [
+                    (key, _checksum(key, value) + value, newest, len(key) + len(value))
+                    for key, value in self._new.items()
+                ],
             )
             self._evict(connection)
             connection.execute("COMMIT")
@@ -138,3 +143,7 @@ class FileCache:
             held -= size
             if held <= self._most_bytes * 3 // 4:
                 break
+
+
+def _checksum(key: str, value: bytes) -> bytes:
+    return zlib.crc32(value, zlib.crc32(key.encode())).to_bytes(4, "little")

@@ -94,10 +94,9 @@ def test_a_file_that_moves_is_analysed_under_its_new_name(project: Path) -> None
 @pytest.mark.parametrize(
     ("command", "needed"),
     [
-        ("build --dry-run --json b.after", ["b.after", "b.alone"]),
-        ("build --dry-run --json models/a/one.sql", ["a.one"]),
+        ("build --dry-run --json +b.after", ["b.after", "b.alone"]),
+        ("build --dry-run --json +models/a/one.sql", ["a.one"]),
         ("compile --dry-run --json +two", ["a.one", "a.two"]),
-        ("compile --dry-run --json tag:none", []),
         ("lineage --json a.two", ["a.one", "a.two"]),
         ("lineage --json a.one.x", ["a.one"]),
         ("lineage --json --downstream b.alone", ["b.after", "b.alone"]),
