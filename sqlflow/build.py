@@ -197,16 +197,18 @@ def _remember(
     if any(place not in texts.models and not place.startswith(("sources/", "seeds/")) for place in told):
         return
     models: dict[str, KnownModel] = {}
+    unlike = _other_rows(known, linked.graph)
     for model in project.models:
         path, name = str(model.file.path), model.name
         before = known.models.get(path) if known is not None else None
         compiled = judged.compiled.models.get(name)
-        if compiled is None or path in told or not keeps_values(model):
-            if before is not None and before.compiled.model is model:
+        if path in told or not keeps_values(model):
+            continue
+        if before is not None and before.compiled.model is model and compiled in (None, before.compiled):
+            if name not in unlike or compiled is not None:
                 models[path] = before
             continue
-        if before is not None and before.compiled is compiled:
-            models[path] = before
+        if compiled is None:
             continue
         models[path] = KnownModel(
             digest=texts.models[path].digest,
@@ -218,6 +220,14 @@ def _remember(
         )
     disabled = {path: texts.models[path].digest for _, path in project.disabled}
     cache.keep(KnownProject(settings, models, disabled, linked.digest, linked.graph))
+
+
+def _other_rows(known: KnownProject | None, graph: ModelGraph) -> Collection[TableName]:
+    """The models that read otherwise than they did: what was not judged now, for nobody asked for it, may be out of date."""
+    if known is None or known.graph is graph:
+        return ()
+    before = {reader.name: reader for reader in known.graph.readers}
+    return {reader.name for reader in graph.readers if before.get(reader.name) != reader}
 
 
 # Problems of a file after which the engine's judgement of the query would only repeat or confuse them.

@@ -176,6 +176,7 @@ def _declared_otherwise(source: Source, schema: Schema) -> list[Diagnostic]:
     """Columns that a source declares and does not have, and properties that name no column."""
     if not schema:
         return []
+    there = {column.name.lower() for column in schema}
     named = [("columns", name) for name in source.types]
     named += [("key", name) for name in source.key]
     named += [(word, name) for word, name in (("time", source.time), ("cursor", source.cursor)) if name is not None]
@@ -187,7 +188,7 @@ def _declared_otherwise(source: Source, schema: Schema) -> list[Diagnostic]:
             did_you_mean(name, schema.names),
         )
         for word, name in named
-        if schema.find(name) is None
+        if name.lower() not in there
     ]
 
 

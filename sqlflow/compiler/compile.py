@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Trees = dict[str, "exp.Query"]
-_MOST_TREES = 3000  # a tree is about 500 bytes per node
+_MOST_TREES = 2000  # one takes about 250 KB
 
 
 def parse_models(

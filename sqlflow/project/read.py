@@ -223,20 +223,36 @@ class _Work:
     def outside(
         self, declared: Sequence[SourceFile], seeds: Sequence[PurePosixPath], described: Sequence[SourceFile]
     ) -> _Outside:
-        key = "outside:" + _hash(self._settings, *_parts(declared), *map(str, seeds), "|", *_parts(described))
-        kept = self._kept(key, _Outside)
+        return _Outside(
+            tuple(source for file in declared for source in self._sources(file)), self._seeds(seeds, described)
+        )
+
+    def _sources(self, file: SourceFile) -> tuple[Source, ...]:
+        """What one file declares."""
+        key = "sources:" + _hash(self._settings, *_parts([file]))
+        kept = self._kept(key, tuple[Source, ...])
         if kept is not None and self._still_there(kept):
             return kept
         before = len(self._problems)
-        reader = self._opened()
-        found = _Outside(reader.sources(declared, self._problems), reader.seeds(seeds, described, self._problems))
+        found = self._opened().sources([file], self._problems)
         if len(self._problems) == before:
             self._cache.put(key, encode(found).encode())
         return found
 
-    def _still_there(self, kept: _Outside) -> bool:
+    def _seeds(self, paths: Sequence[PurePosixPath], described: Sequence[SourceFile]) -> tuple[Seed, ...]:
+        key = "seeds:" + _hash(self._settings, *map(str, paths), "|", *_parts(described))
+        kept = self._kept(key, tuple[Seed, ...])
+        if kept is not None:
+            return kept
+        before = len(self._problems)
+        found = self._opened().seeds(paths, described, self._problems)
+        if len(self._problems) == before:
+            self._cache.put(key, encode(found).encode())
+        return found
+
+    def _still_there(self, sources: Sequence[Source]) -> bool:
         """Whether the files of all sources exist and lie in the project, which no text in the project can tell."""
-        for source in kept.sources:
+        for source in sources:
             if source.path is None:
                 continue
             places = [Path(place) for place in glob(str(self._config.root / source.path), recursive=True)]

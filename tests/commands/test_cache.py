@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 from markdown_cases import CONFIG, sqlflow
 
@@ -110,8 +111,21 @@ def test_a_command_analyses_only_what_it_is_asked_for(project: Path, command: st
 def test_a_selected_build_keeps_what_is_known_of_the_others(project: Path) -> None:
     analysed(project)
     edit(project, "models/b/alone.sql", "SELECT x", "SELECT x + 1 AS x")
-    assert sqlflow(project, "sqlflow build a.one").code == 0
+    assert sqlflow(project, "sqlflow build +a.one").code == 0
     assert analysed(project) == ["b.alone"]
+
+
+def test_a_name_that_means_something_else_is_looked_at_again_after_a_selected_build(project: Path) -> None:
+    with duckdb.connect(str(project / "tiny.duckdb")) as database:
+        database.execute("CREATE TABLE outside (x INTEGER)")
+    (project / "models/b/reader.sql").write_text("SELECT x FROM outside\n")
+    assert analysed(project) == sorted([*ALL, "b.reader"])
+    (project / "models/c").mkdir()
+    (project / "models/c/outside.sql").write_text("SELECT 'a' AS x\n")
+    assert sqlflow(project, "sqlflow build +a.one").code == 0
+    assert analysed(project) == ["b.reader", "c.outside"]
+    manifest = json.loads((project / "target/manifest.json").read_text())
+    assert manifest["models"]["b.reader"]["columns"][0]["type"] == "VARCHAR"
 
 
 def test_a_cache_that_is_carried_elsewhere_is_used_there(project: Path, tmp_path: Path) -> None:
