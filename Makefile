@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check format cases bench scale docs wheel clean
+SEEDS ?= 1000..1999
+
+.PHONY: help setup demo test test-long fuzz check format cases bench scale docs wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -33,6 +35,9 @@ test: check ## everything that CI runs
 test-long: setup ## longer runs of the laws and the kill tests
 	$(BIN)/python -m pytest -n $(JOBS) -m long
 
+fuzz: setup ## random queries and changes: SEEDS=1000..1999, failing cases are printed and kept in fuzz/
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seeds $(SEEDS) --out fuzz
+
 format: setup ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -53,4 +58,4 @@ wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist
 
 clean: ## remove what these targets made
-	rm -rf $(VENV) dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist demo fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

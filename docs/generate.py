@@ -101,7 +101,8 @@ beyond the database is refused: `BEGIN`, `COMMIT`, `ROLLBACK`, `ATTACH`, `USE`, 
     "batch": """
 The longest interval that one statement handles. Each batch is a transaction of its own, oldest first. A first build in
 batches fills a table beside the old one (`NAME__building`) and swaps it in when it is complete; a build that was killed
-goes on where it was. `none` takes a folder's default back.
+goes on where it was. Without it, a model that would read more than the memory that may be used is cut into batches by
+itself ([rows and memory](../performance.md#rows-and-memory)). `none` forbids that, and takes a folder's default back.
 """,
     "before": "As [`after`](#after), ahead of the writing.",
     "checks": "What must hold for the rows; see the [guide](../checks.md) and the [reference](checks.md).",

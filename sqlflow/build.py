@@ -7,7 +7,7 @@ is handed to them.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import PurePath
@@ -15,9 +15,11 @@ from pathlib import PurePath
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
 from sqlflow.compiler.compile import Judged, Trees, compile_models, parse_models
+from sqlflow.compiler.shapes import not_followed, shapes_of
 from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config, Request
+from sqlflow.core.delta import Shape
 from sqlflow.core.diagnostics import Diagnostic, Severity, stop_on_errors
 from sqlflow.core.engine import Binder, Engine, Found, Session
 from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
@@ -58,10 +60,32 @@ class Checked:
     compiled: Compiled
     graph: ModelGraph
     warnings: tuple[Diagnostic, ...]
-    analysed: tuple[TableName, ...]
+    analysed: tuple[TableName, ...] = ()
 
 
 Wanted = Callable[[Project, ModelGraph], Collection[TableName] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """All that is known of a project, right or wrong: what each stage made of it, and what each found wrong."""
+
+    project: Project
+    parsed: Mapping[TableName, Later[Parsed]]
+    graph: ModelGraph
+    compiled: Compiled
+    unreadable: tuple[Diagnostic, ...] = ()
+    malformed: tuple[Diagnostic, ...] = ()
+    unlinked: tuple[Diagnostic, ...] = ()
+    unread: tuple[Diagnostic, ...] = ()
+    wrong: tuple[Diagnostic, ...] = ()
+    unfit: tuple[Diagnostic, ...] = ()
+    analysed: tuple[TableName, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Diagnostic, ...]:
+        wrong = _not_because_of_macros(self.wrong, self.unreadable)
+        return (*self.unreadable, *self.malformed, *self.unlinked, *self.unread, *wrong, *self.unfit)
 
 
 def compile_project(
@@ -71,11 +95,22 @@ def compile_project(
     records: Mapping[TableName, TableRecord],
     wanted: Wanted | None = None,
 ) -> Checked:
-    """Read everything and compile it. `tables`: what stands in the database, None when it cannot be asked. `records`: of
-    the tables that SQLFlow made; one that nothing in the project makes any more is no source for others. `wanted`:
-    says which models are asked for, None for all; others are analysed only if those read them.
+    """Read everything and compile what is wanted; see `examine`. Raises ProjectError with every problem of the project."""
+    found = examine(workshop, tables, remembered, records, wanted)
+    stop_on_errors(found.problems)
+    return Checked(found.compiled, found.graph, found.problems, found.analysed)
 
-    Raises ProjectError with every problem of the project.
+
+def examine(
+    workshop: Workshop,
+    tables: Mapping[TableName, Found] | None,
+    remembered: Mapping[TableName, Schema],
+    records: Mapping[TableName, TableRecord],
+    wanted: Wanted | None = None,
+) -> Examined:
+    """Read and compile what can be. `tables`: what stands in the database, None when it cannot be asked. `records`: of
+    the tables that SQLFlow made; one that nothing in the project makes any more is no source for others. `wanted`: says which
+    models are asked for, None for all; others are analysed only if those read them.
     """
     config, cache = workshop.config, workshop.cache
     trees: Trees = {}
@@ -84,12 +119,10 @@ def compile_project(
     known = cache.known({path: (text.digest, text.file) for path, text in texts.models.items()})
     known = still_known(known, settings, config, texts) if known is not None else None
     project, unreadable = read_project(config, cache, workshop.version, texts, known)
-    hopeless = {p.span.path for p in unreadable if p.span is not None and p.code in _HIDES_THE_QUERY}
     parsed, malformed = parse_models(
-        project, config.dialect, workshop.binder, cache, workshop.version, trees, hopeless, known
+        project, config.dialect, workshop.binder, cache, workshop.version, trees, hopeless(unreadable), known
     )
-    own = {name for name, record in records.items() if record.kind is not TableKind.SOURCE}
-    existing = {*(tables or {}), *remembered} - own
+    existing, own = standing_names(tables, remembered, records)
     linked, unlinked = link(project, parsed, existing, config.default_schema, own, cache, known)
     graph = linked.graph
     needed = _needed(wanted, project, graph)
@@ -107,20 +140,45 @@ def compile_project(
     judged, wrong = compile_models(
         project, graph, parsed, columns, config, workshop.binder, cache, workshop.version, trees, known, needed
     )
-    wrong = _not_because_of_macros(wrong, unreadable)
-    found = [
-        *unreadable,
-        *malformed,
-        *unlinked,
-        *unread,
-        *wrong,
-        *_like_the_database(project, config),
-        *_sandbox_hooks(project, config),
-    ]
-    stop_on_errors(found)
-    if judged.analysed or known is None or known.linked != linked.digest or len(known.models) != len(project.models):
-        _remember(cache, settings, texts, project, parsed, linked, judged, known, found)
-    return Checked(judged.compiled, graph, tuple(found), judged.analysed)
+    wrong += not_followed(judged.compiled, _shapes(workshop, judged.compiled))
+    found = Examined(
+        project,
+        parsed,
+        graph,
+        judged.compiled,
+        tuple(unreadable),
+        tuple(malformed),
+        tuple(unlinked),
+        tuple(unread),
+        tuple(wrong),
+        unfit(project, config),
+        judged.analysed,
+    )
+    right = not any(problem.severity is Severity.ERROR for problem in found.problems)
+    whole = known is not None and known.linked == linked.digest and len(known.models) == len(project.models)
+    if right and (judged.analysed or not whole):
+        _remember(cache, settings, texts, project, parsed, linked, judged, known, found.problems)
+    return found
+
+
+def hopeless(unreadable: Iterable[Diagnostic]) -> set[PurePath]:
+    """Files in which something is wrong that makes the engine's judgement of the query worthless."""
+    return {p.span.path for p in unreadable if p.span is not None and p.code in _HIDES_THE_QUERY}
+
+
+def standing_names(
+    tables: Mapping[TableName, Found] | None,
+    remembered: Mapping[TableName, Schema],
+    records: Mapping[TableName, TableRecord],
+) -> tuple[set[TableName], set[TableName]]:
+    """The tables that are there without the project, and those that SQLFlow made."""
+    own = {name for name, record in records.items() if record.kind is not TableKind.SOURCE}
+    return {*(tables or {}), *remembered} - own, own
+
+
+def unfit(project: Project, config: Config) -> tuple[Diagnostic, ...]:
+    """What does not go with the target or with its sandbox."""
+    return (*_like_the_database(project, config), *_sandbox_hooks(project, config))
 
 
 def selected_by(selection: Sequence[str], exclude: Sequence[str], config: Config) -> Wanted | None:
@@ -190,7 +248,7 @@ def _remember(
     linked: Linked,
     judged: Judged,
     known: KnownProject | None,
-    found: list[Diagnostic],
+    found: Sequence[Diagnostic],
 ) -> None:
     """Have the cache give this project the next time, without the models about which there is something to tell."""
     told = {str(problem.span.path) if problem.span is not None else "" for problem in found}
@@ -247,11 +305,11 @@ def _wrong_sources(project: Project, problems: list[Diagnostic]) -> set[TableNam
     return found
 
 
-def _not_because_of_macros(wrong: list[Diagnostic], unreadable: list[Diagnostic]) -> list[Diagnostic]:
+def _not_because_of_macros(wrong: tuple[Diagnostic, ...], unreadable: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     """Without functions that are unknown only because a macro could not be read."""
     if not any(p.span is not None and p.span.path.parts[0] == "macros" for p in unreadable):
         return wrong
-    return [problem for problem in wrong if problem.code != "unknown-function"]
+    return tuple(problem for problem in wrong if problem.code != "unknown-function")
 
 
 def _sandbox_hooks(project: Project, config: Config) -> list[Diagnostic]:
@@ -289,11 +347,13 @@ def _like_the_database(project: Project, config: Config) -> list[Diagnostic]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stands in the database when a command begins: tables, commit records, and a connection to ask more."""
+    """What stands in the database when a command begins: tables, commit records, and a connection to ask more; and the
+    bytes of memory that the engine may use, where that is known."""
 
     tables: Mapping[TableName, Found]
     records: Mapping[TableName, TableRecord]
     session: Session | None
+    memory: int | None = None
 
 
 def look_at(engine: Engine | None) -> Standing:
@@ -301,7 +361,11 @@ def look_at(engine: Engine | None) -> Standing:
     if engine is None:
         return Standing({}, {}, None)
     session = engine.session()
-    return Standing(engine.tables(), memory.load(session), session)
+    return Standing(engine.tables(), memory.load(session), session, engine.traits.memory)
+
+
+def _shapes(workshop: Workshop, compiled: Compiled) -> Callable[[TableName], Shape]:
+    return shapes_of(compiled, workshop.config.dialect, workshop.binder, workshop.cache, workshop.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +390,8 @@ def prepare(
     tables, records, session = standing.tables, standing.records, standing.session
     compiled = checked.compiled
 
+    shape_of = _shapes(workshop, compiled)
+
     def stored(table: TableName, source: TableName) -> Mapping[str, Signature]:
         return memory.signatures(session, table, source) if session is not None else {}
 
@@ -333,11 +399,12 @@ def prepare(
         wanted = [name for name in compiled.order if name in selected]
         also = [name for name in (*compiled.project.seeds, *compiled.project.sources) if name in selected]
         now = clock()
-        inputs, unreadable = look(
-            compiled, workshop.config, Warehouse(tables, records, session, stored), wanted, also, run_id, now
-        )
+        warehouse = Warehouse(tables, records, session, stored)
+        anew = request.full_refresh
+        inputs, unreadable = look(compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=anew)
         stop_on_errors(unreadable)
-        return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now)
+        config, limit = workshop.config, standing.memory
+        return inputs, make_plan(compiled, inputs, config, request, selected, run_id, now, shape_of, limit)
 
     universe = universe_of(checked, workshop.config, records, store, lambda: planned(frozenset(compiled.models))[1])
     selected, wrong = select(request.selection, request.exclude, universe)
@@ -383,10 +450,17 @@ def run(
     up_to_date = sum(reason.kind == "up_to_date" for reason in plan.skipped.values())
     record = RunRecord(run_id, target, command, started_at, clock(), status, results, up_to_date)
     if plan.tasks:
+        _sweep(session)
         store.append(record)
     store.put_sources({name: prepared.checked.compiled.columns[name] for name in prepared.inputs.states})
     emit(RunFinished(record))
     return record
+
+
+def _sweep(session: Session) -> None:
+    session.begin()
+    memory.sweep(session)
+    session.commit()
 
 
 def _settle(plan: Plan, engine: Engine, store: StateStore) -> None:

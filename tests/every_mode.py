@@ -29,10 +29,25 @@ raw.changes: {table: ext.changes, cursor: c}
     "models/keyed/newest.sql": "-- @mode: merge\n-- @key: [k1, k2]\n-- @cursor: c\n-- @deleted: {column: op, values: [D]}\n"
     "-- @before: INSERT INTO ext.hooked VALUES ('before')\n-- @after: INSERT INTO ext.hooked VALUES ('after')\n"
     "SELECT k1, k2, c, v, op FROM raw.changes\n",
+    "models/keyed/stream.sql": "-- @mode: merge\n-- @key: [k1, k2]\n-- @cursor: c\n-- @deleted: {column: op, values: [D]}\n"
+    "-- @strategy: cdc\nSELECT k1, k2, c, v, op FROM raw.changes\n",
+    "models/keyed/swapped.sql": "-- @mode: merge\n-- @key: [k1, k2]\n-- @cursor: c\n-- @conflict: latest_wins\n"
+    "-- @deleted: {column: op, values: [D]}\n-- @strategy: snapshot\nSELECT k1, k2, c, v, op FROM raw.changes\n",
+    "models/keyed/off.sql": "-- @mode: append\n-- @cursor: c\n-- @incremental: off\nSELECT c, k1, v FROM raw.changes\n",
     "models/marts/named.sql": "-- @mode: replace\n-- @checks:\n--   - row_count: {min: 1}\n"
     "SELECT d.name, count(*) AS n, sum(b.n) AS pieces FROM inc.batched AS b JOIN staging.events AS e USING (id) "
     "LEFT JOIN seeds.dims AS d ON d.k = e.k GROUP BY ALL\n",
     "models/marts/keys.sql": "SELECT k1, count(*) AS n FROM keyed.newest GROUP BY k1\n",
+    "models/kept/linear.sql": "-- @strategy: delta\nSELECT e.id, e.day, d.name, e.v FROM staging.events AS e JOIN seeds.dims AS d ON d.k = e.k WHERE e.v > 3\n",
+    "models/kept/grouped.sql": "-- @strategy: delta\n-- @checks:\n--   - unique: [k]\n"
+    "SELECT k, count(*) AS n, sum(v) AS total, avg(v) AS mean, count(day) AS days FROM raw.events GROUP BY k HAVING count(*) > 1\n",
+    "models/kept/most.sql": "-- @strategy: delta\nSELECT day, max(v) AS most, min(id) AS first_id FROM raw.events GROUP BY day\n",
+    "models/kept/keyed.sql": "-- @strategy: delta\nSELECT e.k, d.name, count(DISTINCT e.day) AS days, median(e.v) AS middle "
+    "FROM raw.events AS e LEFT JOIN seeds.dims AS d ON d.k = e.k GROUP BY ALL\n",
+    "models/kept/newest.sql": "-- @strategy: delta\nSELECT id, day, k FROM raw.events QUALIFY row_number() OVER (PARTITION BY day ORDER BY id DESC) = 1\n",
+    "models/kept/child.sql": "-- @strategy: delta\nSELECT n > 50 AS many, sum(total) AS total, count(*) AS ks FROM kept.grouped GROUP BY ALL\n",
+    "models/kept/merged.sql": "-- @strategy: delta\nSELECT k2, count(*) AS n, sum(v) AS total FROM keyed.newest GROUP BY k2\n",
+    "models/kept/pieces.sql": "-- @strategy: delta\nSELECT p.k, l.name, sum(p.n) AS n FROM raw.files AS p LEFT JOIN kept.linear AS l ON l.id = p.n GROUP BY ALL\n",
     "models/marts/lines.sql": "-- @mode: view\nSELECT count(*) AS n, max(c) AS newest FROM log.lines\n",
 }
 
@@ -100,11 +115,12 @@ Contents = dict[str, tuple[list[tuple[str, str]], list[str]]]
 
 
 def contents(made: Lawful) -> Contents:
-    """Every table and view but SQLFlow's own: columns with types, and rows."""
+    """Every table and view but SQLFlow's own, and the deletions it remembers: columns with types, and rows."""
     found: Contents = {}
     with made.connected() as connection:
         names = connection.execute(
-            "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_schema <> '_sqlflow' ORDER BY 1"
+            "SELECT format('{}.\"{}\"', table_schema, table_name) FROM information_schema.tables "
+            "WHERE table_schema <> '_sqlflow' OR starts_with(table_name, 'deleted ') ORDER BY 1"
         ).fetchall()
         for (name,) in names:
             columns = [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {name}").fetchall()]

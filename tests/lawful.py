@@ -72,12 +72,16 @@ class Lawful:
 
     def planned(self) -> list[str]:
         """The tasks of a build now: table and reason."""
+        tasks = json.loads(self.plan())["tasks"]
+        return [f"{task['table']}: {task['action']}: {task['reason']}" for task in tasks]
+
+    def plan(self) -> str:
+        """The plan of a build now, as JSON."""
         out, told = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
             code = build(Asked(project=self.root, dry_run=True, json=True, wait=0))
         assert code == 0, told.getvalue()
-        tasks = json.loads(out.getvalue())["tasks"]
-        return [f"{task['table']}: {task['action']}: {task['reason']}" for task in tasks]
+        return out.getvalue()
 
     def forget_state(self) -> None:
         shutil.rmtree(self.root / ".sqlflow", ignore_errors=True)

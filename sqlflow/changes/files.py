@@ -7,11 +7,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from glob import glob
+from glob import glob, has_magic
 from pathlib import Path
 
 from sqlflow.core.config import Config
 from sqlflow.core.model import Source
+from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
 
 
@@ -72,13 +73,45 @@ def difference(before: str | None, now: str) -> str:
 def relation(config: Config, source: Source) -> Sql:
     """SQL that reads the files of a source, with the declared types: something that can stand after FROM.
 
-    In a sandbox each file is named, because only named files may be read there.
+    The files of a pattern are named one by one: a file that appears while a build runs belongs to the next one.
     """
     assert source.path is not None
-    path = Value(str(config.root / source.path))
-    if config.sandbox:
-        path = Value([str(file) for file in find_files(config.root, source.path)])
-    extension = _extension(source.path)
+    found = find_files(config.root, source.path)
+    if found and (config.sandbox or has_magic(source.path)):
+        return _reading(source, Value([str(file) for file in found]))
+    return pattern_relation(config, source)
+
+
+def pattern_relation(config: Config, source: Source) -> Sql:
+    """SQL that reads whatever files a source has: the same text as long as its definition is the same."""
+    return _reading(source, Value(str(config.root / (source.path or ""))))
+
+
+def added_relation(config: Config, source: Source, before: str | None, now: str, schema: Schema) -> Sql | None:
+    """SQL that reads only the new files of a source, when all the old ones are as they were; else None.
+
+    The columns get the types that the source has as a whole, and columns are found by name.
+    """
+    old = {facts.path: facts.digest for facts in _decode(before)}
+    new = {facts.path: facts.digest for facts in _decode(now)}
+    if not old or any(new.get(path) != digest for path, digest in old.items()):
+        return None
+    added = [str(config.root / path) for path in sorted(set(new) - set(old))]
+    if not added:
+        return None
+    extension = _extension(source.path or "")
+    if extension == "parquet":
+        call = compose("read_parquet({path})", path=Value(added))
+    elif extension in ("csv", "tsv") and source.types and all(source.types.get(c.name) for c in schema):
+        call = compose("read_csv({path}, types = {types})", path=Value(added), types=_struct(source.types))
+    else:
+        return None  # what the engine takes the values of a new file for may depend on the other files
+    casts = [compose("CAST({c} AS {t}) AS {c}", c=Ident(c.name), t=Sql(c.type)) for c in schema]
+    return compose("(SELECT {casts} FROM {call})", casts=casts, call=call)
+
+
+def _reading(source: Source, path: Value) -> Sql:
+    extension = _extension(source.path or "")
     if extension == "parquet":
         call = compose("read_parquet({path})", path=path)
     elif extension in ("csv", "tsv"):

@@ -12,7 +12,7 @@ from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Found, Session
-from sqlflow.core.inputs import Inputs, InputState
+from sqlflow.core.inputs import Growth, Inputs, InputState
 from sqlflow.core.model import Mode, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Signature, SignatureUpdate
@@ -42,10 +42,13 @@ def look(
     also: Collection[TableName],
     run_id: str,
     now: datetime,
+    *,
+    anew: bool = False,
 ) -> tuple[Inputs, list[Diagnostic]]:
     """The state of all seeds, sources and undeclared tables that the `wanted` models read, and of those in `also`.
 
-    At most one query each, plus one per incremental model whose input changed. Gives also what could not be read.
+    At most one query each, plus one per incremental model whose input changed, or all of whose rows are to be computed
+    (`anew`, or because it has no table). Gives also what could not be read.
     """
     look_at = _Look(compiled, config, warehouse, run_id, now)
     needed = compiled.inputs_of(wanted) | frozenset(also)
@@ -58,8 +61,13 @@ def look(
             states[name] = state
     partitions: dict[tuple[TableName, TableName], SignatureUpdate] = {}
     for name in sorted(wanted):
-        partitions |= look_at.partitions(compiled.models[name], states)
-    return Inputs(warehouse.tables, warehouse.records, states, partitions), look_at.problems
+        partitions |= look_at.partitions(compiled.models[name], states, anew=anew)
+    collated: frozenset[TableName] = frozenset()
+    if warehouse.session is not None and any(state.changed for state in states.values()):
+        found = signatures.collated(warehouse.session)
+        sources = compiled.project.sources.items()
+        collated = found | {name for name, source in sources if source.table in found}
+    return Inputs(warehouse.tables, warehouse.records, states, partitions, collated), look_at.problems
 
 
 class _Look:
@@ -113,7 +121,7 @@ class _Look:
             if found is not None and found.relation is Relation.VIEW:
                 work = (compose("DROP VIEW {t}", t=seed.name), create)
             return InputState(record, relation, why, work, reloads=True)
-        signature = self._whole(Sql(render(seed.name)))
+        signature = self._whole(Sql(render(seed.name)), schema)
         changed = "" if before is None or signature == before.below else "its table was changed by hand"
         record = self._record(
             seed.name, TableKind.SEED, before, Fingerprint(made_of), schema, signature, changed=bool(changed)
@@ -127,44 +135,72 @@ class _Look:
         identity = files.identity(self._config.root, source.path, before.below if before else None)
         schema = self._compiled.columns[source.name]
         changed = files.difference(before.below, identity) if before else "it is new"
-        return self._outside(source.name, before, relation, schema, identity, changed, Relation.VIEW)
+        definition = files.pattern_relation(self._config, source)
+        state = self._outside(source.name, before, relation, definition, schema, identity, changed, Relation.VIEW)
+        if before is None or not changed or state.changed != changed or before.schema != schema:
+            return state
+        added = files.added_relation(self._config, source, before.below, identity, schema)
+        return replace(state, growth=self._growth(added, "only new files"))
+
+    def _growth(self, added: Sql | None, proof: str) -> Growth | None:
+        session = self._warehouse.session
+        if added is None or session is None:
+            return None
+        rows = session.fetch(compose("SELECT count(*) FROM {added}", added=added))[0][0]
+        return Growth(added, int(str(rows)), proof)
 
     def _table_source(self, name: TableName, source: Source | None) -> InputState:
         before = self._warehouse.records.get(name)
         table = source.table if source is not None and source.table is not None else name
         schema = self._compiled.columns[name]
-        relation = Sql(render(table))
+        relation, wrong = Sql(render(table)), ""
         if self._warehouse.session is None or table not in self._warehouse.tables:
             signature = "unknown"
         elif source is not None and source.cursor is not None:
-            signature = signatures.by_cursor(
-                self._warehouse.session, relation, source.cursor, append_only=source.append_only
-            )
+            cursor = schema.find(source.cursor)
+            signature, wrong = signatures.by_cursor(
+                self._warehouse.session, relation, source.cursor,
+                append_only=source.append_only,
+                before=before.below if before else None,
+                kind=cursor.type if cursor is not None else "",
+            )  # fmt: skip
         else:
-            signature = signatures.whole(self._warehouse.session, relation)
+            signature = signatures.whole(self._warehouse.session, relation, schema)
         changed = (
             "it is new"
             if before is None
             else ""
             if before.below == signature
-            else _rows_changed(before.below, signature)
+            else wrong or _rows_changed(before.below, signature)
         )
-        return self._outside(
-            name, before, relation, schema, signature, changed, Relation.VIEW if table != name else None
-        )
+        view = Relation.VIEW if table != name else None
+        state = self._outside(name, before, relation, relation, schema, signature, changed, view)
+        rows = signature.partition("|")[0]
+        state = replace(state, rows=int(rows) if rows.isdigit() else None)
+        if before is None or not changed or state.changed != changed or before.schema != schema:
+            return state
+        if source is None or source.cursor is None or self._warehouse.session is None:
+            return state
+        kind = schema.find(source.cursor)
+        added = None if kind is None else signatures.beyond(self._warehouse.session, relation, before.below, kind)
+        return replace(state, growth=self._growth(added, f"only rows with a greater `{source.cursor}`"))
 
     def _outside(
         self,
         name: TableName,
         before: TableRecord | None,
         relation: Sql,
+        definition: Sql,
         schema: Schema,
         identity: str,
         changed: str,
         view: Relation | None,
     ) -> InputState:
-        """A source: with `view`, an object of its name must stand in the database that reads `relation`."""
-        what = relation.replace(str(self._config.root), "")
+        """A source: with `view`, an object of its name must stand in the database that reads `relation`.
+
+        `definition`: what the source is, whatever it has now.
+        """
+        what = definition.replace(str(self._config.root), "")
         made_of = _hash(what, *(f"{c.name} {c.type}" for c in schema))
         where = _hash(relation)
         found = self._warehouse.tables.get(name)
@@ -224,11 +260,12 @@ class _Look:
             mode=str(kind),
         )
 
-    def _whole(self, relation: Sql) -> str:
-        return "unknown" if self._warehouse.session is None else signatures.whole(self._warehouse.session, relation)
+    def _whole(self, relation: Sql, schema: Schema) -> str:
+        session = self._warehouse.session
+        return "unknown" if session is None else signatures.whole(session, relation, schema)
 
     def partitions(
-        self, model: CompiledModel, states: Mapping[TableName, InputState]
+        self, model: CompiledModel, states: Mapping[TableName, InputState], *, anew: bool
     ) -> dict[tuple[TableName, TableName], SignatureUpdate]:
         """For an incremental model, which partitions of its inputs differ from when it last read them."""
         header = model.model.header
@@ -243,7 +280,9 @@ class _Look:
             if state is None or column is None or not mapping.occurrences:
                 continue
             fresh = (
-                before is None
+                anew
+                or before is None
+                or model.name not in self._warehouse.tables
                 or before.fingerprint.query != model.fingerprint.query
                 or before.fingerprint.header != model.fingerprint.header
             )
@@ -251,9 +290,11 @@ class _Look:
                 continue
             if state.record.below == "unknown":
                 continue
-            expressions = list(dict.fromkeys(o.expression for o in mapping.occurrences))
+            expressions = mapping.expressions
             try:
-                now = signatures.by_partition(session, state.relation, expressions, header.grain, column.type)
+                now = signatures.by_partition(
+                    session, state.relation, state.record.schema, expressions, header.grain, column.type
+                )
             except EngineError:
                 continue  # without signatures the model reads everything again
             stored = {} if fresh else self._warehouse.stored(model.name, name)

@@ -15,6 +15,7 @@ import typer
 
 from sqlflow import __version__
 from sqlflow.core.diagnostics import Diagnostic, ProjectError
+from sqlflow.core.engine import EngineError
 
 app = typer.Typer(
     name="sqlflow",
@@ -136,6 +137,39 @@ def compile_(
     if selection or exclude or sql:
         raise typer.BadParameter("SELECTION, --exclude and --sql go with --dry-run")
     _exit(compile_project(project, target, var or (), json=json))
+
+
+@app.command()
+def watch(
+    selection: Selection = None,
+    exclude: Exclude = None,
+    build: Annotated[
+        bool, typer.Option("--build", help="Build what is selected, or what you edit, into a scratch database.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="With --build: only the first rows of each input.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--start", help="With --build: only inputs from this time on.")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="With --build: only inputs before this time.")] = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=0, help="Rows of the edited model to show.")] = 10,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="With --build: models at a time; default: the cores.")
+    ] = None,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    json: Json = False,
+) -> None:
+    """On each save: what is wrong, what the edit changes below it, what a build would do, and the first rows."""
+    from sqlflow.cli import watch as command
+
+    if not build and (limit is not None or start is not None or end is not None or threads is not None):
+        raise typer.BadParameter("--limit, --start, --end and --threads go with --build")
+    asked = command.Asked(
+        selection=tuple(selection or ()), exclude=tuple(exclude or ()), build=build, limit=limit, start=start, end=end,
+        rows=rows, threads=threads, project=project, target=target, variables=tuple(var or ()), json=json,
+    )  # fmt: skip
+    _exit(command.watch(asked, _bug_in_words))
 
 
 @app.command("list")
@@ -334,6 +368,12 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+    except EngineError as error:
+        if error.code == "statement-failed":  # of ours: what an author wrote is told where it runs
+            raise SystemExit(_report_bug(error)) from None
+        first, *rest = error.message.splitlines()
+        _show_problems(ProjectError([Diagnostic(error.code, first, None, "\n".join(rest) or None)]))
+        raise SystemExit(1) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(1) from None
@@ -367,6 +407,12 @@ def _show_problems(error: ProjectError) -> None:
 
 def _report_bug(error: Exception) -> int:
     """Write what is needed to find a bug into a file, and say so."""
+    print(_bug_in_words(error), file=sys.stderr)
+    return 3
+
+
+def _bug_in_words(error: Exception) -> str:
+    """Write what is needed to find a bug into a file; what to say of it."""
     from sqlflow.cli.opening import command_line, new_run_id
 
     path = Path.cwd() / f"sqlflow-bug-{new_run_id()}.txt"
@@ -379,5 +425,4 @@ def _report_bug(error: Exception) -> int:
         path.write_text(text)
     except OSError:
         where = text
-    print(f"bug: SQLFlow failed in a way it should not: {type(error).__name__}: {error}\n{where}", file=sys.stderr)
-    return 3
+    return f"bug: SQLFlow failed in a way it should not: {type(error).__name__}: {error}\n{where}"

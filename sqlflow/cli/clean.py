@@ -1,4 +1,4 @@
-"""`sqlflow clean`: tables that SQLFlow made and nothing in the project owns any more."""
+"""`sqlflow clean`: tables that SQLFlow made and nothing in the project owns any more, and what killed watches left."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sqlflow.core.sql import Sql, compose
 from sqlflow.plan.plan import orphans
 from sqlflow.state import warehouse
 from sqlflow.state.file import FileStore
+from sqlflow.watch.scratch import left_over, remove
 
 
 def clean_tables(
@@ -28,11 +29,12 @@ def clean_tables(
     wait: float,
     json: bool,
 ) -> int:
-    """List the orphans, and with `drop` drop them. The exit code."""
+    """List the orphans and the scratch databases of killed sessions, and with `drop` drop them. The exit code."""
     config = read_settings(project, target, variables)
     really = drop and not dry_run
     with opened(config, tell, writing=really, wait=wait) as found:
         names: tuple[TableName, ...] = ()
+        scratch = left_over(config.root)
         if found.engine is not None:
             tables = found.engine.tables()
             records = warehouse.load(found.engine.session())
@@ -40,12 +42,17 @@ def clean_tables(
             names = orphans(checked.compiled, records, tables)
             if really and found.store is not None:
                 _drop(found.engine, found.store, {name: tables[name].relation for name in names})
+    if really:
+        remove(scratch)
+    listed = [str(name) for name in names] + [str(folder.relative_to(config.root)) for folder in scratch]
     if json:
-        print(to_json([{"name": str(name), "dropped": really} for name in names]))
+        print(to_json([{"name": name, "dropped": really} for name in listed]))
     else:
-        for name in names:
+        for name in map(str, names):
             print(f"{'dropped' if really else 'would drop' if drop else 'orphan'}  {name}")
-    if not names:
+        for name in listed[len(names) :]:
+            print(f"{'removed' if really else 'would remove' if drop else 'scratch'}  {name}")
+    if not listed:
         print("nothing to clean: every table has its owner", file=sys.stderr)
     elif not drop:
         print("`sqlflow clean --drop` drops them", file=sys.stderr)
@@ -60,5 +67,6 @@ def _drop(engine: Engine, store: FileStore, relations: dict[TableName, Relation]
         word = Sql("VIEW" if relation is Relation.VIEW else "TABLE")
         session.execute(compose("DROP {word} {t}", word=word, t=name))
     warehouse.forget(session, list(relations))
+    warehouse.sweep(session)
     session.commit()
     store.put((), list(relations))

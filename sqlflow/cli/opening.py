@@ -41,9 +41,7 @@ def read_settings(project: Path | None, target: str | None, variables: Sequence[
     """sqlflow.yml of `project`, or of the nearest folder upward that has one. Raises ProjectError."""
     from sqlflow.project.config import read_config
 
-    root = (project or Path.cwd()).resolve()
-    if project is None:
-        root = next((folder for folder in (root, *root.parents) if (folder / "sqlflow.yml").is_file()), root)
+    root = project_root(project)
     given: dict[str, str] = {}
     for text in variables:
         name, equals, value = text.partition("=")
@@ -51,6 +49,14 @@ def read_settings(project: Path | None, target: str | None, variables: Sequence[
             raise one_problem("bad-variable", f"`--var {text}` has no value", None, "write `--var name=value`")
         given[name.strip()] = value
     return read_config(root, target, given, os.environ)
+
+
+def project_root(project: Path | None) -> Path:
+    """The folder of the project: the one given, or the nearest upward that has a sqlflow.yml."""
+    root = (project or Path.cwd()).resolve()
+    if project is None:
+        root = next((folder for folder in (root, *root.parents) if (folder / "sqlflow.yml").is_file()), root)
+    return root
 
 
 def versions(config: Config) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from sqlflow.core.diagnostics import Diagnostic, Severity
-from sqlflow.core.plan import CheckQuery, Plan, Reason, ReasonKind, Step, StepKind, Task
-from sqlflow.core.words import counted
+from sqlflow.core.plan import CheckQuery, Plan, Reason, ReasonKind, Step, StepKind, Task, Way
+from sqlflow.core.words import counted, duration
 from sqlflow.observe.jsonl import diagnostic_fields, to_json
 from sqlflow.observe.text import (
     Paint,
@@ -17,7 +17,6 @@ from sqlflow.observe.text import (
     cut,
     diagnostic_lines,
     display_width,
-    duration,
     nothing_to_do,
     padded,
     uncolored,
@@ -54,14 +53,14 @@ _STEP_LABELS = {
 def render_diagnostics(diagnostics: Iterable[Diagnostic], *, color: bool) -> str:
     """Every problem once, by file and line, then how many there are. Nothing for no problems."""
     paint = _paint(color)
-    found = _in_order(diagnostics)
+    found = in_order(diagnostics)
     if not found:
         return ""
     blocks = ["\n".join(diagnostic_lines(d, paint)) for d in found]
     return "\n\n".join([*blocks, _closing(found, paint)])
 
 
-def _in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     return sorted(dict.fromkeys(diagnostics), key=_place)
 
 
@@ -81,7 +80,7 @@ def _closing(found: Sequence[Diagnostic], paint: Paint) -> str:
 
 def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, object]]:
     """The same problems in the same order, as values for `to_json`."""
-    return [diagnostic_fields(d) for d in _in_order(diagnostics)]
+    return [diagnostic_fields(d) for d in in_order(diagnostics)]
 
 
 # Plans
@@ -94,7 +93,7 @@ def render_plan(plan: Plan, *, sql: bool, color: bool) -> str:
     others = [*_skipped_lines(plan, paint), *_orphan_lines(plan)]
     if others:
         blocks.append("\n".join(others))
-    return "\n\n".join([*blocks, paint(_plan_summary(plan), Style.STRONG)])
+    return "\n\n".join([*blocks, paint(plan_summary(plan), Style.STRONG)])
 
 
 def _task_lines(task: Task, sql: bool, paint: Paint) -> Iterator[str]:
@@ -128,6 +127,12 @@ def _facts(task: Task) -> Iterator[tuple[str, list[str]]]:
         mode += f", strategy {visible(task.strategy)}"
     yield "mode", [mode]
     yield "why", visible_lines(task.reason.detail) or [_words(task.reason.kind)]
+    if task.tier:
+        yield "tier", list(_tier_lines(task))
+    if task.ways:
+        yield "ways", [_way_line(way, task.ways) for way in task.ways]
+    if task.measured:
+        yield "last run", [visible(task.measured)]
     if task.intervals:
         yield "intervals", _interval_lines(task)
     expected = []
@@ -139,6 +144,29 @@ def _facts(task: Task) -> Iterator[tuple[str, list[str]]]:
         yield "expected", [", ".join(expected)]
     if checks := [check.name for audit in task.audits for check in audit.checks]:
         yield "checks", [_names(checks)]
+
+
+def _way_line(way: Way, among: Sequence[Way]) -> str:
+    """A way to write the table, what it would cost, and when or why not it is taken."""
+    width = max(len(other.name) for other in among)
+    cost = "" if way.seconds is None else f"about {duration(way.seconds)}, "
+    return visible(f"{way.name:<{width}}  {cost}{way.why}")
+
+
+def _tier_lines(task: Task) -> Iterator[str]:
+    """What changes the query can follow without being computed anew."""
+    yield f"{task.tier}: {_TIERS[task.tier]}"
+    if task.refusal is not None:
+        where = f" ({task.refusal.span})" if task.refusal.span is not None else ""
+        yield visible(f"not more because of {task.refusal.construct}: {task.refusal.reason}{where}")
+
+
+_TIERS = {
+    "A": "follows rows that were added and removed",
+    "A'": "follows rows that were added; groups that lost rows are computed anew",
+    "B": "computes anew the keys that changes touch",
+    "C": "is rebuilt when its inputs change",
+}
 
 
 def _interval_lines(task: Task) -> list[str]:
@@ -187,7 +215,7 @@ def _orphan_lines(plan: Plan) -> Iterator[str]:
         yield f"no longer in the project ({len(plan.orphans):,}): {names}"
 
 
-def _plan_summary(plan: Plan) -> str:
+def plan_summary(plan: Plan) -> str:
     count = Counter(reason.kind for reason in plan.skipped.values())
     if not plan.tasks and not set(count) - {ReasonKind.UP_TO_DATE, ReasonKind.NO_TABLE}:
         return nothing_to_do(count[ReasonKind.UP_TO_DATE])
@@ -216,14 +244,14 @@ def _names(names: Sequence[str]) -> str:
 def plan_json(plan: Plan) -> dict[str, object]:
     """The plan as values for `to_json`."""
     return {
-        "tasks": [_task_json(task) for task in plan.tasks],
+        "tasks": [task_json(task) for task in plan.tasks],
         "skipped": {str(t): _reason_json(r) for t, r in sorted(plan.skipped.items())},
         "orphans": sorted(plan.orphans),
         "problems": diagnostics_json(plan.problems),
     }
 
 
-def _task_json(task: Task) -> dict[str, object]:
+def task_json(task: Task) -> dict[str, object]:
     return {
         "id": task.id,
         "table": task.table,
@@ -242,6 +270,17 @@ def _task_json(task: Task) -> dict[str, object]:
         "expected_seconds": task.expected_seconds,
         "expected_rows": task.expected_rows,
         "warnings": task.warnings,
+        "ways": [{"name": way.name, "seconds": way.seconds, "why": way.why} for way in task.ways],
+        "measured": task.measured,
+        "tier": task.tier or None,
+        "method": task.strategy or None,
+        "refusal": None
+        if task.refusal is None
+        else {
+            "construct": task.refusal.construct,
+            "reason": task.refusal.reason,
+            "line": task.refusal.span.line if task.refusal.span is not None else None,
+        },
     }
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from sqlflow.compiler.header import check_header
+from sqlflow.compiler.required import not_incremental
 from sqlflow.core.cache import Cache
-from sqlflow.core.compiled import Compiled, CompiledModel, Traces
+from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping, Traces
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.engine import Binder, BindError
@@ -23,7 +24,7 @@ from sqlflow.core.later import Later
 from sqlflow.core.model import CheckKind, Header, Mode, Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
-from sqlflow.core.schema import Schema
+from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import quoted, render
 from sqlflow.core.text import Edit, MappedText
 
@@ -49,7 +50,7 @@ def parse_models(
     version: str,
     trees: Trees,
     hopeless: Collection[PurePath],
-    known: KnownProject | None,
+    known: KnownProject | None = None,
 ) -> tuple[dict[TableName, Later[Parsed]], list[Diagnostic]]:
     """What each model's text says by itself; models with syntax errors are left out and told.
 
@@ -113,8 +114,8 @@ def compile_models(
     cache: Cache,
     version: str,
     trees: Trees,
-    known: KnownProject | None,
-    wanted: Collection[TableName] | None,
+    known: KnownProject | None = None,
+    wanted: Collection[TableName] | None = None,
 ) -> tuple[Judged, list[Diagnostic]]:
     """All models of a graph that can be compiled, and every problem found.
 
@@ -212,9 +213,10 @@ class _Compiler:
             return
         traces = Traces(
             facts.lineage,
-            {item.table: item.mapping for item in facts.times},
+            {item.table: self._placed(item.mapping, text, bounds, time or stands_for) for item in facts.times},
             {item.table: frozenset(item.columns) for item in facts.reads},
         )
+        self._columns[name] = facts.schema
         compiled = CompiledModel(
             model=model,
             query=text.query,
@@ -227,7 +229,11 @@ class _Compiler:
             ordered_after=self._ordered_after(model),
             bounds=bounds,
         )
-        self._take(compiled, self._given(text.parents), _schema_digest(facts.schema))
+        problem = not_incremental(compiled)
+        if problem is None:
+            self._take(compiled, self._given(text.parents), _schema_digest(facts.schema))
+        else:
+            self.problems.append(problem)
 
     def _take(self, compiled: CompiledModel, key: str, columns: str) -> None:
         name = compiled.model.name
@@ -266,7 +272,7 @@ class _Compiler:
             spelled = self._spelled.get(parent, parent) if compiled is None else compiled.model.name
             found = f"{spelled} {self.digests.get(parent) or _schema_digest(self._columns[parent])}"
             if compiled is not None and compiled.model.header.mode is Mode.VIEW:
-                found += f" {self.keys[parent]} {_hash(compiled.query.text)}"
+                found += f" {self.keys[parent]} {_hash(compiled.query.text, compiled.model.file.text)} {compiled.model.file.path}"
             self._stamps[parent] = found
         return found
 
@@ -286,6 +292,22 @@ class _Compiler:
         if name not in self._texts:
             self._texts[name] = self._put_in(self._models[name])
         return self._texts[name]
+
+    def _placed(
+        self, mapping: TimeMapping, text: _Text, bounds: tuple[tuple[int, int, str], ...], time: Column | str
+    ) -> TimeMapping:
+        """A mapping whose reason says where in the files its construct stands."""
+        if not mapping.reason:
+            return mapping
+        query = text.query if mapping.view is None else self._text(mapping.view).query
+        if mapping.view is None and bounds:  # offsets are those of the text that was looked at
+            value = _stand_in(time if isinstance(time, str) else time.type)
+            query = query.edit([Edit(at, to, value) for at, to, _ in bounds])
+        where = "" if mapping.view is None else f"in the view `{mapping.view}`"
+        if mapping.start is not None:
+            span = query.span(mapping.start, mapping.end)
+            where = ", ".join(part for part in (f"{span.path}:{span.line}", where) if part)
+        return replace(mapping, reason=f"{mapping.reason} ({where})" if where else mapping.reason)
 
     def _header_fits(self, model: Model, schema: Schema) -> bool:
         """Whether the directives name columns that there are, with conditions that work."""
@@ -332,13 +354,13 @@ class _Compiler:
         """The query for the binder: a value of the time column's type in place of `$start` and `$end`."""
         if not bounds:
             return text.query.text
-        value = f"CAST('2000-01-01' AS {stands_for})"
+        value = _stand_in(stands_for)
         return text.query.edit([Edit(start, end, value) for start, end, _ in bounds]).text
 
     def _facts(self, model: Model, text: _Text, plain: str, *, opaque: bool) -> Facts | None:
         columns = {parent: self._columns[parent] for parent in text.parents}
         time = model.header.time if model.header.mode is Mode.INCREMENTAL else None
-        key = "facts:" + _hash(
+        key = "facts2:" + _hash(
             self._version,
             self._dialect,
             self._zone,
@@ -372,7 +394,10 @@ class _Compiler:
                 )
             )
             return None
-        facts = Facts(bound) if resolved is None else find_facts(resolved, bound, time, columns, self._view)
+        if resolved is None:
+            facts = Facts(bound)
+        else:  # all columns: the mappings look into views
+            facts = find_facts(resolved, bound, time, self._columns, self._view, self._zone)
         self._cache.put(key, msgspec.json.encode(facts))
         return facts
 
@@ -510,6 +535,10 @@ def _diagnostic(error: BindError, text: MappedText, known: list[str] | None = No
         word = error.message.split("`")[1] if "`" in error.message else ""
         hint = did_you_mean(word, [*error.candidates, *(known or ())])
     return Diagnostic(error.code, error.message, span, hint)
+
+
+def _stand_in(kind: str) -> str:
+    return f"CAST('2000-01-01' AS {kind})"
 
 
 def _twice(schema: Schema) -> str | None:

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from sqlflow.compiler import lineage as tracing
 from sqlflow.compiler import time as timing
+from sqlflow.compiler.moments import chain
 from sqlflow.compiler.resolve import AmbiguousColumn, Resolved, UnknownColumn, resolve
 from sqlflow.core.compiled import ColumnLineage, Lineage, Occurrence, TimeMapping
 from sqlflow.core.engine import BindError
@@ -58,7 +59,12 @@ def name_problems(resolved: Resolved) -> list[BindError]:
 
 
 def find_facts(
-    resolved: Resolved, schema: Schema, time: str | None, columns: Mapping[TableName, Schema], view_of: ViewOf
+    resolved: Resolved,
+    schema: Schema,
+    time: str | None,
+    columns: Mapping[TableName, Schema],
+    view_of: ViewOf,
+    zone: str,
 ) -> Facts:
     """Lineage, and for a `time` column the mappings of all inputs, with views looked through."""
     traced = tracing.trace(resolved)
@@ -88,8 +94,9 @@ def find_facts(
     known = complete and traced.rows_fingerprint is not None and len(prints) == len(schema)
     times: dict[TableName, TimeMapping] = {}
     if time is not None:
-        for table, mapping in timing.time_mappings(resolved, time).items():
-            _look_through(table, mapping, columns, view_of, times)
+        look = _Look(columns, view_of, zone, times)
+        for table, mapping in timing.time_mappings(resolved, time, look.types).items():
+            look.through(table, mapping)
     return Facts(
         schema=schema,
         lineage=Lineage(listed, indirect, complete),
@@ -100,35 +107,56 @@ def find_facts(
     )
 
 
-def _look_through(
-    table: TableName,
-    mapping: timing.TimeMapping | timing.Unmapped | None,
-    columns: Mapping[TableName, Schema],
-    view_of: ViewOf,
-    found: dict[TableName, TimeMapping],
-) -> None:
-    """Put the mapping of a table into `found`, and of what it reads when it is a view."""
-    if mapping is None or isinstance(mapping, timing.Unmapped):
-        _add(
-            found,
-            table,
-            TimeMapping(reason=mapping.reason if mapping else "its rows cannot be traced to the time column"),
-        )
-        view = view_of(table)
+class _Look:
+    """Fills `found` with the mapping of each table, and of what it reads when it is a view."""
+
+    def __init__(
+        self,
+        columns: Mapping[TableName, Schema],
+        view_of: ViewOf,
+        zone: str,
+        found: dict[TableName, TimeMapping],
+    ) -> None:
+        self._columns = columns
+        self._view_of = view_of
+        self._found = found
+        self.types = timing.Types(lambda ref: _type_of(ref, columns), zone in _STEADY)
+
+    def through(
+        self, table: TableName, mapping: timing.TimeMapping | timing.Unmapped | None, view: TableName | None = None
+    ) -> None:
+        """`view`: the one whose query reads the table, None for the model's own."""
+        if mapping is None or isinstance(mapping, timing.Unmapped):
+            reason = mapping.reason if mapping else "its rows cannot be traced to the time column"
+            if mapping is not None and mapping.construct:
+                reason += f": `{mapping.construct}`"
+            start, end = (mapping.start, mapping.end) if mapping else (None, None)
+            self._skip(table, TimeMapping((), reason, start, end, view))
+            return
+        if not all(_same_type(left, right, self._columns) for left, right in mapping.same_type):
+            self._skip(table, TimeMapping(reason="it is joined on columns of different types", view=view))
+            return
+        occurrences = tuple(_occurrence(table, o, self._columns) for o in mapping.occurrences)
+        _add(self._found, table, TimeMapping(occurrences))
+        inner = self._view_of(table)
+        if inner is not None:
+            for read, deeper in timing.through(mapping, inner, self.types).items():
+                self.through(read, deeper, table)
+
+    def _skip(self, table: TableName, mapping: TimeMapping) -> None:
+        _add(self._found, table, mapping)
+        view = self._view_of(table)
         if view is not None:
             for inner in tracing.trace(view).tables:
-                _look_through(inner, mapping, columns, view_of, found)
-        return
-    if not all(_same_type(left, right, columns) for left, right in mapping.same_type):
-        _look_through(
-            table, timing.Unmapped("it is joined on columns of different types", None, None), columns, view_of, found
-        )
-        return
-    _add(found, table, TimeMapping(tuple(_occurrence(table, o, columns) for o in mapping.occurrences)))
-    view = view_of(table)
-    if view is not None:
-        for inner, deeper in timing.through(mapping, view).items():
-            _look_through(inner, deeper, columns, view_of, found)
+                self._skip(inner, mapping)
+
+
+_STEADY = ("UTC", "Etc/UTC", "GMT", "Etc/GMT")
+
+
+def _type_of(ref: ColumnRef, columns: Mapping[TableName, Schema]) -> str:
+    column = columns[ref.table].find(ref.column) if ref.table in columns else None
+    return column.type if column is not None else ""
 
 
 def _add(found: dict[TableName, TimeMapping], table: TableName, mapping: TimeMapping) -> None:
@@ -148,46 +176,23 @@ def _same_type(left: ColumnRef, right: ColumnRef, columns: Mapping[TableName, Sc
 
 
 def _occurrence(table: TableName, found: timing.Occurrence, columns: Mapping[TableName, Schema]) -> Occurrence:
-    column, unit = _shape(found.expression)
-    known = columns[table].find(column) if column is not None and table in columns else None
-    timely = known is not None and known.type.startswith(("DATE", "TIMESTAMP"))
+    def type_of(node: exp.Expr) -> str | None:
+        return _type_of(ColumnRef(table, node.name), columns) if isinstance(node, exp.Column) else None
+
+    made = chain(found.expression, type_of)
     return Occurrence(
         expression=found.expression.sql("duckdb"),
-        column=column,
-        unit=unit,
+        column=made.leaf.name if made is not None else None,
+        type=made.types[0] if made is not None else "",
+        steps=made.steps if made is not None else (),
+        reaches=found.reaches,
         name=table.name,
         aliased=found.aliased,
         start=found.start,
         end=found.end,
         # Any other expression might fail on rows that the query itself leaves out.
-        pushable=found.pushable and timely,
+        pushable=found.pushable and made is not None,
     )
-
-
-_UNITS = ("hour", "day", "week", "month", "quarter", "year")
-
-
-def _shape(tree: exp.Expr) -> tuple[str | None, str | None]:
-    """The column that an expression is, and the unit it is cut to; None for any other expression."""
-    match tree:
-        case exp.Paren():
-            return _shape(tree.this)
-        case exp.Column():
-            return tree.name, None
-        case exp.Cast() if tree.to.sql("duckdb").upper() == "DATE":
-            column, unit = _shape(tree.this)
-            return column, unit or "day"
-        case exp.DateTrunc() | exp.TimestampTrunc():
-            unit_name = tree.text("unit").lower()
-            column, inner = _shape(tree.this)
-            if unit_name not in _UNITS or inner not in (None, unit_name):
-                return None, None
-            return column, unit_name
-        case exp.TsOrDsToDate():
-            column, unit = _shape(tree.this)
-            return column, unit or "day"
-        case _:
-            return None, None
 
 
 def _hash(text: str) -> str:

@@ -1752,7 +1752,7 @@ _SCALARS = _words(
     array_to_string regexp_matches printf format bar hash md5_number damerau_levenshtein
     jaccard jaro_similarity jaro_winkler_similarity list_count list_aggregate datesub datediff
     datepart date_part trim_scale struct_pack struct_extract struct_insert map_keys map_values
-    map_entries map_extract element_at
+    map_entries map_extract element_at timezone
     """
 )
 

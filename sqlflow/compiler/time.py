@@ -18,24 +18,57 @@ what is read, and each step keeps rows of different times apart:
   has them too. The columns must have one type, or equal values might differ in E; the caller
   checks `same_type`. The equality may also stand in WHERE, which drops the other rows.
 
+So far times stay what they are. Some constructs let rows of different times meet, but no further apart than a bound
+that is known: then the promise is about a *reach* [first, last], and rows at E change only output rows whose time lies
+in [E + first, E + last], or is NULL. Reaches add up on the way down: if a row of an inner relation touches the times
+in E + r of what reads it, and that touches E + s, then it touches E + r + s.
+
+- A window function that is ordered by O, where T = f(O) or both are chains over one column (`moments`). Its value at a
+  row depends only on rows whose O is within the frame's bounds of its own: O - 6 days up to O for `RANGE BETWEEN
+  INTERVAL 6 DAYS PRECEDING AND CURRENT ROW`; whatever comes before, peers included, for an unbounded frame, for ROWS
+  and GROUPS (how far they reach depends on the rows), and for ROW_NUMBER, RANK, DENSE_RANK and LAG; whatever comes after
+  for LEAD. A changed row at O thus touches [O, O + 6 days], and its own row. `moments.carried_by` turns that into a
+  distance of T. PARTITION BY, FILTER, EXCLUDE and IGNORE NULLS only leave rows out. A row whose O is NULL meets others
+  only in a frame without an end on the side where NULLs stand; that side must be the other one.
+- A join, for another source B, when conjuncts bound the distance of a chain over the time's one column in S from a
+  chain over a column of B: `B.d = S.d - INTERVAL 7 DAY`, `B.ts BETWEEN S.ts - INTERVAL 1 HOUR AND S.ts`. With
+  w = g(S.d) and z = h(B.d), w - z in [low, high] and T = f(w): a row of B meets only rows of S whose T lies within
+  `carried_by([low, high], f)` of f(z). So f(z) is B's E, and that distance is its reach. Only conditions count that
+  would as equalities above. One inequality leaves an end open (a running total, ASOF): still only later, or only
+  earlier times are touched, as NULL satisfies none. A DATE compared with a TIMESTAMP is its midnight; what is made
+  a DATE in E is cut to the day. Types must be known and both with a time zone or both without.
+
 P may be widened by NULL at every step (NULL groups with NULL, equals nothing, and E(NULL) is NULL
 where that matters), so rows with NULL time disturb only each other.
 
-Filters may be pushed for the same reason: putting `E in P` on a table removes rows with E in the
-complement of P or NULL, so by the promise only output rows of those times change, and those in P
+Filters may be pushed for the same reason: with Q the output times that are wanted, and P those from which Q can be
+touched (Q widened the other way round, by each reach), putting `E in P` on a table removes rows with E in the
+complement of P or NULL, so by the promise only output rows of times outside of Q change, and those in Q
 stay. Hence every mapped occurrence that stands in the text is pushable, also one that is
 null-extended or inside an outer or semi join: unmatched partners it leaves have times outside P.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sqlglot import exp
 
 from sqlflow.compiler.lineage import canonical
+from sqlflow.compiler.moments import (
+    KNOWN,
+    ZONED,
+    Chain,
+    carried,
+    carried_by,
+    chain,
+    errors,
+    interval,
+    length,
+    whole_number,
+)
 from sqlflow.compiler.resolve import (
     Alias,
     Direct,
@@ -58,6 +91,7 @@ from sqlflow.compiler.resolve import (
     output_names,
 )
 from sqlflow.core.names import ColumnRef, TableName
+from sqlflow.core.reach import HERE, Reach, TimeStep
 
 _Pairs = tuple[tuple[ColumnRef, ColumnRef], ...]
 
@@ -67,7 +101,7 @@ class Occurrence:
     """One place where a table is read.
 
     `expression` is over the table's own columns, unqualified: the output time that a row
-    contributes to. `start` and `end` cut the table's name (without alias) out of the query's
+    contributes to, or one that it reaches from by each of `reaches`. `start` and `end` cut the table's name (without alias) out of the query's
     text; None when the table is read inside a view. `aliased` tells that an alias follows.
     """
 
@@ -76,6 +110,7 @@ class Occurrence:
     end: int | None
     aliased: bool
     pushable: bool
+    reaches: tuple[Reach, ...] = (HERE,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +126,31 @@ class TimeMapping:
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
-    """Any change of the table may touch any output row; why, and where in the text."""
+    """Any change of the table may touch any output row; why, where in the text, and the construct to blame."""
 
     reason: str
     start: int | None
     end: int | None
+    construct: str = ""
 
 
 TimeMappings = Mapping[TableName, TimeMapping | Unmapped]
 
 
-def time_mappings(resolved: Resolved, output_column: str) -> TimeMappings:
-    """For each base table of a query, how its rows map to the output column."""
-    walk = _Walk(resolved.pinned)
+@dataclass(frozen=True, slots=True)
+class Types:
+    """What is known of times: the type of a base column (empty when unknown), and whether the session's clock is UTC."""
+
+    of: Callable[[ColumnRef], str]
+    steady: bool = False
+
+
+def time_mappings(resolved: Resolved, output_column: str, types: Types | None = None) -> TimeMappings:
+    """For each base table of a query, how its rows map to the output column.
+
+    Without `types` every reach is zero: rows of one value of E touch output rows of that value and no others.
+    """
+    walk = _Walk(resolved.pinned, types)
     names = output_names(resolved.query) or ()
     places = [i for i, name in enumerate(names) if (name or "").lower() == output_column.lower()]
     if len(places) == 1:
@@ -114,12 +161,25 @@ def time_mappings(resolved: Resolved, output_column: str) -> TimeMappings:
     return walk.result()
 
 
-def through(mapping: TimeMapping, view: Resolved) -> TimeMappings:
+def key_mappings(resolved: Resolved, output_column: str) -> tuple[TimeMappings, bool]:
+    """The same for any column of the output, and whether rows where it is NULL may come and go with changes of rows
+    whose expression is not NULL, because an outer join nulls it."""
+    walk = _Walk(resolved.pinned, None)
+    names = output_names(resolved.query) or ()
+    places = [i for i, name in enumerate(names) if (name or "").lower() == output_column.lower()]
+    if len(places) != 1:
+        return {}, False
+    leaf = exp.column(output_column)
+    walk.relation(resolved.query, _Time(leaf, {id(leaf): places[0]}))
+    return walk.result(), walk.nulled
+
+
+def through(mapping: TimeMapping, view: Resolved, types: Types | None = None) -> TimeMappings:
     """The mapping of a view, carried to the tables that the view's query reads.
 
     Its occurrences have no place in the reader's text, so nothing is pushable.
     """
-    walk = _Walk(view.pinned, direct=False)
+    walk = _Walk(view.pinned, types, direct=False)
     names = [(name or "").lower() for name in output_names(view.query) or ()]
     for occurrence in mapping.occurrences:
         tree = occurrence.expression.copy()
@@ -132,7 +192,8 @@ def through(mapping: TimeMapping, view: Resolved) -> TimeMappings:
             else:
                 known = False
         if known:
-            walk.relation(view.query, _Time(tree, leaves, mapping.same_type))
+            for reach in occurrence.reaches:
+                walk.relation(view.query, _Time(tree, leaves, mapping.same_type, reach))
         else:
             walk.skip(view.query, _Why("the view does not have the columns of the time"))
     return walk.result()
@@ -145,6 +206,8 @@ class _Time:
     tree: exp.Expr
     leaves: Mapping[int, int]
     same_type: _Pairs = ()
+    reach: Reach = HERE
+    timed: bool = True  # a distance here is one of the output's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +217,8 @@ class _Local:
     tree: exp.Expr
     leaves: Mapping[int, Direct]
     same_type: _Pairs
+    reach: Reach = HERE
+    timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +232,21 @@ class _Why:
 @dataclass(slots=True)
 class _Seen:
     source: Source
-    expressions: list[exp.Expr] = field(default_factory=list)
+    expressions: list[tuple[exp.Expr, Reach]] = field(default_factory=list)
     same_type: list[tuple[ColumnRef, ColumnRef]] = field(default_factory=list)
     why: _Why | None = None
 
 
 class _Walk:
-    def __init__(self, pinned: frozenset[Source], *, direct: bool = True) -> None:
+    def __init__(self, pinned: frozenset[Source], types: Types | None, *, direct: bool = True) -> None:
         self.pinned = pinned
+        self.types = types
         self.direct = direct
+        self.nulled = False  # an outer join may null the columns of the time
         self.seen: dict[int, _Seen] = {}
         self.skipped: set[int] = set()
         # A CTE read many times, each time for the same expression.
-        self.done: set[tuple[int, str, _Pairs]] = set()
+        self.done: set[tuple[int, str, _Pairs, Reach]] = set()
 
     def result(self) -> TimeMappings:
         tables: dict[TableName, TimeMapping | Unmapped] = {}
@@ -190,7 +257,7 @@ class _Walk:
         for table, all_seen in by_table.items():
             why = next((seen.why for seen in all_seen if seen.why is not None), None)
             if why is not None:
-                tables[table] = Unmapped(why.reason, *_place(why.node))
+                tables[table] = Unmapped(why.reason, *_place(why.node), _shown(why.node))
                 continue
             occurrences = tuple(occurrence for seen in all_seen for occurrence in self._occurrences(seen))
             pairs = dict.fromkeys(pair for seen in all_seen for pair in seen.same_type)
@@ -199,7 +266,10 @@ class _Walk:
 
     def _occurrences(self, seen: _Seen) -> list[Occurrence]:
         source = seen.source
-        distinct = {expression.sql("duckdb"): expression for expression in seen.expressions}
+        distinct = {expression.sql("duckdb"): expression for expression, _ in seen.expressions}
+        reaches: dict[str, dict[Reach, None]] = {}
+        for expression, reach in seen.expressions:
+            reaches.setdefault(expression.sql("duckdb"), {})[reach] = None
         pushable = (
             self.direct
             and source.start is not None
@@ -209,7 +279,10 @@ class _Walk:
         )
         start, end = (source.start, source.end) if self.direct else (None, None)
         aliased = source.node.args.get("alias") is not None
-        return [Occurrence(expression, start, end, aliased, pushable) for expression in distinct.values()]
+        return [
+            Occurrence(expression, start, end, aliased, pushable, tuple(reaches[text]))
+            for text, expression in distinct.items()
+        ]
 
     # Down, with the time in hand
 
@@ -220,7 +293,7 @@ class _Walk:
             lambda _: None,
         )
         places = ",".join(str(place) for place in time.leaves.values())
-        key = (id(relation), f"{text} {places}", time.same_type)
+        key = (id(relation), f"{text} {places}", time.same_type, time.reach)
         if key in self.done:
             return
         self.done.add(key)
@@ -246,6 +319,7 @@ class _Walk:
             self.skip(node, why or _Why(""))
             return
         pairs = _one_type(node, time)
+        timed = time.timed and self.types is not None and _both_timed(node, time, self.types)
         for branch, places in (
             (node.left, [output.left for output in node.outputs]),
             (node.right, [output.right for output in node.outputs]),
@@ -258,23 +332,31 @@ class _Walk:
                 reason = "the branches may have different types, and the time is computed from them"
                 self.skip(branch, _Why(reason, node.node))
             else:
-                self.relation(branch, _Time(time.tree, known, (*time.same_type, *pairs)))
+                self.relation(branch, _Time(time.tree, known, (*time.same_type, *pairs), time.reach, timed))
 
     def _select(self, select: Select, time: _Time) -> None:
         local = self._local(select, time)
         if isinstance(local, _Why):
             self.skip(select, local)
             return
-        why = _mixes_times(select, local)
-        if why is not None:
-            self.skip(select, why)
+        types = self.types if local.timed else None
+        mixed = _mixes_times(select, local, types)
+        if isinstance(mixed, _Why):
+            self.skip(select, mixed)
             return
+        if mixed != HERE:
+            local = replace(local, reach=local.reach.then(mixed))
+            if local.reach.unknown:
+                self.skip(select, _Why("window functions look back and ahead without an end", select.node))
+                return
         main = next(iter(local.leaves.values())).source
         place = next(i for i, source in enumerate(select.sources) if source is main)
-        if place in _nullable(select.joins) and not _strict(local):
-            reason = "an outer join may null the columns, and the time is then not NULL"
-            self.skip(select, _Why(reason, select.node))
-            return
+        if place in _nullable(select.joins):
+            if not _strict(local):
+                reason = "an outer join may null the columns, and the time is then not NULL"
+                self.skip(select, _Why(reason, select.node))
+                return
+            self.nulled = True
         for expression in _expressions(select):
             for inner in expression.nested.values():
                 self.skip(
@@ -285,7 +367,7 @@ class _Walk:
         for source in select.sources:
             found = times.get(id(source))
             if found is None:
-                reason = "it is joined without an equality for each column of the time"
+                reason = "it is joined without a condition that ties it to the time"
                 self._skip_source(source, _Why(reason, source.node))
             else:
                 self._source(source, found)
@@ -297,7 +379,7 @@ class _Walk:
             self._table(source, source.table, local)
         elif source.relation is not None:
             leaves = {leaf: direct.index for leaf, direct in local.leaves.items()}
-            self.relation(source.relation, _Time(local.tree, leaves, local.same_type))
+            self.relation(source.relation, _Time(local.tree, leaves, local.same_type, local.reach, local.timed))
         else:
             self._skip_source(source, _Why("the time comes from a function", source.node))
 
@@ -312,7 +394,7 @@ class _Walk:
         if tree is None:
             seen.why = _Why("the columns of the table are not known", source.node)
         else:
-            seen.expressions.append(tree)
+            seen.expressions.append((tree, local.reach))
             seen.same_type.extend(local.same_type)
 
     def _local(self, select: Select, time: _Time) -> _Local | _Why:
@@ -335,27 +417,109 @@ class _Walk:
             return _Why("the time is not made of the columns of one table", select.node)
         if not any(id(source) in sources for source in select.sources):
             return _Why("the time comes from outside of the subquery", select.node)
-        return _Local(tree, leaves, time.same_type)
+        return _Local(tree, leaves, time.same_type, time.reach, time.timed)
 
     def _spread(self, select: Select, main: Source, local: _Local) -> dict[int, _Local]:
         """The time over each source: over the first, and by equalities over the others."""
         times = {id(main): local}
         equal = _equalities(select)
-        changed = bool(equal)
-        while changed:
-            changed = False
-            for left, right in equal:
-                for known, other in (
-                    (left.source, right.source),
-                    (right.source, left.source),
-                ):
+        distances = _distances(select, self.types) if self.types is not None and local.timed else []
+        pairs = {(id(one), id(two)): (one, two) for one, two in _met(equal, distances)}
+        # Distances with one end are taken where nothing else is found.
+        for half in (False, True):
+            changed = True
+            while changed:
+                changed = False
+                for known, other in pairs.values():
                     if id(known) not in times or id(other) in times:
                         continue
-                    found = self._across(times[id(known)], known, other, equal)
+                    found = self._far(times[id(known)], known, other, distances, half=False)
+                    found = found or self._across(times[id(known)], known, other, equal)
+                    if found is None and half:
+                        found = self._far(times[id(known)], known, other, distances, half=True)
                     if found is not None:
                         times[id(other)] = found
                         changed = True
         return times
+
+    def _far(
+        self, local: _Local, known: Source, other: Source, distances: list[_Distance], *, half: bool
+    ) -> _Local | None:
+        """The time over `other`, when it is a chain and its distance from one over `known` has bounds.
+
+        With `half` one bound is enough.
+        """
+        if self.types is None:
+            return None
+        steady = self.types.steady
+        time = _local_chain(local, self.types)
+        if time is None:
+            return None
+        leaf = local.leaves[id(time.leaf)]
+        # What is tied: the time's value after so many steps, and the other side's, up to its shifts.
+        bounds: dict[tuple[int, str], tuple[_Side, int, Reach]] = {}
+        for distance in distances:
+            for here, there, low, high in distance.both_ways():
+                if here.column.source is not known or here.column.index != leaf.index:
+                    continue
+                if there.column.source is not other:
+                    continue
+                mine, (low_here, high_here) = here.chain.without_shifts(steady=steady)
+                theirs, (low_there, high_there) = there.chain.without_shifts(steady=steady)
+                same = _common(time.steps, here.chain.steps[:mine])
+                low_error, high_error = errors(here.chain.steps[same:mine], here.chain.types[same:mine], steady=steady)
+                # here + its shifts - (there + its shifts) in [low, high]
+                first = None if low is None else low + low_there - high_here - high_error
+                last = None if high is None else high + high_there - low_here - low_error
+                key = (same, f"{there.column.index} {there.chain.nodes[theirs].sql('duckdb')}")
+                before = bounds.get(key)
+                if before is not None:
+                    first, last = _tighter(before[2], Reach(first, last))
+                bounds[key] = (there, theirs, Reach(first, last))
+        found: list[tuple[int, _Local]] = []
+        for (same, _), (there, theirs, reach) in bounds.items():
+            if reach.unknown or (not reach.bounded and not half):
+                continue
+            made = self._tied(local, time, same, there, theirs, reach)
+            if made is not None:
+                size = (made.reach.last or 0) - (made.reach.first or 0)
+                found.append((size if made.reach.bounded else 2**62, made))
+        return min(found, key=lambda item: item[0])[1] if found else None
+
+    def _tied(self, local: _Local, time: Chain, same: int, there: _Side, theirs: int, reach: Reach) -> _Local | None:
+        """The time with the value after `same` steps replaced by that of `there` after `theirs` steps."""
+        assert self.types is not None
+        steady = self.types.steady
+        wanted, given = time.types[same], there.chain.types[theirs]
+        if (wanted == ZONED) != (given == ZONED) or (wanted != given and not {wanted, given} <= set(KNOWN)):
+            return None
+        if reach.first is not None and reach.last is not None and reach.first > reach.last:
+            reach = Reach(reach.last, reach.first)  # no row satisfies both conditions
+        leaves: dict[int, Direct] = {}
+
+        def put(reference: Reference) -> exp.Expr | None:
+            direct = _plain(reference)
+            if direct is None:
+                return None
+            new = exp.column("_")
+            leaves[id(new)] = direct
+            return new
+
+        node = there.chain.nodes[theirs]
+        piece = _replaced(node, there.bindings, put)
+        if piece is None:
+            return None
+        if wanted == "DATE" and given != "DATE":
+            piece = exp.Cast(this=_bracketed(piece), to=exp.DataType.build("DATE", dialect="duckdb"))
+            # The other side of the condition is a day, so it is its own day.
+            reach = carried(reach, TimeStep("date"), given, steady=steady)
+        elif wanted == "TIMESTAMP" and given == "DATE" and len(time.steps) > same:
+            piece = exp.Cast(this=_bracketed(piece), to=exp.DataType.build("TIMESTAMP", dialect="duckdb"))
+        reach = carried_by(reach, time.steps[same:], time.types[same:], steady=steady)
+        tree = _replaced(local.tree, {id(time.nodes[same]): True}, lambda _: piece)
+        if tree is None:
+            return None
+        return _Local(tree, leaves, local.same_type, local.reach.then(reach), local.timed)
 
     def _across(
         self,
@@ -387,7 +551,7 @@ class _Walk:
         tree = _replaced(local.tree, local.leaves, swap)
         if tree is None:
             return None
-        return _Local(tree, leaves, (*local.same_type, *pairs))
+        return _Local(tree, leaves, (*local.same_type, *pairs), local.reach, local.timed)
 
     # Down, without it
 
@@ -430,8 +594,8 @@ class _Walk:
 # Whether a SELECT keeps the times apart
 
 
-def _mixes_times(select: Select, local: _Local) -> _Why | None:
-    """What in a SELECT lets rows of different times meet."""
+def _mixes_times(select: Select, local: _Local, types: Types | None) -> _Why | Reach:
+    """How far apart times can be whose rows meet in a SELECT; what lets them meet where that has no bound."""
     if select.sampled:
         return _Why("a sample picks among all rows", select.node)
     if select.limit:
@@ -458,13 +622,18 @@ def _mixes_times(select: Select, local: _Local) -> _Why | None:
                 return _Why("an aggregate over all rows", expression.node)
     if select.distinct_on and not _made_of(local, select.distinct_on):
         return _Why("the time is not among the keys of DISTINCT ON", select.distinct_on[0].node)
+    reach = HERE
     for expression in expressions:
         if not expression.features & Feature.WINDOW:
             continue
         for window in _windows(expression):
-            if not _made_of(local, _partition(window, expression)):
-                return _Why("a window function whose PARTITION BY lacks the time", window)
-    return None
+            if _made_of(local, _partition(window, expression)):
+                continue
+            found = _window_reach(window, expression, local, types)
+            if isinstance(found, _Why):
+                return found
+            reach = _hull(reach, found)
+    return reach
 
 
 def _windows(expression: Expression) -> Iterable[exp.Expr]:
@@ -549,7 +718,7 @@ def _strict(local: _Local) -> bool:
     def null(node: exp.Expr) -> bool:
         if id(node) in local.leaves:
             return True
-        if isinstance(node, _HANDS_NULL_ON):
+        if isinstance(node, _HANDS_NULL_ON) or (isinstance(node, exp.Anonymous) and node.name.lower() == "timezone"):
             return any(null(child) for child in node.iter_expressions())
         return False
 
@@ -570,6 +739,10 @@ _HANDS_NULL_ON = (
     exp.Month,
     exp.Day,
     exp.LastDay,
+    exp.AtTimeZone,
+    exp.DateAdd,
+    exp.Date,
+    exp.TsOrDsToDate,
 )
 
 
@@ -654,6 +827,306 @@ def _plain(reference: Reference | None) -> Direct | None:
     return None
 
 
+# How far rows of different times can meet
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A chain over one column of a source, in a condition."""
+
+    column: Direct
+    chain: Chain
+    bindings: Mapping[int, Reference]
+
+
+@dataclass(frozen=True, slots=True)
+class _Distance:
+    """`left` - `right` lies between `low` and `high`, None: without an end."""
+
+    left: _Side
+    right: _Side
+    low: int | None
+    high: int | None
+
+    def both_ways(self) -> Iterable[tuple[_Side, _Side, int | None, int | None]]:
+        yield self.left, self.right, self.low, self.high
+        low = None if self.high is None else -self.high
+        yield self.right, self.left, low, None if self.low is None else -self.low
+
+
+def _met(equal: Iterable[tuple[Direct, Direct]], distances: Iterable[_Distance]) -> Iterable[tuple[Source, Source]]:
+    """The pairs of sources that a condition ties, both ways."""
+    for left, right in equal:
+        yield left.source, right.source
+        yield right.source, left.source
+    for distance in distances:
+        yield distance.left.column.source, distance.right.column.source
+        yield distance.right.column.source, distance.left.column.source
+
+
+def _tighter(one: Reach, two: Reach) -> tuple[int | None, int | None]:
+    """The bounds that hold when both do."""
+    lows = [bound for bound in (one.first, two.first) if bound is not None]
+    highs = [bound for bound in (one.last, two.last) if bound is not None]
+    return max(lows, default=None), min(highs, default=None)
+
+
+def _hull(one: Reach, two: Reach) -> Reach:
+    return Reach(
+        None if one.first is None or two.first is None else min(one.first, two.first),
+        None if one.last is None or two.last is None else max(one.last, two.last),
+    )
+
+
+def _common(one: Sequence[TimeStep], two: Sequence[TimeStep]) -> int:
+    """How many steps two chains begin with that are the same."""
+    count = 0
+    while count < min(len(one), len(two)) and one[count] == two[count]:
+        count += 1
+    return count
+
+
+def _bracketed(tree: exp.Expr) -> exp.Expr:
+    return tree if isinstance(tree, _ATOMS) else exp.Paren(this=tree)
+
+
+def _local_chain(local: _Local, types: Types) -> Chain | None:
+    def type_of(node: exp.Expr) -> str | None:
+        direct = local.leaves.get(id(node))
+        return _type(direct, types) if direct is not None else None
+
+    return chain(local.tree, type_of)
+
+
+def _side(node: exp.Expr, bindings: Mapping[int, Reference], types: Types) -> _Side | None:
+    columns: dict[int, Direct] = {}
+
+    def type_of(leaf: exp.Expr) -> str | None:
+        direct = _plain(bindings.get(id(leaf)))
+        if direct is None:
+            return None
+        columns[id(leaf)] = direct
+        return _type(direct, types)
+
+    found = chain(node, type_of)
+    return None if found is None else _Side(columns[id(found.leaf)], found, bindings)
+
+
+def _type(direct: Direct, types: Types, depth: int = 0) -> str:
+    """The type of a source's column: of a base column, or of a chain over one; empty when it is not known."""
+    source, relation = direct.source, direct.source.relation
+    if source.table is not None:
+        if direct.index >= len(source.base_columns):
+            return ""
+        return types.of(ColumnRef(source.table, source.base_columns[direct.index]))
+    return "" if relation is None or depth > _DEEPEST else _output_type(relation, direct.index, types, depth)
+
+
+def _output_type(relation: Relation, index: int, types: Types, depth: int) -> str:
+    if isinstance(relation, SetOperation):
+        if relation.recursion or relation.outputs is None or index >= len(relation.outputs):
+            return ""
+        output = relation.outputs[index]
+        if output.left is None or output.right is None:
+            return ""
+        left = _output_type(relation.left, output.left, types, depth + 1)
+        return left if left == _output_type(relation.right, output.right, types, depth + 1) else ""
+    if not isinstance(relation, Select) or relation.outputs is None or index >= len(relation.outputs):
+        return ""
+    leaves: dict[int, Direct] = {}
+    tree = _expanded(relation.outputs[index].expression, leaves)
+    if tree is None:
+        return ""
+
+    def type_of(node: exp.Expr) -> str | None:
+        direct = leaves.get(id(node))
+        return _type(direct, types, depth + 1) if direct is not None else None
+
+    found = chain(tree, type_of)
+    return found.type if found is not None else ""
+
+
+def _both_timed(node: SetOperation, time: _Time, types: Types) -> bool:
+    """Whether the branches have times with a zone, or times without one, in the columns of the time."""
+    for index in time.leaves.values():
+        output = (node.outputs or ())[index]
+        if output.left is None or output.right is None:
+            return False
+        left = _output_type(node.left, output.left, types, 0)
+        right = _output_type(node.right, output.right, types, 0)
+        if not left or not right or (left == ZONED) != (right == ZONED):
+            return False
+    return True
+
+
+def _distances(select: Select, types: Types) -> list[_Distance]:
+    """What conditions say of how far times of two sources are apart, in every row that a join matches or WHERE keeps."""
+    found: list[_Distance] = []
+    for join in select.joins:
+        sides = (
+            {id(source) for source in select.sources[join.start : join.middle]},
+            {id(source) for source in select.sources[join.middle : join.end]},
+        )
+        if join.on is not None:
+            found += [d for d in _compared(join.on, types) if _across_sides((d.left.column, d.right.column), sides)]
+    if select.where is not None:
+        found += _compared(select.where, types)
+    return found
+
+
+def _compared(expression: Expression, types: Types) -> Iterable[_Distance]:
+    """The comparisons of two chains among the conjuncts of a condition."""
+    todo = [expression.node]
+    while todo:
+        node = todo.pop()
+        match node:
+            case exp.Paren():
+                todo.append(node.this)
+            case exp.And():
+                todo += [node.this, node.expression]
+            case exp.Between() if not node.args.get("symmetric"):
+                yield from _compare(node.this, node.args["low"], 0, None, expression, types)
+                yield from _compare(node.this, node.args["high"], None, 0, expression, types)
+            case exp.EQ():
+                yield from _compare(node.this, node.expression, 0, 0, expression, types)
+            case exp.LTE() | exp.LT():
+                yield from _compare(node.this, node.expression, None, 0, expression, types)
+            case exp.GTE() | exp.GT():
+                yield from _compare(node.this, node.expression, 0, None, expression, types)
+            case _:
+                pass
+
+
+def _compare(
+    left: exp.Expr, right: exp.Expr, low: int | None, high: int | None, expression: Expression, types: Types
+) -> Iterable[_Distance]:
+    one, two = _side(left, expression.bindings, types), _side(right, expression.bindings, types)
+    if one is None or two is None or one.column.source is two.column.source:
+        return
+    first, second = one.chain.type, two.chain.type
+    if first == second or (first != ZONED and second != ZONED and {first, second} <= set(KNOWN)):
+        yield _Distance(one, two, low, high)
+
+
+def _window_reach(window: exp.Expr, expression: Expression, local: _Local, types: Types | None) -> _Why | Reach:
+    """How far a changed row's effect on a window function's values goes, in the time's own terms."""
+    refused = _Why("a window function whose PARTITION BY lacks the time", window)
+    order, spec = _order(window, expression)
+    if types is None or not order:
+        return refused
+    leaves: dict[int, Direct] = {}
+    piece = Expression(order[0].this, (), expression.bindings, expression.nested, Feature.NONE)
+    tree = _expanded(piece, leaves) if not expression.nested else None
+    time = _local_chain(local, types)
+    by = _local_chain(_Local(tree, leaves, ()), types) if tree is not None else None
+    if time is None or by is None:
+        return refused
+    mine, theirs = local.leaves[id(time.leaf)], leaves[id(by.leaf)]
+    if mine.source is not theirs.source or mine.index != theirs.index:
+        return refused
+    frame = _frame(window, spec, by.type, types)
+    if isinstance(frame, _Why):
+        return frame
+    back, ahead = frame
+    nulls_first = bool(order[0].args.get("nulls_first"))
+    if (back is None and nulls_first) or (ahead is None and not nulls_first):
+        return _Why("rows without a time are in the frame of this window function", window)
+    # A row sees what is up to `back` before it and `ahead` after it, so it is seen from `ahead` before and `back` after.
+    seen = Reach(None if ahead is None else -ahead, back)
+    if order[0].args.get("desc"):
+        seen = Reach(None if back is None else -back, ahead)
+    if seen.unknown:
+        return _Why("this window function looks back and ahead without an end", window)
+    same = _common(time.steps, by.steps)
+    low, high = errors(by.steps[same:], by.types[same:], steady=types.steady)
+    loose = high - low
+    if loose:
+        seen = Reach(
+            None if seen.first is None else seen.first - loose, None if seen.last is None else seen.last + loose
+        )
+    return carried_by(seen, time.steps[same:], time.types[same:], steady=types.steady).or_here()
+
+
+def _order(window: exp.Expr, expression: Expression) -> tuple[list[exp.Expr], exp.Expr | None]:
+    """ORDER BY and the frame of a window, also where the WINDOW clause has them."""
+    current: exp.Expr = window
+    order: list[exp.Expr] = []
+    spec: exp.Expr | None = None
+    for _ in range(_DEEPEST):
+        found = current.args.get("order")
+        order = order or (list(found.expressions) if found is not None else [])
+        spec = spec or current.args.get("spec")
+        named = expression.bindings.get(id(current))
+        if not isinstance(named, Named):
+            break
+        current = named.window
+    return [item for item in order if isinstance(item, exp.Ordered)], spec
+
+
+_BEFORE = (exp.RowNumber, exp.Rank, exp.DenseRank)
+_FRAMED = (exp.FirstValue, exp.LastValue, exp.NthValue)
+# Aggregates to sqlglot, but they look at the whole partition, or have no frame.
+_NO_FRAME = tuple(
+    kind
+    for name in ("Rank", "DenseRank", "PercentRank", "CumeDist", "Ntile", "Lag", "Lead", "RowNumber")
+    if (kind := getattr(exp, name, None)) is not None
+)
+
+
+def _frame(window: exp.Expr, spec: exp.Expr | None, by: str, types: Types) -> _Why | tuple[int | None, int | None]:
+    """How far before and after its own a row of a window function looks, in the order; None: without an end."""
+    function = window.this
+    while isinstance(function, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter)):
+        function = function.this
+    if any(True for _ in function.find_all(exp.Ordered)):
+        return _Why("a window function with an ORDER BY of its arguments", window)
+    if isinstance(function, _BEFORE) and not function.expressions:
+        return None, 0
+    if isinstance(function, (exp.Lag, exp.Lead)):
+        offset = function.args.get("offset")
+        if offset is not None and (count := whole_number(offset)) is not None and count < 0:
+            offset = exp.null()
+        if offset is not None and whole_number(offset) is None:
+            return _Why("LAG or LEAD by a number that is not known", window)
+        return (None, 0) if isinstance(function, exp.Lag) else (0, None)
+    if not isinstance(function, (exp.AggFunc, *_FRAMED)) or isinstance(function, _NO_FRAME):
+        return _Why("a window function that looks at all rows, or is not known", window)
+    if spec is None:
+        return None, 0
+    rows = str(spec.args.get("kind") or "RANGE").upper() != "RANGE"
+    start = _frame_bound(spec, "start", rows, by, types)
+    end = _frame_bound(spec, "end", rows, by, types) if spec.args.get("end") is not None else (0, 0)
+    return _looks(None if start is None else -start[0]), _looks(None if end is None else end[1])
+
+
+def _looks(distance: int | None) -> int | None:
+    return None if distance is None else max(distance, 0)
+
+
+def _frame_bound(spec: exp.Expr, side: str, rows: bool, by: str, types: Types) -> tuple[int, int] | None:
+    """Where a frame starts or ends, from the row on, at least and at most; None: without an end."""
+    bound, way = spec.args.get(side), str(spec.args.get(f"{side}_side") or "").upper()
+    if str(bound).upper() == "CURRENT ROW":
+        return 0, 0
+    if isinstance(bound, exp.Interval) and not way and bound.text("unit").upper() in ("PRECEDING", "FOLLOWING"):
+        # INTERVAL '36:00:00' PRECEDING: the parser takes the word for the interval's unit.
+        bound, way = exp.Interval(this=bound.this), bound.text("unit").upper()
+    if not isinstance(bound, exp.Expr) or way not in ("PRECEDING", "FOLLOWING"):
+        return None
+    ahead = way == "FOLLOWING"
+    if rows:
+        # How far so many rows are is not known, but they are on one side.
+        return None if ahead == (side == "end") else (0, 0)
+    whole = whole_number(bound)
+    months, days, micros = (0, whole, 0) if whole is not None and by == "DATE" else interval(bound) or (0, 0, 0)
+    if not (months or days or micros) and whole != 0 and interval(bound) is None:
+        return None
+    if by not in KNOWN:
+        return None
+    sign = 1 if ahead else -1
+    return length(sign * months, sign * days, sign * micros, zoned=by == ZONED, steady=types.steady)
+
+
 def _expressions(select: Select) -> list[Expression]:
     """Every expression of a SELECT."""
     found = [output.expression for output in select.outputs or ()]
@@ -721,11 +1194,26 @@ _ATOMS = (exp.Column, exp.Literal, exp.Func, exp.Paren)
 
 
 def _place(node: exp.Expr | None) -> tuple[int | None, int | None]:
-    """Where a piece of the query stands in the text, as far as its names tell."""
-    starts, ends = [], []
-    for inner in node.walk() if node is not None else ():
-        start, end = inner.meta.get("start"), inner.meta.get("end")
-        if isinstance(start, int) and isinstance(end, int):
-            starts.append(start)
-            ends.append(end + 1)
-    return (min(starts), max(ends)) if starts else (None, None)
+    """Where a piece of the query stands in the text, as far as its names tell, or those of what it stands in."""
+    while node is not None:
+        starts, ends = [], []
+        for inner in node.walk():
+            start, end = inner.meta.get("start"), inner.meta.get("end")
+            if isinstance(start, int) and isinstance(end, int):
+                starts.append(start)
+                ends.append(end + 1)
+        if starts:
+            return min(starts), max(ends)
+        node = node.parent
+    return None, None
+
+
+def _shown(node: exp.Expr | None) -> str:
+    """A construct in a few words; nothing for a whole query."""
+    if node is None or isinstance(node, (exp.Query, exp.Values)):
+        return ""
+    try:
+        text = " ".join(node.sql("duckdb", comments=False).split())
+    except (ValueError, RecursionError):
+        return ""
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlflow.core.later import Later
 from sqlflow.core.model import Mode, Model, Project
 from sqlflow.core.names import ColumnRef, TableName
+from sqlflow.core.reach import HERE, Reach, TimeStep
 from sqlflow.core.records import Fingerprint
 from sqlflow.core.schema import Schema
 from sqlflow.core.text import MappedText
@@ -37,16 +38,19 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One place where a query reads a table, with the output time that a row of it contributes to.
+    """One place where a query reads a table, with the output times that a row of it contributes to.
 
-    `expression`: SQL over the table's own columns. `column`: the one column that `expression` is, up to a cast to
-    DATE or a truncation to `unit`, if it is that. `start`, `end`: where the table's name stands in the query's text,
-    when a filter may be put there (`pushable`); `name`: what the query calls it if it gives no alias (`aliased`).
+    `expression`: SQL over the table's own columns; a row touches output times that lie within one of `reaches` of it.
+    `column`, `type`, `steps`: the one column that `expression` is made of, its type, and the functions of time that
+    it goes through, if it is that. `start`, `end`: where the table's name stands in the query's text, when a filter
+    may be put there (`pushable`); `name`: what the query calls it if it gives no alias (`aliased`).
     """
 
     expression: str
     column: str | None = None
-    unit: str | None = None
+    type: str = ""
+    steps: tuple[TimeStep, ...] = ()
+    reaches: tuple[Reach, ...] = (HERE,)
     name: str = ""
     aliased: bool = False
     start: int | None = None
@@ -56,10 +60,26 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class TimeMapping:
-    """How the rows of an input map to the output's time column; no occurrences and a `reason` when unknown."""
+    """How the rows of an input map to the output's time column; no occurrences and a `reason` when unknown.
+
+    `start`, `end`: what to blame, in the text of the query of `view`, or of the model itself.
+    """
 
     occurrences: tuple[Occurrence, ...] = ()
     reason: str = ""
+    start: int | None = None
+    end: int | None = None
+    view: TableName | None = None
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """The expressions of all occurrences, each once: their order numbers the partitions of an input."""
+        return tuple(dict.fromkeys(occurrence.expression for occurrence in self.occurrences))
+
+    def reaches_of(self, expression: str) -> tuple[Reach, ...]:
+        """How far rows reach from this expression, wherever it stands."""
+        found = [r for o in self.occurrences if o.expression == expression for r in o.reaches]
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class Traits:
     """Facts about a database that decide plans."""
 
     dialect: str
+    memory: int | None = None  # the bytes that its work may take before it spills to disk
     create_or_replace_table: bool = True
     transactional_ddl: bool = True
 
@@ -33,12 +34,23 @@ class Found:
 class EngineError(Exception):
     """A statement failed. `kind` is the engine's own class of error, `position` a character offset in the statement.
 
-    `conflict`: another transaction wrote the same thing at the same time.
+    `conflict`: it may go well another time, because another transaction wrote the same thing at the same time, or
+    because more memory is allowed now. `code`: of the diagnostic that tells it; the lines of the message after the first
+    are what can be done about it.
     """
 
-    def __init__(self, message: str, kind: str = "", position: int | None = None, *, conflict: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        kind: str = "",
+        position: int | None = None,
+        *,
+        conflict: bool = False,
+        code: str = "statement-failed",
+    ) -> None:
         super().__init__(message)
         self.conflict = conflict
+        self.code = code
         self.message = message
         self.kind = kind
         self.position = position

@@ -13,12 +13,23 @@ from sqlflow.core.sql import Sql
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """All that happened to an input since the remembered version is that these rows were added: `relation` is SQL that
+    can stand after FROM, `rows` their number, `proof` in words how it is known."""
+
+    relation: Sql
+    rows: int
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
 class InputState:
     """A seed, a source or an undeclared table.
 
     `record`: what is true of it now; its version is one above the remembered one if the content changed.
     `changed`: what changed, in words; empty when nothing did. `relation`: SQL that can stand after FROM.
     `work`: the statement that must run before it can be read (a view over files, the load of a seed), if any.
+    `growth`: that rows were only added, where it is proven. `rows`: how many it has, where it is known.
     """
 
     record: TableRecord
@@ -26,6 +37,8 @@ class InputState:
     changed: str = ""
     work: tuple[Sql, ...] = ()
     reloads: bool = False
+    growth: Growth | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +47,11 @@ class Inputs:
 
     `tables`: everything in the database. `records`: what the commit records say. `states`: seeds, sources and
     undeclared tables. `partitions`: (model, input) -> the partitions of the input that differ from when the model
-    last read it.
+    last read it. `collated`: tables with columns in which different texts count as equal.
     """
 
     tables: Mapping[TableName, Found]
     records: Mapping[TableName, TableRecord]
     states: Mapping[TableName, InputState]
     partitions: Mapping[tuple[TableName, TableName], SignatureUpdate] = field(default_factory=dict)
+    collated: frozenset[TableName] = frozenset()

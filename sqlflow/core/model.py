@@ -26,6 +26,27 @@ class Mode(StrEnum):
     INCREMENTAL = "incremental"
 
 
+class Strategy(StrEnum):
+    """How a change of the data is applied; see docs/modes.md. All strategies of a mode keep the same promise."""
+
+    AUTO = "auto"
+    APPEND = "append"
+    MERGE = "merge"
+    CDC = "cdc"
+    SNAPSHOT = "snapshot"
+    PARTITION = "partition"
+    DELTA = "delta"
+    FULL = "full"
+
+
+class Incremental(StrEnum):
+    """Whether a table may, must not, or must be kept up to date without rebuilding it."""
+
+    AUTO = "auto"
+    OFF = "off"
+    REQUIRED = "required"
+
+
 class Conflict(StrEnum):
     """What happens when the table and the query have different rows for one key."""
 
@@ -110,6 +131,8 @@ class Header:
     lookback: Duration | None = None
     start: datetime | None = None
     batch: Duration | None = None
+    strategy: Strategy = Strategy.AUTO
+    incremental: Incremental = Incremental.AUTO
     conflict: Conflict = Conflict.SOURCE_WINS
     deleted: Deleted | None = None
     on_schema_change: OnSchemaChange = OnSchemaChange.REBUILD

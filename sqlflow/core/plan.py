@@ -57,9 +57,11 @@ class Step:
     """One statement of a task.
 
     `counts`: its rows are the rows that the task wrote. `only_if`: a query of one truth value; the step is left out
-    when it is false. `facts`: for a MEASURE, the fields of the record that its columns fill. `label`, `span`: the directive
-    that the statement comes from, if the author wrote it. `code`, `message`,
-    `hint`: for a GUARD or NOTICE that finds rows; `{rows}` in the message becomes the rows.
+    when it is false. `facts`: for a MEASURE, what its columns are: fields of the record (`watermark`, `below`, `rows`),
+    the `strategy` that the following steps take, or facts that the run record keeps; for a WRITE, the one fact that the
+    number of its rows is. `timed`: its seconds count into
+    the fact `apply_seconds`. `label`, `span`: the directive that the statement comes from, if the author wrote it.
+    `code`, `message`, `hint`: for a GUARD or NOTICE that finds rows; `{rows}` in the message becomes the rows.
     """
 
     kind: StepKind
@@ -67,6 +69,7 @@ class Step:
     counts: bool = False
     only_if: Sql | None = None
     facts: tuple[str, ...] = ()
+    timed: bool = False
     label: str = ""
     span: Span | None = None
     code: str = ""
@@ -110,11 +113,33 @@ class SignatureUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """One of several ways to the same table. `seconds`: what it is expected to cost, None when that is not known or it
+    cannot be taken. `why`: the numbers behind that, or what it waits for."""
+
+    name: str
+    seconds: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """The construct of a query because of which changes cannot be followed, why, and where it stands."""
+
+    construct: str
+    reason: str
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One transaction's work on one table: the steps, then the checks, then the record, then commit.
 
     `record` is what will be true afterwards; MEASURE steps fill in its watermark and the like. `needs`: ids of
-    tasks that must be done before.
+    tasks that must be done before. `causes`: if none of these tables turns out to have changed in this run, `idle_steps`
+    are run in place of `steps`, and `idle` is the record. `ways`: how the data can be brought in, best first, when there
+    is a choice; `measured`: what the last run counted. `tier`: what kind of changes the query can follow; `refusal`: why
+    not more than that.
     """
 
     id: str
@@ -135,6 +160,13 @@ class Task:
     expected_seconds: float | None = None
     expected_rows: int | None = None
     warnings: tuple[str, ...] = ()
+    ways: tuple[Way, ...] = ()
+    causes: frozenset[TableName] = frozenset()
+    idle: TableRecord | None = None
+    idle_steps: tuple[Step, ...] = ()
+    measured: str = ""
+    tier: str = ""
+    refusal: Blame | None = None
 
 
 @dataclass(frozen=True, slots=True)

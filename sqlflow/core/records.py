@@ -30,6 +30,10 @@ class TableKind(StrEnum):
     SOURCE = "source"
 
 
+Facts = Mapping[str, str | int | float]
+"""Counts and times that were measured while a task ran, by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What one version of a table changed: these intervals of its time column, these columns, or (both None) all.
@@ -67,6 +71,11 @@ class TableRecord:
     table read -> its version token when it was read. `signatures` are kept beside, by partition. `done`: the
     intervals that hold the query's result for those inputs. `watermark`: the greatest cursor or time that was
     read, as text. `below`: number of rows read up to the watermark, and a hash of them (append and merge).
+    `logged`: the change log tells of every version after this one. `image`: a copy of the input is kept. `counters`: a
+    hash of the query whose counters are kept. `costs`: strategy -> seconds that it took last. `distrusted`: why the table
+    is only rebuilt until somebody releases it. `runs`: how often it was written without being rebuilt.
+    `strategy`, `facts`: how the last write was done, and the numbers that decided it. `paces`: strategy -> how long
+    it took here against its estimate, for the next choice.
     """
 
     table: TableName
@@ -85,6 +94,15 @@ class TableRecord:
     below: str | None = None
     mode: str = ""
     seconds: float = 0.0
+    logged: int | None = None
+    image: bool = False
+    counters: str = ""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    distrusted: str = ""
+    runs: int = 0
+    strategy: str = ""
+    facts: Facts = field(default_factory=dict)
+    paces: Mapping[str, float] = field(default_factory=dict)
 
 
 class Status(StrEnum):
@@ -112,7 +130,8 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """How a task ended. `rows`: rows written. `blame`: for a skipped task, the table whose failure is the cause."""
+    """How a task ended. `rows`: rows written. `blame`: for a skipped task, the table whose failure is the cause.
+    `strategy`: what was really done; `facts`: the numbers that decided it."""
 
     task: str
     table: TableName
@@ -125,6 +144,8 @@ class TaskResult:
     error: Diagnostic | None = None
     blame: TableName | None = None
     checks: tuple[CheckResult, ...] = ()
+    strategy: str = ""
+    facts: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

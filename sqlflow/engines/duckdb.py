@@ -10,17 +10,19 @@ import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlflow.core.config import Config
-from sqlflow.core.diagnostics import one_problem
+from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
+from sqlflow.core.words import bytes_of, sized
 
 if TYPE_CHECKING:
     import duckdb
@@ -39,8 +41,13 @@ def open_engine(
             return None
         _create(path, config)
     connection = _connect(path, read_only=not writing, wait=wait, emit=emit)
-    _settle(connection, config, files)
-    return DuckDBEngine(connection, config.timezone)
+    try:
+        _make_temporary_folder(config)
+        _settle(connection, config, files)
+        return DuckDBEngine(connection, config.timezone, _Memory.of(connection, config, emit))
+    except ProjectError:
+        connection.close()
+        raise
 
 
 def open_binder(config: Config, *, files: Sequence[str]) -> DuckDBBinder:
@@ -73,6 +80,73 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+
+
+# Options of a target that are settings of DuckDB. It spills into `<database>.tmp` unless it is told where.
+_NUMBERS_AND_PLACES = ("memory_limit", "threads", "temp_directory", "max_temp_directory_size")
+
+
+# What work in the database may take before it spills, unless the target says otherwise: enough that tables of ten
+# million rows cost little more than in memory, and for each thread what DuckDB needs to work well.
+_MEMORY, _MEMORY_PER_THREAD = 1_500_000_000, 500_000_000
+
+
+class _Memory:
+    """The memory limit of an open database. One that the target does not give is lifted when a statement fails at it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, limit: int, most: str | None, emit: Emit) -> None:
+        self.limit = limit
+        self._connection = connection
+        self._most = most  # DuckDB's own limit, to which this one may be lifted
+        self._emit = emit
+        self._lifting = threading.Lock()
+
+    @classmethod
+    def of(cls, connection: duckdb.DuckDBPyConnection, config: Config, emit: Emit) -> _Memory:
+        threads, most = connection.execute(
+            "SELECT current_setting('threads'), current_setting('memory_limit')"
+        ).fetchall()[0]
+        its_own = bytes_of(most) or _MEMORY
+        if "memory_limit" in config.target.options or config.sandbox:
+            return cls(connection, its_own, None, emit)
+        limit = max(_MEMORY, threads * _MEMORY_PER_THREAD)
+        if limit >= its_own:
+            return cls(connection, its_own, None, emit)
+        connection.execute(compose("SET memory_limit = {v}", v=Value(f"{limit}B")))
+        return cls(connection, limit, most, emit)
+
+    @property
+    def can_be_lifted(self) -> bool:
+        return self._most is not None
+
+    def lift(self) -> None:
+        """Allow as much as DuckDB would by itself."""
+        with self._lifting:
+            if self._most is None:
+                return
+            before, self.limit = self.limit, bytes_of(self._most) or self.limit
+            self._connection.execute(compose("SET memory_limit = {v}", v=Value(self._most)))
+            self._most = None
+        self._emit(
+            Told(
+                f"{sized(before)} of memory were not enough, so up to {sized(self.limit)} are used from here on; "
+                "give the target a `memory_limit` in sqlflow.yml to say what it may use"
+            )
+        )
+
+
+def _make_temporary_folder(config: Config) -> None:
+    folder = config.target.options.get("temp_directory")
+    if folder is None:
+        return
+    try:
+        Path(str(folder)).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise one_problem(
+            "database-error",
+            f"`temp_directory` of the target `{config.target.name}` cannot be made: {error.strerror}",
+            hint="it is a folder for what does not fit into memory; paths begin in the project's folder",
+        ) from error
 
 
 def _create(path: Path, config: Config) -> None:
@@ -143,13 +217,12 @@ def _settle(connection: duckdb.DuckDBPyConnection, config: Config, files: Sequen
     import duckdb
 
     options = config.target.options
-    doing = "`memory_limit`"  # what is named if it fails; the values may be secrets
+    doing = ""  # what is named if it fails; the values may be secrets
     try:
-        if "memory_limit" in options:
-            connection.execute(compose("SET memory_limit = {v}", v=Value(str(options["memory_limit"]))))
-        doing = "`threads`"
-        if "threads" in options:
-            connection.execute(compose("SET threads = {v}", v=Value(options["threads"])))
+        for name in _NUMBERS_AND_PLACES:
+            doing = f"`{name}`"
+            if name in options:
+                connection.execute(compose("SET {name} = {v}", name=Ident(name), v=Value(options[name])))
         doing = "`extensions`"
         extensions = options.get("extensions", ())
         for extension in extensions if isinstance(extensions, list | tuple) else ():
@@ -178,8 +251,10 @@ def _prepare(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
 class DuckDBSession:
     """One cursor. Each statement runs in the calling thread."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, memory: _Memory | None = None) -> None:
         self.connection = connection
+        self._memory = memory
+        self._within = False  # a transaction
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         rows = self._run(sql, parameters)
@@ -191,20 +266,33 @@ class DuckDBSession:
 
     def begin(self) -> None:
         self._run("BEGIN TRANSACTION", ())
+        self._within = True
 
     def commit(self) -> None:
         self._run("COMMIT", ())
+        self._within = False
 
     def rollback(self) -> None:
+        self._within = False
         self._run("ROLLBACK", ())
 
     def _run(self, sql: str, parameters: Sequence[object]) -> list[Row]:
         import duckdb
 
+        may_be_lifted = self._memory is not None and self._memory.can_be_lifted
         try:
             result: list[Row] = self.connection.execute(sql, list(parameters) or None).fetchall()
         except duckdb.InterruptException as error:
             raise Interrupted from error
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
+            if self._memory is None or not may_be_lifted:
+                raise _shortage(error, self._memory) from error
+            self._memory.lift()
+            if not self._within:
+                return self._run(sql, parameters)
+            found = _shortage(error, self._memory)
+            found.conflict = True
+            raise found from error
         except duckdb.Error as error:
             raise _engine_error(error, sql) from error
         except RuntimeError as error:  # Ctrl-C while DuckDB runs in the main thread
@@ -215,15 +303,16 @@ class DuckDBSession:
 class DuckDBEngine:
     """A database file that is open in this process."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, timezone: str, memory: _Memory) -> None:
         self._connection = connection
         self._timezone = timezone
+        self._memory = memory
         self._sessions: list[DuckDBSession] = []
         self._opening = threading.Lock()
 
     @property
     def traits(self) -> Traits:
-        return _TRAITS
+        return replace(_TRAITS, memory=self._memory.limit)
 
     def session(self) -> DuckDBSession:
         with self._opening:
@@ -231,7 +320,7 @@ class DuckDBEngine:
             locked = cursor.execute("SELECT current_setting('lock_configuration')").fetchall()
             if not locked[0][0]:
                 _prepare(cursor, self._timezone)
-            session = DuckDBSession(cursor)
+            session = DuckDBSession(cursor, self._memory)
             self._sessions.append(session)
         return session
 
@@ -355,9 +444,36 @@ def _schema(columns: object) -> Schema:
     return Schema(tuple(Column(str(name), str(kind)) for name, kind in pairs))
 
 
+def _shortage(error: duckdb.Error | MemoryError, memory: _Memory | None) -> EngineError:
+    """What there was too little of, and what can be done, in place of DuckDB's advice."""
+    if "max_temp_directory_size" in str(error):
+        found = re.search(r"/([\d.]+ \w+) used\)", str(error))
+        space = bytes_of(found[1]) if found else None
+        message = (
+            "there is not enough space on disk for what does not fit into memory"
+            + (f": {sized(space)} are allowed" if space else "")
+            + "\nraise `max_temp_directory_size` or `memory_limit` of the target in sqlflow.yml, or put `temp_directory` on another disk"
+        )
+    else:
+        message = (
+            "there is not enough memory"
+            + (f": {sized(memory.limit)} are allowed, and this work cannot be moved to disk" if memory else "")
+            + "\nraise `memory_limit` or lower `threads` of the target in sqlflow.yml, or compute less at once, such as with "
+            "`mode: incremental` and a `batch`"
+        )
+    return EngineError(message, "Out of Memory", code="out-of-memory")
+
+
+_DISK_FULL = (
+    "no space is left on the disk of the database\nfree some space and build again: the table is as it was before"
+)
+
+
 def _engine_error(error: duckdb.Error, sql: str) -> EngineError:
     """DuckDB's error with its JSON taken apart. Its position counts bytes; ours counts characters."""
     text = str(error)
+    if any(words in text for words in ("No space left on device", "Disk quota exceeded", "File too large")):
+        return EngineError(_DISK_FULL, "IO", code="disk-full")
     brace = text.find("{")
     try:
         facts = json.loads(text[brace:]) if brace >= 0 else {}

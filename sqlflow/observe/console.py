@@ -23,7 +23,7 @@ from sqlflow.core.events import (
 )
 from sqlflow.core.plan import Plan, Task
 from sqlflow.core.records import Status, TaskResult
-from sqlflow.core.words import counted
+from sqlflow.core.words import counted, whole_seconds
 from sqlflow.observe.plain import name_width, plain
 from sqlflow.observe.text import (
     STATUS_STYLES,
@@ -38,7 +38,6 @@ from sqlflow.observe.text import (
     task_line,
     told_lines,
     visible,
-    whole_seconds,
 )
 
 if TYPE_CHECKING:

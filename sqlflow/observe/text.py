@@ -12,7 +12,7 @@ from sqlflow.core.events import Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import CheckResult, CheckStatus, RunRecord, Status, TaskResult
 from sqlflow.core.source import Span
-from sqlflow.core.words import counted
+from sqlflow.core.words import counted, duration
 
 _TAB = 4
 _LONGEST_SOURCE_LINE = 100
@@ -110,31 +110,6 @@ def cut(text: str, columns: int) -> str:
 def padded(text: str, columns: int) -> str:
     """The text with spaces after it up to `columns`."""
     return text + " " * (columns - display_width(text))
-
-
-# Numbers in words
-
-
-def duration(seconds: float) -> str:
-    """`3ms`, `0.4s`, `1m 02s`, `2h 05m`."""
-    if seconds < 0.0995:
-        return f"{max(seconds, 0) * 1000:.0f}ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f}s"
-    return _long_duration(round(seconds))
-
-
-def whole_seconds(seconds: float) -> str:
-    """A duration that is still going on: `3s`, `1m 02s`."""
-    return f"{seconds:.0f}s" if seconds < 59.5 else _long_duration(round(seconds))
-
-
-def _long_duration(seconds: int) -> str:
-    minutes, seconds = divmod(seconds, 60)
-    if minutes < 60:
-        return f"{minutes}m {seconds:02}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02}m"
 
 
 # Problems in the project

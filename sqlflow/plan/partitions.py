@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from sqlflow.core.compiled import CompiledModel
-from sqlflow.core.intervals import BEGINNING, END, Duration, Grain, Interval, IntervalSet, floor, following
+from sqlflow.core.compiled import CompiledModel, TimeMapping
+from sqlflow.core.intervals import BEGINNING, END, NOTHING, Duration, Grain, Interval, IntervalSet, floor, following
+from sqlflow.core.reach import LAST
 
-_LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,20 +27,33 @@ def changed_partitions(model: CompiledModel, names: Collection[str], zone: ZoneI
             continue
         start = _moment(key)
         # An hour begins where the zone's clock shows a full hour, which need not be a full hour of UTC.
-        end = start + timedelta(hours=1) if grain is Grain.HOUR and start < _LAST else following(start, grain, zone)
-        found.append(Interval(start, END if start >= _LAST else end))
+        end = start + timedelta(hours=1) if grain is Grain.HOUR and start < LAST else following(start, grain, zone)
+        found.append(Interval(start, END if start >= LAST else end))
     return IntervalSet.of(found).aligned(grain, zone)
+
+
+def touched_by(
+    model: CompiledModel, mapping: TimeMapping, names: Collection[str], zone: ZoneInfo | None
+) -> IntervalSet:
+    """The output time that rows of these partitions of an input may touch, by how far they reach."""
+    found = NOTHING
+    for number, expression in enumerate(mapping.expressions):
+        mine = [name for name in names if name.partition(":")[0] == str(number)]
+        changed = changed_partitions(model, mine, zone)
+        for reach in mapping.reaches_of(expression):
+            found |= reach.touched(changed)
+    return found.aligned(model.model.header.grain, zone)
 
 
 def _moment(key: str) -> datetime:
     """Times that Python has no datetime for count as the first or the last of what it has."""
     if key in ("inf", "-inf"):
-        return _LAST if key == "inf" else BEGINNING
+        return LAST if key == "inf" else BEGINNING
     try:
         found = _EPOCH + timedelta(microseconds=int(key))
     except OverflowError:
-        return _LAST if int(key) > 0 else BEGINNING
-    return min(found, _LAST)
+        return LAST if int(key) > 0 else BEGINNING
+    return min(found, LAST)
 
 
 def cut(

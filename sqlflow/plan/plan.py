@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
+from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.digest import row_digest
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
-from sqlflow.core.model import Header, Mode, OnSchemaChange
+from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task
+from sqlflow.core.plan import Blame, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
+from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
-from sqlflow.plan import partitions
-from sqlflow.plan.modes import append, full, incremental, merge, view
+from sqlflow.core.words import sized
+from sqlflow.plan import partitions, sizes, strategies
+from sqlflow.plan.following import (
+    Followed,
+    NotFollowed,
+    ShapeOf,
+    counters_token,
+    follow_or_not,
+    insists,
+    may_follow,
+)
+from sqlflow.plan.log import (
+    Cursor,
+    Log,
+    compare_image,
+    compared,
+    extend_image,
+    keep_image,
+    swap_and_compare,
+    swap_and_tell,
+)
+from sqlflow.plan.modes import append, delta, full, incremental, merge, view
+from sqlflow.plan.modes.delta import Changed
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
 from sqlflow.plan.subject import ZONED, Subject, within, write
 from sqlflow.quality.checks import audits, checks_of
@@ -34,13 +58,15 @@ def make_plan(
     selected: Collection[TableName],
     run_id: str,
     now: datetime,
+    shape_of: ShapeOf,
+    memory: int | None = None,
 ) -> Plan:
     """The plan of a build.
 
-    `selected`: the models that may be built. Refusals are errors in `Plan.problems`; a plan that has any must not
-    be run.
+    `selected`: the models that may be built. `shape_of`: which changes of its inputs a model's query can follow. Refusals are errors in `Plan.problems`; a plan that has any must not
+    be run. `memory`: the bytes that the engine may use; work that reads more is cut into batches where that can be done.
     """
-    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now)
+    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of, memory)
     for name in sorted(inputs.states):
         planner.plan_input(name, inputs.states[name])
     for name in compiled.order:
@@ -72,7 +98,16 @@ class _Planner:
         selected: frozenset[TableName],
         run_id: str,
         now: datetime,
+        shape_of: ShapeOf,
+        memory: int | None,
     ) -> None:
+        self._shape_of = shape_of
+        self._memory = memory
+        self._readers: dict[TableName, list[CompiledModel]] | None = None
+        self._read: set[TableName] | None = None
+        self._causes: frozenset[TableName] = (
+            frozenset()
+        )  # of the model at hand, if they may turn out to have changed nothing
         self._compiled = compiled
         self._inputs = inputs
         self._request = request
@@ -90,22 +125,29 @@ class _Planner:
     # ------------------------------------------------------------------ seeds and sources
 
     def plan_input(self, name: TableName, state: InputState) -> None:
-        record = state.record
-        self._versions[name] = Version(record.version, record.changes, _input_why(state))
         before = self._inputs.records.get(name)
         standing = self._inputs.tables.get(name)
-        if state.work:
-            if before is None and standing is not None:
+        record, capture = self._captured(name, state, before)
+        grew = state.growth.rows if capture and state.growth is not None else None
+        self._versions[name] = Version(
+            record.version, record.changes, _input_why(state), logged=record.logged, grew=grew
+        )
+        if state.work or capture:
+            if state.work and before is None and standing is not None:
                 self._refuse_foreign(name, standing.relation)
                 return
             steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
+            steps += capture
             if record.kind is TableKind.SEED:
                 signature = compose(
-                    "SELECT count(*) || '|' || coalesce(CAST(sum(hash(_sqlflow_row)) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+                    "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+                    digest=row_digest(record.schema),
                     t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
             action = "load seed" if record.kind is TableKind.SEED else "create source view"
+            if not state.work:
+                action = "note new rows" if state.growth is not None else "compare with its copy"
             reason = Reason(ReasonKind.INPUT_CHANGED, state.changed or "its definition changed")
             self._add(Task(str(name), name, record.kind, action, "", "", reason, tuple(steps), record))
         elif record != before:
@@ -120,12 +162,13 @@ class _Planner:
 
     def plan_model(self, model: CompiledModel) -> None:
         name = model.name
+        self._causes = frozenset()
         before = self._inputs.records.get(name)
         if model.model.header.mode is Mode.INLINE:
             self._draft.skipped[name] = Reason(ReasonKind.NO_TABLE, "inline: put into its readers")
             return
         if before is not None:
-            self._versions[name] = self._version(model, before.version, before.changes, "")
+            self._versions[name] = self._version(model, before.version, before.changes, "", before.logged)
         if name not in self._selected:
             self._draft.skipped[name] = Reason(ReasonKind.NOT_SELECTED, "not selected")
             return
@@ -148,6 +191,8 @@ class _Planner:
             return
         effect = effect_of_inputs(model, before, self._versions, self._data_inputs(model), self._inputs, self._zone)
         clock = self._clock_reason(model, before)
+        if clock is None and effect and all(self._may_stay(cause) for cause in effect.inputs):
+            self._causes = frozenset(effect.inputs)
         match model.model.header.mode:
             case Mode.VIEW:
                 self._plan_view(subject, before, effect)
@@ -156,10 +201,11 @@ class _Planner:
             case Mode.APPEND | Mode.MERGE:
                 self._plan_keyed(subject, before, effect, clock)
             case _:
-                if effect or clock is not None:
-                    self._rebuild(subject, clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why)))
-                else:
-                    self._leave(subject, before)
+                self._plan_auto(subject, before, effect, clock)
+
+    def _may_stay(self, name: TableName) -> bool:
+        """Whether it will be known only when the build runs if a table changes in it."""
+        return name in self._last_task and name in self._compiled.models
 
     def _parents_missing(self, model: CompiledModel) -> bool:
         """A parent that was never built and is not built now: the query would fail."""
@@ -248,6 +294,168 @@ class _Planner:
         else:
             self._leave(subject, before)
 
+    def _plan_auto(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
+        if not effect and clock is None:
+            self._leave(subject, before)
+            return
+        reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
+        if clock is not None or effect.definition or not may_follow(subject.model.model.header):
+            self._rebuild(subject, reason)
+            return
+        found = self._followed(subject, before, effect)
+        if isinstance(found, NotFollowed):
+            self._rebuild(subject, replace(reason, detail=f"{reason}; {found.why}"))
+        else:
+            self._follow(subject, before, found, reason)
+
+    def _followed(self, subject: Subject, before: TableRecord, effect: Effect) -> Followed | NotFollowed:
+        if before.distrusted:
+            return NotFollowed(f"it is only rebuilt until it is released: {before.distrusted}")
+        changed = []
+        rows: dict[TableName, int | None] = {}
+        for name in (subject.table, *effect.inputs):
+            if name in self._inputs.collated:
+                return NotFollowed(f"`COLLATE` in `{name}`: different texts count as equal there")
+        for name in effect.inputs:
+            version, consumed = self._versions[name], before.inputs.get(name.id, "")
+            if not consumed.isdigit() or version.logged is None or int(consumed) < version.logged:
+                return NotFollowed(f"what changed in `{name}` is not known row by row")
+            record = self._inputs.records.get(name)
+            model = self._compiled.models.get(name)
+            schema = model.schema if model is not None else self._compiled.columns[name]
+            changed.append(Changed(name, schema, int(consumed), version.number))
+            state = self._inputs.states.get(name)
+            rows[name] = state.rows if state is not None else record.rows if record is not None else None
+        return follow_or_not(subject.model, before, self._shape_of(subject.table), changed, self._versions, rows)
+
+    def _follow(self, subject: Subject, before: TableRecord, found: Followed, reason: Reason) -> None:
+        """Bring the table up to date by the rows that changed."""
+        shape = self._shape_of(subject.table)
+        record = self._record(subject, Change(before.version + 1))
+        record = replace(record, counters=counters_token(shape), runs=before.runs + 1)
+        record, log = self._logged(subject.model.schema, before, record)
+        timed = subject.model.model.header.mode is Mode.INCREMENTAL
+        rebuild = incremental.rebuild(subject) if timed else (*delta.prime(subject, shape), *full.rebuild(subject))
+        steps = delta.follow(subject, shape, found.following, log, rebuild)
+        if timed:
+            record = replace(record, done=before.done, watermark=before.watermark)
+            steps = (*steps, *incremental.measured(subject))
+        self._model_task(
+            subject,
+            action="apply changes",
+            strategy=found.strategy,
+            reason=reason,
+            steps=steps,
+            record=record,
+            signatures=self._signatures(subject),
+            ways=found.ways,
+            opened=() if log is None else log.opened(subject.table),
+        )
+        self._changed(subject, record, "changes in this build")
+
+    # ------------------------------------------------------------------ change logs
+
+    def _with_tiers(self, tasks: list[Task]) -> Iterator[Task]:
+        """The tasks with what their queries can follow; a plan so large that nobody reads it is told only what had to be
+        found out anyway."""
+        models = self._compiled.models
+        shown = [t for t in tasks if t.table in models and models[t.table].model.header.mode in _FOLLOWABLE]
+        told = {t.id for t in (shown if len(shown) <= _MOST_SHAPES else [t for t in shown if t.ways])}
+        for task in tasks:
+            if task.id not in told:
+                yield task
+                continue
+            model, shape = models[task.table], self._shape_of(task.table)
+            fixed = [found for table, found in shape.fixed.items() if shape.tier is not Tier.REFUSED]
+            found = shape.refusal or next(iter(fixed), None)
+            blame = None
+            if found is not None:
+                place = None if found.start is None else model.query.span(found.start, found.end)
+                blame = Blame(found.construct, found.reason, place)
+            yield replace(task, tier=str(shape.tier), refusal=blame)
+
+    def _may_follow(self, name: TableName) -> list[CompiledModel]:
+        """The models that may follow changes of a table by what their headers say, views looked through."""
+        if self._readers is None:
+            self._readers = {}
+            for model in self._compiled.models.values():
+                if not may_follow(model.model.header):
+                    continue
+                for read in self._data_inputs(model):
+                    if not self._by_partition(model, read):
+                        self._readers.setdefault(read, []).append(model)
+        return self._readers.get(name, [])
+
+    def _by_partition(self, model: CompiledModel, read: TableName) -> bool:
+        """Whether the changes of an input are known by partition, which is enough for an incremental model."""
+        header = model.model.header
+        if header.mode is not Mode.INCREMENTAL or header.strategy is Strategy.DELTA:
+            return False
+        parent = self._compiled.models.get(read)
+        return parent is None or parent.model.header.mode in (Mode.INCREMENTAL, Mode.VIEW)
+
+    def _followers(self, name: TableName) -> list[CompiledModel]:
+        """Those of them whose query can follow something."""
+        return [m for m in self._may_follow(name) if self._shape_of(m.name).tier is not Tier.REFUSED]
+
+    def _logged(
+        self, schema: Schema, before: TableRecord | None, record: TableRecord
+    ) -> tuple[TableRecord, Log | None]:
+        """The record and the log of a version that is written down, if anybody may want to read it."""
+        followers = self._followers(record.table)
+        if not followers:
+            return replace(record, logged=None), None
+        since = before.logged if before is not None and before.schema == schema else None
+        read = [
+            self._inputs.records[m.name].inputs.get(record.table.id, "")
+            for m in followers
+            if m.name in self._inputs.records
+        ]
+        lowest = min((int(version) for version in read if version.isdigit()), default=record.version - 1)
+        log = Log(record.table, schema, record.version, since is None, min(lowest, record.version - 1))
+        return replace(record, logged=max(record.version - 1 if since is None else since, log.read)), log
+
+    def _captured(
+        self, name: TableName, state: InputState, before: TableRecord | None
+    ) -> tuple[TableRecord, tuple[Step, ...]]:
+        """What writes down the changes of an input, for those who follow them."""
+        record = state.record
+        image, relation = self._wants_image(name), Sql(render(name))
+        copied = before is not None and before.image
+        if before is not None and record.version == before.version:
+            record = replace(record, image=image)
+            return (record, (keep_image(name, relation, record.schema),)) if image and not copied else (record, ())
+        same = before is not None and before.schema == record.schema
+        if before is not None and same and (state.growth is not None or (image and copied)):
+            record, log = self._logged(record.schema, before, record)
+            if log is not None and state.growth is not None:
+                rows = state.growth.relation
+                kept = extend_image(name, rows, record.schema) if copied else keep_image(name, relation, record.schema)
+                steps = (*log.opened(relation), log.rows(rows, 1), *((kept,) if image else ()))
+                return replace(record, image=image), steps
+            if log is not None:
+                compared = compare_image(name, relation, record.schema, log, self._cursor_of(name, before))
+                return replace(record, image=True), (*log.opened(relation), *compared)
+        if image:
+            return replace(record, image=True), (keep_image(name, relation, record.schema),)
+        return record, ()
+
+    def _cursor_of(self, name: TableName, before: TableRecord) -> Cursor | None:
+        """By what a source says which of its rows are new or changed."""
+        source = self._compiled.project.sources.get(name)
+        if source is None or source.cursor is None or not source.key:
+            return None
+        signature = (before.below or "").split("|")
+        latest = signature[1] if len(signature) > 2 and signature[1] != "None" else None
+        return Cursor(source.cursor, source.key, latest)
+
+    def _wants_image(self, name: TableName) -> bool:
+        """Whether a copy of an input is kept: when somebody insists on following it."""
+        return any(
+            insists(model.model.header) and self._shape_of(model.name).tier is not Tier.REFUSED
+            for model in self._may_follow(name)
+        )
+
     def _plan_keyed(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         model = subject.model.model
         if not effect and clock is None:
@@ -255,9 +463,12 @@ class _Planner:
             return
         reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
         if model.header.mode is Mode.MERGE:
-            everything = effect.definition or clock is not None
-            strategy = "all rows" if everything or model.header.cursor is None else f"rows from {before.watermark} on"
-            self._write(subject, "merge", strategy, reason, merge.update(subject, everything=everything))
+            choice = strategies.choice_of(model.header, before, subject.model.schema)
+            everything = effect.definition or clock is not None or model.header.incremental is Incremental.OFF
+            ways = strategies.expected(choice, before)
+            record, log = self._written(subject, before)
+            steps = merge.update(subject, choice, log, everything=everything)
+            self._write(subject, "merge", choice.fixed or "auto", reason, steps, record, log, ways)
             return
         if effect.definition and not model.header.full_refresh:
             self._refused(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why)))
@@ -266,7 +477,15 @@ class _Planner:
             edited = Reason(ReasonKind.PARENT_CHANGED, f"what it reads was edited: {'; '.join(effect.why)}")
             self._rebuild(subject, edited)
             return
-        self._write(subject, "append", f"rows from {before.watermark} on", reason, append.update(subject))
+        if model.header.incremental is Incremental.OFF:
+            record = self._record(subject, Change(before.version + 1))
+            self._write(subject, "rebuild table", "full", reason, append.anew(subject), record, None)
+            return
+        record, log = self._written(subject, before)
+        self._write(subject, "append", "append", reason, append.update(subject, log), record, log)
+
+    def _written(self, subject: Subject, before: TableRecord) -> tuple[TableRecord, Log | None]:
+        return self._logged(subject.model.schema, before, self._record(subject, Change(before.version + 1)))
 
     def _plan_incremental(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         header = subject.model.model.header
@@ -283,6 +502,15 @@ class _Planner:
         if not wanted and not nulls_only:
             self._leave(subject, before)
             return
+        if gaps or requested:
+            self._causes = frozenset()
+        elif clock is None and not effect.definition and may_follow(header):
+            unknown = wanted == domain and not nulls_only
+            if (unknown and header.strategy is Strategy.AUTO) or header.strategy is Strategy.DELTA:
+                found = self._followed(subject, before, effect)
+                if isinstance(found, Followed):
+                    self._follow(subject, before, found, Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why)))
+                    return
         reasons = [] if clock is None else [str(clock)]
         reasons += effect.why
         reasons += [f"not done yet: {gaps}"] if gaps else []
@@ -295,9 +523,10 @@ class _Planner:
             else ReasonKind.REQUESTED
         )
         reason = Reason(kind, "; ".join(reasons))
-        if wanted == domain and not header.full_refresh:
+        off = header.incremental is Incremental.OFF or header.strategy is Strategy.FULL
+        if (wanted == domain or off) and not header.full_refresh:
             self._refused(subject, reason)
-        elif wanted == domain and header.batch is None:
+        elif off or (wanted == domain and header.batch is None):
             self._rebuild(subject, reason)
         else:
             self._intervals(subject, before, wanted, reason)
@@ -329,28 +558,30 @@ class _Planner:
     def _intervals(self, subject: Subject, before: TableRecord, wanted: IntervalSet, reason: Reason) -> None:
         """Replace intervals of a table that stands, in batches if the author wants them."""
         header = subject.model.model.header
-        pieces = [wanted]
-        if header.batch is not None:
-            known = self._known_time(subject) | IntervalSet.of(
-                i for i in wanted if i.start != BEGINNING and i.end != END
-            )
-            pieces = partitions.cut(wanted, known, header.batch, header.grain, self._time_zone(subject))
+        certain = IntervalSet.of(i for i in wanted if i.start != BEGINNING and i.end != END)
+        pieces, reason = self._pieces(subject, wanted, self._known_time(subject) | certain, reason)
         done = before.done - wanted
         record = self._record(subject, Change(before.version + 1, intervals=wanted))
         time = Sql(render(Ident(header.time or "")))
         kind = subject.type_of(header.time or "")
+        record, log = self._logged(subject.model.schema, before, record)
         for number, piece in enumerate(pieces or [wanted]):
             done |= piece
+            part = within(time, kind, piece, nulls=number == 0)
+            steps = incremental.update(subject, piece, nulls=number == 0)
+            if log is not None:
+                steps = compared(subject, part, log if number == 0 else replace(log, begins=False), steps)
             self._model_task(
                 subject,
                 action=f"replace {_intervals_of(piece)}",
                 strategy="partition",
                 reason=reason,
-                steps=incremental.update(subject, piece, nulls=number == 0),
+                steps=steps,
                 record=replace(record, done=done, watermark=before.watermark),
                 number=number if len(pieces) > 1 else None,
                 intervals=piece,
-                part=within(time, kind, piece, nulls=number == 0),
+                part=part,
+                opened=() if log is None else log.opened(subject.table),
                 signatures=self._signatures(subject) if number == 0 else (),
                 before_hooks=number == 0,
                 after_hooks=number == len(pieces) - 1 or not pieces,
@@ -360,16 +591,10 @@ class _Planner:
     def _rebuild(self, subject: Subject, reason: Reason) -> None:
         """Make the table from scratch."""
         header = subject.model.model.header
-        if header.mode is Mode.INCREMENTAL and header.batch is not None:
-            pieces = partitions.cut(
-                incremental.domain(subject),
-                self._known_time(subject),
-                header.batch,
-                header.grain,
-                self._time_zone(subject),
-            )
+        if header.mode is Mode.INCREMENTAL:
+            pieces, why = self._pieces(subject, incremental.domain(subject), self._known_time(subject), reason)
             if len(pieces) > 1:
-                self._staged(subject, reason, pieces)
+                self._staged(subject, why, pieces)
                 return
         match header.mode:
             case Mode.VIEW:
@@ -392,7 +617,21 @@ class _Planner:
             record = replace(record, done=incremental.domain(subject))
         if action == "create table" and before is not None:
             action = "rebuild table"
+        opened: tuple[Step, ...] = ()
+        if before is not None and self._may_be_the_same(subject, before, reason):
+            building = staging_name(subject.table)
+            record, log = self._logged(subject.model.schema, before, record)
+            if log is not None:
+                steps, opened = swap_and_compare(subject, building, subject.query, log), log.opened(subject.table)
+            elif self._is_read(subject.table):
+                steps = swap_and_tell(subject, building, subject.query)
+        if header.mode is Mode.AUTO and may_follow(header) and self._prepares(subject, reason):
+            shape = self._shape_of(subject.table)
+            steps = (*steps, *delta.prime(subject, shape))
+            record = replace(record, counters=counters_token(shape))
         dropped, gone = self._leftover(subject)
+        if before is not None and before.mode == Mode.MERGE and header.mode is not Mode.MERGE:
+            dropped = (*dropped, merge.forget(subject.table))
         steps = (*dropped, *steps)
         self._model_task(
             subject,
@@ -404,9 +643,36 @@ class _Planner:
             intervals=record.done,
             signatures=self._signatures(subject),
             forgotten=gone,
+            opened=opened,
         )
         word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
         self._changed(subject, record, f"{word} in this build")
+
+    def _may_be_the_same(self, subject: Subject, before: TableRecord, reason: Reason) -> bool:
+        """Whether a rebuild may give the rows that the table has, in a way that can be compared."""
+        found = self._inputs.tables.get(subject.table)
+        return (
+            subject.model.model.header.mode in (Mode.AUTO, Mode.REPLACE)
+            and reason.kind in (ReasonKind.INPUT_CHANGED, ReasonKind.CLOCK)
+            and subject.standing is Relation.TABLE
+            and found is not None
+            and found.schema == before.schema == subject.model.schema
+        )
+
+    def _is_read(self, name: TableName) -> bool:
+        """Whether another model reads a table, views looked through."""
+        if self._read is None:
+            self._read = {read for model in self._compiled.models.values() for read in self._data_inputs(model)}
+        return name in self._read
+
+    def _prepares(self, subject: Subject, reason: Reason) -> bool:
+        """Whether a rebuild also makes what following the next change takes: when the author insists, or when data has
+        changed and rebuilding takes its time."""
+        if insists(subject.model.model.header):
+            return True
+        before = subject.before
+        long = before is not None and before.costs.get("full", 0.0) > _WORTH_FOLLOWING
+        return long and reason.kind is ReasonKind.INPUT_CHANGED
 
     def _leftover(self, subject: Subject) -> tuple[tuple[Step, ...], tuple[TableName, ...]]:
         """What drops the half of a batched build that will not be finished."""
@@ -510,6 +776,22 @@ class _Planner:
         )
         self._changed(subject, final, "is rebuilt in this build")
 
+    def _pieces(
+        self, subject: Subject, wanted: IntervalSet, known: IntervalSet, reason: Reason
+    ) -> tuple[list[IntervalSet], Reason]:
+        """`wanted` in batches, as the author says, or as the memory does; and the reason with the numbers behind them."""
+        header, zone = subject.model.model.header, self._time_zone(subject)
+        if header.batch is not None:
+            return partitions.cut(wanted, known, header.batch, header.grain, zone), reason
+        if self._memory is None or "batch" in header.spans:  # `batch: none`
+            return [wanted], reason
+        found = sizes.reading(subject.model, self._signatures(subject), self._compiled.columns, wanted, zone)
+        if found is None or found.size <= self._memory:
+            return [wanted], reason
+        pieces = sizes.cut(wanted, found, self._memory // 2)
+        why = f"in {len(pieces)} batches, as it reads {found}, and {sized(self._memory)} of memory may be used"
+        return pieces, replace(reason, detail=f"{reason}; {why}") if len(pieces) > 1 else reason
+
     def _known_time(self, subject: Subject) -> IntervalSet:
         """The time that the inputs are known to have rows for."""
         found = NOTHING
@@ -520,13 +802,25 @@ class _Planner:
             found |= IntervalSet.of(i for i in subject.before.done if i.start != BEGINNING and i.end != END)
         return found
 
-    def _write(self, subject: Subject, action: str, strategy: str, reason: Reason, steps: tuple[Step, ...]) -> None:
+    def _write(
+        self,
+        subject: Subject,
+        action: str,
+        strategy: str,
+        reason: Reason,
+        steps: tuple[Step, ...],
+        record: TableRecord,
+        log: Log | None,
+        ways: tuple[Way, ...] = (),
+    ) -> None:
         before = subject.before
         assert before is not None
-        record = self._record(subject, Change(before.version + 1))
         record = replace(record, watermark=before.watermark, below=before.below, rows=None)
         steps = (*steps, _count_rows(subject))
-        self._model_task(subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record)
+        self._model_task(
+            subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record, ways=ways,
+            opened=() if log is None else log.opened(subject.table),
+        )  # fmt: skip
         self._changed(subject, record, "has new rows in this build")
 
     def _audit(self, subject: Subject, before: TableRecord, reason: Reason) -> None:
@@ -615,6 +909,9 @@ class _Planner:
             changes=(*earlier, change),
             inputs=self._consumed(subject.model),
             mode=str(subject.model.model.header.mode),
+            costs=before.costs if before else {},
+            paces=before.paces if before else {},
+            distrusted=before.distrusted if before else "",
         )
 
     def _model_task(
@@ -634,6 +931,8 @@ class _Planner:
         before_hooks: bool = True,
         after_hooks: bool = True,
         forgotten: tuple[TableName, ...] = (),
+        ways: tuple[Way, ...] = (),
+        opened: tuple[Step, ...] = (),
     ) -> None:
         model = subject.model
         header = model.model.header
@@ -644,6 +943,7 @@ class _Planner:
         found = audits(subject.table, checks_of(header), part, model.schema.names) if audit else ()
         identity = str(subject.table) if number is None else f"{subject.table}#{number + 1}"
         before = subject.before
+        causes = self._causes if number is None and before is not None else frozenset()
         self._add(
             Task(
                 id=identity,
@@ -661,8 +961,13 @@ class _Planner:
                 span=model.query.span(0),
                 signatures=signatures,
                 forgotten=forgotten,
+                ways=ways,
+                causes=causes,
+                idle=_untouched(before, record) if causes and before is not None else None,
+                idle_steps=opened if causes else (),
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
                 expected_rows=before.rows if before is not None else None,
+                measured=strategies.described(before) if ways and header.mode is Mode.MERGE else "",
             )
         )
 
@@ -676,17 +981,19 @@ class _Planner:
         self._last_task[task.table] = task.id
 
     def _changed(self, subject: Subject, record: TableRecord, why: str) -> None:
-        self._versions[subject.table] = self._version(subject.model, record.version, record.changes, why)
+        self._versions[subject.table] = self._version(subject.model, record.version, record.changes, why, record.logged)
 
-    def _version(self, model: CompiledModel, number: int, changes: tuple[Change, ...], why: str) -> Version:
+    def _version(
+        self, model: CompiledModel, number: int, changes: tuple[Change, ...], why: str, logged: int | None
+    ) -> Version:
         time = model.model.header.time if model.model.header.mode is Mode.INCREMENTAL else None
         column = model.schema.find(time) if time is not None else None
-        return Version(number, changes, why, column.name if column else None, column.type if column else "")
+        return Version(number, changes, why, column.name if column else None, column.type if column else "", logged)
 
     def finish(self) -> Plan:
         draft = self._draft
         return Plan(
-            tasks=tuple(draft.tasks),
+            tasks=tuple(self._with_tiers(draft.tasks)),
             skipped=draft.skipped,
             settled=tuple(draft.settled),
             settled_signatures=draft.settled_signatures,
@@ -695,10 +1002,30 @@ class _Planner:
         )
 
 
+_MOST_SHAPES = 100
+_FOLLOWABLE = frozenset({Mode.AUTO, Mode.INCREMENTAL})
+
+
+def _untouched(before: TableRecord, record: TableRecord) -> TableRecord:
+    """The record of a table that is left as it is because nothing that it reads has changed after all."""
+    return replace(
+        before,
+        version=record.version,
+        changes=(*record.changes[:-1], Change(record.version, columns=())),
+        inputs=record.inputs,
+        fingerprint=record.fingerprint,
+        run_id=record.run_id,
+        committed_at=record.committed_at,
+        logged=record.logged,
+    )
+
+
 def staging_name(table: TableName) -> TableName:
     """Where a table is built batch by batch before it is swapped in."""
     return TableName(table.schema, f"{table.name}__building")
 
+
+_WORTH_FOLLOWING = 0.05  # seconds of a rebuild
 
 _EDITS = frozenset({ReasonKind.QUERY_CHANGED, ReasonKind.HEADER_CHANGED, ReasonKind.COLUMNS_CHANGED})
 

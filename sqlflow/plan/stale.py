@@ -12,8 +12,9 @@ from sqlflow.core.intervals import EVERYTHING, NOTHING, Grain, IntervalSet
 from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, ReasonKind
+from sqlflow.core.reach import HERE, image
 from sqlflow.core.records import Change, Fingerprint, Relation, TableRecord
-from sqlflow.plan.partitions import changed_partitions
+from sqlflow.plan.partitions import touched_by
 from sqlflow.plan.subject import ZONED
 
 
@@ -26,18 +27,21 @@ class Version:
     why: str = ""  # what happens to it in this build, in words; empty when nothing
     time: str | None = None  # the time column of an incremental model
     time_type: str = ""
+    logged: int | None = None  # the change log tells of every version after this one
+    grew: int | None = None  # all that the newest version did is to add so many rows
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What changes of its inputs mean for a model: rows of these intervals may differ.
 
-    `definition`: the query of something it reads was edited. `why`: one sentence per input that matters.
+    `definition`: the query of something it reads was edited. `why`: one sentence per input that matters, `inputs`: which.
     """
 
     intervals: IntervalSet = NOTHING
     definition: bool = False
     why: tuple[str, ...] = ()
+    inputs: tuple[TableName, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.why)
@@ -95,6 +99,7 @@ def effect_of_inputs(
     """What the changes of a model's inputs since it last read them mean for it."""
     intervals, definition = NOTHING, False
     why: list[str] = []
+    moved: list[TableName] = []
     for name in data_inputs:
         version = versions.get(name)
         if version is None:
@@ -107,7 +112,8 @@ def effect_of_inputs(
             intervals |= found.intervals
             definition = definition or found.definition
             why += found.why
-    return Effect(intervals, definition, tuple(why))
+            moved.append(name)
+    return Effect(intervals, definition, tuple(why), tuple(moved))
 
 
 def _effect_of(
@@ -118,7 +124,7 @@ def _effect_of(
     if changes is None:
         changes = (Change(version.number),)
     read = model.reads.get(name)
-    matter = [c for c in changes if c.columns is None or read is None or read & {x.lower() for x in c.columns}]
+    matter = [c for c in changes if _matters(c, read)]
     if not matter:
         return Effect()
     definition = any(change.definition for change in matter)
@@ -129,10 +135,13 @@ def _effect_of(
     partitions = inputs.partitions.get((model.name, name))
     if not mapping.occurrences:
         return Effect(EVERYTHING, False, (f"{why}, and {mapping.reason or 'it may touch any interval'}",))
+    if model.bounds and any(occurrence.reaches != (HERE,) for occurrence in mapping.occurrences):
+        reason = "its rows look at those of other times, which `$start` and `$end` may leave out"
+        return Effect(EVERYTHING, False, (f"{why}, and {reason}",))
     if partitions is not None and all(change.intervals is None for change in matter):
         if partitions.whole:
             return Effect(EVERYTHING, False, (f"{why}, and its partitions were not known before",))
-        found = changed_partitions(model, partitions.partitions, _zone_of(model, zone))
+        found = touched_by(model, mapping, partitions.partitions, _zone_of(model, zone))
         if not found and not partitions.partitions:
             return Effect()
         return Effect(found, False, (f"{why}: {_count(found, model.model.header.grain)}",))
@@ -144,6 +153,13 @@ def _effect_of(
         if mapped is not None:
             return Effect(mapped, False, (f"{why}: {_count(mapped, model.model.header.grain)}",))
     return Effect(EVERYTHING, False, (f"{why} as a whole",))
+
+
+def _matters(change: Change, read: frozenset[str] | None) -> bool:
+    """Whether a change may touch one of the columns that are read; one of no columns touched nothing at all."""
+    if change.columns is None or (read is None and change.columns):
+        return True
+    return bool((read or frozenset()) & {column.lower() for column in change.columns})
 
 
 def _since(consumed: str | None, version: Version) -> tuple[Change, ...] | None:
@@ -164,14 +180,17 @@ def _map(
 ) -> IntervalSet | None:
     """Intervals of a parent's time column as intervals of the model's; None where that is not known."""
     column = model.schema.find(model.model.header.time or "")
-    if column is None or (column.type == ZONED) != (version.time_type == ZONED):
+    if column is None:
         return None
-    found = changed
+    found = NOTHING
     for occurrence in mapping.occurrences:
         if occurrence.column is None or version.time is None or occurrence.column.lower() != version.time.lower():
             return None
-        if occurrence.unit is not None:
-            found |= changed.aligned(Grain(occurrence.unit), _zone_of(model, zone))
+        made, zoned = image(occurrence.steps, changed, version.time_type == ZONED, zone)
+        if zoned != (column.type == ZONED):
+            return None
+        for reach in occurrence.reaches:
+            found |= reach.touched(made)
     return found
 
 

@@ -49,9 +49,12 @@ class Subject:
         return found.type
 
 
-def write(sql: Sql, *, counts: bool = False, only_if: Sql | None = None) -> Step:
-    """A step that changes something."""
-    return Step(StepKind.WRITE, sql, counts=counts, only_if=only_if)
+def write(
+    sql: Sql, *, counts: bool = False, only_if: Sql | None = None, timed: bool = False, fact: str | None = None
+) -> Step:
+    """A step that changes something. `fact`: what the number of its rows is called in the run record."""
+    facts = () if fact is None else (fact,)
+    return Step(StepKind.WRITE, sql, counts=counts, only_if=only_if, timed=timed, facts=facts)
 
 
 def replace_table(subject: Subject, query: Sql) -> tuple[Step, ...]:

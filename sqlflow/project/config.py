@@ -15,6 +15,7 @@ from sqlflow.core.config import Config, DefaultValue, Target
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, did_you_mean, one_problem
 from sqlflow.core.source import SourceFile
 from sqlflow.core.text import MappedText
+from sqlflow.core.words import bytes_of
 from sqlflow.project import yaml
 from sqlflow.project.discover import read_text
 from sqlflow.project.names import refuse_reserved_schema
@@ -35,7 +36,16 @@ _KEYS = (
     "allow_outside_paths",
 )
 _ENGINES = ("duckdb", "postgres")
-_DUCKDB_OPTIONS = ("engine", "path", "storage_version", "memory_limit", "threads", "extensions")
+_DUCKDB_OPTIONS = (
+    "engine",
+    "path",
+    "storage_version",
+    "memory_limit",
+    "threads",
+    "temp_directory",
+    "max_temp_directory_size",
+    "extensions",
+)
 _ENVIRONMENT = re.compile(r"\$\{([^}:]*)(?::-([^}]*))?\}")
 _NAME = re.compile(r"[^\W\d]\w*")
 
@@ -229,6 +239,10 @@ def _duckdb(fields: Mapping[str, Given], root: Path, chosen: bool) -> dict[str, 
             value = list(given.names()) if given.value != [] else []
         elif key == "path":
             value = _database(given, root)
+        elif key in ("memory_limit", "max_temp_directory_size"):
+            value = _size(given)
+        elif key == "temp_directory":
+            value = str(root / text) if (text := given.text()) is not None else None
         else:
             value = given.text()
         if value is not None:
@@ -246,6 +260,17 @@ def _database(given: Given, root: Path) -> str | None:
         given.fail(message, "invalid-value", hint)
         return None
     return str(root / text)
+
+
+def _size(given: Given) -> str | None:
+    """A number of bytes with its unit."""
+    text = given.text()
+    if text is None or bytes_of(text):
+        return text
+    given.fail(
+        f"expected a size, found {given.shown()}", "invalid-value", "a number and a unit, such as `2GB` or `500MB`"
+    )
+    return None
 
 
 def _number(given: Given) -> Given:

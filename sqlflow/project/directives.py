@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from sqlflow.core.diagnostics import did_you_mean
 from sqlflow.core.intervals import Duration, Grain, moment_of
-from sqlflow.core.model import ColumnNote, Conflict, Deleted, Mode, OnSchemaChange
+from sqlflow.core.model import ColumnNote, Conflict, Deleted, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.project.checks import read_checks
 from sqlflow.project.names import refuse_reserved_schema
 from sqlflow.project.snippets import Vocabulary, condition, statement
@@ -140,19 +140,15 @@ def _full_refresh(given: Given, _: Vocabulary) -> object:
 
 
 def _strategy(given: Given, _: Vocabulary) -> object:
-    known = ("auto", "append", "merge", "cdc", "snapshot", "partition", "delta", "full")
-    word = given.choice("strategy", known)
-    if word not in (None, "auto"):
-        _not_yet(given, f"the strategy `{word}`", "leave it out: SQLFlow chooses, and says why")
-    return None
+    word = given.choice("strategy", tuple(Strategy))
+    return None if word is None else Strategy(word)
 
 
 def _incremental(given: Given, _: Vocabulary) -> object:
-    word = given.choice("value", ("auto", "off", "required"))
-    if word not in (None, "auto"):
-        hint = "leave it out; `mode: replace` always rebuilds"
-        _not_yet(given, f"`{word}`", hint)
-    return None
+    if given.value is False:  # YAML reads `off` as a boolean
+        return Incremental.OFF
+    word = given.choice("value", tuple(Incremental))
+    return None if word is None else Incremental(word)
 
 
 def _later(given: Given, _: Vocabulary) -> object:
@@ -215,6 +211,14 @@ _LOOKING_BACK = frozenset({Mode.APPEND, Mode.MERGE, Mode.INCREMENTAL})
 _INCREMENTAL = frozenset({Mode.INCREMENTAL})
 _MERGE = frozenset({Mode.MERGE})
 
+STRATEGIES: Mapping[Mode, tuple[Strategy, ...]] = {
+    Mode.AUTO: (Strategy.AUTO, Strategy.DELTA, Strategy.FULL),
+    Mode.REPLACE: (Strategy.AUTO, Strategy.FULL),
+    Mode.APPEND: (Strategy.AUTO, Strategy.APPEND),
+    Mode.MERGE: (Strategy.AUTO, Strategy.MERGE, Strategy.CDC, Strategy.SNAPSHOT),
+    Mode.INCREMENTAL: (Strategy.AUTO, Strategy.PARTITION, Strategy.DELTA, Strategy.FULL),
+}
+
 DIRECTIVES: Mapping[str, Directive] = {
     "mode": Directive(
         ", ".join(f"`{mode}`" for mode in Mode),
@@ -238,7 +242,12 @@ DIRECTIVES: Mapping[str, Directive] = {
         _batch,
         _INCREMENTAL,
     ),
-    "strategy": Directive("`auto`", "how a change of the data is applied", _strategy),
+    "strategy": Directive(
+        ", ".join(f"`{strategy}`" for strategy in Strategy),
+        "how a change of the data is applied (default `auto`: SQLFlow chooses, and says why)",
+        _strategy,
+        _TABLES,
+    ),
     "conflict": Directive(
         ", ".join(f"`{rule}`" for rule in Conflict),
         "which of two versions of one key stays (default `source_wins`)",
@@ -258,7 +267,12 @@ DIRECTIVES: Mapping[str, Directive] = {
         _TABLES,
     ),
     "full_refresh": Directive("`allow`, `never`", "`never` refuses a full rebuild", _full_refresh, _TABLES),
-    "incremental": Directive("`auto`", "whether an incremental plan is wanted", _incremental),
+    "incremental": Directive(
+        ", ".join(f"`{word}`" for word in Incremental),
+        "`off` always rebuilds; `required` refuses a query that cannot be kept up to date in another way",
+        _incremental,
+        _TABLES,
+    ),
     "checks": Directive("a list of checks", "what must hold for the rows", _checks, _OBJECTS),
     "columns": Directive(
         "a mapping of column to text, or to `{description, tags}`",

@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlflow.core.config import DefaultValue
 from sqlflow.core.diagnostics import Diagnostic, Note
-from sqlflow.core.model import Conflict, Header, Mode
+from sqlflow.core.model import Conflict, Header, Incremental, Mode, Strategy
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.project import yaml
-from sqlflow.project.directives import DIRECTIVES, NO_BATCH, unknown_directive_hint
+from sqlflow.project.directives import DIRECTIVES, NO_BATCH, STRATEGIES, unknown_directive_hint
 from sqlflow.project.snippets import Vocabulary
 from sqlflow.project.values import Given, root_of
 
@@ -139,7 +139,9 @@ def read_header(
     mode = fields.get("mode") or _default_mode(defaults)
     _refuse_for_mode(mode, attempted, spans, problems)
     _apply_defaults(mode, defaults, fields, spans)
+    _refuse_strategy(mode, fields, attempted, spans, problems)
     _require(mode, fields, attempted, spans, place, problems)
+    _refuse_ways(mode, fields, attempted, spans, problems)
     return _finished(fields, spans, header.comment)
 
 
@@ -282,6 +284,20 @@ def _refuse_for_mode(
         )
 
 
+def _refuse_strategy(
+    mode: Mode, fields: dict[str, Any], attempted: frozenset[str], spans: Mapping[str, Span], problems: list[Diagnostic]
+) -> None:
+    """Refuse a strategy that the mode does not have; one that a folder gives by default is left out instead."""
+    known = STRATEGIES.get(mode, ())
+    if "strategy" not in fields or fields["strategy"] in known:
+        return
+    if "strategy" in attempted and known:
+        usable = ", ".join(f"`{strategy}`" for strategy in known)
+        message = f"the strategy `{fields['strategy']}` cannot be used with mode `{mode}`"
+        problems.append(Diagnostic("invalid-for-mode", message, spans["strategy"], f"it has {usable}"))
+    del fields["strategy"]
+
+
 def _apply_defaults(
     mode: Mode, defaults: Mapping[str, Default], fields: dict[str, Any], spans: dict[str, Span]
 ) -> None:
@@ -315,6 +331,8 @@ def _require(
     wanted = [("mode", f"mode `{mode}`", name) for name in needs]
     if fields.get("conflict") is Conflict.LATEST_WINS and mode is Mode.MERGE:
         wanted.append(("conflict", "`latest_wins`", "cursor"))
+    if fields.get("strategy") is Strategy.CDC and mode is Mode.MERGE:
+        wanted += [("strategy", "`strategy: cdc`", "cursor"), ("strategy", "`strategy: cdc`", "deleted")]
     if "lookback" in fields and "lookback" in attempted and mode is Mode.MERGE:
         wanted.append(("lookback", "`@lookback`", "cursor"))
     for cause, what, name in wanted:
@@ -332,6 +350,45 @@ def _require(
                 span,
                 f"add `-- @{name}: ...`",
                 notes=notes,
+            )
+        )
+
+
+def _refuse_ways(
+    mode: Mode, fields: dict[str, Any], attempted: frozenset[str], spans: Mapping[str, Span], problems: list[Diagnostic]
+) -> None:
+    """Refuse directives that contradict each other about how the table is written."""
+    strategy = fields.get("strategy", Strategy.AUTO)
+    if strategy is Strategy.CDC and mode is Mode.MERGE:
+        rule = fields.get("conflict", Conflict.LATEST_WINS)
+        if rule is not Conflict.LATEST_WINS and "conflict" in attempted:
+            problems.append(
+                Diagnostic(
+                    "strategy-refused",
+                    f"`strategy: cdc` keeps the newest event of each key, and `conflict: {rule}` wants another",
+                    spans["strategy"],
+                    "leave `@conflict` out (`latest_wins` goes with `cdc`), or use `strategy: auto`",
+                )
+            )
+        fields["conflict"] = Conflict.LATEST_WINS
+    if fields.get("incremental") is not Incremental.OFF:
+        return
+    if mode is Mode.MERGE and strategy in (Strategy.MERGE, Strategy.CDC):
+        problems.append(
+            Diagnostic(
+                "strategy-refused",
+                f"`strategy: {strategy}` changes the table in place, and `incremental: off` writes it anew each time",
+                spans["strategy"],
+                "leave one of them out",
+            )
+        )
+    if mode is Mode.INCREMENTAL and fields.get("full_refresh") is False:
+        problems.append(
+            Diagnostic(
+                "strategy-refused",
+                "`incremental: off` rebuilds the table at each change, and `full_refresh: never` forbids that",
+                spans["incremental"],
+                "leave one of them out",
             )
         )
 

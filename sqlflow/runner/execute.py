@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +21,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, SignatureUpdate, Task
 from sqlflow.core.records import CheckResult, Status, TableRecord, TaskResult
 from sqlflow.runner.schedule import Board
-from sqlflow.runner.task import Outcome, TaskError, run_task
+from sqlflow.runner.task import UNCHANGED, Outcome, TaskError, run_task, stay
 
 GROUP_SECONDS = 0.25
 _MOST_TRIES = 5
@@ -117,6 +117,10 @@ class _Run:
         self._clock = clock
         self._fail_fast = fail_fast
         self._tries: dict[str, int] = {}
+        self._running = 0
+        self._ended = 0
+        self._one_at_a_time = False  # since there was too little memory for several transactions at once
+        self._same: set[TableName] = set()  # tables that were written, or not, and are what they were
         self._crash: BaseException | None = None
 
     def cancel(self) -> None:
@@ -137,6 +141,10 @@ class _Run:
             session = self._engine.session()
             while (task := self._next()) is not None:
                 self._transaction(session, task)
+                with self._changed:
+                    self._running -= 1
+                    self._ended += 1
+                    self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001 - handed to the main thread by close()
             with self._changed:
                 self._crash = self._crash or error
@@ -155,15 +163,17 @@ class _Run:
                 if self.cancelled or self.interrupted.is_set() or self._board.finished:
                     self._changed.notify_all()
                     return None
-                task = self._board.take(frozenset(), None)
+                busy = self._one_at_a_time and self._running
+                task = None if busy else self._board.take(frozenset(), None)
                 if task is not None:
+                    self._running += 1
                     return task
                 self._changed.wait()
 
     def _transaction(self, session: Session, task: Task | None) -> None:
         """One transaction that begins with `task` and takes more tasks while it is young."""
         with self._changed:
-            begun = self._board.commits
+            begun, ended = self._board.commits, self._ended
         began = time.monotonic()
         done: list[_Done] = []
         while task is not None:
@@ -172,10 +182,14 @@ class _Run:
             try:
                 if not done:
                     session.begin()
-                outcome = run_task(session, task, self._stop)
+                if task.idle is not None and self._unchanged(task, done):
+                    outcome = stay(session, task)
+                else:
+                    outcome = run_task(session, task, self._stop)
             except TaskError as error:
                 _rollback_quietly(session)
-                if error.conflict and self._tries.setdefault(task.id, 0) < _MOST_TRIES:
+                again = error.conflict or (error.problem.code == "out-of-memory" and self._was_beside_others(ended))
+                if again and self._tries.setdefault(task.id, 0) < _MOST_TRIES:
                     self._again([*(item.task for item in done), task])
                     return
                 self._failed(task, error.problem, error.checks, started_at, time.monotonic() - started, done)
@@ -185,10 +199,26 @@ class _Run:
                 self._interrupted([*(item.task for item in done), task])
                 return
             seconds = time.monotonic() - started
-            record = replace(outcome.record, committed_at=started_at, seconds=round(seconds, 4))
+            record = replace(
+                outcome.record, committed_at=started_at, seconds=round(seconds, 4), costs=_costs(outcome, seconds)
+            )
             done.append(_Done(task, replace(outcome, record=record), started_at, seconds))
             task = self._more(task, done, begun, began)
-        self._commit(session, done)
+        self._commit(session, done, ended)
+
+    def _was_beside_others(self, ended: int) -> bool:
+        """Whether other transactions took some of the memory; from now on there is only one at a time. `ended`: how many
+        had ended when this one began."""
+        with self._changed:
+            beside = self._running > 1 or self._ended > ended
+            self._one_at_a_time |= beside
+            return beside
+
+    def _unchanged(self, task: Task, done: list[_Done]) -> bool:
+        """Whether nothing that caused this task has changed its table after all."""
+        with self._changed:
+            same = self._same | {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
+        return bool(task.causes) and task.causes <= same
 
     def _stop(self) -> None:
         if self.cancelled or self.interrupted.is_set():
@@ -202,7 +232,7 @@ class _Run:
                 return None
             return self._board.take({item.task.id for item in done}, begun)
 
-    def _commit(self, session: Session, done: list[_Done]) -> None:
+    def _commit(self, session: Session, done: list[_Done], ended: int) -> None:
         records = _last_of_each([item.outcome.record for item in done])
         signatures = [(item.task.table, item.task.signatures) for item in done if item.task.signatures]
         gone = [name for item in done for name in item.task.forgotten]
@@ -213,7 +243,7 @@ class _Run:
             session.commit()
         except EngineError as error:
             _rollback_quietly(session)
-            self._commit_failed(done, error)
+            self._commit_failed(done, error, ended)
             return
         except Interrupted:
             _rollback_quietly(session)
@@ -221,6 +251,7 @@ class _Run:
             return
         with self._changed:
             self._committed(records, gone)
+            self._same |= {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
             self._board.committed([item.task for item in done])
             for item in done:
                 self._finish(_succeeded(item))
@@ -229,15 +260,19 @@ class _Run:
             for notice in item.outcome.notices:
                 self._emit(Told(f"{item.task.table}: {notice}", Severity.WARNING))
 
-    def _commit_failed(self, done: list[_Done], error: EngineError) -> None:
+    def _commit_failed(self, done: list[_Done], error: EngineError, ended: int) -> None:
+        again = error.conflict or (error.code == "out-of-memory" and self._was_beside_others(ended))
+        if again and self._tries.setdefault(done[-1].task.id, 0) < _MOST_TRIES:
+            self._again([item.task for item in done])
+            return
         if len(done) > 1:
             with self._changed:
                 self._board.give_back([item.task for item in done])
                 self._changed.notify_all()
             return
-        problem = Diagnostic(
-            "statement-failed", f"the commit failed: {error.message.splitlines()[0]}", done[0].task.span
-        )
+        first, *rest = error.message.splitlines()
+        hint = "\n".join(rest) or None if error.code != "statement-failed" else None
+        problem = Diagnostic(error.code, f"the commit failed: {first}", done[0].task.span, hint)
         self._failed(done[0].task, problem, (), done[0].started_at, done[0].seconds, [])
 
     def _failed(
@@ -261,7 +296,7 @@ class _Run:
             self._changed.notify_all()
 
     def _again(self, tasks: list[Task]) -> None:
-        """Another transaction wrote the same thing at the same time: each task is tried again by itself."""
+        """Another transaction was in the way: each task is tried again by itself."""
         time.sleep(_PAUSE_SECONDS)
         with self._changed:
             self._tries[tasks[-1].id] += 1
@@ -283,6 +318,18 @@ class _Run:
         self._emit(TaskFinished(result))
 
 
+def _costs(outcome: Outcome, seconds: float) -> Mapping[str, float]:
+    """What each strategy took last: seconds, and for how many changed rows."""
+    known = outcome.record.costs
+    if outcome.strategy in ("", UNCHANGED):
+        return known
+    found = {**known, outcome.strategy: round(seconds, 4)}
+    added, removed = outcome.facts.get("added_rows"), outcome.facts.get("removed_rows")
+    if isinstance(added, int) and isinstance(removed, int) and outcome.strategy != "full":
+        found[f"{outcome.strategy}_rows"] = added + removed
+    return found
+
+
 def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:
     """Two batches of one table may share a transaction; what is true after the last one counts."""
     return list({record.table: record for record in records}.values())
@@ -290,7 +337,12 @@ def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:
 
 def _succeeded(item: _Done) -> TaskResult:
     result = _result(item.task, Status.DONE, item.started_at, item.seconds)
-    return replace(result, rows=item.outcome.rows, checks=item.outcome.checks)
+    outcome = item.outcome
+    if outcome.strategy == UNCHANGED:
+        result = replace(result, action="leave as it is", reason="what it reads was written again, and is what it was")
+    if outcome.strategy == "full" and item.task.strategy not in ("full", ""):
+        result = replace(result, action="rebuild table")
+    return replace(result, rows=outcome.rows, checks=outcome.checks, strategy=outcome.strategy, facts=outcome.facts)
 
 
 def _result(task: Task, status: Status, started_at: datetime, seconds: float) -> TaskResult:

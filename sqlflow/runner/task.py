@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from math import isfinite
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Row, Session
 from sqlflow.core.plan import Audit, CheckQuery, Step, StepKind, Task
-from sqlflow.core.records import CheckResult, CheckStatus, TableRecord
+from sqlflow.core.records import CheckResult, CheckStatus, Facts, TableRecord
 from sqlflow.core.source import Span
 from sqlflow.core.words import counted
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a task did: its record with the measured facts, rows written, how its checks came out, what to tell."""
+    """What a task did: its record with what was measured, rows written, how its checks came out, what to tell, the
+    strategy that was taken and the facts that decided it."""
 
     record: TableRecord
     rows: int | None
     checks: tuple[CheckResult, ...]
     notices: tuple[str, ...]
+    strategy: str = ""
+    facts: Facts = field(default_factory=dict)
 
 
 class TaskError(Exception):
@@ -34,9 +40,24 @@ class TaskError(Exception):
         self.conflict = conflict
 
 
+def stay(session: Session, task: Task) -> Outcome:
+    """Leave a table as it is, because nothing that it reads has changed after all. Raises TaskError."""
+    assert task.idle is not None
+    for step in task.idle_steps:
+        try:
+            session.execute(step.sql)
+        except EngineError as error:
+            raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
+    return Outcome(task.idle, None, (), (), UNCHANGED, {"changed": 0})
+
+
+UNCHANGED = "unchanged inputs"
+
+
 def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
     """Do the task's work. `stop` is called between statements and may raise. Raises TaskError or Interrupted."""
     rows: int | None = None
+    applied = 0.0
     facts: dict[str, object] = {}
     notices: list[str] = []
     for step in task.steps:
@@ -46,7 +67,12 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                 continue
             match step.kind:
                 case StepKind.WRITE:
+                    started = time.monotonic()
                     written = session.execute(step.sql)
+                    if step.timed:
+                        applied += time.monotonic() - started
+                    if step.facts:
+                        facts[step.facts[0]] = written
                     if step.counts:
                         rows = written + (rows or 0)
                 case StepKind.MEASURE:
@@ -64,18 +90,65 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
         except EngineError as error:
             raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
     checks = _check(session, task, stop)
+    if any(step.timed for step in task.steps):
+        facts["apply_seconds"] = round(applied, 4)
     record = _measured(task.record, facts, rows)
-    return Outcome(record, rows, checks, tuple(notices))
+    strategy = str(facts.get("strategy") or task.strategy)
+    kept = {name: _fact(value) for name, value in facts.items() if name not in _OF_THE_RECORD and _is_known(value)}
+    record = replace(record, strategy=strategy, facts=kept, paces=_learned(record.paces, strategy, kept))
+    return Outcome(record, rows, checks, tuple(notices), strategy, kept)
 
 
-def _measured(record: TableRecord, facts: dict[str, object], rows: int | None) -> TableRecord:
+_OF_THE_RECORD = frozenset({"watermark", "below", "rows", "strategy"})
+
+
+def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None) -> TableRecord:
     watermark, below, count = facts.get("watermark"), facts.get("below"), facts.get("rows", rows)
+    changes = record.changes
+    if facts.get("changed") is False and changes:
+        # Written, but as it was: no reader has anything to do.
+        changes = (*changes[:-1], replace(changes[-1], intervals=None, columns=(), definition=False))
     return replace(
         record,
+        changes=changes,
         watermark=record.watermark if watermark is None else str(watermark),
         below=record.below if below is None else str(below),
         rows=int(str(count)) if count is not None else record.rows,
     )
+
+
+def _is_known(value: object) -> bool:
+    return value is not None and (not isinstance(value, float) or isfinite(value))
+
+
+def _fact(value: object) -> str | int | float:
+    match value:
+        case bool():
+            return int(value)
+        case int() | float() | str():
+            return value
+        case Decimal():
+            return float(value)
+        case _:
+            return str(value)
+
+
+_SHORTEST = 0.02  # seconds: of less, the clock tells more about other programs than about the rows
+
+
+def _learned(paces: Mapping[str, float], strategy: str, facts: Facts) -> Mapping[str, float]:
+    """How long each strategy takes against its price: half of what was known, half of what was seen now.
+
+    What is known of the others fades towards the mean, so that one slow run does not rule a strategy out for ever.
+    """
+    took, expected = facts.get("apply_seconds"), facts.get("price_seconds")
+    if not isinstance(took, float) or not isinstance(expected, float | int) or expected < _SHORTEST:
+        return paces
+    pace = took / expected
+    mine = (paces[strategy] + pace) / 2 if strategy in paces else pace
+    mean = (sum(other for name, other in paces.items() if name != strategy) + mine) / len({*paces, strategy})
+    faded = {name: round(other + (mean - other) / 10, 4) for name, other in paces.items()}
+    return {**faded, strategy: round(mine, 4)}
 
 
 def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic:
@@ -83,7 +156,7 @@ def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic
     message = lines[0] if lines else error.kind
     if step.label:
         message = f"the statement in `@{step.label}` failed: {message}"
-    return Diagnostic("statement-failed", message, step.span or task.span, "\n".join(lines[1:4]) or None)
+    return Diagnostic(error.code, message, step.span or task.span, "\n".join(lines[1:4]) or None)
 
 
 def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[CheckResult, ...]:
@@ -125,10 +198,12 @@ def run_audits(
         except EngineError as error:
             raise TaskError(
                 Diagnostic(
-                    "statement-failed",
+                    error.code,
                     f"the check `{audit.checks[0].name}` does not work: {error.message.splitlines()[0]}",
                     audit.checks[0].span,
-                )
+                    "\n".join(error.message.splitlines()[1:]) or None if error.code != "statement-failed" else None,
+                ),
+                conflict=error.conflict,
             ) from error
     return tuple(results)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlflow.core.codec import decode, encode
@@ -46,8 +47,14 @@ def open_state(path: Path, target: str, emit: Emit, *, writing: bool) -> FileSto
     if writing:
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return FileStore(_open(path, writing, emit), target)
+        return FileStore(_open(path, writing, emit), target, emit)
     except sqlite3.DatabaseError as error:
+        if "disk is full" in str(error):
+            raise one_problem(
+                "disk-full",
+                f"no space is left on the disk for the run-state file `{path.name}`",
+                hint="free some space",
+            ) from error
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             raise one_problem(
                 "state-locked", f"the run-state file `{path.name}` is locked by another process", hint="try again"
@@ -62,7 +69,7 @@ def open_state(path: Path, target: str, emit: Emit, *, writing: bool) -> FileSto
                 "from the warehouse"
             )
         )
-        return FileStore(_open(path, writing, emit), target)
+        return FileStore(_open(path, writing, emit), target, emit)
 
 
 def _open(path: Path, writing: bool, emit: Emit) -> sqlite3.Connection:
@@ -134,9 +141,11 @@ def _set_aside(path: Path) -> Path:
 class FileStore:
     """The records of one target in the run-state file. Meets `core.store.StateStore`."""
 
-    def __init__(self, connection: sqlite3.Connection, target: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, target: str, emit: Emit) -> None:
         self._connection = connection
         self._target = target
+        self._emit = emit
+        self._unwritten = False
 
     def load(self) -> Mapping[TableName, TableRecord]:
         rows = self._connection.execute("SELECT record FROM tables WHERE target = ?", (self._target,))
@@ -150,8 +159,7 @@ class FileStore:
         return records
 
     def put(self, records: Iterable[TableRecord], gone: Iterable[TableName] = ()) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             for name in gone:
                 self._connection.execute("DELETE FROM tables WHERE target = ? AND name = ?", (self._target, _key(name)))
             for record in records:
@@ -159,10 +167,27 @@ class FileStore:
                 self._connection.execute(
                     "INSERT OR REPLACE INTO tables VALUES (?, ?, ?)", (self._target, _key(record.table), encode(record))
                 )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """What is written within is written whole or not at all. When it cannot be written, such as on a full disk, that is
+        told and no more: the tables are right without it, and the next build repairs the file from the warehouse."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            self._roll_back()
+            if not self._unwritten:
+                self._emit(Told(f"the run-state file cannot be written ({error}); it lacks what this build did"))
+            self._unwritten = True
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
-        self._connection.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # SQLite has done it already on some errors
+            self._connection.execute("ROLLBACK")
 
     def _put_schema(self, record: TableRecord) -> None:
         columns = encode(record.schema)
@@ -177,10 +202,11 @@ class FileStore:
             )
 
     def append(self, run: RunRecord) -> None:
-        self._connection.execute(
-            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
-            (run.run_id, self._target, run.started_at.isoformat(), encode(run)),
-        )
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
+                (run.run_id, self._target, run.started_at.isoformat(), encode(run)),
+            )
 
     def runs(self, limit: int) -> Sequence[RunRecord]:
         rows = self._connection.execute(
@@ -194,12 +220,11 @@ class FileStore:
         return {TableName.parse(name): decode(columns, Schema) for name, columns in rows}
 
     def put_sources(self, schemas: Mapping[TableName, Schema]) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        for name, schema in schemas.items():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", (self._target, str(name), encode(schema))
-            )
-        self._connection.execute("COMMIT")
+        with self._transaction():
+            for name, schema in schemas.items():
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", (self._target, str(name), encode(schema))
+                )
 
     def schema_history(self, table: TableName) -> Sequence[tuple[str, str, Schema]]:
         """The columns that a table has had: time, run and columns, oldest first."""

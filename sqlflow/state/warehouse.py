@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlflow.core.codec import decode, encode
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import Session
+from sqlflow.core.keeping import needless
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Signature, SignatureUpdate
 from sqlflow.core.records import TableRecord
@@ -126,6 +127,18 @@ def signatures(session: Session, table: TableName, source: TableName) -> Mapping
         [table.id, source.id],
     )
     return {str(part): Signature(int(str(count)), str(digest)) for part, count, digest in rows}
+
+
+def sweep(session: Session) -> None:
+    """Drop what is kept beside tables and no record needs any more, inside the session's open transaction."""
+    rows = session.fetch("SELECT table_name FROM information_schema.tables WHERE table_schema = '_sqlflow'")
+    kept = [TableName("_sqlflow", str(name)) for (name,) in rows]
+    if len(kept) > len(_OWN):
+        for table in needless(kept, load(session).values()):
+            session.execute(compose("DROP TABLE IF EXISTS {t}", t=table))
+
+
+_OWN = (_COMMITS, _SIGNATURES, _META)
 
 
 def forget(session: Session, tables: Sequence[TableName]) -> None:

@@ -28,6 +28,8 @@ TARGETS = {
     "the path": 'dev: {engine: duckdb, path: "${SECRET}.duckdb"}',
     "a folder of the path": 'dev: {engine: duckdb, path: "/nonexistent/${SECRET}/x.duckdb"}',
     "the memory limit": 'dev: {engine: duckdb, path: tiny.duckdb, memory_limit: "${SECRET}"}',
+    "the size of the temporary folder": 'dev: {engine: duckdb, path: tiny.duckdb, max_temp_directory_size: "${SECRET}"}',
+    "the temporary folder": 'dev: {engine: duckdb, path: tiny.duckdb, temp_directory: "/dev/null/${SECRET}"}',
     "an extension": 'dev: {engine: duckdb, path: tiny.duckdb, extensions: ["${SECRET}"]}',
     "the storage version": 'dev: {engine: duckdb, path: tiny.duckdb, storage_version: "${SECRET}"}',
     "the threads": 'dev: {engine: duckdb, path: tiny.duckdb, threads: "${SECRET}"}',

@@ -20,6 +20,7 @@ from sqlflow.compiler.time import (
     time_mappings,
 )
 from sqlflow.core.names import TableName
+from sqlflow.core.reach import HERE
 
 # Tables `s`, `t` and `u` are alike, so that any query can be tried with any of them.
 NAMES = ("s", "t", "u")
@@ -259,7 +260,7 @@ def suspects(*pieces: str) -> list[str]:
 def test_the_experiment_sees_rows_of_different_times_meet(
     connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time_module, "_mixes_times", lambda select, local: None)
+    monkeypatch.setattr(time_module, "_mixes_times", lambda select, local, types: HERE)
     for sql in suspects("over (order by d)", "limit 3", "distinct on (k)", "qualify"):
         assert leaks(sql, connection, rounds=30) == ["s"]
 

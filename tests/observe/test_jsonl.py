@@ -89,6 +89,8 @@ def test_each_event_is_a_line_that_names_it() -> None:
             },
             "blame": None,
             "checks": [],
+            "strategy": "",
+            "facts": {},
         },
         {"event": "told", "severity": "warning", "message": "state repaired"},
         {

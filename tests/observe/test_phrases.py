@@ -12,18 +12,16 @@ from sqlflow.core.events import Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import CheckResult, CheckStatus, RunRecord, Status, TaskResult
 from sqlflow.core.source import Span
-from sqlflow.core.words import counted
+from sqlflow.core.words import counted, duration, whole_seconds
 from sqlflow.observe.text import (
     cut,
     display_width,
-    duration,
     padded,
     summary,
     summary_lines,
     task_line,
     told_lines,
     visible,
-    whole_seconds,
 )
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

@@ -43,6 +43,24 @@ allow_outside_paths: false
     assert found.zone.key == "Europe/Berlin"
 
 
+def test_sizes_and_folders_of_a_target(tmp_path: Path) -> None:
+    text = "name: x\ntargets: {dev: {engine: duckdb, path: a.duckdb, %s}}\n"
+    options = "memory_limit: 1.5 GB, max_temp_directory_size: 500MiB, temp_directory: spill"
+    write(tmp_path, {"sqlflow.yml": text % options})
+    found = config(tmp_path).target.options
+    assert found["memory_limit"] == "1.5 GB"
+    assert found["temp_directory"] == str(tmp_path / "spill")
+    wrong = "memory_limit: 2000, max_temp_directory_size: lots, temp_directory: []"
+    assert config_problems(tmp_path, text % wrong) == [
+        "wrong-type: targets.dev.memory_limit: expected text, found the number `2000` [2:63+4]",
+        "invalid-value: targets.dev.max_temp_directory_size: expected a size, found `lots` [2:94+4]",
+        "wrong-type: targets.dev.temp_directory: expected text, found a list [2:116+2]",
+    ]
+    assert config_problems(tmp_path, text % "memory_limit: 0MB") == [
+        "invalid-value: targets.dev.memory_limit: expected a size, found `0MB` [2:63+3]"
+    ]
+
+
 def test_a_folder_without_sqlflow_yml_is_no_project(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as error:
         config(tmp_path)

@@ -9,8 +9,9 @@ have come late, and they are added if none that the table has are missing there.
 from __future__ import annotations
 
 from sqlflow.core.plan import Step, StepKind
-from sqlflow.core.sql import Ident, Part, compose
+from sqlflow.core.sql import Ident, Part, Sql, compose, quoted
 from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
+from sqlflow.plan.log import Log
 from sqlflow.plan.subject import Subject, replace_table, watermark_literal, write
 
 _BATCH = Ident("_sqlflow_batch")
@@ -21,8 +22,21 @@ def rebuild(subject: Subject) -> tuple[Step, ...]:
     return (*replace_table(subject, subject.query), measure(subject, subject.table, None))
 
 
-def update(subject: Subject) -> tuple[Step, ...]:
-    """Add what is new."""
+def anew(subject: Subject) -> tuple[Step, ...]:
+    """The table from all rows of the query, and those that it has and the query has not any more."""
+    read = compose(
+        "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n)",
+        batch=_BATCH, cs=subject.columns, q=subject.query,
+    )  # fmt: skip
+    rows = compose(
+        "SELECT {cs} FROM {batch} UNION ALL (SELECT {cs} FROM {t} EXCEPT ALL SELECT {cs} FROM {batch})",
+        t=subject.table, cs=subject.columns, batch=_BATCH,
+    )  # fmt: skip
+    return (write(read), *replace_table(subject, rows), measure(subject, _BATCH, None))
+
+
+def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
+    """Add what is new, and write it down if there is a log."""
     cursor = Ident(subject.model.model.header.cursor or "")
     before = subject.before
     if before is None or before.watermark is None:
@@ -30,7 +44,8 @@ def update(subject: Subject) -> tuple[Step, ...]:
             "INSERT INTO {t} ({cs}) SELECT {cs} FROM (\n{q}\n) EXCEPT ALL SELECT {cs} FROM {t}",
             t=subject.table, cs=subject.columns, q=subject.query,
         )  # fmt: skip
-        return write(missing, counts=True), measure(subject, subject.table, None)
+        gap = () if log is None else (*log.opened(subject.table), log.gap())
+        return write(missing, counts=True), measure(subject, subject.table, None), *gap
     kind = subject.type_of(cursor)
     reached = watermark_literal(before.watermark, kind)
     limit = boundary(subject, before.watermark)
@@ -48,6 +63,12 @@ def update(subject: Subject) -> tuple[Step, ...]:
     )
     safe = compose("SELECT ({late}) AND NOT EXISTS ({others})", late=came_late, others=others_changed)
     unsafe = compose("SELECT ({late}) AND EXISTS ({others})", late=came_late, others=others_changed)
+    fresh = compose(
+        "SELECT {cs} FROM {batch} WHERE {c} > {reached} UNION ALL "
+        "(SELECT {cs} FROM {batch} WHERE {c} <= {reached} OR {c} IS NULL "
+        "EXCEPT ALL SELECT {cs} FROM {t} WHERE ({c} >= {limit} AND {c} <= {reached}) OR {c} IS NULL)",
+        **parts,
+    )
     return (
         count_below(subject, cursor, limit),
         write(
@@ -56,16 +77,9 @@ def update(subject: Subject) -> tuple[Step, ...]:
                 **parts,
             )
         ),
-        write(
-            compose(
-                "INSERT INTO {t} ({cs}) SELECT {cs} FROM {batch} WHERE {c} > {reached} UNION ALL "
-                "(SELECT {cs} FROM {batch} WHERE {c} <= {reached} OR {c} IS NULL "
-                "EXCEPT ALL SELECT {cs} FROM {t} WHERE ({c} >= {limit} AND {c} <= {reached}) OR {c} IS NULL)",
-                **parts,
-            ),
-            counts=True,
-        ),
-        write(compose("INSERT INTO {t} ({cs}) {late}", late=late, **parts), counts=True, only_if=safe),
+        *(() if log is None else log.opened(subject.table)),
+        *_add(subject, fresh, log, "added", None),
+        *_add(subject, late, log, "added_late", safe),
         Step(
             StepKind.NOTICE,
             compose("SELECT count(*) FROM ({late}) HAVING count(*) > 0", late=late),
@@ -75,3 +89,27 @@ def update(subject: Subject) -> tuple[Step, ...]:
         ),
         measure(subject, _BATCH, limit),
     )
+
+
+def _add(subject: Subject, rows: Sql, log: Log | None, fact: str, only_if: Sql | None) -> tuple[Step, ...]:
+    """Add the rows of a query to the table, and to the log."""
+    if log is None:
+        sql = compose("INSERT INTO {t} ({cs}) {rows}", t=subject.table, cs=subject.columns, rows=rows)
+        return (write(sql, counts=True, only_if=only_if, timed=True, fact=fact),)
+    kept = compose("CREATE OR REPLACE TEMP TABLE {added} AS {rows}", added=_ADDED, rows=rows)
+    none = compose(
+        "CREATE OR REPLACE TEMP TABLE {added} AS SELECT {cs} FROM {t} LIMIT 0",
+        added=_ADDED,
+        cs=subject.columns,
+        t=subject.table,
+    )
+    sql = compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {added}", t=subject.table, cs=subject.columns, added=_ADDED)
+    return (
+        write(none),
+        write(kept, only_if=only_if, timed=True),
+        write(sql, counts=True, timed=True, fact=fact),
+        log.rows(Sql(quoted(_ADDED)), 1),
+    )
+
+
+_ADDED = Ident("_sqlflow_added")

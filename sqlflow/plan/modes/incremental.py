@@ -7,10 +7,12 @@ whole query. Rows without a time are a partition of their own and are replaced w
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from sqlflow.core.compiled import Occurrence
-from sqlflow.core.intervals import BEGINNING, END, EVERYTHING, Interval, IntervalSet
+from sqlflow.core.intervals import BEGINNING, END, EVERYTHING, NOTHING, Grain, Interval, IntervalSet
 from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.reach import is_zoned, preimage
 from sqlflow.core.records import Relation
 from sqlflow.core.sql import Ident, Sql, compose, joined, render
 from sqlflow.core.text import Edit
@@ -67,6 +69,11 @@ def update(subject: Subject, intervals: IntervalSet, *, nulls: bool = True) -> t
             )
         )  # fmt: skip
     return (*steps, *_measure(subject, fresh=False))
+
+
+def measured(subject: Subject) -> tuple[Step, ...]:
+    """The watermark of a table that was brought up to date in another way."""
+    return _measure(subject, fresh=False)
 
 
 def swap(subject: Subject, staged: Subject) -> tuple[Step, ...]:
@@ -129,18 +136,33 @@ def _pushed(subject: Subject, kind: str, intervals: IntervalSet, hull: Interval)
         return bounded_query(subject, kind, hull)
     text = subject.model.query
     edits = [
-        Edit(o.start, o.end, _filtered(text.text[o.start : o.end], o, kind, intervals))
+        Edit(o.start, o.end, _filtered(text.text[o.start : o.end], o, kind, intervals, subject.zone))
         for o in pushable
         if o.start is not None and o.end is not None
     ]
     return Sql(text.edit(edits).text)
 
 
-def _filtered(table: str, occurrence: Occurrence, kind: str, intervals: IntervalSet) -> str:
-    time = compose("CAST({e} AS {kind})", e=Sql(occurrence.expression), kind=Sql(kind))
-    if occurrence.column is not None and occurrence.unit is None:
-        time = Sql(occurrence.expression)  # the column itself, which has the output's type
-    condition = within(time, kind, intervals, nulls=False)
+def _filtered(table: str, occurrence: Occurrence, kind: str, intervals: IntervalSet, zone: ZoneInfo) -> str:
+    """A table with only the rows that may touch these intervals.
+
+    Of a column whose functions of time are known the column itself is restricted, so that the engine can skip what
+    lies outside.
+    """
+    wanted = NOTHING
+    for reach in occurrence.reaches:
+        wanted |= reach.sources(intervals)
+    time, time_kind = compose("CAST({e} AS {kind})", e=Sql(occurrence.expression), kind=Sql(kind)), kind
+    zoned = occurrence.type == ZONED
+    if occurrence.column is not None and is_zoned(occurrence.steps, zoned) == (kind == ZONED):
+        time, time_kind = Sql(render(Ident(occurrence.column))), occurrence.type
+        wanted = preimage(occurrence.steps, wanted, zoned, zone)
+    if time_kind not in (
+        "TIMESTAMP",
+        ZONED,
+    ):  # its values have no microseconds: a bound between two of them is moved out
+        wanted = wanted.aligned(Grain.DAY if time_kind == "DATE" else Grain.HOUR)
+    condition = within(time, time_kind, wanted, nulls=False)
     alias = Sql("") if occurrence.aliased else compose(" AS {name}", name=Ident(occurrence.name))
     return compose("(SELECT * FROM {t} WHERE {condition}){alias}", t=Sql(table), condition=condition, alias=alias)
 

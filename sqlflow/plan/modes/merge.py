@@ -1,22 +1,41 @@
 """`merge`: one row per key.
 
-On DuckDB a delete and an insert in one transaction, which costs a small part of what MERGE costs, and needs no
-index. With a cursor, only rows at or above the boundary (the watermark, less `lookback`) are read, unless the rows
-below it are not those of last time: then all are, which is always right because a merge may be repeated.
+The rows that were read become one row per key (`_sqlflow_latest`) without those that the table's own rows or remembered
+deletions win against. From there every strategy gives the same table: the table without the keys of these rows, and
+these rows but for the deletions.
+
+- `append`: no key is in the table, so the rows are inserted.
+- `merge`: a delete and an insert in one transaction, which costs a small part of what MERGE costs and needs no index.
+- `changes` (called `cdc` for a stream of changes): rows that are in the table as they are are taken out first.
+- `snapshot`: the table is written anew beside the old one, and swapped.
+
+With a cursor, only rows at or above the boundary (the watermark, less `lookback`) are read, unless the rows below it are
+not those of last time: then all are, which is always right because a merge may be repeated.
+
+Deletions of models with a cursor are remembered in `_sqlflow."deleted <table>"`, key and cursor: an older row that comes
+later must not bring the key back. With `latest_wins` that is any row that is not newer than the deletion, with other
+rules one without a cursor, which is older than any that has one.
 """
 
 from __future__ import annotations
 
+from sqlflow.core.keeping import deletions_of
 from sqlflow.core.model import Conflict
+from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
+from sqlflow.plan import strategies
 from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
+from sqlflow.plan.log import WEIGHT, Log, expanded, net
+from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SNAPSHOT, Choice
 from sqlflow.plan.subject import Subject, matches, replace_table, write
 
 _BATCH = Ident("_sqlflow_batch")
 _LATEST = Ident("_sqlflow_latest")
 _GONE = Ident("_sqlflow_gone")
+_NET = Ident("_sqlflow_net")
 _KEPT = Ident("_sqlflow_kept")
+_KEPT_DELETIONS = Ident("_sqlflow_kept_deletions")
 
 
 def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
@@ -41,6 +60,7 @@ def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
     return (
         _read(subject, Sql("TRUE")),
         *_one_per_key(subject),
+        *_new_deletions(subject, keeps=bool(shared)),
         *saved,
         *replace_table(subject, kept),
         *restored,
@@ -48,8 +68,9 @@ def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
     )
 
 
-def update(subject: Subject, *, everything: bool) -> tuple[Step, ...]:
-    """Bring what is new into the table. `everything`: read all rows, not only those beyond the watermark."""
+def update(subject: Subject, choice: Choice, log: Log | None, *, everything: bool) -> tuple[Step, ...]:
+    """Bring what is new into the table, and write down what changes if there is a log. `everything`: read all rows, not
+    only those beyond the watermark."""
     header = subject.model.model.header
     steps: list[Step] = []
     limit: Sql | None = None
@@ -67,19 +88,70 @@ def update(subject: Subject, *, everything: bool) -> tuple[Step, ...]:
         ]
     steps += _one_per_key(subject)
     steps += _conflicts(subject)
-    same = matches("_target", "_sqlflow_latest", header.key)
-    steps += [
-        write(compose("DELETE FROM {t} AS _target USING {latest} WHERE {same}", t=subject.table, latest=_LATEST, same=same)),
-        write(
-            compose(
-                "INSERT INTO {t} ({cs}) SELECT {cs} FROM {latest} WHERE NOT {gone}",
-                t=subject.table, cs=subject.columns, latest=_LATEST, gone=_GONE,
-            ),
-            counts=True,
-        ),
-        *_measure(subject, limit),
-    ]  # fmt: skip
+    steps += _deletions(subject)
+    steps += strategies.decide(subject, choice, _BATCH, _LATEST, _GONE)
+    if log is not None:
+        steps += _written_down(subject, log)
+    steps += _apply(subject, choice)
+    steps += _measure(subject, limit)
     return tuple(steps)
+
+
+def _written_down(subject: Subject, log: Log) -> list[Step]:
+    """What the table is about to gain and lose: all ways of applying the new rows give the same."""
+    schema = subject.model.schema
+    parts: dict[str, Part] = {
+        "cs": subject.columns, "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
+        "same": matches("_target", "_sqlflow_latest", subject.model.model.header.key),
+    }  # fmt: skip
+    weighted = compose(
+        "SELECT {cs}, 1 AS {w} FROM {latest} WHERE NOT {gone} UNION ALL "
+        "SELECT {cs}, -1 AS {w} FROM (SELECT _target.* FROM {t} AS _target SEMI JOIN {latest} ON {same})",
+        **parts,
+    )
+    return [
+        *log.opened(subject.table),
+        net(_NET, schema, weighted),
+        log.rows(expanded(_NET, schema, 1), 1),
+        log.rows(expanded(_NET, schema, -1), -1),
+        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {n})", n=_NET), facts=("changed",)),
+    ]
+
+
+def forget(table: TableName) -> Step:
+    """Drop the remembered deletions of a table that is not merged any more."""
+    return write(compose("DROP TABLE IF EXISTS {deleted}", deleted=deletions_of(table)))
+
+
+def _apply(subject: Subject, choice: Choice) -> list[Step]:
+    """The steps of every way that may have been chosen; which of them run is asked when they do."""
+    parts: dict[str, Part] = {
+        "t": subject.table, "latest": _LATEST, "gone": _GONE, "cs": subject.columns,
+        "same": matches("_target", "_sqlflow_latest", subject.model.model.header.key),
+    }  # fmt: skip
+    steps = []
+    if CHANGES in choice.ways or CDC in choice.ways:
+        alike = strategies.same_row(subject, "_target", "_sqlflow_latest")
+        prune = compose(
+            "DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT {gone} AND {alike}", alike=alike, **parts
+        )
+        steps.append(write(prune, only_if=strategies.taken(CHANGES, CDC), timed=True, fact="unchanged"))
+    # MERGE is what the others fall back to when they cannot be taken.
+    delete = compose("DELETE FROM {t} AS _target USING {latest} WHERE {same}", **parts)
+    always = choice.ways == (MERGE,)
+    only_if = None if always else strategies.taken(MERGE, CHANGES, CDC)
+    steps.append(write(delete, only_if=only_if, timed=True, fact="replaced"))
+    insert = compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {latest} WHERE NOT {gone}", **parts)
+    only_if = None if always else strategies.taken(APPEND, MERGE, CHANGES, CDC)
+    steps.append(write(insert, counts=True, only_if=only_if, timed=True))
+    if SNAPSHOT in choice.ways:
+        swap = compose(
+            "CREATE OR REPLACE TABLE {t} AS SELECT {cs} FROM {t} AS _target WHERE NOT EXISTS (SELECT 1 FROM {latest} "
+            "WHERE {same}) UNION ALL SELECT {cs} FROM {latest} WHERE NOT {gone}",
+            **parts,
+        )
+        steps.append(write(swap, counts=True, only_if=strategies.taken(SNAPSHOT), timed=True))
+    return steps
 
 
 def _read(subject: Subject, condition: Sql, only_if: Sql | None = None) -> Step:
@@ -190,6 +262,75 @@ def _by_policy(subject: Subject, same: Sql) -> list[Step]:
                 ),
                 write(compose("DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT {gone}", **parts)),
             ]
+
+
+def _remembers(subject: Subject) -> bool:
+    """Whether deletions are remembered."""
+    header = subject.model.model.header
+    return header.cursor is not None and header.deleted is not None
+
+
+def _new_deletions(subject: Subject, *, keeps: bool) -> list[Step]:
+    """What is remembered of deletions after a rebuild: those of the query, and with `keeps` those of other keys."""
+    header = subject.model.model.header
+    if not _remembers(subject):
+        return [forget(subject.table)] if subject.before is not None else []
+    kept = [*header.key, header.cursor or ""]
+    parts: dict[str, Part] = {
+        "deleted": deletions_of(subject.table), "cs": [Ident(name) for name in dict.fromkeys(kept)], "latest": _LATEST, "gone": _GONE,
+    }  # fmt: skip
+    if not keeps:
+        return [write(compose("CREATE OR REPLACE TABLE {deleted} AS SELECT {cs} FROM {latest} WHERE {gone}", **parts))]
+    same = matches("_deleted", "_sqlflow_latest", header.key)
+    cast = [
+        compose("CAST(_deleted.{c} AS {kind}) AS {c}", c=Ident(name), kind=Sql(subject.type_of(name)))
+        for name in dict.fromkeys(kept)
+    ]
+    return [
+        write(compose("CREATE TABLE IF NOT EXISTS {deleted} AS SELECT {cs} FROM {latest} WHERE FALSE", **parts)),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {kept} AS SELECT {cast} FROM {deleted} AS _deleted "
+                "WHERE NOT EXISTS (SELECT 1 FROM {latest} WHERE {same})",
+                kept=_KEPT_DELETIONS, cast=cast, same=same, **parts,
+            )
+        ),
+        write(
+            compose(
+                "CREATE OR REPLACE TABLE {deleted} AS SELECT {cs} FROM {latest} WHERE {gone} UNION ALL SELECT {cs} FROM {kept}",
+                kept=_KEPT_DELETIONS, **parts,
+            )
+        ),
+    ]  # fmt: skip
+
+
+def _deletions(subject: Subject) -> list[Step]:
+    """Take out of the new rows what a remembered deletion wins against, and remember the new deletions."""
+    header = subject.model.model.header
+    if not _remembers(subject):
+        return []
+    cursor = Ident(header.cursor or "")
+    same = matches("_deleted", "_sqlflow_latest", header.key)
+    parts: dict[str, Part] = {
+        "deleted": deletions_of(subject.table), "cs": [Ident(name) for name in dict.fromkeys([*header.key, header.cursor or ""])],
+        "latest": _LATEST, "gone": _GONE, "c": cursor, "same": same,
+    }  # fmt: skip
+    if header.conflict is Conflict.LATEST_WINS:
+        # Not newer: also one that is as old. So it does not matter which of the two is told first or again.
+        older = compose(
+            "NOT coalesce({latest}.{c} > _deleted.{c} OR ({latest}.{c} IS NOT NULL AND _deleted.{c} IS NULL), FALSE)",
+            **parts,
+        )
+    else:
+        older = compose("{latest}.{c} IS NULL AND _deleted.{c} IS NOT NULL", **parts)
+    return [
+        write(compose("CREATE TABLE IF NOT EXISTS {deleted} AS SELECT {cs} FROM {latest} WHERE FALSE", **parts)),
+        write(
+            compose("DELETE FROM {latest} USING {deleted} AS _deleted WHERE {same} AND {older}", older=older, **parts)
+        ),
+        write(compose("DELETE FROM {deleted} AS _deleted USING {latest} WHERE {same}", **parts)),
+        write(compose("INSERT INTO {deleted} ({cs}) SELECT {cs} FROM {latest} WHERE {gone}", **parts)),
+    ]
 
 
 def _deleted(subject: Subject) -> Sql:

@@ -1,0 +1,698 @@
+"""Which changes of its inputs a query can follow without being computed anew, and how. See docs/incremental.md.
+
+The author's text is never generated again: tables in it are replaced by their position. Only what a grouped query
+computes of its aggregates, a few scalar expressions, is written from the syntax tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import TokenType
+
+from sqlflow.compiler import time as timing
+from sqlflow.compiler.facts import resolve_query
+from sqlflow.compiler.lineage import canonical
+from sqlflow.compiler.parse import parse_tree
+from sqlflow.compiler.resolve import (
+    Alias,
+    Direct,
+    Expression,
+    Feature,
+    Merged,
+    Opaque,
+    Reference,
+    Relation,
+    Resolved,
+    Select,
+    SetOperation,
+    Source,
+    SourceKind,
+    ValuesList,
+)
+from sqlflow.core.delta import Counter, Grouping, Reading, Refusal, Shape, Tier
+from sqlflow.core.engine import Binder, BindError
+from sqlflow.core.names import ColumnRef, TableName
+from sqlflow.core.schema import Schema
+from sqlflow.core.source import SourceFile
+from sqlflow.core.sql import Ident, Sql, compose, quoted
+from sqlflow.core.text import Edit, MappedText
+
+_MOST_TERMS = 16
+_MOST_READINGS = 24
+_MOST_KEY_COLUMNS = 12
+
+Reads = Mapping[tuple[str, str], TableName]
+ViewText = Callable[[TableName], str | None]
+
+
+def find_shape(
+    query: str,
+    view_text: ViewText,
+    reads: Reads,
+    columns: Mapping[TableName, Schema],
+    dialect: str,
+    binder: Binder,
+    *,
+    counters: bool = True,
+) -> Shape:
+    """What a query can follow. `counters`: they may be kept for its groups. `view_text`: the query of a table that is a view. `reads`: (schema, name) in lower case
+    -> table, for the query and the views. `columns`: of everything that they read. Places in a refusal are offsets in
+    `query`."""
+    try:
+        text = _with_views(_own(query), view_text, reads, columns, dialect, 0)
+        return _Finder(text, reads, columns, dialect, binder).shape(counters=counters)
+    except _Refused as refused:
+        return Shape(Tier.REFUSED, refusal=refused.refusal)
+
+
+class _Refused(Exception):
+    def __init__(self, construct: str, reason: str, start: int | None = None, end: int | None = None) -> None:
+        super().__init__(reason)
+        self.refusal = Refusal(construct, reason, start, end)
+
+
+def _own(query: str) -> MappedText:
+    return MappedText.of(SourceFile(PurePosixPath("query"), query))
+
+
+def _with_views(
+    text: MappedText, view_text: ViewText, reads: Reads, columns: Mapping[TableName, Schema], dialect: str, depth: int
+) -> MappedText:
+    """The text with the queries of views in the place of their names."""
+    if depth > 50:
+        raise _Refused("view", "views are nested too deeply")
+    resolved = _resolved(text.text, reads, columns, dialect)
+    edits = []
+    for source in _tables_of(resolved.query):
+        assert source.table is not None
+        inner = view_text(source.table)
+        if inner is None:
+            continue
+        if source.start is None or source.end is None or source in resolved.pinned or source.sampled:
+            raise _Refused("view", f"`{source.table}` is read in a way that its query cannot be put in for")
+        whole = _with_views(_own(inner), view_text, reads, columns, dialect, depth + 1).text
+        names = [Ident(name) for name in source.base_columns]
+        # The columns are named again: an unnamed one of the view has a name only as a column of it.
+        inside = compose("(SELECT {cs} FROM (\n{whole}\n) AS _view({cs}))", cs=names, whole=Sql(whole))
+        aliased = source.node.args.get("alias") is not None
+        edits.append(Edit(source.start, source.end, inside if aliased else f"{inside} AS {quoted(source.name)}"))
+    return text.edit(edits) if edits else text
+
+
+def _resolved(text: str, reads: Reads, columns: Mapping[TableName, Schema], dialect: str) -> Resolved:
+    tree = parse_tree(text, dialect)
+    if tree is None:
+        raise _Refused("query", "SQLFlow's own parser cannot read it")
+    return resolve_query(tree, columns, reads, dialect)
+
+
+class _Finder:
+    def __init__(
+        self, text: MappedText, reads: Reads, columns: Mapping[TableName, Schema], dialect: str, binder: Binder
+    ) -> None:
+        self.text = text
+        self.reads = reads
+        self.columns = columns
+        self.dialect = dialect
+        self.binder = binder
+
+    def shape(self, *, counters: bool) -> Shape:
+        resolved = _resolved(self.text.text, self.reads, self.columns, self.dialect)
+        self._refuse_everywhere(resolved.query)
+        grouped, why = self._grouped(resolved.query) if counters else (None, None)
+        if grouped is not None:
+            body, grouping = grouped
+            inside = _resolved(body, self.reads, self.columns, self.dialect)
+            found = self._followed(body, inside, grouping)
+            if found.refusal is None:
+                return found
+        found = self._followed(self.text.text, resolved, None)
+        if found.refusal is not None and why is not None:
+            return replace(found, refusal=why)
+        return found
+
+    # ------------------------------------------------------------------ a body
+
+    def _followed(self, body: str, resolved: Resolved, grouping: Grouping | None) -> Shape:
+        schema = self.binder.bind(body)
+        if isinstance(schema, BindError):
+            raise _Refused("query", f"the engine does not read what is derived from it: {schema.message}")
+        if grouping is not None and (why := _not_exact(schema, grouping)) is not None:
+            return Shape(Tier.REFUSED, refusal=why)
+        multiplied = _Terms(resolved)
+        terms = multiplied.top(resolved.query, grouped=grouping is not None)
+        for source in multiplied.sources:
+            if source in resolved.pinned or source.sampled or source.start is None:
+                multiplied.fix(source, "table", "it is read by a name that cannot be replaced")
+        if len(terms) > _MOST_TERMS or len(multiplied.sources) > _MOST_READINGS:
+            raise _Refused("query", f"it reads tables in {len(multiplied.sources)} places, which is too many to follow")
+        names = grouping.keys if grouping is not None else schema.names[:_MOST_KEY_COLUMNS]
+        keys, narrow, emerging = self._keys(resolved, names)
+        readings = tuple(
+            Reading(
+                source.table or TableName("", ""),
+                source.start or 0,
+                source.end or 0,
+                source.name,
+                source.node.args.get("alias") is not None,
+                keys.get(id(source), {}),
+                narrow.get(id(source), False),
+            )
+            for source in multiplied.sources
+        )
+        fixed = {table.id: self._placed(refusal) for table, refusal in multiplied.fixed.items()}
+        shape = Shape(Tier.KEYS, body, schema, readings, terms, fixed, grouping, emerging)
+        tables = {reading.table for reading in readings}
+        linear = [table for table in tables if table.id not in fixed]
+        followed = [table for table in tables if table.id not in fixed or shape.key_columns((table,))]
+        if not followed:
+            first = next(iter(fixed.values()), Refusal("query", "it reads no table"))
+            return Shape(Tier.REFUSED, refusal=first)
+        tier = Tier.KEYS
+        if len(linear) == len(tables):
+            tier = Tier.ADDITIVE if grouping is None or grouping.additive else Tier.GROWING
+        return replace(shape, tier=tier)
+
+    def _placed(self, refusal: Refusal) -> Refusal:
+        """A refusal with its place as offsets in the query that the author wrote."""
+        if refusal.start is None:
+            return refusal
+        start, end = self.text.origin(refusal.start)
+        if end is None and refusal.end is not None and refusal.end > refusal.start:
+            last, last_end = self.text.origin(refusal.end - 1)
+            end = last_end if last_end is not None else last + 1
+        return replace(refusal, start=start, end=end)
+
+    def _keys(
+        self, resolved: Resolved, names: Sequence[str]
+    ) -> tuple[dict[int, dict[str, tuple[str, ...]]], dict[int, bool], tuple[str, ...]]:
+        """For each reading, by `id` of its source: column -> expressions; whether it may be narrowed; and the columns
+        without which rows may emerge."""
+        by_place = {(s.start, s.end): id(s) for s in _tables_of(resolved.query)}
+        keys: dict[int, dict[str, tuple[str, ...]]] = {}
+        narrow: dict[int, bool] = {}
+        emerging = []
+        for name in names:
+            mappings, nulled = timing.key_mappings(resolved, name)
+            if nulled:
+                emerging.append(name)
+            for mapping in mappings.values():
+                if isinstance(mapping, timing.Unmapped) or not self._same_types(mapping.same_type):
+                    continue
+                found: dict[int, list[str]] = {}
+                for occurrence in mapping.occurrences:
+                    place = by_place.get((occurrence.start, occurrence.end))
+                    if place is None:
+                        continue
+                    found.setdefault(place, []).append(occurrence.expression.sql(self.dialect))
+                    narrow[place] = narrow.get(place, True) and occurrence.pushable
+                for place, expressions in found.items():
+                    keys.setdefault(place, {})[name] = tuple(dict.fromkeys(expressions))
+        return keys, narrow, tuple(emerging)
+
+    def _same_types(self, pairs: Iterable[tuple[ColumnRef, ColumnRef]]) -> bool:
+        def type_of(ref: ColumnRef) -> str | None:
+            column = self.columns[ref.table].find(ref.column) if ref.table in self.columns else None
+            return column.type if column is not None else None
+
+        return all(type_of(one) is not None and type_of(one) == type_of(two) for one, two in pairs)
+
+    # ------------------------------------------------------------------ what is never followed
+
+    def _refuse_everywhere(self, query: Relation) -> None:
+        for relation in _relations(query):
+            match relation:
+                case Select():
+                    if relation.outputs is None:
+                        raise self._refused("*", "the columns that it stands for are not known", relation.node)
+                    if relation.sampled:
+                        raise self._refused("sample", "it picks rows at random", relation.node)
+                    if relation.limit:
+                        raise self._refused("LIMIT", "which rows it keeps depends on all rows", relation.limit[0].node)
+                    for source in relation.sources:
+                        self._refuse_source(source)
+                    for expression in timing._expressions(relation):
+                        self._refuse_expression(expression)
+                case SetOperation():
+                    if relation.recursion:
+                        raise self._refused("WITH RECURSIVE", "a recursive query", relation.node)
+                    if relation.limit:
+                        raise self._refused("LIMIT", "which rows it keeps depends on all rows", relation.limit[0].node)
+                    if relation.outputs is None:
+                        raise self._refused("*", "the columns that it stands for are not known", relation.node)
+                case ValuesList():
+                    for row in relation.rows:
+                        for expression in row:
+                            self._refuse_expression(expression)
+                case Opaque():
+                    raise self._refused(relation.node.key.upper(), "it is not looked into", relation.node)
+
+    def _refuse_source(self, source: Source) -> None:
+        if source.sampled:
+            raise self._refused("sample", "it picks rows at random", source.node)
+        if source.kind in (SourceKind.FUNCTION, SourceKind.RECURSION, SourceKind.UNKNOWN):
+            raise self._refused("function", "what it reads is not known", source.node)
+
+    def _refuse_expression(self, expression: Expression) -> None:
+        if expression.features & Feature.VOLATILE:
+            raise self._refused("function", "it gives another value each time", expression.node)
+        if expression.features & Feature.UNKNOWN_FUNCTION:
+            raise self._refused("function", "it is not known what it does", expression.node)
+        if expression.node is None or not expression.features & (Feature.AGGREGATE | Feature.WINDOW):
+            return
+        for node in expression.node.find_all(*_ORDERED):
+            ordered = node.this if isinstance(node.this, exp.Order) else node.args.get("order")
+            within = isinstance(node.parent, (exp.WithinGroup, exp.Window)) or isinstance(
+                getattr(node.parent, "parent", None), exp.Window
+            )
+            if ordered is None and not within and node.find(exp.Order) is None:
+                raise self._refused(
+                    _WORDS.get(type(node), node.key.upper()), "without ORDER BY, it takes rows in any order", node
+                )
+
+    def _refused(self, construct: str, reason: str, node: exp.Expr | None) -> _Refused:
+        start, end = timing._place(node)
+        placed = self._placed(Refusal(construct, reason, start, end))
+        return _Refused(placed.construct, placed.reason, placed.start, placed.end)
+
+    # ------------------------------------------------------------------ grouped queries
+
+    def _grouped(self, query: Relation) -> tuple[tuple[str, Grouping] | None, Refusal | None]:
+        """The query that computes the counters of a grouped query, if its groups can be kept as such."""
+        if not isinstance(query, Select) or not isinstance(query.node, exp.Select) or query.outputs is None:
+            return None, None
+        aggregates = query.group is not None or any(
+            output.expression.features & Feature.AGGREGATE for output in query.outputs
+        )
+        if not aggregates and not query.distinct:
+            return None, None
+        try:
+            return _Groups(self.text.text, query, self.dialect).found(), None
+        except _Refused as refused:
+            return None, self._placed(refused.refusal)
+
+
+_WORDS: Mapping[type[exp.Expr], str] = {
+    exp.GroupConcat: "STRING_AGG",
+    exp.ArrayAgg: "LIST",
+    exp.First: "FIRST",
+    exp.Last: "LAST",
+    exp.AnyValue: "ANY_VALUE",
+    exp.Mode: "MODE",
+}
+_ORDERED = tuple(_WORDS)
+
+
+def _not_exact(schema: Schema, grouping: Grouping) -> Refusal | None:
+    """Sums of floating point numbers depend on the order of addition, so they cannot be kept."""
+    for counter in grouping.counters:
+        column = schema.find(counter.name)
+        if counter.kind == "sum" and column is not None and not (
+            column.type.startswith("DECIMAL") or column.type in _WHOLE
+        ):  # fmt: skip
+            return Refusal("SUM", f"a sum of {column.type} depends on the order of the rows, so it cannot be kept")
+    return None
+
+
+_WHOLE = frozenset({"HUGEINT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "UHUGEINT"})
+
+
+# ---------------------------------------------------------------------- walking
+
+
+def _relations(query: Relation) -> Iterator[Relation]:
+    """Every relation of a query, each once."""
+    seen: set[int] = set()
+    stack = [query]
+    while stack:
+        relation = stack.pop()
+        if id(relation) in seen:
+            continue
+        seen.add(id(relation))
+        yield relation
+        match relation:
+            case Select():
+                stack += [s.relation for s in relation.sources if s.relation is not None]
+                for expression in timing._expressions(relation):
+                    stack += expression.nested.values()
+            case SetOperation():
+                stack += [relation.left, relation.right]
+                for expression in (*relation.limit, *relation.order):
+                    stack += expression.nested.values()
+            case ValuesList():
+                for row in relation.rows:
+                    for expression in row:
+                        stack += expression.nested.values()
+            case Opaque():
+                pass
+
+
+def _tables_of(query: Relation) -> list[Source]:
+    found: dict[int, Source] = {}
+    for relation in _relations(query):
+        sources = relation.sources if isinstance(relation, Select | Opaque) else ()
+        for source in sources:
+            if source.table is not None:
+                found[id(source)] = source
+    return sorted(found.values(), key=lambda source: source.start or 0)
+
+
+# ---------------------------------------------------------------------- sums of products
+
+
+@dataclass(slots=True)
+class _Terms:
+    """A query as a sum of products of the tables that it reads; what is not so is fixed: only its readers may change."""
+
+    resolved: Resolved
+    sources: list[Source] = field(default_factory=list)
+    fixed: dict[TableName, Refusal] = field(default_factory=dict)
+    numbers: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.sources = _tables_of(self.resolved.query)
+        self.numbers = {id(source): number for number, source in enumerate(self.sources)}
+
+    def top(self, query: Relation, *, grouped: bool) -> tuple[tuple[int, ...], ...]:
+        terms = self._select(query, grouped=True) if grouped and isinstance(query, Select) else self._relation(query)
+        for term in terms:
+            for number in {n for n in term if term.count(n) > 1}:
+                self.fix(self.sources[number], "CTE", "it is joined with itself, so a change of it meets itself")
+        return tuple(dict.fromkeys(tuple(sorted(term)) for term in terms)) if terms else ()
+
+    def fix(self, source: Source, construct: str, reason: str, node: exp.Expr | None = None) -> None:
+        if source.table is not None and source.table not in self.fixed:
+            start, end = timing._place(node if node is not None else source.node)
+            self.fixed[source.table] = Refusal(construct, reason, start, end)
+        if source.relation is not None:
+            self._fix_all(source.relation, construct, reason, node or source.node)
+
+    def _fix_all(self, relation: Relation, construct: str, reason: str, node: exp.Expr | None) -> None:
+        for source in _tables_of(relation):
+            if source.table is not None and source.table not in self.fixed:
+                start, end = timing._place(node if node is not None else source.node)
+                self.fixed[source.table] = Refusal(construct, reason, start, end)
+
+    def _relation(self, relation: Relation) -> list[tuple[int, ...]]:
+        match relation:
+            case Select():
+                return self._select(relation, grouped=False)
+            case SetOperation():
+                if relation.kind == "union" and not relation.distinct:
+                    return [*self._relation(relation.left), *self._relation(relation.right)]
+                word = relation.kind.upper()
+                self._fix_all(relation, word, f"{word} compares whole rows", relation.node)
+                return [()]
+            case ValuesList():
+                return [()]
+            case Opaque():
+                self._fix_all(relation, "query", "it is not looked into", relation.node)
+                return [()]
+
+    def _select(self, select: Select, *, grouped: bool) -> list[tuple[int, ...]]:
+        for expression in timing._expressions(select):
+            for inner in expression.nested.values():
+                self._fix_all(inner, "subquery", "it is read by a subquery in an expression", expression.node)
+        if not grouped and (why := _not_a_product(select)) is not None:
+            construct, reason, node = why
+            self._fix_all(select, construct, reason, node)
+            return [()]
+        fixed: dict[int, tuple[str, str]] = {}
+        for join in select.joins:
+            left, right = range(join.start, join.middle), range(join.middle, join.end)
+            side = join.kind if join.kind in ("SEMI", "ANTI") else join.side
+            word = f"{join.method} {side} JOIN".strip()
+            partner = f"a row of it decides whether a {word} has a partner"
+            if join.kind in ("SEMI", "ANTI") or join.side in ("LEFT", "FULL") or join.method in ("ASOF", "POSITIONAL"):
+                fixed |= dict.fromkeys(right, (word, partner))
+            if join.side in ("RIGHT", "FULL") or join.method == "POSITIONAL":
+                fixed |= dict.fromkeys(left, (word, partner))
+        terms: list[tuple[int, ...]] = [()]
+        for place, source in enumerate(select.sources):
+            if place in fixed:
+                self.fix(source, *fixed[place])
+                continue
+            factors = self._factors(source)
+            terms = [(*one, *two) for one in terms for two in factors]
+            if len(terms) > _MOST_TERMS:
+                raise _Refused("query", "it multiplies out to too many products")
+        return terms
+
+    def _factors(self, source: Source) -> list[tuple[int, ...]]:
+        if source.table is not None:
+            return [(self.numbers[id(source)],)]
+        return [()] if source.relation is None else self._relation(source.relation)
+
+
+def _not_a_product(select: Select) -> tuple[str, str, exp.Expr | None] | None:
+    """What makes the rows of a SELECT more than products of the rows it reads."""
+    if select.group is not None or select.grouping_sets:
+        return "GROUP BY", "a group inside the query is computed of all its rows", select.node.args.get("group")
+    if select.distinct or select.distinct_on:
+        return "DISTINCT", "it compares rows with each other", select.node
+    for expression in timing._expressions(select):
+        if expression.features & Feature.WINDOW:
+            return "window function", "it looks at other rows", expression.node
+        if expression.features & Feature.AGGREGATE:
+            return "aggregate", "an aggregate inside the query is computed of all its rows", expression.node
+    if select.qualify is not None:
+        return "QUALIFY", "it looks at other rows", select.qualify.node
+    return None
+
+
+# ---------------------------------------------------------------------- groups
+
+
+class _Groups:
+    """A grouped SELECT as a query of counters and expressions over them."""
+
+    def __init__(self, text: str, select: Select, dialect: str) -> None:
+        self.text = text
+        self.select = select
+        self.dialect = dialect
+        self.counters: list[Counter] = []
+        self.columns: dict[str, str] = {}  # SQL of an aggregate -> the name of its counter
+        self.keys: dict[str, str] = {}  # canonical text of a key -> its name in the counters
+
+    def found(self) -> tuple[str, Grouping]:
+        select = self.select
+        self._refuse()
+        assert select.outputs is not None
+        head, tail = self._cuts()
+        keys = [output.expression for output in select.outputs] if select.distinct else list(select.group or ())
+        texts: list[str] = []
+        for key in keys:
+            canon = _text(key)
+            if canon is None:
+                raise _Refused("GROUP BY", "a key is not a plain expression of columns", *timing._place(key.node))
+            if canon not in self.keys:
+                name = f"_k{len(self.keys)}"
+                self.keys[canon] = name
+                texts.append(f"{self._sql(key)} AS {name}")
+        rows = self._counter("count", "count(*)")
+        items = [self._item(output.expression) for output in select.outputs]
+        having = self._item(select.having) if select.having is not None else None
+        texts += [f"{sql} AS {name}" for sql, name in self.columns.items()]
+        group = "\nGROUP BY " + ", ".join(str(i + 1) for i in range(len(self.keys))) if self.keys else ""
+        body = f"{self.text[: head[0]]}SELECT {', '.join(texts)}\n{self.text[head[1] : tail]}{group}"
+        return body, Grouping(tuple(self.keys.values()), rows, tuple(self.counters), tuple(items), having)
+
+    def _refuse(self) -> None:
+        select = self.select
+        if select.grouping_sets:
+            raise _Refused("GROUPING SETS", "a row adds to several groups", *timing._place(select.node.args["group"]))
+        if select.distinct_on or (select.distinct and (select.group is not None or select.having is not None)):
+            raise _Refused("DISTINCT", "the rows of groups are compared with each other")
+        if select.qualify is not None:
+            raise _Refused("QUALIFY", "it looks at other groups", *timing._place(select.qualify.node))
+        for expression in timing._expressions(select):
+            if expression.features & Feature.WINDOW:
+                raise _Refused("window function", "it looks at other groups", *timing._place(expression.node))
+        for output in select.outputs or ():
+            if output.expression.features & Feature.UNNEST:
+                raise _Refused("UNNEST", "it makes several rows of a group", *timing._place(output.expression.node))
+        for clause in (select.where, *(join.on for join in select.joins)):
+            if clause is not None and any(isinstance(r, Alias) for r in clause.bindings.values()):
+                raise _Refused("alias", "WHERE uses a name of the SELECT list", *timing._place(clause.node))
+
+    def _cuts(self) -> tuple[tuple[int, int], int]:
+        """Where the SELECT list of the outermost query stands (from SELECT to FROM), and where WHERE ends."""
+        try:
+            tokens = Dialect.get_or_raise(self.dialect).tokenize(self.text)
+        except SqlglotError:
+            raise _Refused("query", "its text cannot be cut") from None
+        depth = 0
+        select = origin = end = None
+        for index, token in enumerate(tokens):
+            kind = token.token_type
+            if kind in (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE):
+                depth += 1
+            elif kind in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE):
+                depth -= 1
+            if depth:
+                continue
+            if kind is TokenType.SELECT and select is None:
+                select = token.start
+            elif kind is TokenType.FROM and origin is None:
+                if index and tokens[index - 1].token_type is TokenType.DISTINCT:
+                    continue  # IS DISTINCT FROM
+                if select is None:
+                    raise _Refused("FROM", "a query that begins with FROM is not cut", token.start, token.end + 1)
+                origin = token.start
+            elif origin is not None and kind in _TAIL and end is None:
+                end = token.start
+        if select is None or origin is None:
+            raise _Refused("SELECT", "it reads no table")
+        return (select, origin), len(self.text) if end is None else end
+
+    def _counter(self, kind: str, sql: str) -> str:
+        name = self.columns.get(sql)
+        if name is None:
+            name = f"_c{len(self.columns)}"
+            self.columns[sql] = name
+            self.counters.append(Counter(name, kind))
+        return name
+
+    def _item(self, expression: Expression) -> str:
+        """An expression of a group as SQL over the counters."""
+        if expression.nested:
+            raise _Refused("subquery", "a group is compared with another query", *timing._place(expression.node))
+        if expression.node is None:
+            canon = _text(expression)
+            if canon is None or canon not in self.keys:
+                raise _Refused("*", "it is not a key of the group")
+            return self.keys[canon]
+        return self._walk(expression.node, expression, 0).sql(self.dialect)
+
+    def _walk(self, node: exp.Expr, within: Expression, depth: int) -> exp.Expr:
+        piece = Expression(node, (), within.bindings, {}, Feature.NONE)
+        canon = _text(piece)
+        if canon is not None and canon in self.keys:
+            return exp.column(self.keys[canon])
+        bound = within.bindings.get(id(node))
+        if isinstance(bound, Alias) and depth < 16:
+            inner = bound.output.expression
+            if inner.node is None:
+                return exp.column(self._item(inner))
+            return exp.Paren(this=self._walk(inner.node, inner, depth + 1))
+        if isinstance(node, exp.Filter):
+            return self._aggregate(node.this, within, self._sql_of(node.expression.this, within))
+        if isinstance(node, exp.AggFunc) or (
+            isinstance(node, exp.Anonymous) and str(node.this).lower() in ("countif", "count_star")
+        ):
+            return self._aggregate(node, within, None)
+        if bound is not None or isinstance(node, (exp.Column, exp.Query, exp.Window)):
+            raise _Refused("column", "it is not a key of the group", *timing._place(node))
+        copy = node.copy()
+        old_children, new_children = list(node.iter_expressions()), list(copy.iter_expressions())
+        for old, new in zip(old_children, new_children, strict=True):
+            made = self._walk(old, within, depth)
+            if made is not new:
+                new.replace(made)
+        return copy
+
+    def _aggregate(self, node: exp.Expr, within: Expression, condition: str | None) -> exp.Expr:
+        """The value of an aggregate, as an expression over counters."""
+        suffix = "" if condition is None else f" FILTER (WHERE {condition})"
+        argument = node.this if isinstance(node.this, exp.Expr) else None
+        plain = argument is not None and not isinstance(argument, (exp.Distinct, exp.Order, exp.Star))
+        extra = [v for k, v in node.args.items() if k not in ("this", "big_int") and v not in (None, [], False)]
+        if isinstance(node, exp.Count) and not extra and (argument is None or isinstance(argument, exp.Star)):
+            return exp.column(self._counter("count", f"count(*){suffix}"))
+        name = _KINDS.get(type(node))
+        if name is None or not plain or extra or argument is None:
+            word = str(node.meta.get("name") or node.key).upper()
+            raise _Refused(word, "this aggregate cannot be kept as a counter", *timing._place(node))
+        inner = self._sql_of(argument, within)
+        if name == "count":
+            return exp.column(self._counter("count", f"count({inner}){suffix}"))
+        if name in ("sum", "avg"):
+            total = exp.column(self._counter("sum", f"sum({inner}){suffix}"))
+            count = exp.column(self._counter("count", f"count({inner}){suffix}"))
+            value: exp.Expr = total
+            if name == "avg":
+                # What the engine does: the exact sum as a DOUBLE, divided once.
+                value = exp.Div(this=exp.cast(total, "DOUBLE", dialect="duckdb"), expression=count.copy())
+            return exp.Paren(
+                this=exp.Case(ifs=[exp.If(this=exp.GT(this=count, expression=exp.Literal.number(0)), true=value)])
+            )
+        return exp.column(self._counter(name, f"{name}({inner}){suffix}"))
+
+    def _sql(self, expression: Expression) -> str:
+        if expression.node is None:
+            reference = expression.references[0]
+            if isinstance(reference, Direct) and reference.source.columns is not None:
+                column = reference.source.columns[reference.index]
+                if column is not None:
+                    return f"{quoted(reference.source.name)}.{quoted(column)}"
+            raise _Refused("*", "a column that it stands for cannot be named")
+        return self._sql_of(expression.node, expression)
+
+    def _sql_of(self, node: exp.Expr, within: Expression, depth: int = 0) -> str:
+        """An expression over the tables that are read, with aliases of the SELECT list put in."""
+        for inner in node.walk():
+            if isinstance(inner, exp.Query) or id(inner) in within.nested:
+                raise _Refused("subquery", "it is inside an aggregate or a key", *timing._place(node))
+
+        def put(old: exp.Expr) -> exp.Expr | None:
+            bound = within.bindings.get(id(old))
+            if isinstance(bound, Alias):
+                if depth > 16 or bound.output.expression.features & (Feature.AGGREGATE | Feature.WINDOW):
+                    raise _Refused("alias", "an alias of an aggregate is used in another", *timing._place(old))
+                inner = bound.output.expression
+                sql = self._sql(inner) if inner.node is None else self._sql_of(inner.node, inner, depth + 1)
+                parsed = parse_tree(f"SELECT ({sql})", self.dialect)
+                assert isinstance(parsed, exp.Select)
+                found: exp.Expr = parsed.expressions[0]
+                return found
+            return None
+
+        root = put(node)
+        if root is not None:
+            return root.sql(self.dialect)
+        copy = node.copy()
+        for old, new in list(zip(node.walk(), copy.walk(), strict=True)):
+            made = put(old) if old is not node else None
+            if made is not None:
+                new.replace(made)
+        return copy.sql(self.dialect)
+
+
+_TAIL = frozenset(
+    {
+        TokenType.GROUP_BY, TokenType.HAVING, TokenType.QUALIFY, TokenType.WINDOW, TokenType.ORDER_BY,
+        TokenType.LIMIT, TokenType.OFFSET, TokenType.SEMICOLON,
+    }
+)  # fmt: skip
+
+_KINDS: Mapping[type[exp.Expr], str] = {
+    exp.Count: "count",
+    exp.Sum: "sum",
+    exp.Avg: "avg",
+    exp.Min: "min",
+    exp.Max: "max",
+    exp.LogicalAnd: "bool_and",
+    exp.LogicalOr: "bool_or",
+}
+
+
+def _text(expression: Expression) -> str | None:
+    return canonical(expression, _reference_text, lambda relation: None)
+
+
+def _reference_text(reference: Reference) -> str | None:
+    match reference:
+        case Direct(source, index):
+            return f"{id(source)}.{index}"
+        case Merged(left, _, side) if side in ("", "LEFT", "INNER"):
+            return _reference_text(left)
+        case Alias(output):
+            return _text(output.expression)
+        case _:
+            return None

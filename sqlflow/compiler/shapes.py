@@ -1,0 +1,129 @@
+"""The shapes of a project's queries, found when they are asked for, and kept in the compile cache.
+
+Nothing here needs the parser, so a build whose shapes are cached starts without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from sqlflow.core.cache import Cache
+from sqlflow.core.compiled import Compiled, CompiledModel
+from sqlflow.core.delta import Refusal, Shape, Tier
+from sqlflow.core.diagnostics import Diagnostic, Note
+from sqlflow.core.engine import Binder
+from sqlflow.core.model import Incremental, Mode, Strategy
+from sqlflow.core.names import TableName
+from sqlflow.core.schema import Schema
+from sqlflow.core.source import Span
+
+
+def shapes_of(
+    compiled: Compiled, dialect: str, binder: Binder, cache: Cache, version: str
+) -> Callable[[TableName], Shape]:
+    """A function that gives the shape of a model: which changes of its inputs its query can follow."""
+    known: dict[TableName, Shape] = {}
+
+    def shape_of(name: TableName) -> Shape:
+        found = known.get(name)
+        if found is None:
+            found = known[name] = _shape(compiled, compiled.models[name], dialect, binder, cache, version)
+        return found
+
+    return shape_of
+
+
+def not_followed(compiled: Compiled, shape_of: Callable[[TableName], Shape]) -> list[Diagnostic]:
+    """The models of mode `auto` that say `incremental: required` and whose query cannot follow changes of all inputs."""
+    problems = []
+    for model in compiled.models.values():
+        header = model.model.header
+        if header.mode is not Mode.AUTO or header.incremental is not Incremental.REQUIRED:
+            continue
+        span = header.spans.get("incremental", model.query.span(0))
+        for what, reason, place, hint in _hindrances(model, shape_of(model.name)):
+            notes = () if place is None else (Note(f"`{what}` stands here", place),)
+            problems.append(
+                Diagnostic(
+                    "not-incremental",
+                    f"`{model.name}` cannot be kept up to date without rebuilding it: {reason}",
+                    span,
+                    hint,
+                    notes=notes,
+                )
+            )
+    return problems
+
+
+def _hindrances(model: CompiledModel, shape: Shape) -> Iterator[tuple[str, str, Span | None, str]]:
+    """What hinders: the construct, the reason, its place, and what would help."""
+    header = model.model.header
+    leave = "or leave `@incremental: required` out"
+    if header.before or header.after:
+        word = "before" if header.before else "after"
+        yield word, f"a hook (`@{word}`) may change the table", header.spans.get(word), f"take the hook out, {leave}"
+    if header.strategy is Strategy.FULL:
+        place = header.spans.get("strategy")
+        yield "full", "`@strategy: full` always rebuilds it", place, f"take that out, {leave}"
+    if model.clock:
+        word = "the day" if "day" in model.clock else f"`{model.clock[0]}`"
+        yield "clock", f"its rows depend on {word}", None, f"take the time of the build out of the query, {leave}"
+    if shape.refusal is not None:
+        found = shape.refusal
+        yield (
+            found.construct,
+            f"{found.construct}: {found.reason}",
+            place_of(model, found),
+            f"change the query, {leave}",
+        )
+        return
+    for table in dict.fromkeys(reading.table for reading in shape.readings):
+        if table.id in shape.fixed and not shape.key_columns((table,)):
+            found = shape.fixed[table.id]
+            reason = f"a change of `{table}` cannot be followed, {found.construct}: {found.reason}"
+            yield found.construct, reason, place_of(model, found), f"change the query, {leave}"
+
+
+def place_of(model: CompiledModel, refusal: Refusal) -> Span | None:
+    """Where in a model's file the construct of a refusal stands."""
+    return None if refusal.start is None else model.query.span(refusal.start, refusal.end)
+
+
+def _shape(compiled: Compiled, model: CompiledModel, dialect: str, binder: Binder, cache: Cache, version: str) -> Shape:
+    if model.bounds:
+        return Shape(Tier.REFUSED, refusal=Refusal("$start", "the query says itself which time it reads"))
+    views: dict[TableName, str] = {}
+    columns: dict[TableName, Schema] = {}
+    stack = list(model.parents)
+    while stack:
+        name = stack.pop()
+        if name in columns:
+            continue
+        parent = compiled.models.get(name)
+        columns[name] = parent.schema if parent is not None else compiled.columns[name]
+        if parent is not None and parent.model.header.mode is Mode.VIEW:
+            views[name] = parent.query.text
+            stack.extend(parent.parents)
+    counters = model.model.header.mode is Mode.AUTO
+    parts = [version, dialect, str(counters), model.query.text]
+    for name in sorted(columns):
+        parts += [str(name), views.get(name, ""), *(f"{column.name} {column.type}" for column in columns[name])]
+    key = "shape:" + hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+    cached = cache.get(key)
+    if cached is not None:
+        try:
+            return msgspec.json.decode(cached, type=Shape)
+        except (msgspec.DecodeError, ValueError):
+            pass  # an entry that cannot be read is computed again
+    from sqlflow.compiler.delta import find_shape
+
+    for name, schema in columns.items():
+        if name not in views:
+            binder.define(name, schema)
+    reads = {name.key: name for name in columns}
+    shape = find_shape(model.query.text, views.get, reads, columns, dialect, binder, counters=counters)
+    cache.put(key, msgspec.json.encode(shape))
+    return shape

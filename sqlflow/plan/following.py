@@ -1,0 +1,148 @@
+"""Whether a model follows the changes of its inputs or is rebuilt, with the numbers behind it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlflow.core.compiled import CompiledModel
+from sqlflow.core.delta import Refusal, Shape, Tier
+from sqlflow.core.model import Header, Incremental, Mode, Strategy
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Way
+from sqlflow.core.records import TableRecord
+from sqlflow.core.words import counted, duration
+from sqlflow.plan.modes.delta import Changed, Following, products_of
+from sqlflow.plan.stale import Version
+
+ShapeOf = Callable[[TableName], Shape]
+
+# First guesses, until a model has been measured: what following costs at least, and what a followed row costs in rows of a
+# rebuild.
+_FIXED_SECONDS = 0.02
+_ROWS_PER_ADDED = 1.5
+_ROWS_PER_REMOVED = 4.0
+_STAY = 1.25  # the other way must be this much cheaper before the choice changes
+
+
+@dataclass(frozen=True, slots=True)
+class NotFollowed:
+    """Why a change is not followed, in words, and the construct of the query to blame, if it is one."""
+
+    why: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How a change is followed, and the ways there are, best first."""
+
+    following: Following
+    ways: tuple[Way, ...]
+    strategy: str
+
+
+def may_follow(header: Header) -> bool:
+    """Whether a model may follow changes at all."""
+    return (
+        (header.mode is Mode.AUTO or (header.mode is Mode.INCREMENTAL and header.start is None))
+        and header.strategy in (Strategy.AUTO, Strategy.DELTA)
+        and header.incremental is not Incremental.OFF
+        and not header.before
+        and not header.after
+    )
+
+
+def insists(header: Header) -> bool:
+    """Whether the author wants changes followed, whatever it costs to prepare that."""
+    return may_follow(header) and (header.strategy is Strategy.DELTA or header.incremental is Incremental.REQUIRED)
+
+
+def counters_token(shape: Shape) -> str:
+    """What tells whether the counters that are kept are those of this query; empty for a query without counters."""
+    if shape.grouping is None:
+        return ""
+    parts = [shape.body, *(f"{column.name} {column.type}" for column in shape.schema)]
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def follow_or_not(
+    model: CompiledModel,
+    before: TableRecord,
+    shape: Shape,
+    changed: Sequence[Changed],
+    versions: Mapping[TableName, Version],
+    rows: Mapping[TableName, int | None],
+) -> Followed | NotFollowed:
+    """How a model follows these changes of its inputs.
+
+    `rows`: how many rows the inputs have, where that is known.
+    """
+    header = model.model.header
+    if shape.tier is Tier.REFUSED:
+        return NotFollowed(_words(shape.refusal), shape.refusal)
+    if shape.grouping is not None and before.counters != counters_token(shape):
+        return NotFollowed("its counters are not kept yet")
+    grown = all(versions[item.table].grew is not None and item.after == item.upto - 1 for item in changed)
+    tables = tuple(item.table for item in changed)
+    blocked = [table for table in tables if table.id in shape.fixed]
+    products = () if blocked else products_of(shape, changed, grown=grown)
+    keys = shape.key_columns(tables)[:_MOST_KEYS]
+    if not products and not keys:
+        if blocked:
+            refusal = shape.fixed[blocked[0].id]
+            return NotFollowed(f"a change of `{blocked[0]}` cannot be followed: {_words(refusal)}", refusal)
+        return NotFollowed("it reads what changed in too many places")
+    growing = shape.grouping is not None and not shape.grouping.additive
+    if products and not growing:
+        keys = ()  # removed rows can be multiplied out as well
+    known = sum(versions[item.table].grew or 0 for item in changed) if grown else None
+    return _weighed(header, before, Following(tuple(changed), products or (), keys), known, grown, rows)
+
+
+_MOST_KEYS = 4
+
+
+def _words(refusal: Refusal | None) -> str:
+    return "" if refusal is None else f"`{refusal.construct}`: {refusal.reason}"
+
+
+def _weighed(
+    header: Header,
+    before: TableRecord,
+    following: Following,
+    known: int | None,
+    grown: bool,
+    rows: Mapping[TableName, int | None],
+) -> Followed | NotFollowed:
+    name = "delta" if following.products else "keys"
+    base = max([before.rows or 0, *(rows.get(item.table) or 0 for item in following.changed)])
+    full = before.costs.get("full")
+    per_row = None if full is None or not base else full / base
+    weight = _ROWS_PER_ADDED if grown else _ROWS_PER_REMOVED
+    fixed = _FIXED_SECONDS
+    last, last_rows = before.costs.get(name), before.costs.get(f"{name}_rows")
+    if last is not None and last_rows is not None and base:
+        fixed = min(last, fixed)
+        if per_row and last_rows > 1000:
+            weight = max(0.1, (last - fixed) / last_rows / per_row)
+    if full is None or per_row is None:
+        most = int(base / weight)
+        full_why = f"{counted(base, 'row')}, never timed"
+    else:
+        stay = _STAY if before.strategy in ("delta", "keys") else 1.0
+        most = int(max(0.0, full * stay - fixed) / (per_row * weight))
+        full_why = f"took {duration(full)} for {counted(base, 'row')}"
+    seconds = None if known is None or per_row is None else fixed + known * weight * per_row
+    size = "" if known is None else f"{counted(known, 'row')} added; "
+    cheap = f"{size}cheaper up to {counted(most, 'changed row')}"
+    ways = (Way(name, seconds, cheap), Way("full", full, full_why))
+    if header.strategy is Strategy.DELTA or header.incremental is Incremental.REQUIRED:
+        return Followed(following, (Way(name, seconds, f"{size}asked for"), ways[1]), name)
+    if most <= 0 or (known is not None and known > most):
+        return NotFollowed(
+            f"a rebuild is cheaper: it {full_why}, and following costs about {duration(seconds or fixed)}"
+        )
+    limited = Following(following.changed, following.products, following.keys, most)
+    return Followed(limited, ways, name)

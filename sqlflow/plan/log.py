@@ -1,0 +1,325 @@
+"""The change log of a table: the rows that each version added and removed, for readers that follow it.
+
+A log is a table of the schema `_sqlflow` with the columns of its table after `_sqlflow_version` and `_sqlflow_sign` (1
+for a row that was added, -1 for one that was removed). A row with sign 0 says that a version changed the table in a way
+that was not written down. It is written in the transaction of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlflow.core.digest import finer
+from sqlflow.core.keeping import image_of, log_of
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.schema import Schema
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
+from sqlflow.plan.subject import Subject, write
+
+VERSION = Ident("_sqlflow_version")
+SIGN = Ident("_sqlflow_sign")
+WEIGHT = Ident("_sqlflow_weight")
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A change log that is to be written. `begins`: it is made anew. `read`: the version up to which all have read."""
+
+    table: TableName
+    schema: Schema
+    version: int
+    begins: bool
+    read: int
+
+    def opened(self, like: Part) -> tuple[Step, ...]:
+        """Make the log, with the columns of `like`, or forget what all have read."""
+        if self.begins:
+            sql = compose(
+                "CREATE OR REPLACE TABLE {log} AS SELECT CAST(0 AS BIGINT) AS {version}, CAST(0 AS TINYINT) AS {sign}, "
+                "{cs} FROM {like} LIMIT 0",
+                log=log_of(self.table), version=VERSION, sign=SIGN, cs=names(self.schema), like=like,
+            )  # fmt: skip
+        else:
+            sql = compose(
+                "DELETE FROM {log} WHERE {version} <= {read}", log=log_of(self.table), version=VERSION, read=self.read
+            )
+        return (write(sql),)
+
+    def rows(self, rows: Sql, sign: int, only_if: Sql | None = None) -> Step:
+        """Write down rows: `rows` can stand after FROM."""
+        sql = compose(
+            "INSERT INTO {log} SELECT {number}, {sign}, {cs} FROM {rows}",
+            log=log_of(self.table), number=self.version, sign=sign, cs=names(self.schema), rows=rows,
+        )  # fmt: skip
+        return write(sql, only_if=only_if)
+
+    def gap(self, only_if: Sql | None = None) -> Step:
+        """Say that this version changed more than is written down."""
+        sql = compose(
+            "INSERT INTO {log} ({version}, {sign}) VALUES ({number}, 0)",
+            log=log_of(self.table), version=VERSION, sign=SIGN, number=self.version,
+        )  # fmt: skip
+        return write(sql, only_if=only_if)
+
+
+def names(schema: Schema) -> tuple[Ident, ...]:
+    return tuple(Ident(name) for name in schema.names)
+
+
+def row_hash(schema: Schema) -> Sql:
+    """A hash of a row in which rows that differ, differ (but for a collision of 64 bits)."""
+    return compose("hash({parts})", parts=[*names(schema), *finer(schema)])
+
+
+def same_row(left: Sql, right: Sql, schema: Schema) -> Sql:
+    """The condition that two rows are the same in every bit that a query could tell apart."""
+    fine = [
+        compose("{a} IS NOT DISTINCT FROM {b}", a=a, b=b)
+        for a, b in zip(finer(schema, left), finer(schema, right), strict=True)
+    ]
+    return joined(" AND ", [same_key(left, right, schema.names), *fine])
+
+
+def same_key(left: Sql, right: Sql, columns: Sequence[str]) -> Sql:
+    """The condition that two rows have equal values in these columns, NULL being a value."""
+    parts = [compose("{l}.{c} IS NOT DISTINCT FROM {r}.{c}", l=left, r=right, c=Ident(column)) for column in columns]
+    return joined(" AND ", parts) if parts else Sql("TRUE")
+
+
+def net(table: Ident, schema: Schema, weighted: Sql) -> Step:
+    """A temporary table of the rows whose weights do not add up to nothing. `weighted`: a query of the columns and a
+    weight. Rows are told apart by their hash, not by what a collation calls equal."""
+    firsts = [compose("first({c}) AS {c}", c=c) for c in names(schema)]
+    return write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {table} AS SELECT {firsts}, sum({w}) AS {w} FROM ({weighted}) "
+            "GROUP BY {hash} HAVING sum({w}) <> 0",
+            table=table, firsts=firsts, w=WEIGHT, weighted=weighted, hash=row_hash(schema),
+        )
+    )  # fmt: skip
+
+
+def expanded(table: Ident, schema: Schema, sign: int) -> Sql:
+    """The rows of a netted table that were added (1) or removed (-1), each as often as its weight says."""
+    return compose(
+        "(SELECT {cs}, unnest(range(CAST({sign} * {w} AS BIGINT))) AS _sqlflow_copy FROM {table} WHERE {sign} * {w} > 0)",
+        cs=names(schema), sign=sign, w=WEIGHT, table=table,
+    )  # fmt: skip
+
+
+def swap_and_compare(subject: Subject, building: TableName, query: Sql, log: Log) -> tuple[Step, ...]:
+    """The table becomes the result of `query`, made beside it, and what differs is written down: unless that is more than
+    half of it, which nobody would follow."""
+    table, schema = subject.table, subject.model.schema
+    hashes = row_hash(schema)
+    picked = compose("WHERE {hash} IN (SELECT {h} FROM {different})", hash=hashes, h=_HASH, different=_DIFFERENT)
+    few = compose(
+        "SELECT (SELECT count(*) FROM {different}) <= (SELECT count(*) FROM {t})", different=_DIFFERENT, t=table
+    )
+    many = compose("SELECT NOT ({few})", few=few)
+    weighted = compose(
+        "SELECT {cs}, 1 AS {w} FROM {building} {picked} UNION ALL SELECT {cs}, -1 AS {w} FROM {t} {picked}",
+        cs=names(schema), w=WEIGHT, building=building, t=table, picked=picked,
+    )  # fmt: skip
+    return (
+        write(compose("CREATE OR REPLACE TABLE {building} AS\n{q}", building=building, q=query), counts=True),
+        *log.opened(table),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {different} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} "
+                "FROM {building} UNION ALL SELECT {hash} AS {h}, -1 AS {w} FROM {t}) GROUP BY {h} HAVING sum({w}) <> 0",
+                different=_DIFFERENT, h=_HASH, hash=hashes, w=WEIGHT, building=building, t=table,
+            )
+        ),
+        replace(net(_NET, schema, weighted), only_if=few),
+        log.rows(expanded(_NET, schema, 1), 1, few),
+        log.rows(expanded(_NET, schema, -1), -1, few),
+        log.gap(many),
+        write(compose("DROP TABLE {t}", t=table)),
+        write(compose("ALTER TABLE {building} RENAME TO {name}", building=building, name=Ident(table.name))),
+        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {d})", d=_DIFFERENT), facts=("changed",)),
+    )  # fmt: skip
+
+
+def swap_and_tell(subject: Subject, building: TableName, query: Sql) -> tuple[Step, ...]:
+    """The table becomes the result of `query`, made beside it, and it is measured whether that is another one."""
+    table, schema = subject.table, subject.model.schema
+    digest = compose("sum({hash})", hash=row_hash(schema))
+    differs = compose(
+        "SELECT CASE WHEN (SELECT count(*) FROM {t}) <> (SELECT count(*) FROM {building}) THEN TRUE ELSE "
+        "(SELECT {digest} FROM {t}) IS DISTINCT FROM (SELECT {digest} FROM {building}) END",
+        t=table, building=building, digest=digest,
+    )  # fmt: skip
+    return (
+        write(compose("CREATE OR REPLACE TABLE {building} AS\n{q}", building=building, q=query), counts=True),
+        Step(StepKind.MEASURE, differs, facts=("changed",)),
+        write(compose("DROP TABLE {t}", t=table)),
+        write(compose("ALTER TABLE {building} RENAME TO {name}", building=building, name=Ident(table.name))),
+    )
+
+
+def compared(subject: Subject, part: Sql, log: Log, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Do `steps`, which replace the rows for which `part` holds, and write down how those rows differ from before."""
+    table, schema = subject.table, subject.model.schema
+    before = write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {was} AS SELECT {cs} FROM {t} WHERE {part}",
+            was=_WAS, cs=names(schema), t=table, part=part,
+        )
+    )  # fmt: skip
+    weighted = compose(
+        "SELECT {cs}, 1 AS {w} FROM {t} WHERE {part} UNION ALL SELECT {cs}, -1 AS {w} FROM {was}",
+        cs=names(schema), w=WEIGHT, t=table, part=part, was=_WAS,
+    )  # fmt: skip
+    return (
+        before,
+        *steps,
+        *log.opened(table),
+        net(_NET, schema, weighted),
+        log.rows(expanded(_NET, schema, 1), 1),
+        log.rows(expanded(_NET, schema, -1), -1),
+        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {n})", n=_NET), facts=("changed",)),
+    )
+
+
+_WAS = Ident("_sqlflow_was")
+_HASH = Ident("_sqlflow_hash")
+_DIFFERENT = Ident("_sqlflow_different")
+_NET = Ident("_sqlflow_net")
+
+
+def keep_image(table: TableName, relation: Sql, schema: Schema) -> Step:
+    """Copy an input, so that its next change can be told row by row."""
+    return write(
+        compose(
+            "CREATE OR REPLACE TABLE {image} AS SELECT {cs}, {hash} AS {h} FROM {relation}",
+            image=image_of(table), cs=names(schema), hash=row_hash(schema), h=_HASH, relation=relation,
+        )
+    )  # fmt: skip
+
+
+def compare_image(table: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor | None) -> tuple[Step, ...]:
+    """Write down how an input differs from its image, and bring the image up to date.
+
+    With a `cursor`, first only rows beyond it are read: if all the others are those of the image less the rows of the
+    same keys, by their number and the cursors' hashes, there is nothing more to find.
+    """
+    if cursor is None or cursor.latest is None:
+        return _by_hash(table, relation, schema, log, None)
+    condition = compose("SELECT same FROM {few}", few=_FEW)
+    slow = compose("SELECT NOT same FROM {few}", few=_FEW)
+    return (
+        *_by_cursor(table, relation, schema, log, cursor, condition),
+        *_by_hash(table, relation, schema, log, slow),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What an input says of itself: `column` grows when a row is new or changed, `key` is the identity of a row, and
+    `latest` was the greatest cursor when the image was made."""
+
+    column: str
+    key: tuple[str, ...]
+    latest: str | None
+
+
+def _by_cursor(
+    table: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor, same: Sql
+) -> tuple[Step, ...]:
+    found = schema.find(cursor.column)
+    assert found is not None
+    c = Ident(found.name)
+    key = same_key(Sql("_i"), Sql("_n"), cursor.key)
+    limit = compose("CAST({v} AS {kind})", v=Value(cursor.latest), kind=Sql(found.type))
+    parts: dict[str, Part] = {
+        "new": _NEW, "old": _OLD, "few": _FEW, "cs": names(schema), "relation": relation, "c": c, "limit": limit,
+        "image": image_of(table), "key": key, "keys": [Ident(name) for name in cursor.key], "w": WEIGHT,
+        "h": _HASH, "hash": row_hash(schema),
+    }  # fmt: skip
+    weighted = compose("SELECT {cs}, 1 AS {w} FROM {new} UNION ALL SELECT {cs}, -1 AS {w} FROM {old}", **parts)
+    return (
+        write(
+            compose("CREATE OR REPLACE TEMP TABLE {new} AS SELECT {cs} FROM {relation} WHERE {c} > {limit}", **parts)
+        ),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {old} AS SELECT {cs} FROM (SELECT _i.* FROM {image} AS _i SEMI JOIN {new} AS _n "
+                "ON {key})",
+                **parts,
+            )
+        ),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {few} AS SELECT kept = there - moved AND hashes IS NOT DISTINCT FROM "
+                "coalesce(there_hashes, 0) - coalesce(moved_hashes, 0) AND NOT repeated AS same FROM "
+                "(SELECT count(*) AS kept, coalesce(sum(hash({c})), 0) AS hashes FROM {relation} WHERE {c} <= {limit} OR {c} IS NULL), "
+                "(SELECT count(*) AS there, sum(hash({c})) AS there_hashes FROM {image}), "
+                "(SELECT count(*) AS moved, sum(hash({c})) AS moved_hashes FROM {old}), "
+                "(SELECT EXISTS (SELECT 1 FROM {new} GROUP BY {keys} HAVING count(*) > 1) AS repeated)",
+                **parts,
+            )
+        ),
+        replace(net(_NET, schema, weighted), only_if=same),
+        log.rows(expanded(_NET, schema, 1), 1, same),
+        log.rows(expanded(_NET, schema, -1), -1, same),
+        write(compose("DELETE FROM {image} AS _i USING {new} AS _n WHERE {key}", **parts), only_if=same),
+        write(compose("INSERT INTO {image} SELECT {cs}, {hash} FROM {new}", **parts), only_if=same),
+    )
+
+
+_NEW = Ident("_sqlflow_new")
+_OLD = Ident("_sqlflow_old")
+_FEW = Ident("_sqlflow_few")
+
+
+def _by_hash(table: TableName, relation: Sql, schema: Schema, log: Log, only_if: Sql | None) -> tuple[Step, ...]:
+    image = image_of(table)
+    here = compose(
+        "(SELECT {cs} FROM {relation} WHERE {hash} IN (SELECT {h} FROM {different}))",
+        cs=names(schema), relation=relation, hash=row_hash(schema), h=_HASH, different=_DIFFERENT,
+    )  # fmt: skip
+    there = compose(
+        "(SELECT {cs} FROM {image} WHERE {h} IN (SELECT {h} FROM {different}))",
+        cs=names(schema), image=image, h=_HASH, different=_DIFFERENT,
+    )  # fmt: skip
+    weighted = compose(
+        "SELECT *, 1 AS {w} FROM {here} UNION ALL SELECT *, -1 AS {w} FROM {there}", w=WEIGHT, here=here, there=there
+    )
+    steps = (
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {different} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} "
+                "FROM {relation} UNION ALL SELECT {h}, -1 AS {w} FROM {image}) GROUP BY {h} HAVING sum({w}) <> 0",
+                different=_DIFFERENT, h=_HASH, hash=row_hash(schema), w=WEIGHT, relation=relation, image=image,
+            )
+        ),
+        net(_NET, schema, weighted),
+        log.rows(expanded(_NET, schema, 1), 1),
+        log.rows(expanded(_NET, schema, -1), -1),
+        write(
+            compose(
+                "DELETE FROM {image} WHERE {h} IN (SELECT {h} FROM {different})",
+                image=image, h=_HASH, different=_DIFFERENT,
+            )
+        ),
+        write(
+            compose(
+                "INSERT INTO {image} SELECT {cs}, {hash} FROM {relation} WHERE {hash} IN (SELECT {h} FROM {different})",
+                image=image, cs=names(schema), hash=row_hash(schema), relation=relation, h=_HASH, different=_DIFFERENT,
+            )
+        ),
+    )  # fmt: skip
+    return tuple(replace(step, only_if=only_if) for step in steps)
+
+
+def extend_image(table: TableName, rows: Sql, schema: Schema) -> Step:
+    """Add rows to an image."""
+    return write(
+        compose(
+            "INSERT INTO {image} SELECT {cs}, {hash} FROM {rows}",
+            image=image_of(table), cs=names(schema), hash=row_hash(schema), rows=rows,
+        )
+    )  # fmt: skip

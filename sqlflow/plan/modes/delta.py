@@ -1,0 +1,527 @@
+"""Follow the changes of inputs instead of computing a table anew.
+
+All ways end in the same place: a temporary table `_sqlflow_net` of rows with the weight that they gain or lose. Rows
+that go are looked up in the table as whole rows; if one of them is not there, the table is not what was believed, and the
+same task rebuilds it. docs/incremental.md says why each way gives the rows of a rebuild.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+from sqlflow.core.delta import Grouping, Shape
+from sqlflow.core.keeping import counters_of, log_of
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.schema import Schema
+from sqlflow.core.sql import Ident, Sql, Value, compose, joined, quoted
+from sqlflow.core.text import Edit
+from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, expanded, names, net, same_key, same_row
+from sqlflow.plan.subject import Subject, write
+
+MOST_PRODUCTS = 40
+
+_CHOICE = Ident("_sqlflow_choice")
+_PARTS = Ident("_sqlflow_parts")
+_TOUCHED = Ident("_sqlflow_touched")
+_BEFORE = Ident("_sqlflow_before")
+_AFTER = Ident("_sqlflow_after")
+_NET = Ident("_sqlflow_net")
+_LOST = Ident("_sqlflow_lost")
+_DOOMED = Ident("_sqlflow_doomed")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An input whose changes after one version up to another are to be followed."""
+
+    table: TableName
+    schema: Schema
+    after: int
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How changes are followed: by multiplying them out (`products`), by the touched values of `keys`, or whichever fits
+    what is found when it runs (both: by products unless rows were removed). `most`: more changed rows than these are
+    not followed."""
+
+    changed: tuple[Changed, ...]
+    products: tuple[Product, ...] = ()
+    keys: tuple[str, ...] = ()
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One signed term of a difference: reading -> the place of its changed input; `empty`: readings without rows here.
+
+    `removed`: the readings that take rows that were removed.
+    """
+
+    sign: int
+    changed: tuple[tuple[int, int], ...]
+    removed: frozenset[int]
+    empty: frozenset[int]
+
+
+def products_of(shape: Shape, changed: Sequence[Changed], *, grown: bool) -> tuple[Product, ...] | None:
+    """The terms of Q(new) - Q(old), each a product with at least one change in it; None where they cannot be written.
+
+    With x_old = x_new - dx, a sum of products without a repeated factor changes by the sum over the non-empty sets S of
+    changed readings of (-1)^(|S|+1) times the terms that have all of S, with changes in S and new states elsewhere.
+    `grown`: nothing was removed.
+    """
+    place = {reading: at for at, item in enumerate(changed) for reading in shape.readings_of(item.table)}
+    terms = [frozenset(term) for term in shape.terms]
+    found: list[Product] = []
+    for size in range(1, max((len(term & place.keys()) for term in terms), default=0) + 1):
+        for chosen in combinations(sorted(place), size):
+            wanted = frozenset(chosen)
+            whole = [term for term in terms if wanted <= term]
+            if not whole:
+                continue
+            used = frozenset().union(*whole)
+            others = [term for term in terms if not wanted <= term]
+            if any(term <= used for term in others):
+                return None
+            empty = frozenset().union(*others) - used
+            for kinds in product((False,) if grown else (False, True), repeat=size):
+                removed = frozenset(reading for reading, gone in zip(chosen, kinds, strict=True) if gone)
+                sign = -1 if (size + 1 + len(removed)) % 2 else 1
+                found.append(Product(sign, tuple((r, place[r]) for r in chosen), removed, empty))
+            if len(found) > MOST_PRODUCTS:
+                return None
+    return tuple(found)
+
+
+def prime(subject: Subject, shape: Shape) -> tuple[Step, ...]:
+    """Make the counters of a grouped model, from the inputs as they are."""
+    if shape.grouping is None:
+        return ()
+    return (
+        write(
+            compose("CREATE OR REPLACE TABLE {t} AS\n{body}", t=counters_of(subject.table), body=Sql(shape.body)),
+        ),
+    )
+
+
+def follow(
+    subject: Subject, shape: Shape, following: Following, log: Log | None, rebuild: tuple[Step, ...]
+) -> tuple[Step, ...]:
+    """The statements that follow the changes, or do `rebuild` when there are too many of them or they do not fit."""
+    schema = subject.model.schema
+    steps: list[Step] = []
+    for at, changed in enumerate(following.changed):
+        steps += [_gather(at, changed, 1), _gather(at, changed, -1)]
+    steps.append(_choose(shape, following))
+    if following.products:
+        steps += _only(_is("delta"), _multiplied(subject, shape, following))
+    if following.keys:
+        steps += _only(_is("keys"), _recomputed(subject, shape, following))
+    steps += _only(_not_full(), (_netted(subject, shape), *_doomed(subject)))
+    steps.append(_sound(shape))
+    if log is not None:
+        steps += log.opened(subject.table)
+    goes = compose("DELETE FROM {t} WHERE rowid IN (SELECT r FROM {doomed})", t=subject.table, doomed=_DOOMED)
+    comes = compose(
+        "INSERT INTO {t} ({cs}) SELECT {cs} FROM {rows}",
+        t=subject.table, cs=subject.columns, rows=expanded(_NET, schema, 1),
+    )  # fmt: skip
+    applied = [write(goes), write(comes, counts=True), *_counted(subject, shape)]
+    if log is not None:
+        applied += [log.rows(expanded(_NET, schema, sign), sign) for sign in (1, -1)]
+    steps += _only(_not_full(), applied)
+    steps += _only(_is("full"), rebuild)
+    if log is not None:
+        steps.append(log.gap(_is("full")))
+    steps += _measure(subject)
+    steps.append(_told())
+    return tuple(steps)
+
+
+def _only(condition: Sql, steps: Sequence[Step]) -> list[Step]:
+    return [replace(step, only_if=condition) for step in steps]
+
+
+def _is(way: str) -> Sql:
+    return compose("SELECT way = {way} FROM {choice}", way=Value(way), choice=_CHOICE)
+
+
+def _not_full() -> Sql:
+    return compose("SELECT way <> 'full' FROM {choice}", choice=_CHOICE)
+
+
+def _rows(at: int, sign: int) -> Ident:
+    return Ident(f"_sqlflow_{'added' if sign > 0 else 'removed'}_{at}")
+
+
+def _range(changed: Changed) -> Sql:
+    return compose(
+        "{version} > {after} AND {version} <= {upto}", version=VERSION, after=changed.after, upto=changed.upto
+    )
+
+
+def _gather(at: int, changed: Changed, sign: int) -> Step:
+    return write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {rows} AS SELECT {cs} FROM {log} WHERE {between} AND {sign} = {which}",
+            rows=_rows(at, sign), cs=names(changed.schema), log=log_of(changed.table), between=_range(changed),
+            sign=SIGN, which=sign,
+        )
+    )  # fmt: skip
+
+
+def _choose(shape: Shape, following: Following) -> Step:
+    """Which way is taken, by what was found."""
+
+    def counted(sign: int) -> Sql:
+        return joined(
+            " + ",
+            [compose("(SELECT count(*) FROM {t})", t=_rows(at, sign)) for at in range(len(following.changed))],
+        )
+
+    gaps = joined(
+        " + ",
+        [
+            compose(
+                "(SELECT count(*) FROM {log} WHERE {between} AND {sign} = 0)",
+                log=log_of(changed.table), between=_range(changed), sign=SIGN,
+            )
+            for changed in following.changed
+        ],
+    )  # fmt: skip
+    growing = shape.grouping is not None and not shape.grouping.additive
+    otherwise = "keys" if following.keys else "full"
+    if not following.products:
+        best, removed = otherwise, otherwise
+    else:
+        best, removed = "delta", otherwise if growing else "delta"
+    most = Sql("FALSE") if following.most is None else compose("added + removed > {most}", most=following.most)
+    return write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT added, removed, gaps, FALSE AS unsound, "
+            "CASE WHEN gaps > 0 OR {most} THEN 'full' WHEN removed > 0 THEN {removed} ELSE {best} END AS way "
+            "FROM (SELECT {plus} AS added, {minus} AS removed, {gaps} AS gaps)",
+            choice=_CHOICE, most=most, removed=Value(removed), best=Value(best), plus=counted(1), minus=counted(-1),
+            gaps=gaps,
+        )
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------- products
+
+
+def _multiplied(subject: Subject, shape: Shape, following: Following) -> list[Step]:
+    """What the changes add to the body's result, each product with its sign."""
+    parts = []
+    for item in following.products:
+        text = _product_text(shape, item)
+        if shape.grouping is None:
+            parts.append(
+                compose(
+                    "SELECT {cs}, {sign} AS {w} FROM (\n{text}\n)",
+                    cs=subject.columns, sign=item.sign, w=WEIGHT, text=text,
+                )
+            )  # fmt: skip
+        else:
+            parts.append(_signed(shape.grouping, item.sign, text))
+    steps = [
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {parts} AS {union}",
+                parts=_PARTS,
+                union=joined("\nUNION ALL\n", parts),
+            )
+        )
+    ]
+    if shape.grouping is not None:
+        steps += _merged(subject, shape, shape.grouping)
+    return steps
+
+
+def _product_text(shape: Shape, item: Product) -> Sql:
+    def edits() -> Iterator[Edit]:
+        places = dict(item.changed)
+        for number, reading in enumerate(shape.readings):
+            alias = "" if reading.aliased else f" AS {quoted(reading.name)}"
+            if number in places:
+                rows = _rows(places[number], -1 if number in item.removed else 1)
+                yield Edit(reading.start, reading.end, quoted(rows) + alias)
+            elif number in item.empty:
+                none = compose("(SELECT * FROM {t} WHERE FALSE)", t=reading.table)
+                yield Edit(reading.start, reading.end, none + alias)
+
+    return Sql(_edited(shape.body, edits()))
+
+
+def _edited(text: str, edits: Iterator[Edit]) -> str:
+    for edit in sorted(edits, key=lambda item: item.start, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def _signed(grouping: Grouping, sign: int, text: Sql) -> Sql:
+    values = [
+        compose("-{c} AS {c}", c=Ident(counter.name)) if sign < 0 else Sql(quoted(counter.name))
+        for counter in grouping.counters
+    ]
+    keys = [Ident(key) for key in grouping.keys]
+    return compose("SELECT {items} FROM (\n{text}\n)", items=[*keys, *values], text=text)
+
+
+def _merged(subject: Subject, shape: Shape, grouping: Grouping) -> list[Step]:
+    """The counters of the groups that the parts touch, before and after."""
+    counters = counters_of(subject.table)
+    keys = [Ident(key) for key in grouping.keys]
+    touched = compose("SELECT DISTINCT {keys} FROM {parts}", keys=keys, parts=_PARTS) if keys else Sql("SELECT 1")
+    same = same_key(Sql("_c"), Sql("_t"), grouping.keys)
+    values = [_summed(counter.kind, counter.name, shape.schema) for counter in grouping.counters]
+    group = (
+        compose("GROUP BY {keys} HAVING sum({rows}) <> 0", keys=keys, rows=Ident(grouping.rows)) if keys else Sql("")
+    )
+    return [
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {before} AS SELECT {cs} FROM {counters} AS _c "
+                "SEMI JOIN ({touched}) AS _t ON {same}",
+                before=_BEFORE, cs=_body_columns(shape), counters=counters, touched=touched, same=same,
+            )
+        ),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {after} AS SELECT {items} FROM (SELECT {cs} FROM {before} "
+                "UNION ALL SELECT {cs} FROM {parts}) {group}",
+                after=_AFTER, items=[*keys, *values], cs=_body_columns(shape), before=_BEFORE, parts=_PARTS, group=group,
+            )
+        ),
+    ]  # fmt: skip
+
+
+def _body_columns(shape: Shape) -> list[Sql]:
+    return [Sql(quoted(column.name)) for column in shape.schema]
+
+
+def _summed(kind: str, name: str, schema: Schema) -> Sql:
+    column = schema.find(name)
+    assert column is not None
+    word = Sql("sum" if kind in ("count", "sum") else kind)
+    return compose("CAST({word}({c}) AS {kind}) AS {c}", word=word, c=Ident(name), kind=Sql(column.type))
+
+
+# ---------------------------------------------------------------------- keys
+
+
+def _recomputed(subject: Subject, shape: Shape, following: Following) -> list[Step]:
+    """The rows of the body with a touched key, before and after."""
+    keys = following.keys
+    grouping = shape.grouping
+    stands = subject.table if grouping is None else counters_of(subject.table)
+    emerging = [Ident(key) for key in keys if key in shape.emerging]
+    without = joined(" OR ", [compose("{c} IS NULL", c=c) for c in emerging]) if emerging else Sql("FALSE")
+    same = same_key(Sql("_b"), Sql("_t"), keys)
+    columns = [compose("_b.{c} AS {c}", c=Ident(column.name)) for column in shape.schema]
+    picked = compose(
+        "SELECT {cs} FROM {stands} AS _b SEMI JOIN {touched} AS _t ON {same}",
+        cs=columns, stands=stands, touched=_TOUCHED, same=same,
+    )  # fmt: skip
+    again = compose(
+        "SELECT {cs} FROM (\n{text}\n) AS _b SEMI JOIN {touched} AS _t ON {same}",
+        cs=columns, text=_narrowed(shape, keys), touched=_TOUCHED, same=same,
+    )  # fmt: skip
+    if emerging:
+        whole = compose("SELECT {cs} FROM (\n{body}\n) AS _b", cs=columns, body=Sql(shape.body))
+        picked = compose(
+            "SELECT * FROM ({picked}) WHERE NOT ({without}) UNION ALL SELECT {cs} FROM {stands} AS _b WHERE {without}",
+            picked=picked, without=without, cs=columns, stands=stands,
+        )  # fmt: skip
+        again = compose(
+            "SELECT * FROM ({again}) WHERE NOT ({without}) UNION ALL SELECT * FROM ({whole}) WHERE {without}",
+            again=again, without=without, whole=whole,
+        )  # fmt: skip
+    return [
+        _touched(shape, following),
+        write(compose("CREATE OR REPLACE TEMP TABLE {before} AS {picked}", before=_BEFORE, picked=picked)),
+        write(compose("CREATE OR REPLACE TEMP TABLE {after} AS {again}", after=_AFTER, again=again)),
+        *(
+            []
+            if grouping is not None
+            else [
+                write(
+                    compose(
+                        "CREATE OR REPLACE TEMP TABLE {parts} AS SELECT {cs}, 1 AS {w} FROM {after} "
+                        "UNION ALL SELECT {cs}, -1 AS {w} FROM {before}",
+                        parts=_PARTS, cs=subject.columns, w=WEIGHT, after=_AFTER, before=_BEFORE,
+                    )
+                )
+            ]
+        ),
+    ]  # fmt: skip
+
+
+def _touched(shape: Shape, following: Following) -> Step:
+    """The keys of all rows that changed, as they were and as they are."""
+    queries = []
+    for at, changed in enumerate(following.changed):
+        for number in shape.readings_of(changed.table):
+            reading = shape.readings[number]
+            for chosen in product(*(reading.keys[key] for key in following.keys)):
+                items = [
+                    compose("CAST({e} AS {kind}) AS {key}", e=Sql(e), kind=Sql(_type(shape, key)), key=Ident(key))
+                    for e, key in zip(chosen, following.keys, strict=True)
+                ]
+                queries += [
+                    compose("SELECT {items} FROM {rows}", items=items, rows=_rows(at, sign)) for sign in (1, -1)
+                ]
+    union = joined(" UNION ", list(dict.fromkeys(queries)))
+    return write(compose("CREATE OR REPLACE TEMP TABLE {touched} AS {union}", touched=_TOUCHED, union=union))
+
+
+def _type(shape: Shape, key: str) -> str:
+    column = shape.schema.find(key)
+    assert column is not None
+    return column.type
+
+
+def _narrowed(shape: Shape, keys: tuple[str, ...]) -> Sql:
+    """The body over only those rows that can have a touched key."""
+
+    def edits() -> Iterator[Edit]:
+        for reading in shape.readings:
+            known = [key for key in keys if key in reading.keys]
+            if not known or not reading.narrow or any(len(reading.keys[key]) != 1 for key in known):
+                continue
+            conditions = [
+                compose(
+                    "CAST({e} AS {kind}) IS NOT DISTINCT FROM _sqlflow_key.{key}",
+                    e=Sql(reading.keys[key][0]), kind=Sql(_type(shape, key)), key=Ident(key),
+                )
+                for key in known
+            ]  # fmt: skip
+            inside = compose(
+                "(SELECT * FROM {t} WHERE EXISTS (SELECT 1 FROM {touched} AS _sqlflow_key WHERE {same}))",
+                t=reading.table, touched=_TOUCHED, same=joined(" AND ", conditions),
+            )  # fmt: skip
+            yield Edit(reading.start, reading.end, inside if reading.aliased else f"{inside} AS {quoted(reading.name)}")
+
+    return Sql(_edited(shape.body, edits()))
+
+
+# ---------------------------------------------------------------------- what the table gains and loses
+
+
+def _netted(subject: Subject, shape: Shape) -> Step:
+    schema = subject.model.schema
+    if shape.grouping is None:
+        return net(_NET, schema, compose("SELECT {cs}, {w} FROM {parts}", cs=subject.columns, w=WEIGHT, parts=_PARTS))
+    after = _projected(subject, shape.grouping, _AFTER, 1)
+    before = _projected(subject, shape.grouping, _BEFORE, -1)
+    return net(_NET, schema, compose("{after} UNION ALL {before}", after=after, before=before))
+
+
+def _projected(subject: Subject, grouping: Grouping, rows: Ident, weight: int) -> Sql:
+    items = [
+        compose("CAST({item} AS {kind}) AS {c}", item=Sql(item), kind=Sql(column.type), c=Ident(column.name))
+        for item, column in zip(grouping.items, subject.model.schema, strict=True)
+    ]
+    having = Sql("") if grouping.having is None else compose("WHERE {h}", h=Sql(grouping.having))
+    return compose(
+        "SELECT {items}, {weight} AS {w} FROM {rows} {having}",
+        items=items,
+        weight=weight,
+        w=WEIGHT,
+        rows=rows,
+        having=having,
+    )
+
+
+def _doomed(subject: Subject) -> list[Step]:
+    """The rows of the table that go: of equal ones, as many as are to go."""
+    schema = subject.model.schema
+    return [
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {lost} AS SELECT {cs}, -{w} AS {w}, row_number() OVER () AS _sqlflow_n "
+                "FROM {net} WHERE {w} < 0",
+                lost=_LOST, cs=subject.columns, w=WEIGHT, net=_NET,
+            )
+        ),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {doomed} AS SELECT r FROM (SELECT _b.rowid AS r, _l.{w} AS n, "
+                "row_number() OVER (PARTITION BY _l._sqlflow_n) AS k FROM {t} AS _b JOIN {lost} AS _l ON {same}) "
+                "WHERE k <= n",
+                doomed=_DOOMED, w=WEIGHT, t=subject.table, lost=_LOST,
+                same=same_row(Sql("_b"), Sql("_l"), schema),
+            )
+        ),
+    ]  # fmt: skip
+
+
+def _sound(shape: Shape) -> Step:
+    """Take back the choice if the table or its counters are not what was believed."""
+    wrong = compose(
+        "(SELECT count(*) FROM {doomed}) <> (SELECT coalesce(sum({w}), 0) FROM {lost})",
+        doomed=_DOOMED,
+        w=WEIGHT,
+        lost=_LOST,
+    )
+    if shape.grouping is not None:
+        wrong = compose(
+            "({wrong}) OR EXISTS (SELECT 1 FROM {after} WHERE {rows} < 0)",
+            wrong=wrong, after=_AFTER, rows=Ident(shape.grouping.rows),
+        )  # fmt: skip
+    return write(
+        compose("UPDATE {choice} SET way = 'full', unsound = TRUE WHERE {wrong}", choice=_CHOICE, wrong=wrong),
+        only_if=_not_full(),
+    )
+
+
+def _counted(subject: Subject, shape: Shape) -> list[Step]:
+    """Bring the counters up to date."""
+    grouping = shape.grouping
+    if grouping is None:
+        return []
+    counters = counters_of(subject.table)
+    same = same_key(Sql("_c"), Sql("_b"), grouping.keys)
+    return [
+        write(
+            compose(
+                "DELETE FROM {counters} AS _c USING {before} AS _b WHERE {same}",
+                counters=counters, before=_BEFORE, same=same,
+            )
+        ),
+        write(
+            compose(
+                "INSERT INTO {counters} SELECT {cs} FROM {after}",
+                counters=counters, cs=_body_columns(shape), after=_AFTER,
+            )
+        ),
+    ]  # fmt: skip
+
+
+def _measure(subject: Subject) -> tuple[Step, ...]:
+    facts = compose(
+        "SELECT way, added, removed, (SELECT count(*) FROM {t}) FROM {choice}", t=subject.table, choice=_CHOICE
+    )
+    changed = compose("SELECT EXISTS (SELECT 1 FROM {net})", net=_NET)
+    return (
+        Step(StepKind.MEASURE, facts, facts=("strategy", "added_rows", "removed_rows", "rows")),
+        Step(StepKind.MEASURE, changed, only_if=_not_full(), facts=("changed",)),
+    )
+
+
+def _told() -> Step:
+    return Step(
+        StepKind.NOTICE,
+        compose("SELECT 1 FROM {choice} WHERE unsound", choice=_CHOICE),
+        message="its rows were not those that were last written, so it was rebuilt",
+    )
+
+
+def render_way(following: Following) -> str:
+    """How changes will be followed, as the strategy of a plan."""
+    return "delta" if following.products else "keys"

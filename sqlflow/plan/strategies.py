@@ -1,0 +1,417 @@
+"""Which of several ways to the same table is taken: by what was measured, with the numbers.
+
+All ways of a merge give the same table (tests/laws/test_strategies.py); they differ in what they cost. What decides is
+known only when the rows have been read, so the choice is made by statements in the middle of the task: they count the
+batch against the table into `_sqlflow_facts`, compare a sample of the rows where that could pay, price each way, and
+write the cheapest into `_sqlflow_choice`, which the steps that follow ask. A dry run prices the ways with the numbers of
+the last run.
+
+A price is a sum of counts times seconds. The seconds per row (and column) below are where a new model begins; how long
+its own runs took against them (`TableRecord.paces`) corrects them from the second run on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlflow.core.model import Conflict, Header, Incremental, Strategy
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Step, StepKind, Way
+from sqlflow.core.records import Facts, TableRecord
+from sqlflow.core.schema import Column, Schema
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
+from sqlflow.core.words import counted
+from sqlflow.plan.subject import Subject, matches, write
+
+FACTS = Ident("_sqlflow_facts")
+CHOICE = Ident("_sqlflow_choice")
+_SAMPLE = Ident("_sqlflow_sample")
+
+APPEND, MERGE, CHANGES, CDC, SNAPSHOT = "append", "merge", "changes", "cdc", "snapshot"
+
+# Seconds of CPU, measured by benchmarks/strategies.py on rows of eight columns. Only how they stand to each other matters
+# for the first choice.
+_INSERT = 0.115e-6  # a row and column that is inserted
+_DELETE = 0.18e-6  # a row of the table that is found by its key and deleted
+_SCAN = 0.011e-6  # a row and column of the table that is read to be compared
+_COMPARE = 0.05e-6  # a row and column of the batch that is compared with the table's
+_COPY = 0.13e-6  # a row and column of a table that is written anew
+
+_SAMPLE_ROWS = 300
+_SAMPLE_SECONDS = 0.03  # what it costs to compare the sample, however large the table: 0.02 to 0.04 were measured
+_HYSTERESIS = 0.9  # the way of the last run is left only for one that is this much cheaper
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The ways that a model's header allows. One way is an order; several are a choice.
+
+    `compares`: the table is large enough that looking at a sample of the rows can pay.
+    """
+
+    ways: tuple[str, ...]
+    paces: Mapping[str, float]
+    last: str
+    columns: int
+    compares: bool
+
+    @property
+    def fixed(self) -> str | None:
+        return self.ways[0] if len(self.ways) == 1 else None
+
+
+def choice_of(header: Header, before: TableRecord | None, schema: Schema) -> Choice:
+    """What may be chosen from for a merge."""
+    changes = CDC if is_stream(header) else CHANGES
+    match header.strategy:
+        case _ if header.incremental is Incremental.OFF:
+            ways: tuple[str, ...] = (SNAPSHOT,)
+        case Strategy.MERGE | Strategy.CDC | Strategy.SNAPSHOT:
+            ways = (str(header.strategy),)
+        case _:
+            ways = (APPEND, MERGE, changes, SNAPSHOT)
+    columns = len(schema.names)
+    rows = before.rows if before is not None and before.rows is not None else 0
+    paces = before.paces if before is not None else {}
+    worth = rows * (columns * _INSERT + _DELETE) * paces.get(MERGE, 1.0) > 2 * _SAMPLE_SECONDS
+    return Choice(ways, paces, before.strategy if before is not None else "", columns, worth)
+
+
+def is_stream(header: Header) -> bool:
+    """Whether the query is a stream of changes: events of keys in the order of a cursor, some of which delete."""
+    return header.cursor is not None and header.deleted is not None and header.conflict is Conflict.LATEST_WINS
+
+
+# ---------------------------------------------------------------------- prices
+
+
+def _prices(columns: int, changes: str) -> Mapping[str, Mapping[str, float]]:
+    """Way -> fact -> seconds for each. The facts are those that `_count` and `_price` measure."""
+    return {
+        APPEND: {"written": _INSERT * columns},
+        MERGE: {"matched": _DELETE, "written": _INSERT * columns},
+        changes: {
+            "table_rows": _SCAN * columns,
+            "matched": _COMPARE * columns + _DELETE,
+            "written": _INSERT * columns,
+            "unchanged": -_DELETE - _INSERT * columns,
+        },
+        SNAPSHOT: {"unmatched": _COPY * columns, "written": _COPY * columns},
+    }
+
+
+def _pace(choice: Choice, way: str) -> float:
+    """How much longer than its price a way takes here; one that was never tried, like the others on average."""
+    if way in choice.paces:
+        return choice.paces[way]
+    known = list(choice.paces.values())
+    return sum(known) / len(known) if known else 1.0
+
+
+def _sum(prices: Mapping[str, float], factor: float = 1.0) -> Sql:
+    terms = [compose("{n} * {price}", n=Ident(name), price=Value(price * factor)) for name, price in prices.items()]
+    return compose("({sum})", sum=joined(" + ", terms))
+
+
+# ---------------------------------------------------------------------- at run time
+
+
+def decide(subject: Subject, choice: Choice, batch: Ident, latest: Ident, gone: Ident) -> list[Step]:
+    """The steps that measure and choose.
+
+    `batch`: the rows that were read; `latest`: one row per key, without those that the table's own rows win against;
+    `gone`: its column that says that the row is a deletion.
+    """
+    parts: dict[str, Part] = {
+        "t": subject.table, "batch": batch, "latest": latest, "gone": gone, "facts": FACTS, "choice": CHOICE, "sample": _SAMPLE,
+        "same": matches("_target", "_sqlflow_latest", subject.model.model.header.key),
+    }  # fmt: skip
+    steps = [_count(subject.table, choice, parts)]
+    if choice.fixed is None:
+        steps += _compare(subject, choice, parts)
+    steps.append(_price(choice, parts))
+    names = ["rows_read", "keys", "deletions", "table_rows", "own_indexes"]
+    if choice.fixed in (None, CDC):
+        names += ["matched", "new_keys"]
+    shown: list[Part] = [Ident(name) for name in names]
+    facts = list(names)
+    if choice.fixed is None:
+        shown += [Ident(name) for name in ("sampled", "sampled_unchanged")]
+        facts += ["sampled", "sampled_unchanged"]
+        for way in choice.ways:
+            seconds = Ident(f"{way}_seconds")  # infinite for a way that cannot be taken, which has no number
+            shown.append(compose("CASE WHEN isfinite({c}) THEN round({c}, 6) END", c=seconds))
+            facts.append(f"{way}_seconds")
+    shown += [compose("round(price, 6)"), Ident("strategy")]
+    facts += ["price_seconds", "strategy"]
+    steps.append(
+        Step(StepKind.MEASURE, compose("SELECT {shown} FROM {choice}", shown=shown, choice=CHOICE), facts=tuple(facts))
+    )
+    return steps
+
+
+def taken(*ways: str) -> Sql:
+    """The condition that one of these ways was chosen."""
+    return compose("SELECT strategy IN ({ways}) FROM {choice}", ways=[Value(way) for way in ways], choice=CHOICE)
+
+
+def _count(table: TableName, choice: Choice, parts: Mapping[str, Part]) -> Step:
+    """The sizes, and unless an explicit strategy does not ask for it, how many keys of the batch the table has."""
+    met = Sql("SELECT 0 AS known, 0 AS removed")
+    if choice.fixed in (None, CDC):
+        met = compose(
+            "SELECT count(*) FILTER (NOT {gone}) AS known, count(*) FILTER ({gone}) AS removed "
+            "FROM {latest} JOIN {t} AS _target ON {same}",
+            **parts,
+        )
+    alone = Sql("0")  # whether every key of the batch has one row in the table: asked where a way depends on it
+    if choice.fixed == CDC:
+        alone = _found_keys(parts)
+    indexes = Sql("0")
+    if SNAPSHOT in choice.ways:
+        where = compose(
+            "database_name = current_database() AND lower(schema_name) = {s} AND lower(table_name) = {n}",
+            s=Value(table.key[0]), n=Value(table.key[1]),
+        )  # fmt: skip
+        indexes = compose(
+            "(SELECT count(*) FROM duckdb_indexes() WHERE {where}) + (SELECT count(*) FROM duckdb_constraints() WHERE {where})",
+            where=where,
+        )
+    return write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {facts} AS SELECT *, keys - deletions AS written, known + removed AS matched, "
+            "table_rows - known - removed AS unmatched, keys - deletions - known AS new_keys, {alone} AS found_keys FROM "
+            "(SELECT count(*) AS keys, count(*) FILTER ({gone}) AS deletions FROM {latest}), ({met}), "
+            "(SELECT (SELECT count(*) FROM {batch}) AS rows_read, (SELECT count(*) FROM {t}) AS table_rows, "
+            "{indexes} AS own_indexes)",
+            met=met,
+            alone=alone,
+            indexes=indexes,
+            **parts,
+        )
+    )
+
+
+def _found_keys(parts: Mapping[str, Part]) -> Sql:
+    return compose("(SELECT count(*) FROM {latest} WHERE EXISTS (SELECT 1 FROM {t} AS _target WHERE {same}))", **parts)
+
+
+def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> list[Step]:
+    """How many rows of a sample of the batch are in the table as they are; where many known keys make it worth while."""
+    none = write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {sample} AS SELECT 0 AS sampled, 0 AS sampled_unchanged, 0 AS found_keys",
+            **parts,
+        )
+    )
+    if not choice.compares:
+        return [none]
+    changes = choice.ways[2]
+    prices = _prices(choice.columns, changes)
+    rewriting = _sum(prices[MERGE], _pace(choice, MERGE))
+    least = {  # what the way costs at least: with every known row as it was
+        "table_rows": prices[changes]["table_rows"],
+        "matched": prices[changes]["matched"] - _DELETE,
+        "new_keys": prices[changes]["written"],
+    }
+    worth = compose(
+        "SELECT {rewriting} - {comparing} > {seconds} FROM {facts}",
+        rewriting=rewriting, comparing=_sum(least, _pace(choice, changes)), seconds=Value(_SAMPLE_SECONDS), **parts,
+    )  # fmt: skip
+    key = subject.model.model.header.key
+    found = compose(
+        "CREATE OR REPLACE TEMP TABLE {sample} AS "
+        "WITH _some AS MATERIALIZED (SELECT * FROM {latest} WHERE NOT {gone} USING SAMPLE reservoir({n} ROWS) REPEATABLE (7)), "
+        "_theirs AS MATERIALIZED (SELECT * FROM {t} AS _target WHERE EXISTS (SELECT 1 FROM _some WHERE {met})) "
+        "SELECT (SELECT count(*) FROM _some) AS sampled, (SELECT count(*) FROM _some JOIN _theirs ON {joined} AND {equal}) "
+        "AS sampled_unchanged, {found} AS found_keys",
+        n=_SAMPLE_ROWS, met=matches("_target", "_some", key), joined=matches("_theirs", "_some", key),
+        equal=same_row(subject, "_theirs", "_some"), found=_found_keys(parts), **parts,
+    )  # fmt: skip
+    return [none, write(found, only_if=worth)]
+
+
+def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
+    """Facts, prices and the way, in one row."""
+    if choice.fixed is not None:
+        # A swap would lose an index or a constraint that somebody put on the table; CDC needs one row per key.
+        unless = {SNAPSHOT: Sql("own_indexes > 0"), CDC: Sql("found_keys <> matched")}.get(choice.fixed, Sql("FALSE"))
+        prices = _prices(choice.columns, CDC if choice.fixed == CDC else CHANGES)
+        price = compose("{price}", price=_sum(prices[choice.fixed])) if choice.fixed != CDC else Sql("0")
+        if choice.fixed == MERGE:
+            price = Sql("0")  # the matched rows are not counted
+        if choice.fixed == SNAPSHOT:
+            price = compose("(table_rows + keys) * {copy}", copy=Value(_COPY * choice.columns))
+        return write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT *, CASE WHEN {unless} THEN 'merge' ELSE {way} END AS strategy, "
+                "CASE WHEN {unless} THEN 0 ELSE {price} END AS price FROM {facts}",
+                unless=unless, way=Value(choice.fixed), price=price, **parts,
+            )
+        )  # fmt: skip
+    changes = choice.ways[2]
+    prices = _prices(choice.columns, changes)
+    never = Sql("CAST('inf' AS DOUBLE)")
+    allowed = {
+        APPEND: Sql("matched = 0"),
+        MERGE: Sql("TRUE"),
+        changes: Sql("matched > 0 AND sampled > 0 AND found_keys = matched"),
+        SNAPSHOT: Sql("own_indexes = 0"),
+    }
+    plain = [
+        compose(
+            "CASE WHEN {allowed} THEN {price} ELSE {never} END AS {name}",
+            allowed=allowed[way], price=_sum(prices[way]), never=never, name=Ident(f"{way}_price"),
+        )
+        for way in choice.ways
+    ]  # fmt: skip
+    paced = [
+        compose("{c} * {pace} AS {name}", c=Ident(f"{way}_price"), pace=Value(_pace(choice, way)), name=Ident(f"{way}_seconds"))
+        for way in choice.ways
+    ]  # fmt: skip
+    compared = [
+        compose("{c} * {factor}", c=Ident(f"{way}_seconds"), factor=Value(_HYSTERESIS if way == choice.last else 1.0))
+        for way in choice.ways
+    ]
+    least = compose("least({all})", all=compared)
+    cases = [
+        compose("WHEN {mine} = {least} THEN {way}", mine=mine, least=least, way=Value(way))
+        for way, mine in zip(choice.ways, compared, strict=True)
+    ]
+    chosen = joined(
+        " ", [compose("WHEN matched = 0 THEN {way}", way=Value(APPEND)), *cases]
+    )  # it does less than any other
+    price = joined(
+        " ",
+        [compose("WHEN {way} THEN {c}", way=Value(way), c=Ident(f"{way}_price")) for way in choice.ways],
+    )
+    return write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT *, CASE strategy {price} END AS price FROM "
+            "(SELECT *, CASE {chosen} END AS strategy FROM (SELECT *, {paced} FROM (SELECT *, {plain} FROM "
+            "(SELECT _f.* EXCLUDE (found_keys), _s.*, CASE WHEN sampled > 0 THEN written * sampled_unchanged / sampled "
+            "ELSE 0 END AS unchanged FROM {facts} AS _f, {sample} AS _s))))",
+            price=price, chosen=chosen, paced=paced, plain=plain, **parts,
+        )
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------- rows that are the same to the last bit
+
+_PLAIN = (
+    "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
+    "UHUGEINT", "DECIMAL", "DATE", "TIMESTAMP", "UUID", "BLOB",
+)  # fmt: skip
+
+
+def same_row(subject: Subject, left: str, right: str) -> Sql:
+    """The condition that two rows are alike, so that leaving one is the same as writing the other."""
+    return joined(" AND ", [_same_value(column, Ident(left), Ident(right)) for column in subject.model.schema])
+
+
+def _same_value(column: Column, left: Ident, right: Ident) -> Sql:
+    """Equal is not enough where different values compare as equal: 'a' and 'A' in a collation, 0.0 and -0.0, one month
+    and thirty days."""
+    parts: dict[str, Part] = {"l": left, "r": right, "c": Ident(column.name)}
+    kind = column.type.upper()
+    equal = compose("{l}.{c} IS NOT DISTINCT FROM {r}.{c}", **parts)
+    if kind.startswith(_PLAIN) and not kind.endswith("]"):
+        return equal
+    if kind.startswith("VARCHAR") and not kind.endswith("]"):
+        return compose("encode({l}.{c}) IS NOT DISTINCT FROM encode({r}.{c})", **parts)
+    as_text = compose("CAST({l}.{c} AS VARCHAR) IS NOT DISTINCT FROM CAST({r}.{c} AS VARCHAR)", **parts)
+    return compose("{equal} AND {as_text}", equal=equal, as_text=as_text)
+
+
+# ---------------------------------------------------------------------- before the run
+
+
+def expected(choice: Choice, before: TableRecord | None) -> tuple[Way, ...]:
+    """The ways with what they are expected to cost, the likely one first; what a dry run shows."""
+    facts = before.facts if before is not None else {}
+    if choice.fixed is not None:
+        return (Way(choice.fixed, _known_seconds(choice, before), f"as `@strategy` says; {_last(before)}"),)
+    changes = choice.ways[2]
+    counts = _counts(facts, before)
+    if counts is None:
+        size = f"the table has {counted(before.rows, 'row')}" if before is not None and before.rows is not None else ""
+        return tuple(
+            Way(way, None, "; ".join(filter(None, (_WHEN.get(way, _WHEN[CHANGES]), size)))) for way in choice.ways
+        )
+    found = []
+    for way, prices in _prices(choice.columns, changes).items():
+        seconds = sum(counts[name] * price for name, price in prices.items()) * _pace(choice, way)
+        possible = way == MERGE or (way == APPEND and counts["matched"] == 0)
+        possible = possible or (way == SNAPSHOT and not facts.get("own_indexes"))
+        possible = possible or (way == changes and facts.get("sampled", 0) != 0)
+        measured = f"; {choice.paces[way]:.2f} times its price here" if way in choice.paces else ""
+        why = f"{_WHEN.get(way, _WHEN[CHANGES])}{measured}"
+        found.append(Way(way, round(seconds, 4) if possible else None, why))
+    found.sort(
+        key=lambda way: (
+            float("inf") if way.seconds is None else way.seconds * (_HYSTERESIS if way.name == choice.last else 1)
+        )
+    )
+    return tuple(found)
+
+
+_WHEN = {
+    APPEND: "when no key of the batch is in the table: only inserts",
+    MERGE: "deletes the keys of the batch and inserts its rows",
+    CHANGES: "when a sample shows that many rows are as they were: compares all, writes those that differ",
+    SNAPSHOT: "when most of the table changes: writes it anew, with the keys that are not in the batch, and swaps it in",
+}
+
+
+def _counts(facts: Facts, before: TableRecord | None) -> Mapping[str, float] | None:
+    """What the last run measured, as the facts that prices are made of."""
+    names = ("table_rows", "keys", "deletions", "matched")
+    numbers = {name: value for name in names if isinstance(value := facts.get(name), int | float)}
+    if len(numbers) < len(names) or before is None:
+        return None
+    rows = before.rows if before.rows is not None else numbers["table_rows"]
+    sampled, same = facts.get("sampled", 0), facts.get("sampled_unchanged", 0)
+    share = float(same) / float(sampled) if sampled else 0.0
+    matched = numbers["matched"]
+    return {
+        "table_rows": rows,
+        "matched": matched,
+        "unmatched": max(0.0, rows - matched),
+        "written": numbers["keys"] - numbers["deletions"],
+        "unchanged": (numbers["keys"] - numbers["deletions"]) * share,
+    }
+
+
+def _known_seconds(choice: Choice, before: TableRecord | None) -> float | None:
+    took = before.facts.get("apply_seconds") if before is not None and before.strategy == choice.fixed else None
+    return float(took) if took is not None else None
+
+
+def _last(before: TableRecord | None) -> str:
+    took = before.facts.get("apply_seconds") if before is not None else None
+    return (
+        "it was not measured yet"
+        if took is None or before is None
+        else f"the last run's {before.strategy} took {took} s"
+    )
+
+
+def described(before: TableRecord | None) -> str:
+    """The facts of the last run in one line; empty when there are none."""
+    if before is None:
+        return ""
+    facts = before.facts
+    shown = [f"{facts[name]} {word}" for name, word in _TOLD if name in facts]
+    return ", ".join(shown)
+
+
+_TOLD: Sequence[tuple[str, str]] = (
+    ("rows_read", "rows read"),
+    ("keys", "keys"),
+    ("new_keys", "new"),
+    ("matched", "known"),
+    ("unchanged", "unchanged"),
+    ("deletions", "deletions"),
+    ("table_rows", "rows in the table"),
+)

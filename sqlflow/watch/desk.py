@@ -1,0 +1,45 @@
+"""What a session needs of the outside, and what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlflow.core.config import Config
+from sqlflow.core.events import Clock
+from sqlflow.engines import EngineModule
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`settings` reads sqlflow.yml anew. `owner`: who we are, for locks. `report`: puts a bug down, and says where."""
+
+    root: Path
+    settings: Callable[[], Config]
+    module: Callable[[Config], EngineModule]
+    version: Callable[[Config], str]
+    files: Callable[[Config], Sequence[str]]
+    owner: Callable[[], dict[str, object]]
+    clock: Clock
+    run_id: Callable[[], str]
+    report: Callable[[Exception], str]
+
+    @property
+    def state(self) -> Path:
+        return self.root / ".sqlflow"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The options of `watch`. `limit`, `start`, `end`: how much of each input a scratch build reads."""
+
+    selection: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    build: bool = False
+    limit: int | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    rows: int = 10
+    threads: int = 2

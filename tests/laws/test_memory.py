@@ -1,0 +1,181 @@
+"""A project that is kept in memory through edits is the project that is read from its files."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from sqlflow.build import Examined, Workshop
+from sqlflow.core.cache import NoCache
+from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.engine import Found
+from sqlflow.core.names import TableName
+from sqlflow.core.records import Relation
+from sqlflow.core.schema import Column, Schema
+from sqlflow.engines.duckdb import open_binder
+from sqlflow.project.config import read_config
+from sqlflow.watch.memory import Known, Surroundings, again, file_reader, whole
+
+CONFIG = """\
+name: kept
+targets: {dev: {engine: duckdb, path: kept.duckdb}}
+variables: {least: 3}
+defaults:
+  models/d: {key: id}
+"""
+FILES = {
+    "sqlflow.yml": CONFIG,
+    "macros/m.sql": "CREATE MACRO twice(x) AS x * 2;\n",
+    "seeds/s/codes.csv": "id,v\n1,2\n",
+    "sources/raw.yml": "ext.raw: {table: ext.raw}\n",
+}
+MODELS = tuple(f"models/{folder}/m{n}.sql" for n, folder in enumerate(("a", "a", "b", "b", "c", "c", "d")))
+NAMES = tuple(f"{path.split('/')[1]}.{Path(path).stem}" for path in MODELS)
+THERE = {
+    TableName("ext", "raw"): Found(Relation.TABLE, Schema((Column("id", "INTEGER"), Column("v", "INTEGER")))),
+    TableName("ext", "other"): Found(Relation.TABLE, Schema((Column("id", "BIGINT"), Column("v", "DATE")))),
+}
+
+headers = st.sampled_from(
+    [
+        *[""] * 12,
+        "-- just words\n",
+        *["-- @mode: view\n"] * 3,
+        *["-- @mode: inline\n"] * 3,
+        "-- @checks: [{not_null: id}]\n",
+        "-- @checks: [{references: {column: id, to: a.m0.id}}]\n",
+        "-- @checks: [{references: {column: id, to: b.m2.v}}]\n",
+        "-- @depends_on: [a.m1]\n",
+        "-- @key: nope\n",
+        "-- @mode: incremental\n-- @time: v\n",
+        "-- @name: renamed\n",
+        "-- @enabled: false\n",
+        "-- @mdoe: view\n",
+    ]
+)
+columns = st.sampled_from(
+    [
+        *["id, v"] * 10,
+        "v, id",
+        "id, v AS w, v",
+        "id, id + 1 AS v",
+        "*",
+        "id, CAST(v AS VARCHAR) AS v",
+        "id, twice(id) AS v",
+        "id, $least AS v",
+        "id, current_date AS v",
+        "id",
+        "id, nope AS v",
+        "id, nofunction(id) AS v",
+        "id, twice() AS v",
+        "id, $unknown AS v",
+        "id, , v",
+        "id, 'open AS v",
+    ]
+)
+parents = st.sampled_from(
+    [
+        *NAMES,
+        *NAMES[:3],
+        "m0",
+        "m4",
+        "ext.raw",
+        "ext.raw",
+        "ext.other",
+        "s.codes",
+        "codes",
+        "nowhere.at_all",
+        "a.renamed",
+    ]
+)
+shapes = st.sampled_from(
+    [
+        *["SELECT {columns} FROM {one}\n"] * 16,
+        "SELECT one.id, two.v FROM {one} AS one JOIN {two} AS two USING (id)\n",
+        "WITH c AS (SELECT {columns} FROM {one}) SELECT * FROM c WHERE id IN (SELECT id FROM {two})\n",
+        "SELECT {columns} FROM {one} -- the end\n",
+        "\n\nSELECT {columns} FROM {one};\n",
+        "SELECT {columns} FROM {one}; SELECT 1\n",
+        "",
+    ]
+)
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    query = draw(shapes).format(columns=draw(columns), one=draw(parents), two=draw(parents))
+    return draw(headers) + query
+
+
+edits = st.lists(st.lists(st.tuples(st.sampled_from(MODELS), texts()), min_size=1, max_size=2), min_size=1, max_size=8)
+starts = st.fixed_dictionaries({}, optional={path: texts() for path in MODELS[3:]})
+
+
+def check(start: dict[str, str], steps: list[list[tuple[str, str]]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder).resolve()
+        first = dict.fromkeys(MODELS[:2], "SELECT id, v FROM ext.raw\n")
+        chain = {path: f"SELECT id, v FROM {NAMES[n]}\n" for n, path in enumerate(MODELS[2:])}
+        for path, text in {**FILES, **first, **chain, **start}.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+        config = read_config(root, None, {}, {})
+        workshop = Workshop(config, open_binder(config, files=()), NoCache(), "1")
+        surroundings = Surroundings(THERE)
+        known = whole(workshop, surroundings)
+        for step in steps:
+            for path, text in step:
+                (root / path).write_text(text)
+            found = again(known, workshop, file_reader(workshop), [PurePosixPath(path) for path, _ in step])
+            fresh = Workshop(config, open_binder(config, files=()), NoCache(), "1")
+            expected = whole(fresh, surroundings)
+            fresh.binder.close()
+            event("everything" if found is None else "in part")
+            if found is not None:
+                assert_same(found, expected)
+            known = found or expected
+        workshop.binder.close()
+
+
+def assert_same(found: Known, expected: Known) -> None:
+    left, right = found.examined, expected.examined
+    assert _told(left) == _told(right)
+    assert left.project == right.project
+    assert left.parsed == right.parsed
+    assert left.graph == right.graph
+    assert left.compiled.order == right.compiled.order
+    assert left.compiled.models == right.compiled.models
+    assert replace(left.compiled, models={}) == replace(right.compiled, models={})
+    assert found.index.positions == expected.index.positions
+    assert found.index.models == expected.index.models
+    assert found.index.readers == expected.index.readers
+    assert found.index.places == expected.index.places
+    assert {n: set(c) for n, c in found.index.children.items()} == {
+        n: set(c) for n, c in expected.index.children.items()
+    }
+
+
+def _told(examined: Examined) -> list[Diagnostic]:
+    return sorted(set(examined.problems), key=repr)
+
+
+@settings(max_examples=25)
+@given(starts, edits)
+def test_after_any_edits_memory_is_what_the_files_say(
+    start: dict[str, str], steps: list[list[tuple[str, str]]]
+) -> None:
+    check(start, steps)
+
+
+@pytest.mark.long
+@settings(max_examples=3000)
+@given(starts, edits)
+def test_after_any_edits_memory_is_what_the_files_say_at_length(
+    start: dict[str, str], steps: list[list[tuple[str, str]]]
+) -> None:
+    check(start, steps)
