@@ -31,7 +31,8 @@ from sqlflow.core.text import MappedText, Piece
 
 T = TypeVar("T")
 
-_MAGIC = b"sqlflow known 1\n"
+# The number grows when what is stored changes its form.
+_MAGIC = b"sqlflow known 2\n"
 _SIZES = struct.Struct("<QQI")  # bytes of the records, bytes of what is read later, checksum of both
 _LARGEST = 2**31
 
