@@ -7,7 +7,7 @@ JOBS ?= auto
 .DEFAULT_GOAL := help
 SEEDS ?= 1000..1999
 
-.PHONY: help setup demo test test-long fuzz check format cases bench docs wheel clean
+.PHONY: help setup demo test test-long fuzz check format cases bench scale docs wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ cases: setup ## rewrite the expected output of the Markdown cases
 
 bench: setup ## measure against a plain script
 	$(BIN)/python benchmarks/measure.py
+
+scale: setup ## measure compiling 100 to 10,000 models, and draw docs/scaling.svg
+	$(BIN)/python benchmarks/scale.py --svg docs/scaling.svg
 
 docs: setup ## write the generated reference pages
 	$(BIN)/python docs/generate.py

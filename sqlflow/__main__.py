@@ -1,6 +1,6 @@
 """`python -m sqlflow`."""
 
-from sqlflow.cli.app import main
+from sqlflow.cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -7,15 +7,14 @@ is handed to them.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import PurePath
 
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
-from sqlflow.compiler.compile import Trees, compile_models, parse_models
-from sqlflow.compiler.known import Parsed
+from sqlflow.compiler.compile import Judged, Trees, compile_models, parse_models
 from sqlflow.compiler.shapes import not_followed, shapes_of
 from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled
@@ -26,6 +25,8 @@ from sqlflow.core.engine import Binder, Engine, Found, Session
 from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
 from sqlflow.core.graph import ModelGraph
 from sqlflow.core.inputs import Inputs
+from sqlflow.core.known import KnownModel, KnownProject, Parsed, Settings
+from sqlflow.core.later import Later
 from sqlflow.core.model import Mode, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Signature
@@ -33,10 +34,10 @@ from sqlflow.core.records import RunRecord, Status, TableKind, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.store import StateStore
 from sqlflow.core.words import counted
-from sqlflow.graph.link import link
+from sqlflow.graph.link import Linked, link
 from sqlflow.graph.selection import Universe, select
 from sqlflow.plan.plan import make_plan
-from sqlflow.project.read import read_project
+from sqlflow.project.read import Texts, keeps_values, read_project, read_texts, settings_of, still_known
 from sqlflow.runner.execute import execute
 from sqlflow.state import warehouse as memory
 
@@ -53,11 +54,16 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A project that compiles, its graph, and the warnings about it."""
+    """A project that compiles, its graph, and the warnings about it. `analysed`: the models that were not as they had
+    been, so that their queries were judged again, or their judgement looked up."""
 
     compiled: Compiled
     graph: ModelGraph
     warnings: tuple[Diagnostic, ...]
+    analysed: tuple[TableName, ...] = ()
+
+
+Wanted = Callable[[Project, ModelGraph], Collection[TableName] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Examined:
     """All that is known of a project, right or wrong: what each stage made of it, and what each found wrong."""
 
     project: Project
-    parsed: Mapping[TableName, Parsed]
+    parsed: Mapping[TableName, Later[Parsed]]
     graph: ModelGraph
     compiled: Compiled
     unreadable: tuple[Diagnostic, ...] = ()
@@ -74,6 +80,7 @@ class Examined:
     unread: tuple[Diagnostic, ...] = ()
     wrong: tuple[Diagnostic, ...] = ()
     unfit: tuple[Diagnostic, ...] = ()
+    analysed: tuple[TableName, ...] = ()
 
     @property
     def problems(self) -> tuple[Diagnostic, ...]:
@@ -86,11 +93,12 @@ def compile_project(
     tables: Mapping[TableName, Found] | None,
     remembered: Mapping[TableName, Schema],
     records: Mapping[TableName, TableRecord],
+    wanted: Wanted | None = None,
 ) -> Checked:
-    """Read and compile everything; see `examine`. Raises ProjectError with every problem of the project."""
-    found = examine(workshop, tables, remembered, records)
+    """Read everything and compile what is wanted; see `examine`. Raises ProjectError with every problem of the project."""
+    found = examine(workshop, tables, remembered, records, wanted)
     stop_on_errors(found.problems)
-    return Checked(found.compiled, found.graph, found.problems)
+    return Checked(found.compiled, found.graph, found.problems, found.analysed)
 
 
 def examine(
@@ -98,19 +106,26 @@ def examine(
     tables: Mapping[TableName, Found] | None,
     remembered: Mapping[TableName, Schema],
     records: Mapping[TableName, TableRecord],
+    wanted: Wanted | None = None,
 ) -> Examined:
     """Read and compile what can be. `tables`: what stands in the database, None when it cannot be asked. `records`: of
-    the tables that SQLFlow made; one that nothing in the project makes any more is no source for others.
+    the tables that SQLFlow made; one that nothing in the project makes any more is no source for others. `wanted`: says which
+    models are asked for, None for all; others are analysed only if those read them.
     """
-    config = workshop.config
+    config, cache = workshop.config, workshop.cache
     trees: Trees = {}
-    project, unreadable = read_project(config, workshop.cache, workshop.version)
+    texts = read_texts(config)
+    settings = settings_of(config, texts, workshop.version)
+    known = cache.known({path: (text.digest, text.file) for path, text in texts.models.items()})
+    known = still_known(known, settings, config, texts) if known is not None else None
+    project, unreadable = read_project(config, cache, workshop.version, texts, known)
     parsed, malformed = parse_models(
-        project, config.dialect, workshop.binder, workshop.cache, workshop.version, trees, hopeless(unreadable)
+        project, config.dialect, workshop.binder, cache, workshop.version, trees, hopeless(unreadable), known
     )
     existing, own = standing_names(tables, remembered, records)
-    reads = {name: facts.tables for name, facts in parsed.items()}
-    graph, unlinked = link(project, reads, existing, config.default_schema, own, workshop.cache, workshop.version)
+    linked, unlinked = link(project, parsed, existing, config.default_schema, own, cache, known)
+    graph = linked.graph
+    needed = _needed(wanted, project, graph)
     columns, unread = input_columns(
         project,
         graph.undeclared,
@@ -118,26 +133,32 @@ def examine(
         workshop.binder,
         tables,
         remembered,
-        workshop.cache,
+        cache,
         workshop.version,
         _wrong_sources(project, unreadable),
     )
-    compiled, wrong = compile_models(
-        project, graph, parsed, columns, config, workshop.binder, workshop.cache, workshop.version, trees
+    judged, wrong = compile_models(
+        project, graph, parsed, columns, config, workshop.binder, cache, workshop.version, trees, known, needed
     )
-    wrong += not_followed(compiled, _shapes(workshop, compiled))
-    return Examined(
+    wrong += not_followed(judged.compiled, _shapes(workshop, judged.compiled))
+    found = Examined(
         project,
         parsed,
         graph,
-        compiled,
+        judged.compiled,
         tuple(unreadable),
         tuple(malformed),
         tuple(unlinked),
         tuple(unread),
         tuple(wrong),
         unfit(project, config),
+        judged.analysed,
     )
+    right = not any(problem.severity is Severity.ERROR for problem in found.problems)
+    whole = known is not None and known.linked == linked.digest and len(known.models) == len(project.models)
+    if right and (judged.analysed or not whole):
+        _remember(cache, settings, texts, project, parsed, linked, judged, known, found.problems)
+    return found
 
 
 def hopeless(unreadable: Iterable[Diagnostic]) -> set[PurePath]:
@@ -158,6 +179,113 @@ def standing_names(
 def unfit(project: Project, config: Config) -> tuple[Diagnostic, ...]:
     """What does not go with the target or with its sandbox."""
     return (*_like_the_database(project, config), *_sandbox_hooks(project, config))
+
+
+def selected_by(selection: Sequence[str], exclude: Sequence[str], config: Config) -> Wanted | None:
+    """What a selection asks for; None where that is everything, or can only be told when everything is compiled."""
+    if not selection or any("state:" in term for term in (*selection, *exclude)):
+        return None
+
+    def wanted(project: Project, graph: ModelGraph) -> Collection[TableName] | None:
+        methods = {"git": lambda ref: _changed_since(config, ref, project)}
+        universe = Universe(
+            lambda: graph.graph,
+            {model.name: model for model in project.models},
+            (*project.seeds, *project.sources),
+            methods,
+        )
+        names, wrong = select(selection, (), universe)
+        return None if wrong else names
+
+    return wanted
+
+
+def called(text: str, *, downstream: bool = False) -> Wanted:
+    """The model that is called so, with or without its schema, or that a column written so belongs to.
+
+    `downstream`: with all that is made from it.
+    """
+
+    def wanted(project: Project, graph: ModelGraph) -> Collection[TableName]:
+        spellings = {text.lower(), text.lower().rpartition(".")[0]}
+        names = [n for n in graph.order if n.name.lower() in spellings or str(n).lower() in spellings]
+        if not downstream:
+            return names
+        inputs = (*project.seeds, *project.sources, *graph.undeclared)
+        names += [n for n in inputs if n.name.lower() in spellings or str(n).lower() in spellings]
+        found = set(names)
+        rows = {reader.name: reader.parents for reader in graph.readers}
+        for name in graph.order:  # parents first
+            if not found.isdisjoint(rows[name]):
+                found.add(name)
+        return found
+
+    return wanted
+
+
+def _needed(wanted: Wanted | None, project: Project, graph: ModelGraph) -> Collection[TableName] | None:
+    """The models that are asked for and all that they read; None for all."""
+    asked = wanted(project, graph) if wanted is not None else None
+    if asked is None:
+        return None
+    readers = {reader.name: reader for reader in graph.readers}
+    found: set[TableName] = set()
+    stack = [name for name in asked if name in readers]
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found.add(name)
+            stack.extend(parent for parent in readers[name].parents if parent in readers)
+    return found
+
+
+def _remember(
+    cache: Cache,
+    settings: Settings,
+    texts: Texts,
+    project: Project,
+    parsed: Mapping[TableName, Later[Parsed]],
+    linked: Linked,
+    judged: Judged,
+    known: KnownProject | None,
+    found: Sequence[Diagnostic],
+) -> None:
+    """Have the cache give this project the next time, without the models about which there is something to tell."""
+    told = {str(problem.span.path) if problem.span is not None else "" for problem in found}
+    if any(place not in texts.models and not place.startswith(("sources/", "seeds/")) for place in told):
+        return
+    models: dict[str, KnownModel] = {}
+    unlike = _other_rows(known, linked.graph)
+    for model in project.models:
+        path, name = str(model.file.path), model.name
+        before = known.models.get(path) if known is not None else None
+        compiled = judged.compiled.models.get(name)
+        if path in told or not keeps_values(model):
+            continue
+        if before is not None and before.compiled.model is model and compiled in (None, before.compiled):
+            if name not in unlike or compiled is not None:
+                models[path] = before
+            continue
+        if compiled is None:
+            continue
+        models[path] = KnownModel(
+            digest=texts.models[path].digest,
+            parsed=parsed[name],
+            linked=linked.by_model[name],
+            columns=judged.columns[name],
+            key=judged.keys[name],
+            compiled=compiled,
+        )
+    disabled = {path: texts.models[path].digest for _, path in project.disabled}
+    cache.keep(KnownProject(settings, models, disabled, linked.digest, linked.graph))
+
+
+def _other_rows(known: KnownProject | None, graph: ModelGraph) -> Collection[TableName]:
+    """The models that read otherwise than they did: what was not judged now, for nobody asked for it, may be out of date."""
+    if known is None or known.graph is graph:
+        return ()
+    before = {reader.name: reader for reader in known.graph.readers}
+    return {reader.name for reader in graph.readers if before.get(reader.name) != reader}
 
 
 # Problems of a file after which the engine's judgement of the query would only repeat or confuse them.
@@ -390,7 +518,7 @@ def universe_of(
     compiled = checked.compiled
     methods: dict[str, Callable[[str], Collection[TableName] | None]] = {
         "state": lambda state: _in_state(state, compiled, records, store, plan_all),
-        "git": lambda ref: _changed_since(config, ref, compiled),
+        "git": lambda ref: _changed_since(config, ref, compiled.project),
     }
     project = checked.compiled.project
     models = {model.name: model for model in project.models}
@@ -437,7 +565,7 @@ def _failed_last(store: StateStore | None, compiled: Compiled) -> Collection[Tab
     return [name for name, status in newest.items() if status is not Status.DONE and name in compiled.models]
 
 
-def _changed_since(config: Config, ref: str, compiled: Compiled) -> Collection[TableName] | None:
+def _changed_since(config: Config, ref: str, project: Project) -> Collection[TableName] | None:
     """Models whose file differs from what it was at a commit."""
     try:
         commit = _git(config, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")[0].strip()
@@ -445,7 +573,8 @@ def _changed_since(config: Config, ref: str, compiled: Compiled) -> Collection[T
         changed += _git(config, "ls-files", "--others", "--exclude-standard", "-z")
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None
-    return [name for name, model in compiled.models.items() if str(model.model.file.path) in set(changed)]
+    found = set(changed)
+    return [model.name for model in project.models if str(model.file.path) in found]
 
 
 def _git(config: Config, *arguments: str) -> list[str]:

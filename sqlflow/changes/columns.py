@@ -40,12 +40,13 @@ def input_columns(
     """
     found: dict[TableName, Schema] = {}
     problems: list[Diagnostic] = []
+    types = _Types(binder, cache, version)
     for seed in project.seeds.values():
         key = _key(version, seed_relation(config, seed), files.identity_by_time(config.root, seed.path))
         if cache.get(key) is None and (problem := malformed_seed(config.root, seed)) is not None:
             problems.append(problem)
             continue
-        schema = _described(seed_relation(config, seed), key, binder, cache)
+        schema = _described(_all_of(seed_relation(config, seed)), key, binder, cache)
         _take(seed.name, schema, _seed_span(seed), found, problems)
     for source in project.sources.values():
         if source.name in wrong:
@@ -53,9 +54,9 @@ def input_columns(
         if source.path is not None:
             relation = files.relation(config, source)
             key = _key(version, relation, files.identity_by_time(config.root, source.path))
-            _take(source.name, _described(relation, key, binder, cache), source.span, found, problems)
+            _take(source.name, _described(_all_of(relation), key, binder, cache), source.span, found, problems)
         else:
-            _table_source(source, tables, remembered, binder, found, problems)
+            _table_source(source, tables, remembered, types, found, problems)
         if source.name in found:
             problems += _declared_otherwise(source, found[source.name])
     for name in undeclared:
@@ -66,17 +67,21 @@ def input_columns(
     return found, problems
 
 
-def _described(relation: Sql, key: str, binder: Binder, cache: Cache) -> Schema | BindError:
+def _described(query: Sql, key: str, binder: Binder, cache: Cache) -> Schema | BindError:
     cached = cache.get(key)
     if cached is not None:
         try:
             return msgspec.json.decode(cached, type=Schema)
         except (msgspec.DecodeError, ValueError):
             pass  # an entry that cannot be read is computed again
-    bound = binder.bind(compose("SELECT * FROM {relation}", relation=relation))
+    bound = binder.bind(query)
     if isinstance(bound, Schema):
         cache.put(key, msgspec.json.encode(bound))
     return bound
+
+
+def _all_of(relation: Sql) -> Sql:
+    return compose("SELECT * FROM {relation}", relation=relation)
 
 
 def _take(
@@ -102,12 +107,12 @@ def _table_source(
     source: Source,
     tables: Mapping[TableName, Found] | None,
     remembered: Mapping[TableName, Schema],
-    binder: Binder,
+    types: _Types,
     found: dict[TableName, Schema],
     problems: list[Diagnostic],
 ) -> None:
     table = source.table or source.name
-    declared = _declared(source, binder, problems)
+    declared = types.schema(source, problems)
     if tables is not None and table in tables:
         found[source.name] = tables[table].schema
     elif source.name in remembered and tables is None:
@@ -126,26 +131,52 @@ def _table_source(
         )
 
 
-def _declared(source: Source, binder: Binder, problems: list[Diagnostic]) -> Schema:
-    """The columns that a source declares, with their types as the engine spells them."""
-    columns = []
-    for name, kind in source.types.items():
-        bound = binder.bind(compose("SELECT CAST(NULL AS {kind}) AS c", kind=Sql(kind)))
-        if isinstance(bound, BindError):
-            problems.append(
-                Diagnostic(
-                    "invalid-value", f"`{kind}` of the column `{name}` is not a type: {bound.message}", source.span
-                )
-            )
-        else:
-            columns.append(Column(name, bound.columns[0].type))
-    return Schema(tuple(columns))
+class _Types:
+    """The types that sources declare, as the engine spells them; each is asked once."""
+
+    def __init__(self, binder: Binder, cache: Cache, version: str) -> None:
+        self._binder = binder
+        self._cache = cache
+        self._version = version
+        self._spelled: dict[str, str | BindError] = {}
+        self._schemas: dict[tuple[tuple[str, str], ...], Schema] = {}
+
+    def schema(self, source: Source, problems: list[Diagnostic]) -> Schema:
+        """The columns that a source declares, without those whose type is none, which are told."""
+        written = tuple(source.types.items())
+        found = self._schemas.get(written)
+        if found is not None:
+            return found
+        columns: list[Column] = []
+        for name, kind in written:
+            spelled = self._spell(kind)
+            if isinstance(spelled, BindError):
+                message = f"`{kind}` of the column `{name}` is not a type: {spelled.message}"
+                problems.append(Diagnostic("invalid-value", message, source.span))
+            else:
+                columns.append(Column(name, spelled))
+        schema = Schema(tuple(columns))
+        if len(columns) == len(written):
+            self._schemas[written] = schema
+        return schema
+
+    def _spell(self, kind: str) -> str | BindError:
+        found = self._spelled.get(kind)
+        if found is None:
+            found = self._spelled[kind] = self._asked(kind)
+        return found
+
+    def _asked(self, kind: str) -> str | BindError:
+        query = compose("SELECT CAST(NULL AS {kind}) AS c", kind=Sql(kind))
+        bound = _described(query, _key(self._version, query, "a type"), self._binder, self._cache)
+        return bound if isinstance(bound, BindError) else bound.columns[0].type
 
 
 def _declared_otherwise(source: Source, schema: Schema) -> list[Diagnostic]:
     """Columns that a source declares and does not have, and properties that name no column."""
     if not schema:
         return []
+    there = {column.name.lower() for column in schema}
     named = [("columns", name) for name in source.types]
     named += [("key", name) for name in source.key]
     named += [(word, name) for word, name in (("time", source.time), ("cursor", source.cursor)) if name is not None]
@@ -157,7 +188,7 @@ def _declared_otherwise(source: Source, schema: Schema) -> list[Diagnostic]:
             did_you_mean(name, schema.names),
         )
         for word, name in named
-        if schema.find(name) is None
+        if name.lower() not in there
     ]
 
 

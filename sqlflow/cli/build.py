@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlflow.build import Prepared, compile_project, look_at, prepare, repair, run
+from sqlflow.build import Prepared, compile_project, look_at, prepare, repair, run, selected_by
 from sqlflow.cli.opening import Opened, clock, command_line, new_run_id, opened, read_settings, tell
 from sqlflow.cli.render import plan_json, render_diagnostics, render_plan, to_json
 from sqlflow.core.config import Config, Request
@@ -75,11 +75,12 @@ def _moment(option: str, text: str | None) -> datetime | None:
 def _dry_run(asked: Asked, config: Config, request: Request) -> int:
     with opened(config, tell, writing=False, wait=asked.wait) as found:
         standing = look_at(found.engine)
-        checked = compile_project(found.workshop, standing.tables, {}, standing.records)
+        wanted = selected_by(asked.selection, asked.exclude, config)
+        checked = compile_project(found.workshop, standing.tables, {}, standing.records, wanted)
         prepared = prepare(found.workshop, checked, standing, found.store, request, new_run_id(), clock)
     _show_warnings(prepared.checked.warnings)
     if asked.json:
-        print(to_json(plan_json(prepared.plan)))
+        print(to_json({**plan_json(prepared.plan), "analysed": sorted(prepared.checked.analysed)}))
     else:
         print(render_plan(prepared.plan, sql=asked.sql, color=_color(sys.stdout.isatty())))
     return 0
@@ -91,7 +92,8 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
         assert found.store is not None
         standing = look_at(found.engine)
         repair(standing.records, found.store, emit)
-        checked = compile_project(found.workshop, standing.tables, {}, standing.records)
+        wanted = selected_by(asked.selection, asked.exclude, config)
+        checked = compile_project(found.workshop, standing.tables, {}, standing.records, wanted)
         _show_warnings(checked.warnings)
         with _database(found, asked.wait) as engine:
             if standing.session is None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from sqlflow.build import Checked, look_at
 from sqlflow.build import compile_project as compile_all
-from sqlflow.cache.file import open_cache
 from sqlflow.cli.build import _show_warnings
-from sqlflow.cli.opening import opened, read_settings, state_folder, tell
+from sqlflow.cli.opening import opened, read_settings, tell
 from sqlflow.cli.render import to_json
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.names import TableName
@@ -20,28 +19,18 @@ from sqlflow.core.names import TableName
 def compile_project(project: Path | None, target: str | None, variables: Sequence[str], *, json: bool) -> int:
     """Compile, and write `target/compiled/**.sql` and `target/manifest.json`. The exit code."""
     config = read_settings(project, target, variables)
-    with opened(config, tell, writing=False, wait=0, without_database=True) as found:
+    with opened(config, tell, writing=False, wait=0, without_database=True, caching=True) as found:
         tables = found.engine.tables() if found.engine is not None else None
         remembered = found.store.sources() if found.store is not None and tables is None else {}
-        cache = open_cache(state_folder(config) / "cache.db", writing=True)
-        try:
-            workshop = (
-                found.workshop
-                if cache is None
-                else type(found.workshop)(config, found.workshop.binder, cache, found.workshop.version)
-            )
-            checked = compile_all(workshop, tables, remembered, look_at(found.engine).records)
-        finally:
-            if cache is not None:
-                cache.close()
+        checked = compile_all(found.workshop, tables, remembered, look_at(found.engine).records)
     _show_warnings(checked.warnings)
     folder = config.root / "target"
     folder.mkdir(exist_ok=True)
     _write(folder, checked)
-    manifest = to_json(manifest_of(checked))
-    (folder / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
+    manifest = manifest_of(checked)
+    (folder / "manifest.json").write_text(to_json(manifest) + "\n", encoding="utf-8")
     if json:
-        print(manifest)
+        print(to_json({**manifest, "analysed": sorted(checked.analysed)}))
     else:
         print(f"compiled {len(checked.compiled.models)} models into {folder.name}/", file=sys.stderr)
     return 0

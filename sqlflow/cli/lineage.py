@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqlflow.build import called
 from sqlflow.cli.reading import Reading, find_name, reading
 from sqlflow.cli.render import to_json
 from sqlflow.core.compiled import Compiled
@@ -25,14 +26,16 @@ def show_lineage(
     json: bool,
 ) -> int:
     """Print lineage as a tree, a diagram or JSON. The exit code."""
-    with reading(project, target, variables, without_database=True) as found:
+    wanted = called(name, downstream=downstream)
+    with reading(project, target, variables, without_database=True, wanted=wanted) as found:
         compiled = found.checked.compiled
         table, columns = _asked(found, name)
     start = [ColumnRef(table, column) for column in columns]
     step = _made_from(compiled) if not downstream else _made_of(compiled)
     edges = _edges(start, step, downstream=downstream)
     if json:
-        print(to_json(_json(compiled, table, start, edges)))
+        answer = _json(compiled, table, start, edges)
+        print(to_json({**answer, "analysed": sorted(found.checked.analysed)}))
     elif mermaid:
         print(_mermaid(start, edges))
     else:

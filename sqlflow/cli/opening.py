@@ -8,16 +8,13 @@ import secrets
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlflow import __version__
-from sqlflow.core.cache import Cache, NoCache
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import Engine
@@ -66,12 +63,24 @@ def versions(config: Config) -> str:
     """What the judgement of a query depends on besides its text."""
     parts = [f"sqlflow {__version__}"]
     for package in ("sqlglot", config.target.engine):
-        try:
-            parts.append(f"{package} {installed(package)}")
-        except PackageNotFoundError:
-            parts.append(package)
+        parts.append(f"{package} {_installed(package)}")
     parts.append(str(config.target.options.get("extensions", "")))
     return "; ".join(parts)
+
+
+def _installed(package: str) -> str:
+    """The version of a package, by the name of its folder: `importlib.metadata` takes longer than all the rest here."""
+    for folder in sys.path:
+        with suppress(OSError):
+            names = [n for n in os.listdir(folder or ".") if n.startswith(f"{package}-") and n.endswith(".dist-info")]
+            if len(names) == 1:
+                return names[0].removesuffix(".dist-info").removeprefix(f"{package}-")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def files_of(config: Config) -> list[str]:
@@ -110,11 +119,17 @@ def lock_path(config: Config) -> Path:
 
 @contextmanager
 def opened(
-    config: Config, emit: Emit, *, writing: bool, wait: float = DEFAULT_WAIT, without_database: bool = False
+    config: Config,
+    emit: Emit,
+    *,
+    writing: bool,
+    wait: float = DEFAULT_WAIT,
+    without_database: bool = False,
+    caching: bool = False,
 ) -> Iterator[Opened]:
     """Open a project to read it, or under the build lock to write it.
 
-    `without_database`: go on without the database when somebody else holds it.
+    `caching`: keep what compiling finds out, even when nothing else is written. `without_database`: go on without the database when somebody else holds it.
     """
     from sqlflow.build import Workshop
     from sqlflow.cache.file import open_cache
@@ -140,11 +155,8 @@ def opened(
         store = open_state(state_folder(config) / "state.db", config.target.name, emit, writing=writing)
         if store is not None:
             stack.callback(store.close)
-        cache: Cache = NoCache()
-        found = open_cache(state_folder(config) / "cache.db", writing=writing)
-        if found is not None:
-            stack.callback(found.close)
-            cache = found
+        cache = open_cache(state_folder(config) / "cache", config.target.name, writing=writing or caching)
+        stack.callback(cache.close)
         binder = module.open_binder(config, files=files)
         stack.callback(binder.close)
         yield Opened(config, module, engine, store, Workshop(config, binder, cache, versions(config)), emit, files)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlflow.build import Checked, Standing, compile_project, look_at, prepare, universe_of
+from sqlflow.build import Checked, Standing, Wanted, compile_project, look_at, prepare, universe_of
 from sqlflow.cli.opening import DEFAULT_WAIT, Opened, clock, new_run_id, opened, read_settings, tell
 from sqlflow.core.config import Request
 from sqlflow.core.diagnostics import did_you_mean, one_problem, stop_on_errors
@@ -35,8 +35,9 @@ def reading(
     *,
     wait: float = DEFAULT_WAIT,
     without_database: bool = False,
+    wanted: Wanted | None = None,
 ) -> Iterator[Reading]:
-    """Open and compile a project without writing anything."""
+    """Open and compile a project, or what is `wanted` of it, without writing anything."""
     config = read_settings(project, target, variables)
     with opened(config, tell, writing=False, wait=wait, without_database=without_database) as found:
         standing = look_at(found.engine)
@@ -44,7 +45,7 @@ def reading(
         remembered = found.store.sources() if found.store is not None and tables is None else {}
         if found.engine is None and found.store is not None:
             standing = replace(standing, records=found.store.load())
-        checked = compile_project(found.workshop, tables, remembered, standing.records)
+        checked = compile_project(found.workshop, tables, remembered, standing.records, wanted)
         yield Reading(found, checked, tables, standing)
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqlflow.build import called
 from sqlflow.cli.reading import find_name, reading
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.diagnostics import one_problem
@@ -26,7 +27,7 @@ def show_rows(
     json: bool,
 ) -> int:
     """Print the first rows of a model, seed or source. The exit code."""
-    with reading(project, target, variables, wait=wait) as found:
+    with reading(project, target, variables, wait=wait, wanted=called(name)) as found:
         table = find_name(found.checked, name)
         model = found.checked.compiled.models.get(table)
         inline = model is not None and model.model.header.mode is Mode.INLINE

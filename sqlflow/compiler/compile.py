@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from sqlflow.compiler.header import check_header
-from sqlflow.compiler.known import Facts, Parsed
 from sqlflow.compiler.required import not_incremental
 from sqlflow.core.cache import Cache
-from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping
+from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping, Traces
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.engine import Binder, BindError
-from sqlflow.core.graph import ModelGraph
+from sqlflow.core.graph import ModelGraph, Reader
 from sqlflow.core.intervals import Grain
+from sqlflow.core.known import Facts, KnownModel, KnownProject, Parsed
+from sqlflow.core.later import Later
 from sqlflow.core.model import CheckKind, Header, Mode, Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Trees = dict[str, "exp.Query"]
-_MOST_TREES = 3000  # a tree is about 500 bytes per node
+_MOST_TREES = 2000  # one takes about 250 KB
 
 
 def parse_models(
@@ -49,15 +50,20 @@ def parse_models(
     version: str,
     trees: Trees,
     hopeless: Collection[PurePath],
-) -> tuple[dict[TableName, Parsed], list[Diagnostic]]:
+    known: KnownProject | None = None,
+) -> tuple[dict[TableName, Later[Parsed]], list[Diagnostic]]:
     """What each model's text says by itself; models with syntax errors are left out and told.
 
     `trees` takes the syntax trees that were made on the way, by text. `hopeless`: files whose query is known to be
-    wrong, which are left out without a word.
+    wrong, which are left out without a word. `known`: the project as it was.
     """
-    found: dict[TableName, Parsed] = {}
+    found: dict[TableName, Later[Parsed]] = {}
     problems: list[Diagnostic] = []
     for model in project.models:
+        same = _same(known, model)
+        if same is not None:
+            found[model.name] = same.parsed
+            continue
         if model.file.path in hopeless:
             continue
         text = model.query.text
@@ -83,32 +89,54 @@ def parse_models(
                 )
             )
         else:
-            found[model.name] = parsed
+            found[model.name] = Later.of(parsed)
     return found, problems
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A project that was compiled. `keys`: of each model, all that decides what its query gives; `columns`: of each
+    table, a hash of its columns; `analysed`: models that were not as they had been."""
+
+    compiled: Compiled
+    keys: Mapping[TableName, str]
+    columns: Mapping[TableName, str]
+    analysed: tuple[TableName, ...]
 
 
 def compile_models(
     project: Project,
     graph: ModelGraph,
-    parsed: Mapping[TableName, Parsed],
+    parsed: Mapping[TableName, Later[Parsed]],
     columns: Mapping[TableName, Schema],
     config: Config,
     binder: Binder,
     cache: Cache,
     version: str,
     trees: Trees,
-) -> tuple[Compiled, list[Diagnostic]]:
+    known: KnownProject | None = None,
+    wanted: Collection[TableName] | None = None,
+) -> tuple[Judged, list[Diagnostic]]:
     """All models of a graph that can be compiled, and every problem found.
 
     `columns`: of sources, seeds and undeclared tables. `version`: of the programs whose judgement the cache holds.
+    `known`: the project as it was. `wanted`: only these models, with all that they read; None for all.
     A model that depends on a broken one is left out without a word of its own.
     """
-    compiler = _Compiler(project, graph, parsed, columns, config, binder, cache, version, trees)
+    compiler = _Compiler(project, graph, parsed, columns, config, binder, cache, version, trees, known)
     for name in graph.order:
-        compiler.add(name)
+        if wanted is None or name in wanted:
+            compiler.add(name)
     order = tuple(name for name in graph.order if name in compiler.done)
     compiled = Compiled(project, compiler.done, order, dict(columns), graph.undeclared)
-    return compiled, [*compiler.problems, *_unknown_references(compiled)]
+    judged = Judged(compiled, compiler.keys, compiler.digests, tuple(compiler.analysed))
+    return judged, [*compiler.problems, *_unknown_references(compiled)]
+
+
+def _same(known: KnownProject | None, model: Model) -> KnownModel | None:
+    """A model as it was, if its file is what it was."""
+    found = known.models.get(str(model.file.path)) if known is not None else None
+    return found if found is not None and found.compiled.model is model else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +153,30 @@ class _Compiler:
         self,
         project: Project,
         graph: ModelGraph,
-        parsed: Mapping[TableName, Parsed],
+        parsed: Mapping[TableName, Later[Parsed]],
         columns: Mapping[TableName, Schema],
         config: Config,
         binder: Binder,
         cache: Cache,
         version: str,
         trees: Trees,
+        known: KnownProject | None,
     ) -> None:
         self.done: dict[TableName, CompiledModel] = {}
         self.problems: list[Diagnostic] = []
+        self.keys: dict[TableName, str] = {}
+        self.digests: dict[TableName, str] = {}
+        self.analysed: list[TableName] = []
         self._models = {model.name: model for model in project.models}
-        self._readers = {reader.name: reader for reader in graph.readers}
+        self._graph = graph
+        self._rows: dict[TableName, Reader] = {}
+        self._rows_before: dict[TableName, Reader] = {}
+        self._stamps: dict[TableName, str] = {}
+        self._inline = {model.name for model in project.models if model.header.mode is Mode.INLINE}
+        self._known = known
         self._parsed = parsed
         self._columns = dict(columns)
+        self._spelled = {name: name for name in columns}
         self._dialect = config.dialect
         self._zone = config.timezone
         self._binder = binder
@@ -146,47 +184,114 @@ class _Compiler:
         self._version = version
         self._trees = trees
         self._texts: dict[TableName, _Text] = {}
-        self._keys: dict[TableName, str] = {}
+        self._base = _hash(version, config.dialect, config.timezone)
         self._defined: set[TableName] = set()
         self._views: dict[TableName, Resolved | None] = {}
         self._clock: dict[TableName, tuple[str, ...]] = {}
 
     def add(self, name: TableName) -> None:
-        model, parsed = self._models[name], self._parsed[name]
-        if any(parent in self._models and parent not in self.done for parent in self._readers[name].parents):
+        model = self._models[name]
+        before = _same(self._known, model)
+        if before is not None and self._is_as_before(before):
+            self._take(before.compiled, before.key, before.columns)
             return
-        text = self._texts[name] = self._put_in(model)
+        if any(parent in self._models and parent not in self.done for parent in self._reader(name).parents):
+            return
+        text = self._text(name)
         if any(parent not in self._columns for parent in text.parents):
             return  # a source that could not be read, which has been told
+        self.analysed.append(name)
         bounds, stands_for = self._bounds(model, text)
-        facts = self._facts(model, text, self._plain(text, bounds, stands_for), opaque=parsed.opaque)
+        opaque = self._parsed[name].get().opaque
+        facts = self._facts(model, text, self._plain(text, bounds, stands_for), opaque=opaque)
         time = None if facts is None or not bounds else facts.schema.find(model.header.time or "")
         if time is not None and time.type != stands_for:
-            facts = self._facts(model, text, self._plain(text, bounds, time.type), opaque=parsed.opaque)
+            facts = self._facts(model, text, self._plain(text, bounds, time.type), opaque=opaque)
         if facts is None:
             return
         if not self._header_fits(model, facts.schema):
             return
+        traces = Traces(
+            facts.lineage,
+            {item.table: self._placed(item.mapping, text, bounds, time or stands_for) for item in facts.times},
+            {item.table: frozenset(item.columns) for item in facts.reads},
+        )
         self._columns[name] = facts.schema
         compiled = CompiledModel(
             model=model,
             query=text.query,
             schema=facts.schema,
-            lineage=facts.lineage,
+            traces=Later.of(traces),
             parents=text.parents,
             fingerprint=self._fingerprint(model, text, facts),
-            times={item.table: self._placed(item.mapping, text, bounds, time or stands_for) for item in facts.times},
             clock=self._clock_of(name),
             checked_against=_checked_against(model.header, self._columns),
             ordered_after=self._ordered_after(model),
             bounds=bounds,
-            reads={item.table: frozenset(item.columns) for item in facts.reads},
         )
         problem = not_incremental(compiled)
         if problem is None:
-            self.done[name] = compiled
+            self._take(compiled, self._given(text.parents), _schema_digest(facts.schema))
         else:
             self.problems.append(problem)
+
+    def _take(self, compiled: CompiledModel, key: str, columns: str) -> None:
+        name = compiled.model.name
+        self.done[name] = compiled
+        self.keys[name] = key
+        self.digests[name] = columns
+        self._columns[name] = compiled.schema
+
+    def _is_as_before(self, before: KnownModel) -> bool:
+        """Whether compiling would give again what it gave, for a model whose file and header are what they were."""
+        compiled = before.compiled
+        name = compiled.model.name
+        if self._known is None or not (
+            self._graph is self._known.graph or self._reader(name) == self._row_before(name)
+        ):
+            return False
+        put_in = compiled.query is not compiled.model.query
+        if put_in or (self._inline and any(edge.table in self._inline for edge in self._reader(name).edges)):
+            if any(parent in self._models and parent not in self.done for parent in self._reader(name).parents):
+                return False
+            if self._text(name).query.text != compiled.query.text:
+                return False
+        return all(parent in self._columns for parent in compiled.parents) and before.key == self._given(
+            compiled.parents
+        )
+
+    def _given(self, parents: Collection[TableName]) -> str:
+        """A hash of all that decides what a query gives, besides its text."""
+        return _hash(self._base, *[self._stamp(parent) for parent in parents])
+
+    def _stamp(self, parent: TableName) -> str:
+        """What of a parent decides its children: its columns, and for a view the query that is looked through."""
+        found = self._stamps.get(parent)
+        if found is None:
+            compiled = self.done.get(parent)
+            spelled = self._spelled.get(parent, parent) if compiled is None else compiled.model.name
+            found = f"{spelled} {self.digests.get(parent) or _schema_digest(self._columns[parent])}"
+            if compiled is not None and compiled.model.header.mode is Mode.VIEW:
+                found += f" {self.keys[parent]} {_hash(compiled.query.text, compiled.model.file.text)} {compiled.model.file.path}"
+            self._stamps[parent] = found
+        return found
+
+    def _row_before(self, name: TableName) -> Reader | None:
+        if self._known is None:
+            return None
+        if not self._rows_before:
+            self._rows_before = {reader.name: reader for reader in self._known.graph.readers}
+        return self._rows_before.get(name)
+
+    def _reader(self, name: TableName) -> Reader:
+        if not self._rows:
+            self._rows = {reader.name: reader for reader in self._graph.readers}
+        return self._rows[name]
+
+    def _text(self, name: TableName) -> _Text:
+        if name not in self._texts:
+            self._texts[name] = self._put_in(self._models[name])
+        return self._texts[name]
 
     def _placed(
         self, mapping: TimeMapping, text: _Text, bounds: tuple[tuple[int, int, str], ...], time: Column | str
@@ -194,7 +299,7 @@ class _Compiler:
         """A mapping whose reason says where in the files its construct stands."""
         if not mapping.reason:
             return mapping
-        query = text.query if mapping.view is None else self._texts[mapping.view].query
+        query = text.query if mapping.view is None else self._text(mapping.view).query
         if mapping.view is None and bounds:  # offsets are those of the text that was looked at
             value = _stand_in(time if isinstance(time, str) else time.type)
             query = query.edit([Edit(at, to, value) for at, to, _ in bounds])
@@ -224,10 +329,10 @@ class _Compiler:
         edits: list[Edit] = []
         parents: dict[TableName, None] = {}
         reads: dict[tuple[str, str], TableName] = {}
-        for edge in self._readers[model.name].edges:
+        for edge in self._reader(model.name).edges:
             read = edge.read
-            if self._is_inline(edge.table):
-                inner = self._texts[edge.table]
+            if edge.table in self._inline:
+                inner = self._text(edge.table)
                 alias = "" if read.aliased else f" AS {quoted(read.name)}"
                 edits.append(Edit(read.start, read.end, f"(\n{inner.query.text}\n){alias}"))
                 parents |= dict.fromkeys(inner.parents)
@@ -239,12 +344,9 @@ class _Compiler:
             reads[edge.table.key] = edge.table
         return _Text(model.query.edit(edits) if edits else model.query, tuple(sorted(parents)), reads)
 
-    def _is_inline(self, name: TableName) -> bool:
-        return name in self._models and self._models[name].header.mode is Mode.INLINE
-
     def _bounds(self, model: Model, text: _Text) -> tuple[tuple[tuple[int, int, str], ...], str]:
         """Where `$start` and `$end` stand, and the type that they probably have."""
-        if not self._parsed[model.name].bounds:
+        if not self._parsed[model.name].get().bounds:
             return (), ""
         return self._parsed_text(text.query.text).bounds, "TIMESTAMP" if model.header.grain is Grain.HOUR else "DATE"
 
@@ -264,9 +366,8 @@ class _Compiler:
             self._zone,
             plain,
             time or "",
-            *(part for parent in text.parents for part in self._parent_parts(parent)),
+            self._given(text.parents),
         )
-        self._keys[model.name] = key
         cached = _cached(self._cache, key, Facts)
         if cached is not None:
             return cached
@@ -299,14 +400,6 @@ class _Compiler:
             facts = find_facts(resolved, bound, time, self._columns, self._view, self._zone)
         self._cache.put(key, msgspec.json.encode(facts))
         return facts
-
-    def _parent_parts(self, parent: TableName) -> list[str]:
-        """What of a parent decides a child's facts: its columns, and for a view the query that is looked through."""
-        parts = [str(parent), *(f"{column.name} {column.type}" for column in self._columns[parent])]
-        model = self._models.get(parent)
-        if model is not None and model.header.mode is Mode.VIEW:
-            parts.append(self._keys[parent])
-        return parts
 
     def _refused(self, model: Model, text: _Text, plain: str, bound: BindError, resolved: Resolved | None) -> None:
         """The binder stops at the first problem; names that are wrong can be told all at once."""
@@ -343,10 +436,10 @@ class _Compiler:
     def _view(self, name: TableName) -> Resolved | None:
         """The resolved query of a parent that is a view, to be looked through."""
         model = self._models.get(name)
-        if model is None or model.header.mode is not Mode.VIEW or name not in self._texts:
+        if model is None or model.header.mode is not Mode.VIEW or name not in self.done:
             return None
         if name not in self._views:
-            text = self._texts[name]
+            text = self._text(name)
             from sqlflow.compiler.facts import resolve_query
 
             tree = self._tree(text.query.text)
@@ -357,8 +450,8 @@ class _Compiler:
     def _clock_of(self, name: TableName) -> tuple[str, ...]:
         """What in a query depends on the time of the build, also inside the inline models and views it reads."""
         if name not in self._clock:
-            found = set(self._parsed[name].clock)
-            for edge in self._readers[name].edges:
+            found = set(self._parsed[name].get().clock)
+            for edge in self._reader(name).edges:
                 model = self._models.get(edge.table)
                 if model is not None and model.header.mode in (Mode.INLINE, Mode.VIEW):
                     found |= set(self._clock_of(edge.table))
@@ -368,11 +461,11 @@ class _Compiler:
     def _ordered_after(self, model: Model) -> tuple[TableName, ...]:
         if not model.header.depends_on:
             return ()
-        return self._readers[model.name].parents
+        return self._reader(model.name).parents
 
     def _fingerprint(self, model: Model, text: _Text, facts: Facts) -> Fingerprint:
         if text.query is model.query:
-            meant = self._parsed[model.name].meaning
+            meant = self._parsed[model.name].get().meaning
         else:
             meant = self._parsed_text(text.query.text).meaning
         return Fingerprint(
@@ -385,6 +478,10 @@ class _Compiler:
 
 
 _NAME_CODES = frozenset({"unknown-column", "ambiguous-column"})
+
+
+def _schema_digest(schema: Schema) -> str:
+    return _hash(*[f"{column.name} {column.type}" for column in schema])
 
 
 def _row_deciding(header: Header) -> list[str]:
@@ -408,23 +505,24 @@ def _checked_against(header: Header, columns: Mapping[TableName, Schema]) -> tup
 
 def _unknown_references(compiled: Compiled) -> list[Diagnostic]:
     """`references` checks that name a table or column that is not there."""
-    problems = []
+    problems: list[Diagnostic] = []
+    checks = [check for model in compiled.models.values() for check in model.model.header.checks]
+    references = [check for check in checks if check.kind is CheckKind.REFERENCES]
+    if not references:
+        return problems
     known = {**compiled.columns, **{name: model.schema for name, model in compiled.models.items()}}
     all_names = {*known, *(model.name for model in compiled.project.models)}
-    for model in compiled.models.values():
-        for check in model.model.header.checks:
-            if check.kind is not CheckKind.REFERENCES:
-                continue
-            table = TableName(check.to[0], check.to[1])
-            schema = known.get(table)
-            if schema is None:
-                if table not in all_names:
-                    hint = did_you_mean(str(table), [str(name) for name in known])
-                    problems.append(Diagnostic("unknown-table", f"there is no table `{table}`", check.span, hint))
-            elif schema.find(check.to[2]) is None:
-                hint = did_you_mean(check.to[2], schema.names)
-                message = f"there is no column `{check.to[2]}` in `{table}`"
-                problems.append(Diagnostic("unknown-column", message, check.span, hint))
+    for check in references:
+        table = TableName(check.to[0], check.to[1])
+        schema = known.get(table)
+        if schema is None:
+            if table not in all_names:
+                hint = did_you_mean(str(table), [str(name) for name in known])
+                problems.append(Diagnostic("unknown-table", f"there is no table `{table}`", check.span, hint))
+        elif schema.find(check.to[2]) is None:
+            hint = did_you_mean(check.to[2], schema.names)
+            message = f"there is no column `{check.to[2]}` in `{table}`"
+            problems.append(Diagnostic("unknown-column", message, check.span, hint))
     return problems
 
 

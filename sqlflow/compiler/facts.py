@@ -9,11 +9,11 @@ from sqlglot import exp
 
 from sqlflow.compiler import lineage as tracing
 from sqlflow.compiler import time as timing
-from sqlflow.compiler.known import Facts, TableReads, TableTimes
 from sqlflow.compiler.moments import chain
 from sqlflow.compiler.resolve import AmbiguousColumn, Resolved, UnknownColumn, resolve
 from sqlflow.core.compiled import ColumnLineage, Lineage, Occurrence, TimeMapping
 from sqlflow.core.engine import BindError
+from sqlflow.core.known import Facts, TableReads, TableTimes
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.schema import Schema
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import assert_never
 
@@ -624,6 +625,11 @@ def canonical(
     if expression.node is None:
         return reference(expression.references[0])
     bindings, queries = expression.bindings, expression.nested
+    if type(expression.node) is exp.Column:
+        bound = bindings.get(id(expression.node))
+        if bound is not None and not isinstance(bound, Named):
+            text = reference(bound)
+            return None if text is None else _short(text)
     missing = False
 
     def known(text: str | None) -> str:
@@ -692,6 +698,7 @@ def _directions(order: exp.Expr | None) -> str:
     )
 
 
+@lru_cache(maxsize=20_000)
 def _dotted(*names: str) -> str:
     return ".".join(name if name.isidentifier() else repr(name) for name in names)
 

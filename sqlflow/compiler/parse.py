@@ -8,15 +8,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from sqlflow.compiler.known import Parsed
 from sqlflow.core.engine import Binder, BindError, ReadTable
+from sqlflow.core.known import Parsed
 
 _BOUND = re.compile(r"\$(?:start|end)\b", re.IGNORECASE)
 
@@ -24,27 +24,28 @@ _BOUND = re.compile(r"\$(?:start|end)\b", re.IGNORECASE)
 def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query | None]:
     """What the text of a query says by itself, and its syntax tree where there is one."""
     # sqlglot takes `$start,$end` for the beginning of a dollar-quoted string; numbers as long keep the offsets.
-    masked = _BOUND.sub(lambda found: "0" * len(found[0]), query)
+    masked = _BOUND.sub(lambda found: "0" * len(found[0]), query) if "$" in query else query
     try:
-        tokens = Dialect.get_or_raise(dialect).tokenize(masked)
+        tokens = _dialect(dialect).tokenize(masked)
     except SqlglotError:
         found = binder.parse(query)
         error = found if isinstance(found, BindError) else BindError("syntax", "this text cannot be read")
         return Parsed(error=error), None
-    tree = parse_tree(masked, dialect)
+    tree = _tree(tokens, masked, dialect)
+    forbidden = ""
     if tree is None:
         found = binder.parse(query)
         if isinstance(found, BindError):
             return Parsed(error=found), None
         tables = found
     else:
-        tables = tuple(_tables(tree, query))
+        tables, forbidden = _named(tree, query)
     parsed = Parsed(
         tables=tables,
-        clock=_clock(tokens),
-        bounds=tuple(_bounds(query, tokens)),
+        clock=_clock(tokens) if _TIMELY.search(query) else (),
+        bounds=tuple(_bounds(query, tokens)) if "$" in query else (),
         meaning=meaning(tokens, query),
-        forbidden=_forbidden(tree),
+        forbidden=forbidden,
         opaque=tree is None,
     )
     return parsed, tree
@@ -53,32 +54,61 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
 def parse_tree(query: str, dialect: str) -> exp.Query | None:
     """The syntax tree of a query; None where sqlglot cannot read it."""
     try:
-        tree = sqlglot.parse_one(query, dialect=dialect)
+        return _tree(_dialect(dialect).tokenize(query), query, dialect)
+    except SqlglotError:
+        return None
+
+
+@cache
+def _dialect(name: str) -> Dialect:
+    return Dialect.get_or_raise(name)
+
+
+def _tree(tokens: Sequence[Token], query: str, dialect: str) -> exp.Query | None:
+    try:
+        statements = _dialect(dialect).parser().parse(list(tokens), query)
     except (ParseError, SqlglotError, RecursionError):
         return None
+    tree = statements[0] if len(statements) == 1 else None
     return tree if isinstance(tree, exp.Query) else None
 
 
-def _tables(tree: exp.Query, query: str) -> Iterator[ReadTable]:
-    """The tables that stand in the query and are not CTEs of a scope around them."""
-    stack: list[tuple[exp.Expr, frozenset[str]]] = [(tree, frozenset())]
-    found: list[ReadTable] = []
-    while stack:
-        node, ctes = stack.pop()
-        with_ = node.args.get("with_") or node.args.get("with")
-        if isinstance(with_, exp.With):
-            for cte in with_.expressions:
-                name = cte.alias.lower()
-                stack.append((cte.this, ctes | {name} if with_.recursive else ctes))
-                ctes |= {name}
-        if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+def _named(tree: exp.Query, query: str) -> tuple[tuple[ReadTable, ...], str]:
+    """The tables that stand in the query and are not CTEs of a scope around them, and a statement that is no query."""
+    forbidden = ""
+    tables: list[ReadTable] = []
+    for node in tree.find_all(exp.Table, *_FORBIDDEN):
+        if not isinstance(node, exp.Table):
+            forbidden = forbidden or node.key.upper()
+        elif isinstance(node.this, exp.Identifier):
             table = _read_table(node, query)
-            if table.schema is not None or table.name.lower() not in ctes:
-                found.append(table)
-        for child in node.iter_expressions():
-            if child is not with_:
-                stack.append((child, ctes))
-    yield from sorted(found, key=lambda table: table.start)
+            if table.schema is not None or not _is_cte(node, table.name.lower()):
+                tables.append(table)
+    return tuple(sorted(tables, key=lambda table: table.start)), forbidden
+
+
+def _is_cte(table: exp.Table, name: str) -> bool:
+    """Whether a name without a schema is a CTE there: of a query around it, or one that stands before the CTE it is in."""
+    node: exp.Expr = table
+    while (around := node.parent) is not None:
+        if isinstance(around, exp.With):
+            for cte in around.expressions:
+                if cte is node and not around.recursive:
+                    break
+                if cte.alias.lower() == name:
+                    return True
+                if cte is node:
+                    break
+            query = around.parent
+            if query is None:
+                return False
+            node = query
+            continue
+        with_ = around.args.get("with_") or around.args.get("with")
+        if isinstance(with_, exp.With) and any(cte.alias.lower() == name for cte in with_.expressions):
+            return True
+        node = around
+    return False
 
 
 def _read_table(node: exp.Table, query: str) -> ReadTable:
@@ -106,11 +136,6 @@ _FORBIDDEN: tuple[type[exp.Expr], ...] = (
 )
 
 
-def _forbidden(tree: exp.Query | None) -> str:
-    found = None if tree is None else tree.find(*_FORBIDDEN)
-    return "" if found is None else found.key.upper()
-
-
 _CLOCK_WORDS = frozenset({"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"})
 _CLOCK_CALLS = frozenset({"now", "today", "get_current_timestamp", "get_current_time", "transaction_timestamp"})
 _DAY = frozenset({"current_date", "today"})
@@ -121,6 +146,9 @@ _OUTSIDE = frozenset(
         "duckdb_tables", "duckdb_columns", "duckdb_views", "duckdb_settings", "pg_catalog", "information_schema",
     }
 )  # fmt: skip
+
+
+_TIMELY = re.compile(rf"\b(?:{'|'.join(sorted({*_CLOCK_WORDS, *_CLOCK_CALLS, *_OUTSIDE, 'age'}))})\b", re.IGNORECASE)
 
 
 def _clock(tokens: Sequence[Token]) -> tuple[str, ...]:
@@ -165,19 +193,34 @@ def _bounds(query: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str
 
 
 _SAME = {"!=": "<>", "==": "="}
+_MOST_WORDS = 100_000
+_words: dict[str, str] = {}  # as it is written -> what it means; the same few words make up most of all queries
 
 
 def meaning(tokens: Sequence[Token], query: str) -> str:
     """A hash that formatting, comments, the case of words and an optional AS do not change."""
+    if len(_words) > _MOST_WORDS:
+        _words.clear()
     parts: list[str] = []
     for token in tokens:
         written = query[token.start : token.end + 1]
-        if token.token_type is TokenType.IDENTIFIER:
-            plain = token.text.isidentifier() and token.text.lower() not in _CLOCK_WORDS
-            parts.append(token.text.lower() if plain else '"' + token.text.lower() + '"')
-        elif "'" in written or written.startswith("$"):
-            parts.append(written)  # a string of any kind, letter by letter
-        elif written.upper() != "AS":
-            # One token may be several words: how far `GROUP` stands from `BY` means nothing.
-            parts.extend(_SAME.get(word, word) for word in written.lower().split())
+        part = _words.get(written)
+        if part is None:
+            part = _meant(token, written)
+            if token.token_type is not TokenType.IDENTIFIER:
+                _words[written] = part
+        if part:
+            parts.append(part)
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _meant(token: Token, written: str) -> str:
+    if token.token_type is TokenType.IDENTIFIER:
+        plain = token.text.isidentifier() and token.text.lower() not in _CLOCK_WORDS
+        return token.text.lower() if plain else '"' + token.text.lower() + '"'
+    if "'" in written or written.startswith("$"):
+        return written  # a string of any kind, letter by letter
+    if written.upper() == "AS":
+        return ""
+    # One token may be several words: how far `GROUP` stands from `BY` means nothing.
+    return "\x1f".join([_SAME.get(word, word) for word in written.lower().split()])

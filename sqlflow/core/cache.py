@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
+
+from sqlflow.core.known import KnownProject
+from sqlflow.core.source import SourceFile
 
 
 class Cache(Protocol):
@@ -12,6 +16,15 @@ class Cache(Protocol):
 
     def put(self, key: str, value: bytes) -> None: ...
 
+    def known(self, files: Mapping[str, tuple[str, SourceFile]]) -> KnownProject | None:
+        """The project as it was compiled the last time, without the models whose files are no more what they were.
+
+        `files`: path -> digest of what is in the file, and the file.
+        """
+
+    def keep(self, known: KnownProject) -> None:
+        """Have `known` give this the next time."""
+
 
 class NoCache:
     """Remembers nothing."""
@@ -20,4 +33,10 @@ class NoCache:
         return None
 
     def put(self, key: str, value: bytes) -> None:
+        return None
+
+    def known(self, files: Mapping[str, tuple[str, SourceFile]]) -> KnownProject | None:
+        return None
+
+    def keep(self, known: KnownProject) -> None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from sqlflow.core.later import Later
 from sqlflow.core.model import Mode, Model, Project
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.reach import HERE, Reach, TimeStep
@@ -82,32 +83,54 @@ class TimeMapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Traces:
+    """What is known of the way of the data through one query.
+
+    `times`: table read, views looked through -> mapping, for incremental models. `reads`: parent -> the columns that
+    are read of it, in lower case; no entry where that is not known.
+    """
+
+    lineage: Lineage = field(default_factory=Lineage)
+    times: Mapping[TableName, TimeMapping] = field(default_factory=dict)
+    reads: Mapping[TableName, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledModel:
     """A model ready to be planned.
 
     `query`: the text that runs, with inline models put in and names qualified. `parents`: the tables it reads, as
-    objects in the database (inline models replaced by what they read). `times`: table read, views looked
-    through -> mapping, for incremental models. `clock`: the functions in it that depend on the time of the build.
-    `checked_against`: tables that its checks read. `ordered_after`: its `depends_on`. `bounds`: where `$start` and `$end` stand in the query. `reads`:
-    parent -> the columns that are read of it, in lower case; no entry where that is not known.
+    objects in the database (inline models replaced by what they read). `clock`: the functions in it that depend on the time of the build.
+    `checked_against`: tables that its checks read. `ordered_after`: its `depends_on`. `bounds`: where `$start` and
+    `$end` stand in the query. `traces` are most of what is known of a model, and few commands ask for them all.
     """
 
     model: Model
     query: MappedText
     schema: Schema
-    lineage: Lineage
+    traces: Later[Traces]
     parents: tuple[TableName, ...]
     fingerprint: Fingerprint
-    times: Mapping[TableName, TimeMapping] = field(default_factory=dict)
     clock: tuple[str, ...] = ()
     checked_against: tuple[TableName, ...] = ()
     ordered_after: tuple[TableName, ...] = ()
     bounds: tuple[tuple[int, int, str], ...] = ()
-    reads: Mapping[TableName, frozenset[str]] = field(default_factory=dict)
 
     @property
     def name(self) -> TableName:
         return self.model.name
+
+    @property
+    def lineage(self) -> Lineage:
+        return self.traces.get().lineage
+
+    @property
+    def times(self) -> Mapping[TableName, TimeMapping]:
+        return self.traces.get().times
+
+    @property
+    def reads(self) -> Mapping[TableName, frozenset[str]]:
+        return self.traces.get().reads
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlflow.core.engine import ReadTable
+from sqlflow.core.later import Later
 from sqlflow.core.names import TableName
 
 if TYPE_CHECKING:
@@ -34,10 +35,14 @@ class ModelGraph:
     """`order` has all models that can be compiled, parents first. `broken`: the others, and what depends on them.
     `undeclared`: tables that exist in the database and nowhere in the project."""
 
-    readers: tuple[Reader, ...]
+    reading: Later[tuple[Reader, ...]]
     order: tuple[TableName, ...]
     broken: tuple[TableName, ...] = ()
     undeclared: tuple[TableName, ...] = ()
+
+    @property
+    def readers(self) -> tuple[Reader, ...]:
+        return self.reading.get()
 
     @property
     def graph(self) -> nx.DiGraph[TableName]:

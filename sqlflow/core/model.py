@@ -155,12 +155,14 @@ class Header:
 class Model:
     """One query and what its header says. `query` has variables and macros already put in.
 
-    `query` starts at the first token of the SELECT and ends at its last: no header, no final semicolon.
+    `query` starts at the first token of the SELECT and ends at its last: no header, no final semicolon. `place`: what
+    gives the model its name.
     """
 
     name: TableName
     header: Header
     query: MappedText
+    place: Span
 
     @property
     def file(self) -> SourceFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -31,13 +30,15 @@ class SourceFile:
 
     def span(self, start: int, end: int | None = None) -> Span:
         """The span of the characters `[start, end)`, cut at the end of its first line."""
-        starts = _line_starts(self.text)
         start = max(0, min(start, len(self.text)))
-        line = bisect_right(starts, start) - 1
-        line_end = starts[line + 1] - 1 if line + 1 < len(starts) else len(self.text)
+        line = self.text.count("\n", 0, start) + 1
+        line_start = self.text.rfind("\n", 0, start) + 1
+        line_end = self.text.find("\n", start)
+        if line_end < 0:
+            line_end = len(self.text)
         stop = min(start + 1 if end is None else end, line_end)
-        text = self.text[starts[line] : line_end].rstrip("\r")
-        return Span(self.path, line + 1, start - starts[line] + 1, max(1, stop - start), text)
+        text = self.text[line_start:line_end].rstrip("\r")
+        return Span(self.path, line, start - line_start + 1, max(1, stop - start), text)
 
     def offset(self, line: int, column: int) -> int:
         """The character offset of a line and column that count from 1."""

@@ -1,4 +1,7 @@
-"""DuckDB: a file on disk, and an empty database in memory as the judge of queries."""
+"""DuckDB: a file on disk, and an empty database in memory as the judge of queries.
+
+The driver is imported where it is first used: a command that finds everything in the cache starts without it.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
@@ -21,6 +23,9 @@ from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
 from sqlflow.core.words import bytes_of, sized
+
+if TYPE_CHECKING:
+    import duckdb
 
 _TRAITS = Traits(dialect="duckdb")
 _POLL_SECONDS = 0.1
@@ -149,6 +154,8 @@ def _create(path: Path, config: Config) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if version is None:
         return
+    import duckdb
+
     with duckdb.connect() as scratch:
         try:
             scratch.execute(
@@ -166,6 +173,8 @@ def _create(path: Path, config: Config) -> None:
 
 
 def _connect(path: Path, *, read_only: bool, wait: float, emit: Emit) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
     deadline = time.monotonic() + wait
     told = False
     while True:
@@ -191,6 +200,8 @@ def _connect(path: Path, *, read_only: bool, wait: float, emit: Emit) -> duckdb.
 
 
 def _cannot_open(path: Path, error: duckdb.Error) -> Exception:
+    import duckdb
+
     text = str(error)
     version = re.search(r"version number (\d+)", text)
     if version:
@@ -203,6 +214,8 @@ def _cannot_open(path: Path, error: duckdb.Error) -> Exception:
 
 
 def _settle(connection: duckdb.DuckDBPyConnection, config: Config, files: Sequence[str]) -> None:
+    import duckdb
+
     options = config.target.options
     doing = ""  # what is named if it fails; the values may be secrets
     try:
@@ -264,6 +277,8 @@ class DuckDBSession:
         self._run("ROLLBACK", ())
 
     def _run(self, sql: str, parameters: Sequence[object]) -> list[Row]:
+        import duckdb
+
         may_be_lifted = self._memory is not None and self._memory.can_be_lifted
         try:
             result: list[Row] = self.connection.execute(sql, list(parameters) or None).fetchall()
@@ -354,10 +369,15 @@ class DuckDBBinder:
     @property
     def _session(self) -> DuckDBSession:
         if self._opened is None:
+            import duckdb
+
             connection = duckdb.connect(config=_SETTINGS)
             # A catalog of its own name, or a schema called `memory` could not be told from it.
             connection.execute("ATTACH ':memory:' AS _sqlflow_judge")
             connection.execute("USE _sqlflow_judge")
+            # Nothing is run, so a plan need not be good, nor be made by several threads.
+            connection.execute("PRAGMA disable_optimizer")
+            connection.execute("SET threads = 1")
             _settle(connection, self._config, self._files)
             self._opened = DuckDBSession(connection)
         return self._opened

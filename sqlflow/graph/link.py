@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlflow import __version__
 from sqlflow.core.cache import Cache
 from sqlflow.core.codec import decode, encode
 from sqlflow.core.diagnostics import Diagnostic, Note, Severity, did_you_mean
 from sqlflow.core.engine import ReadTable
 from sqlflow.core.graph import Edge, ModelGraph, Reader
+from sqlflow.core.known import KnownProject, Parsed
+from sqlflow.core.later import Later
 from sqlflow.core.model import CheckKind, Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.source import Span
@@ -18,52 +22,81 @@ from sqlflow.core.source import Span
 if TYPE_CHECKING:
     import networkx as nx
 
+_FORM = f"sqlflow {__version__}"
 _OWN_SCHEMAS = frozenset({"information_schema", "pg_catalog"})
 
 
 def link(
     project: Project,
-    reads: Mapping[TableName, tuple[ReadTable, ...]],
+    parsed: Mapping[TableName, Later[Parsed]],
     existing: Collection[TableName],
     default_schema: str,
     gone: Collection[TableName],
     cache: Cache,
-    version: str,
-) -> tuple[ModelGraph, list[Diagnostic]]:
+    known: KnownProject | None,
+) -> tuple[Linked, list[Diagnostic]]:
     """The graph of a project.
 
-    `reads`: the tables that each model's query names; models that are not in it are broken. `existing`: what is in
-    the database. `gone`: tables that were made from models which are no more. Gives the graph and everything that is wrong with it. A graph without a problem is kept in the
-    cache, and networkx is not needed to read it back.
+    `parsed`: what each model's query says by itself; models that are not in it are broken. `existing`: what is in
+    the database. `gone`: tables that were made from models which are no more. `known`: the project as it was.
+    Gives the graph and everything that is wrong with it. A graph without a problem is kept in the cache, and networkx
+    is not needed to read it back.
     """
-    key = "graph:" + _key(project, reads, existing, default_schema, version)
+    by_model = {model.name: _contributed(model, parsed.get(model.name), known) for model in project.models}
+    digest = _digest(project, by_model, existing, default_schema)
+    if known is not None and known.linked == digest:
+        return Linked(known.graph, digest, by_model), []
+    key = "graph:" + digest
     kept = cache.get(key)
     if kept is not None:
         try:
-            return decode(kept, ModelGraph), []
+            return Linked(_decoded(kept), digest, by_model), []
         except ValueError:
             pass  # an entry that cannot be read is made again
+    reads = {name: found.get().tables for name, found in parsed.items()}
     graph, problems = _link(project, reads, existing, default_schema, gone)
     if not problems:
-        cache.put(key, encode(graph).encode())
-    return graph, problems
+        cache.put(key, encode((graph.readers, graph.order, graph.broken, graph.undeclared)).encode())
+    return Linked(graph, digest, by_model), problems
 
 
-def _key(
-    project: Project,
-    reads: Mapping[TableName, tuple[ReadTable, ...]],
-    existing: Collection[TableName],
-    default_schema: str,
-    version: str,
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A graph. `digest`: of all that decides it; `by_model`: of what each model contributes to that."""
+
+    graph: ModelGraph
+    digest: str
+    by_model: Mapping[TableName, str]
+
+
+def _decoded(kept: bytes) -> ModelGraph:
+    names = tuple[TableName, ...]
+    readers, order, broken, undeclared = decode(kept, tuple[tuple[Reader, ...], names, names, names])
+    return ModelGraph(Later.of(readers), order, broken, undeclared)
+
+
+def _contributed(model: Model, parsed: Later[Parsed] | None, known: KnownProject | None) -> str:
+    """All of a model that decides a graph without problems; where things stand in its file does not."""
+    same = known.models.get(str(model.file.path)) if known is not None else None
+    if same is not None and same.compiled.model is model:
+        return same.linked
+    references = [check.to for check in model.header.checks if check.to]
+    reads = None if parsed is None else parsed.get().tables
+    return _hash(str(model.name), repr(reads), repr((model.header.depends_on, references)))
+
+
+def _digest(
+    project: Project, by_model: Mapping[TableName, str], existing: Collection[TableName], default_schema: str
 ) -> str:
-    """All that decides a graph without problems; where things stand in their files does not."""
-    parts = [version, default_schema]
-    for model in project.models:
-        references = [check.to for check in model.header.checks if check.to]
-        parts += [str(model.name), repr(reads.get(model.name)), repr((model.header.depends_on, references))]
-    parts += ["|", *sorted(str(name) for name in (*project.sources, *project.seeds)), "|"]
-    made = {model.name for model in project.models} | set(project.sources) | set(project.seeds)
-    parts += sorted(str(name) for name in existing if name not in made)
+    parts = [_FORM, default_schema, *by_model.values()]
+    parts += ["|", *sorted(map(str, (*project.sources, *project.seeds))), "|"]
+    parts += sorted(
+        str(n) for n in existing if n not in by_model and n not in project.sources and n not in project.seeds
+    )
+    return _hash(*parts)
+
+
+def _hash(*parts: str) -> str:
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -109,7 +142,7 @@ def _link(
     readers = tuple(
         Reader(name, edges.get(name, ()), tuple(sorted(graph.predecessors(name)))) for name in sorted(models)
     )
-    return ModelGraph(readers, order, tuple(sorted(broken)), tuple(sorted(undeclared))), problems
+    return ModelGraph(Later.of(readers), order, tuple(sorted(broken)), tuple(sorted(undeclared))), problems
 
 
 def _order(

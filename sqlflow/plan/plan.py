@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -72,6 +72,7 @@ def make_plan(
         planner.plan_input(name, inputs.states[name])
     for name in compiled.order:
         planner.plan_model(compiled.models[name])
+    planner.leave_out(model.name for model in compiled.project.models if model.name not in compiled.models)
     return planner.finish()
 
 
@@ -155,6 +156,11 @@ class _Planner:
             self._draft.settled.append(record)
 
     # ------------------------------------------------------------------ models
+
+    def leave_out(self, names: Iterable[TableName]) -> None:
+        """Models that are not selected and were not even compiled."""
+        for name in names:
+            self._draft.skipped[name] = Reason(ReasonKind.NOT_SELECTED, "not selected")
 
     def plan_model(self, model: CompiledModel) -> None:
         name = model.name

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +14,7 @@ from sqlflow.core.cache import Cache, NoCache
 from sqlflow.core.codec import decode, encode
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, Note
+from sqlflow.core.known import KnownProject, MacroFile, Settings
 from sqlflow.core.model import Model, Project, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.source import SourceFile, Span
@@ -25,11 +27,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def read_project(config: Config, cache: Cache | None = None, version: str = "") -> tuple[Project, list[Diagnostic]]:
-    """Everything in the project's files, and every problem found in them, both in the order of their places.
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A model's file and a hash of what is in it."""
 
-    `cache` keeps what was read without a problem, by all that decides how it is read.
-    """
+    file: SourceFile
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What is in the files of a project, before anything is made of it. `models`: by path, in the order of paths."""
+
+    models: Mapping[str, Text]
+    macros: tuple[SourceFile, ...]
+    declared: tuple[SourceFile, ...]
+    seeds: tuple[PurePosixPath, ...]
+    described: tuple[SourceFile, ...]
+    problems: tuple[Diagnostic, ...]
+
+
+def read_texts(config: Config) -> Texts:
+    """Every file of the project that decides what it computes."""
     problems: list[Diagnostic] = []
     files = discover(config.root, config.allow_outside_paths, problems)
 
@@ -38,25 +57,111 @@ def read_project(config: Config, cache: Cache | None = None, version: str = "") 
         return tuple(file for file in found if file is not None)
 
     macros, declared, described = texts(files.macros), texts(files.sources), texts(files.seed_settings)
-    work = _Work(config, macros, cache or NoCache(), version, problems)
-    outside = work.outside(declared, files.seeds, described)
+    models = {str(file.path): Text(file, _hash(file.text)) for file in texts(files.models)}
+    return Texts(models, macros, declared, files.seeds, described, tuple(problems))
+
+
+def read_project(
+    config: Config,
+    cache: Cache | None = None,
+    version: str = "",
+    texts: Texts | None = None,
+    known: KnownProject | None = None,
+) -> tuple[Project, list[Diagnostic]]:
+    """Everything in the project's files, and every problem found in them, both in the order of their places.
+
+    `cache` keeps what was read without a problem, by all that decides how it is read. `texts`: the files, if they have
+    been read. `known`: what is still as it was; its models are taken as they are.
+    """
+    texts = texts or read_texts(config)
+    problems = list(texts.problems)
+    work = _Work(config, texts, cache or NoCache(), version, problems)
+    outside = work.outside(texts.declared, texts.seeds, texts.described)
     models: list[Model] = []
     disabled: list[tuple[TableName, str]] = []
-    named: list[tuple[TableName, str, Span]] = [
-        (source.name, f"source in `{source.span.path}`", source.span) for source in outside.sources
-    ]
-    named += [(s.name, f"seed `{s.path}`", s.span or Span(PurePosixPath(s.path), 1, 1)) for s in outside.seeds]
-    for file in texts(files.models):
-        found = work.model(file)
-        if found is None:
-            disabled.append((table_of(file.path, config.default_schema), str(file.path)))
+    named = [(source.name, "source in", str(source.span.path), source.span) for source in outside.sources]
+    named += [(s.name, "seed", s.path, s.span or Span(PurePosixPath(s.path), 1, 1)) for s in outside.seeds]
+    for path, text in texts.models.items():
+        same = known.models.get(path) if known is not None else None
+        if same is not None:
+            models.append(same.compiled.model)
+            named.append((same.compiled.name, "model", path, same.compiled.model.place))
             continue
-        named.append((found.name, f"model `{file.path}`", found.place))
+        switched_off = known is not None and known.disabled.get(path) == text.digest
+        found = None if switched_off else work.model(text)
+        if found is None:
+            disabled.append((table_of(text.file.path, config.default_schema), path))
+            continue
+        named.append((found.name, "model", path, found.place))
         models += [found.model] if found.model is not None else []
     _refuse_duplicates(named, problems)
     sources = {source.name: source for source in reversed(outside.sources)}
     project = Project(tuple(models), sources, {seed.name: seed for seed in outside.seeds}, tuple(disabled))
     return project, sorted(problems, key=_place)
+
+
+def settings_of(config: Config, texts: Texts, version: str) -> Settings:
+    """What decides how the files of a project are read, besides what is in them."""
+    facts = (
+        config.dialect, config.default_schema, config.timezone, config.allow_outside_paths, config.sandbox,
+        sorted((folder, sorted(values.items())) for folder, values in config.defaults.items()),
+    )  # fmt: skip
+    macros = {str(file.path): MacroFile(_hash(file.text), _macro_names(file.text)) for file in texts.macros}
+    variables = {name: _hash(type(value).__name__, repr(value)) for name, value in config.variables.items()}
+    return Settings(_hash(version, repr(facts)), variables, macros)
+
+
+def still_known(known: KnownProject, settings: Settings, config: Config, texts: Texts) -> KnownProject | None:
+    """What of a known project was read under these settings: without the models in which a word stands that now means
+    something else. None when the settings have changed for all."""
+    before = known.settings
+    if before == settings:
+        return known
+    if before.rest != settings.rest:
+        return None
+    words = {name.lower() for name, _ in before.variables.items() ^ settings.variables.items()}
+    for path in before.macros.keys() | settings.macros.keys():
+        old, new = before.macros.get(path), settings.macros.get(path)
+        if old == new:
+            continue
+        for macro in (old, new):
+            if macro is not None and macro.names is None:
+                return None
+            words |= set(macro.names or ()) if macro is not None else set()
+    waiting = [(file.text.lower(), settings.macros[str(file.path)].names) for file in texts.macros]
+    grown = True
+    while grown:  # a macro that calls one of them means something else too
+        grown = False
+        for text, names in waiting:
+            if any(word in text for word in words) and (names is None or not words.issuperset(names)):
+                if names is None:
+                    return None
+                words |= set(names)
+                grown = True
+    defaults = repr(config.defaults).lower()
+    if any(word in defaults for word in words):
+        return None
+    models = {}
+    for path, model in known.models.items():
+        text = texts.models[path].file.text.lower()
+        if not any(word in text for word in words):
+            models[path] = model
+    return replace(known, models=models, disabled={})
+
+
+_DEFINED = re.compile(
+    r"\b(?:macro|function)\s+(?:if\s+not\s+exists\s+)?((?:\w+|\"[^\"]+\")(?:\s*\.\s*(?:\w+|\"[^\"]+\"))*)"
+)
+_DEFINING = re.compile(r"\b(?:macro|function)\b")
+
+
+def _macro_names(text: str) -> tuple[str, ...] | None:
+    """The macros that a file may define, told from its words; None where they cannot be told for sure."""
+    folded = text.lower()
+    found = _DEFINED.findall(folded)
+    if len(found) != len(_DEFINING.findall(folded)) or '""' in folded:
+        return None
+    return tuple(sorted({name.rpartition(".")[2].strip(' \t\n"') for name in found}))
 
 
 def read_tests(config: Config) -> tuple[tuple[Model, ...], list[Diagnostic]]:
@@ -96,14 +201,15 @@ class _Found:
 class _Work:
     """Reads what the cache does not have, and keeps what was read without a problem."""
 
-    def __init__(
-        self, config: Config, macros: Sequence[SourceFile], cache: Cache, version: str, problems: list[Diagnostic]
-    ) -> None:
+    def __init__(self, config: Config, texts: Texts, cache: Cache, version: str, problems: list[Diagnostic]) -> None:
         self._config = config
-        self._macros = macros
+        self._macros = texts.macros
         self._cache = cache
         self._problems = problems
-        self._settings = _hash(version, config.file.text, repr(sorted(config.variables.items())), *_parts(macros))
+        settings = settings_of(config, texts, version)
+        self._settings = _hash(
+            settings.rest, repr(sorted(settings.variables.items())), repr(sorted(settings.macros.items()))
+        )
         self._reader: Reader | None = None
 
     def _opened(self) -> Reader:
@@ -117,20 +223,36 @@ class _Work:
     def outside(
         self, declared: Sequence[SourceFile], seeds: Sequence[PurePosixPath], described: Sequence[SourceFile]
     ) -> _Outside:
-        key = "outside:" + _hash(self._settings, *_parts(declared), *map(str, seeds), "|", *_parts(described))
-        kept = self._kept(key, _Outside)
+        return _Outside(
+            tuple(source for file in declared for source in self._sources(file)), self._seeds(seeds, described)
+        )
+
+    def _sources(self, file: SourceFile) -> tuple[Source, ...]:
+        """What one file declares."""
+        key = "sources:" + _hash(self._settings, *_parts([file]))
+        kept = self._kept(key, tuple[Source, ...])
         if kept is not None and self._still_there(kept):
             return kept
         before = len(self._problems)
-        reader = self._opened()
-        found = _Outside(reader.sources(declared, self._problems), reader.seeds(seeds, described, self._problems))
+        found = self._opened().sources([file], self._problems)
         if len(self._problems) == before:
             self._cache.put(key, encode(found).encode())
         return found
 
-    def _still_there(self, kept: _Outside) -> bool:
+    def _seeds(self, paths: Sequence[PurePosixPath], described: Sequence[SourceFile]) -> tuple[Seed, ...]:
+        key = "seeds:" + _hash(self._settings, *map(str, paths), "|", *_parts(described))
+        kept = self._kept(key, tuple[Seed, ...])
+        if kept is not None:
+            return kept
+        before = len(self._problems)
+        found = self._opened().seeds(paths, described, self._problems)
+        if len(self._problems) == before:
+            self._cache.put(key, encode(found).encode())
+        return found
+
+    def _still_there(self, sources: Sequence[Source]) -> bool:
         """Whether the files of all sources exist and lie in the project, which no text in the project can tell."""
-        for source in kept.sources:
+        for source in sources:
             if source.path is None:
                 continue
             places = [Path(place) for place in glob(str(self._config.root / source.path), recursive=True)]
@@ -140,9 +262,10 @@ class _Work:
                 return False
         return True
 
-    def model(self, file: SourceFile) -> _Found | None:
+    def model(self, text: Text) -> _Found | None:
         """What is in a model's file; None if it is switched off."""
-        key = "model:" + _hash(self._settings, str(file.path), file.text)
+        file = text.file
+        key = "model:" + _hash(self._settings, str(file.path), text.digest)
         kept = self._kept(key, _Found)
         if kept is not None:
             return kept
@@ -152,7 +275,7 @@ class _Work:
         if read is None:
             return None
         found = _Found(*read)
-        if found.model is not None and len(self._problems) == before and _plain(found.model):
+        if found.model is not None and len(self._problems) == before and keeps_values(found.model):
             self._cache.put(key, encode(found).encode())
         return found
 
@@ -166,7 +289,7 @@ class _Work:
             return None
 
 
-def _plain(model: Model) -> bool:
+def keeps_values(model: Model) -> bool:
     """Whether JSON keeps the values of a model's directives: it knows no dates."""
     header = model.header
     values = [value for check in header.checks for value in check.values]
@@ -187,18 +310,20 @@ def _place(problem: Diagnostic) -> tuple[tuple[str, ...], int, int]:
     return ((), 0, 0) if span is None else (span.path.parts, span.line, span.column)
 
 
-def _refuse_duplicates(named: list[tuple[TableName, str, Span]], problems: list[Diagnostic]) -> None:
-    first: dict[TableName, tuple[str, Span]] = {}
-    for name, what, span in named:
-        other = first.setdefault(name, (what, span))
-        if other == (what, span):
+def _refuse_duplicates(named: list[tuple[TableName, str, str, Span]], problems: list[Diagnostic]) -> None:
+    """`named`: what has a name, what it is, its file, and the place that gives the name."""
+    first: dict[TableName, tuple[TableName, str, str, Span]] = {}
+    for item in named:
+        name, what, path, span = item
+        other = first.setdefault(name, item)
+        if other is item:
             continue
         problems.append(
             Diagnostic(
                 "duplicate-name",
-                f"`{name}` is both a {other[0]} and a {what}",
+                f"`{name}` is both a {other[1]} `{other[2]}` and a {what} `{path}`",
                 span,
                 "rename one of them, or set `@name` or `@schema`",
-                notes=(Note("the other one is here", other[1]),),
+                notes=(Note("the other one is here", other[3]),),
             )
         )

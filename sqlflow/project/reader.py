@@ -104,7 +104,7 @@ def _read_model(
     first, last = tokens
     comments = read_columns(file, lexed, last, config.dialect, problems)
     query = _query(file, lexed, first, last, header, vocabulary, problems)
-    return name, Model(name, _with_comments(header, comments), query), name_span
+    return name, Model(name, _with_comments(header, comments), query, name_span), name_span
 
 
 def _beginning(file: SourceFile, start: int) -> Span:

@@ -13,12 +13,13 @@ from pathlib import PurePath, PurePosixPath
 
 from sqlflow.build import Examined, Workshop, examine, hopeless, standing_names, unfit
 from sqlflow.compiler.compile import Trees, compile_models, parse_models
-from sqlflow.compiler.known import Parsed
 from sqlflow.core.cache import NoCache
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import Found, ReadTable
 from sqlflow.core.graph import Edge, ModelGraph, Reader
+from sqlflow.core.known import Parsed
+from sqlflow.core.later import Later
 from sqlflow.core.model import CheckKind, Mode, Model, Project, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.records import TableRecord
@@ -195,7 +196,7 @@ def _link_again(
     known: Known,
     workshop: Workshop,
     models: Mapping[TableName, Model],
-    parsed: Mapping[TableName, Parsed],
+    parsed: Mapping[TableName, Later[Parsed]],
     project: Project,
     paths: Collection[PurePath],
 ) -> tuple[ModelGraph, Index, tuple[Diagnostic, ...], set[TableName]] | None:
@@ -209,7 +210,7 @@ def _link_again(
     for name, model in models.items():
         old = known.index.readers[name]
         if name in parsed and name in before.parsed and model.file.path not in told:
-            edges = _same_edges(old.edges, parsed[name].tables)
+            edges = _same_edges(old.edges, parsed[name].get().tables)
             if edges is not None:
                 fresh[name] = replace(old, edges=edges)
                 continue
@@ -221,13 +222,13 @@ def _link_again(
     problems: tuple[Diagnostic, ...] = ()
     if any(name in parsed for name in linked):
         partial, found = link(
-            _as_if_alone(linked, project), {n: parsed[n].tables for n in linked if n in parsed}, existing,
-            workshop.config.default_schema, own, NoCache(), workshop.version,
+            _as_if_alone(linked, project), {n: parsed[n] for n in linked if n in parsed}, existing,
+            workshop.config.default_schema, own, NoCache(), None,
         )  # fmt: skip
         problems = tuple(found)
         if any(p.code in _OF_SEVERAL_FILES for p in problems):
             return None
-        for reader in partial.readers:
+        for reader in partial.graph.readers:
             if reader.name in linked:
                 fresh[reader.name] = reader
     for name in linked:
@@ -242,7 +243,7 @@ def _spliced(
     graph: ModelGraph,
     fresh: dict[TableName, Reader],
     linked: Mapping[TableName, Model],
-    parsed: Mapping[TableName, Parsed],
+    parsed: Mapping[TableName, Later[Parsed]],
     problems: tuple[Diagnostic, ...],
     paths: Collection[PurePath],
 ) -> tuple[ModelGraph, Index, tuple[Diagnostic, ...], set[TableName]] | None:
@@ -305,7 +306,7 @@ def _same_edges(edges: Sequence[Edge], reads: Sequence[ReadTable]) -> tuple[Edge
 
 
 def _with_readers(graph: ModelGraph, fresh: Mapping[TableName, Reader]) -> ModelGraph:
-    return replace(graph, readers=tuple(fresh.get(reader.name, reader) for reader in graph.readers))
+    return replace(graph, reading=Later.of(tuple(fresh.get(reader.name, reader) for reader in graph.readers)))
 
 
 def _as_if_alone(linked: Mapping[TableName, Model], project: Project) -> Project:
@@ -383,7 +384,7 @@ def _compile_again(
     index: Index,
     project: Project,
     graph: ModelGraph,
-    parsed: Mapping[TableName, Parsed],
+    parsed: Mapping[TableName, Later[Parsed]],
     stirred: Collection[TableName],
     trees: Trees,
 ) -> tuple[Compiled, list[Diagnostic], frozenset[TableName]]:
@@ -439,7 +440,7 @@ def _compile_one(
     index: Index,
     done: Mapping[TableName, CompiledModel],
     before: Compiled,
-    parsed: Mapping[TableName, Parsed],
+    parsed: Mapping[TableName, Later[Parsed]],
     trees: Trees,
 ) -> tuple[CompiledModel | None, list[Diagnostic]]:
     """One model in a project of its own, with the views and inline models that it is read through."""
@@ -458,9 +459,9 @@ def _compile_one(
                 columns[parent] = done[parent].schema
             elif parent in before.columns:
                 columns[parent] = before.columns[parent]
-    compiled, problems = compile_models(
+    judged, problems = compile_models(
         Project(tuple(models[other] for other in (*through, name)), {}, {}),
-        ModelGraph(tuple(readers), (*through, name)),
+        ModelGraph(Later.of(tuple(readers)), (*through, name)),
         parsed,
         columns,
         workshop.config,
@@ -470,7 +471,7 @@ def _compile_one(
         trees,
     )
     broken = {f"there is no table `{table}`" for table in references if table in models and table not in done}
-    return compiled.models.get(name), [p for p in problems if p.message not in broken]
+    return judged.compiled.models.get(name), [p for p in problems if p.message not in broken]
 
 
 def _read_through(name: TableName, index: Index) -> tuple[TableName, ...]:

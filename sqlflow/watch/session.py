@@ -190,8 +190,8 @@ class Session:
         config = self._config
         assert config is not None
         assert self._binder is not None
-        cache = open_cache(self._desk.state / "cache.db", writing=True)
-        workshop = Workshop(config, self._binder, cache or NoCache(), self._version)
+        cache = open_cache(self._desk.state / "cache", config.target.name, writing=True)
+        workshop = Workshop(config, self._binder, cache, self._version)
         try:
             known = None
             if self._known is not None and self._reader is not None and not (batch.everything or batch.data):

@@ -1,0 +1,107 @@
+"""What was found out before, in the form that the compile cache keeps. No parser is needed to read it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlflow.core.compiled import CompiledModel, Lineage, TimeMapping
+from sqlflow.core.engine import BindError, ReadTable
+from sqlflow.core.graph import ModelGraph
+from sqlflow.core.later import Later
+from sqlflow.core.names import TableName
+from sqlflow.core.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Facts about one query's text.
+
+    `clock`: what in it changes with the time of the build. `bounds`: offsets of `$start` and `$end`. `forbidden`:
+    a statement inside the query that is not a query. `opaque`: SQLFlow's own parser cannot read it although the
+    engine can. `error`: it is no SQL at all.
+    """
+
+    tables: tuple[ReadTable, ...] = ()
+    clock: tuple[str, ...] = ()
+    bounds: tuple[tuple[int, int, str], ...] = ()
+    meaning: str = ""
+    forbidden: str = ""
+    opaque: bool = False
+    error: BindError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableTimes:
+    """`TimeMapping` of one table."""
+
+    table: TableName
+    mapping: TimeMapping
+
+
+@dataclass(frozen=True, slots=True)
+class TableReads:
+    """The columns that are read of one table, in lower case."""
+
+    table: TableName
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a compiled query. `columns`, `rows`: the hashes for `Fingerprint`."""
+
+    schema: Schema
+    lineage: Lineage = field(default_factory=Lineage)
+    reads: tuple[TableReads, ...] = ()
+    times: tuple[TableTimes, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rows: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model as it was compiled the last time, and hashes of all that must be the same for it to be so again.
+
+    `digest`: of the text of its file. `linked`: what it contributes to the graph.
+    `columns`: of its columns. `key`: of all that decides what its query gives, besides its text.
+    """
+
+    digest: str
+    parsed: Later[Parsed]
+    linked: str
+    columns: str
+    key: str
+    compiled: CompiledModel
+
+
+@dataclass(frozen=True, slots=True)
+class MacroFile:
+    """`names`: in lower case, of the macros that it defines; None where that cannot be told from its text."""
+
+    digest: str
+    names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What decides how a file is read besides its text. `rest`: hash of all but variables and macros."""
+
+    rest: str
+    variables: Mapping[str, str]
+    macros: Mapping[str, MacroFile]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProject:
+    """A whole project as it was compiled the last time, without a problem.
+
+    `settings`: what decided how its files were read. `models`: by the path of the file. `disabled`: path ->
+    digest, of files that are switched off. `linked`: hash of what decides the graph.
+    """
+
+    settings: Settings
+    models: Mapping[str, KnownModel]
+    disabled: Mapping[str, str]
+    linked: str
+    graph: ModelGraph
