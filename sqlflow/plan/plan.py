@@ -366,7 +366,7 @@ class _Planner:
         """The tasks with what their queries can follow; a plan so large that nobody reads it is told only what had to be
         found out anyway."""
         models = self._compiled.models
-        shown = [t for t in tasks if t.table in models and models[t.table].model.header.mode in _FOLLOWABLE]
+        shown = [t for t in tasks if t.table in models and self._tells_tier(models[t.table].model.header, t)]
         told = {t.id for t in (shown if len(shown) <= _MOST_SHAPES else [t for t in shown if t.ways])}
         for task in tasks:
             if task.id not in told:
@@ -380,6 +380,11 @@ class _Planner:
                 place = None if found.start is None else model.query.span(found.start, found.end)
                 blame = Blame(found.construct, found.reason, place)
             yield replace(task, tier=str(shape.tier), refusal=blame)
+
+    @staticmethod
+    def _tells_tier(header: Header, task: Task) -> bool:
+        """Whether the tier says something about a task: an incremental model has its partitions as well."""
+        return header.mode is Mode.AUTO or (header.mode is Mode.INCREMENTAL and bool(task.ways))
 
     def _may_follow(self, name: TableName) -> list[CompiledModel]:
         """The models that may follow changes of a table by what their headers say, views looked through."""
@@ -1029,7 +1034,6 @@ class _Planner:
 
 
 _MOST_SHAPES = 100
-_FOLLOWABLE = frozenset({Mode.AUTO, Mode.INCREMENTAL})
 
 
 def only_rebuilt(before: TableRecord) -> str:

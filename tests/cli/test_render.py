@@ -307,6 +307,11 @@ def test_a_plan_in_json() -> None:
                 "expected_seconds": 0.42,
                 "expected_rows": 1234,
                 "warnings": ["the query reads `now()`"],
+                "ways": [],
+                "measured": "",
+                "tier": None,
+                "method": "partition",
+                "refusal": None,
             }
         ],
         "skipped": {"a.b": {"kind": "up_to_date", "detail": "up to date"}},

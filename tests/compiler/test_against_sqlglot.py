@@ -71,10 +71,10 @@ def by_us(sql: str, tables: Tables) -> Found:
     }
 
 
-def compare(sql: str, tables: Tables) -> int:
+def compare(sql: str, tables: Tables, *, unnamed: bool = False) -> int:
     ours, theirs = by_us(sql, tables), by_sqlglot(sql, tables)
     named = {name for name in theirs if not name.startswith("_col_")}  # sqlglot's own names for columns without one
-    assert named
+    assert named or unnamed  # a query may have nothing but columns without a name
     assert named <= ours.keys()
     assert {name: ours[name] for name in named} == {name: theirs[name] for name in named}
     return len(named)
@@ -84,7 +84,7 @@ def compare(sql: str, tables: Tables) -> int:
 def test_tpc_queries_have_the_lineage_that_sqlglot_finds(family: str) -> None:
     queries = {name: sql for name, sql in TPC["queries"].items() if name.split()[0] == family}
     assert len(queries) == {"TPC-H": 22, "TPC-DS": 99}[family]
-    compared = sum(compare(sql, TPC["tables"][family]) for sql in queries.values())
+    compared = sum(compare(sql, TPC["tables"][family], unnamed=True) for sql in queries.values())
     assert compared > {"TPC-H": 60, "TPC-DS": 450}[family]
 
 

@@ -189,11 +189,7 @@ SELECT 1 AS id"""
         ("-- @mode: view\n-- @mode: view", "duplicate-directive: `@mode` is given twice [2:4+5]"),
         (
             "-- @strategy: merge",
-            "not-available-yet: @strategy: the strategy `merge` is not available yet [1:15+5]",
-        ),
-        (
-            "-- @incremental: required",
-            "not-available-yet: @incremental: `required` is not available yet [1:18+8]",
+            "invalid-for-mode: the strategy `merge` cannot be used with mode `auto` [1:15+5]",
         ),
         (
             "-- @on_schema_change: sync",
