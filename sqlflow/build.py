@@ -262,7 +262,7 @@ def _remember(
         compiled = judged.compiled.models.get(name)
         if path in told or not keeps_values(model):
             continue
-        if before is not None and before.compiled.model is model and compiled in (None, before.compiled):
+        if before is not None and before.compiled.model is model and (compiled is None or compiled is before.compiled):
             if name not in unlike or compiled is not None:
                 models[path] = before
             continue

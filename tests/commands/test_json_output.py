@@ -33,7 +33,7 @@ def told(project: Path, command: str, code: int = 0) -> Any:
 
 def test_a_plan(project: Path) -> None:
     plan = told(project, "build --dry-run")
-    assert set(plan) == {"tasks", "skipped", "orphans", "problems"}
+    assert set(plan) == {"tasks", "skipped", "orphans", "problems", "analysed"}
     task = plan["tasks"][0]
     assert task["table"] == "a.one"
     assert task["reason"] == {"kind": "new", "detail": "it is new"}
@@ -76,6 +76,7 @@ def test_a_wrong_sqlflow_yml(project: Path) -> None:
 
 def test_the_manifest(project: Path) -> None:
     manifest = told(project, "compile")
+    assert manifest.pop("analysed") == ["a.one", "a.two"]
     assert json.loads((project / "target/manifest.json").read_text()) == manifest
     model = manifest["models"]["a.one"]
     assert model["file"] == "models/a/one.sql"
