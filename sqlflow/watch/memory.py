@@ -108,6 +108,9 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
     for name in models:
         facts.pop(name, None)
     facts |= parsed
+    either = (*before.project.models, *project.models)
+    if any(check.kind is CheckKind.REFERENCES for model in either for check in model.header.checks):
+        return None  # such a check orders models that do not read each other, which only the whole graph shows
     relinked = _link_again(known, workshop, models, parsed, project, paths)
     if relinked is None:
         return None
