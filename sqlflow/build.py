@@ -21,7 +21,7 @@ from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config, Request
 from sqlflow.core.delta import Shape
 from sqlflow.core.diagnostics import Diagnostic, Severity, stop_on_errors
-from sqlflow.core.engine import Binder, Engine, Found, Session
+from sqlflow.core.engine import Binder, Engine, Found, Session, Traits
 from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
 from sqlflow.core.graph import ModelGraph
 from sqlflow.core.inputs import Inputs
@@ -348,12 +348,12 @@ def _like_the_database(project: Project, config: Config) -> list[Diagnostic]:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What stands in the database when a command begins: tables, commit records, and a connection to ask more; and the
-    bytes of memory that the engine may use, where that is known."""
+    facts about the engine while it is open."""
 
     tables: Mapping[TableName, Found]
     records: Mapping[TableName, TableRecord]
     session: Session | None
-    memory: int | None = None
+    traits: Traits | None = None
 
 
 def look_at(engine: Engine | None) -> Standing:
@@ -361,7 +361,7 @@ def look_at(engine: Engine | None) -> Standing:
     if engine is None:
         return Standing({}, {}, None)
     session = engine.session()
-    return Standing(engine.tables(), memory.load(session), session, engine.traits.memory)
+    return Standing(engine.tables(), memory.load(session), session, engine.traits)
 
 
 def _shapes(workshop: Workshop, compiled: Compiled) -> Callable[[TableName], Shape]:
@@ -422,8 +422,8 @@ def draw_up(
         anew = request.full_refresh
         inputs, unreadable = look(compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=anew)
         stop_on_errors(unreadable)
-        config, limit = workshop.config, standing.memory
-        return inputs, make_plan(compiled, inputs, config, request, selected, run_id, now, shape_of, limit)
+        config, traits = workshop.config, standing.traits or workshop.binder.traits
+        return inputs, make_plan(compiled, inputs, config, request, selected, run_id, now, shape_of, traits)
 
     universe = universe_of(checked, workshop.config, records, store, lambda: planned(frozenset(compiled.models))[1])
     selected, wrong = select(request.selection, request.exclude, universe)

@@ -19,6 +19,7 @@ from sqlflow.core.config import Config
 from sqlflow.core.engine import Binder, Engine, Found, Row, Session, Traits
 from sqlflow.core.events import Emit
 from sqlflow.core.names import TableName
+from sqlflow.core.wording import Wording
 from sqlflow.engines import ENGINES, duckdb
 
 
@@ -59,6 +60,10 @@ class HookedSession:
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         HOOK()
         return self._session.execute(sql, parameters)
+
+    @property
+    def wording(self) -> Wording:
+        return self._session.wording
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         HOOK()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlflow.core.digest import row_digest
 from sqlflow.core.engine import Session
 from sqlflow.core.intervals import Grain
 from sqlflow.core.names import TableName
@@ -21,7 +20,7 @@ def whole(session: Session, relation: Sql, schema: Schema) -> str:
     """The signature of all rows of a relation with these columns."""
     query = compose(
         "SELECT count(*), CAST(sum({digest}) AS VARCHAR) FROM {relation} AS _sqlflow_row",
-        digest=row_digest(schema),
+        digest=session.wording.row_digest(schema),
         relation=relation,
     )
     rows, digest = session.fetch(query)[0]
@@ -45,14 +44,14 @@ def by_cursor(
     if checked:
         mark = compose("CAST({v} AS {kind})", v=Value(old[1]), kind=Sql(kind))
         below = compose(
-            "count(*) FILTER ({c} < {mark}), count(*) FILTER ({c} = {mark}), count(*) FILTER ({c} IS NULL)",
+            "count(*) FILTER (WHERE {c} < {mark}), count(*) FILTER (WHERE {c} = {mark}), count(*) FILTER (WHERE {c} IS NULL)",
             c=column, mark=mark,
         )  # fmt: skip
     query = compose(
         "SELECT count(*), CAST(max({c}) AS VARCHAR), {digest}, count({c}), {ties}, {below} FROM {relation}",
         c=column,
-        digest=Sql("NULL") if append_only else compose("CAST(sum(hash({c})) AS VARCHAR)", c=column),
-        ties=compose("count(*) FILTER ({c} = (SELECT max({c}) FROM {r}))", c=column, r=relation)
+        digest=Sql("NULL") if append_only else compose("CAST(sum({h}) AS VARCHAR)", h=session.wording.hash([column])),
+        ties=compose("count(*) FILTER (WHERE {c} = (SELECT max({c}) FROM {r}))", c=column, r=relation)
         if append_only
         else Sql("0"),
         below=below,
@@ -89,7 +88,7 @@ def beyond(session: Session, relation: Sql, before: str | None, cursor: Column) 
     limit = compose("CAST({v} AS {kind})", v=Value(latest), kind=Sql(cursor.type))
     query = compose(
         "SELECT count(*), {digest} FROM {relation} AS _sqlflow_row WHERE {c} <= {limit} OR {c} IS NULL",
-        digest=Sql("NULL") if digest == "None" else compose("CAST(sum(hash({c})) AS VARCHAR)", c=column),
+        digest=Sql("NULL") if digest == "None" else compose("CAST(sum({h}) AS VARCHAR)", h=session.wording.hash([column])),
         relation=relation, c=column, limit=limit,
     )  # fmt: skip
     count, same = session.fetch(query)[0]
@@ -120,13 +119,12 @@ def by_partition(
     for number, expression in enumerate(expressions):
         parts.append(
             compose(
-                "SELECT {number} || ':' || CASE WHEN _part IS NULL THEN 'null' WHEN isinf(_part) "
-                "THEN CASE WHEN _part > TIMESTAMP '2000-01-01' THEN 'inf' ELSE '-inf' END "
-                "ELSE CAST(epoch_us(_part) AS VARCHAR) END AS _name, _rows, CAST(_hashes AS VARCHAR) "
+                "SELECT '{number}:' || {name} AS _name, _rows, CAST(_hashes AS VARCHAR) "
                 "FROM (SELECT date_trunc({grain}, CAST(CAST({e} AS {time_type}) AS {moment})) AS _part, "
-                "count(*) AS _rows, sum({digest}) AS _hashes FROM {relation} AS _sqlflow_row GROUP BY 1)",
+                "count(*) AS _rows, sum({digest}) AS _hashes FROM {relation} AS _sqlflow_row GROUP BY 1) AS _parts",
                 number=number,
-                digest=row_digest(schema),
+                name=session.wording.moment(Sql("_part"), moment == "TIMESTAMPTZ"),
+                digest=session.wording.row_digest(schema),
                 grain=Value(str(grain)),
                 e=Sql(expression),
                 time_type=Sql(time_type),

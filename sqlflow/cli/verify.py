@@ -139,9 +139,9 @@ def _verified(
         refused = next((problem.message for problem in prepared.plan.problems), "it was never built")
         yield Verified(name, Verdict.STALE, why=(f"not up to date: {refused}",))
     elif model is None:
-        yield _proved(session, name, proof_of_image(name, records[name]))
+        yield _proved(session, name, proof_of_image(session.wording, name, records[name]))
     else:
-        subject = Subject(model, records[name], Relation.TABLE, zone)
+        subject = Subject(model, records[name], Relation.TABLE, zone, session.wording)
         for proof in proofs(subject, prepared.shape_of(name)):
             yield _proved(session, name, proof)
 
@@ -195,7 +195,7 @@ def _proved(session: Session, name: TableName, proof: Proof) -> Verified:
         surplus=surplus,
         seconds=round(time.monotonic() - started, 3),
         why=(*why, *proof.notes),
-        columns=("", *compared_columns(proof.schema).names),
+        columns=("", *compared_columns(session.wording, proof.schema).names),
         sample=tuple(sample),
     )
 
@@ -204,7 +204,7 @@ _COUNT: LiteralString = "SELECT coalesce(sum({sign} * {w}), 0) FROM {wrong} WHER
 
 
 def _sample(session: Session, proof: Proof, sign: int) -> list[Row]:
-    columns = names(compared_columns(proof.schema))
+    columns = names(compared_columns(session.wording, proof.schema))
     rows = session.fetch(
         compose(
             "SELECT {cs} FROM {wrong} WHERE {sign} * {w} > 0 ORDER BY {cs} LIMIT {n}",

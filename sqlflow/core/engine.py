@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Schema
+from sqlflow.core.wording import Wording
 
 Row = tuple[object, ...]
 
@@ -17,10 +18,9 @@ Row = tuple[object, ...]
 class Traits:
     """Facts about a database that decide plans."""
 
-    dialect: str
+    dialect: str  # of sqlglot
+    wording: Wording
     memory: int | None = None  # the bytes that its work may take before it spills to disk
-    create_or_replace_table: bool = True
-    transactional_ddl: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,11 @@ class Interrupted(Exception):
 
 
 class Session(Protocol):
-    """One connection: statements one after the other. Errors are `EngineError` or `Interrupted`."""
+    """One connection: statements one after the other. Errors are `EngineError` or `Interrupted`. Parameters are `$1`, `$2`
+    and so on in the text."""
+
+    @property
+    def wording(self) -> Wording: ...
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Run one statement that writes; the number of rows written or deleted."""
@@ -116,6 +120,10 @@ class ReadTable:
 
 class Binder(Protocol):
     """The engine's own judgement on queries, against tables that are empty."""
+
+    @property
+    def traits(self) -> Traits:
+        """What is known of the engine before a database of it is open."""
 
     def define(self, table: TableName, schema: Schema) -> None:
         """Make an empty table of these columns known, or replace it."""

@@ -23,11 +23,12 @@ from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
 from sqlflow.core.words import bytes_of, sized
+from sqlflow.engines.duckdb_sql import DuckDBWording
 
 if TYPE_CHECKING:
     import duckdb
 
-_TRAITS = Traits(dialect="duckdb")
+_TRAITS = Traits(dialect="duckdb", wording=DuckDBWording())
 _POLL_SECONDS = 0.1
 
 
@@ -251,6 +252,8 @@ def _prepare(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
 class DuckDBSession:
     """One cursor. Each statement runs in the calling thread."""
 
+    wording = _TRAITS.wording
+
     def __init__(self, connection: duckdb.DuckDBPyConnection, memory: _Memory | None = None) -> None:
         self.connection = connection
         self._memory = memory
@@ -358,6 +361,7 @@ class DuckDBEngine:
 class DuckDBBinder:
     """Queries bound against empty tables in a database of its own."""
 
+    traits = _TRAITS
     _PREFIX = "DESCRIBE "
 
     def __init__(self, config: Config, files: Sequence[str]) -> None:

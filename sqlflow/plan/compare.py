@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from sqlflow.core.plan import Step
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Part, Sql, compose, joined
-from sqlflow.plan.log import WEIGHT, names, net, row_hash, same_key
+from sqlflow.core.wording import Wording
+from sqlflow.plan.log import WEIGHT, names, net, same_key
 from sqlflow.plan.subject import write
 
-_FLOATS = ("DOUBLE", "FLOAT")
 _MOST_CLOSE = 10_000  # rows that are held against each other one by one; more than these are simply different
 
 _HASH = Ident("_sqlflow_hash")
@@ -38,6 +38,7 @@ class Comparison:
     found: Sql
     schema: Schema
     wrong: Ident
+    words: Wording
 
     @property
     def odd(self) -> Ident:
@@ -45,35 +46,37 @@ class Comparison:
         return Ident(f"{self.wrong}_hashes")
 
 
-def compared_columns(schema: Schema) -> Schema:
+def compared_columns(words: Wording, schema: Schema) -> Schema:
     """The columns that can be compared."""
-    return Schema(tuple(c for c in schema if c.type in _FLOATS or not any(word in c.type for word in _FLOATS)))
+    inside = ("DOUBLE", "FLOAT", "REAL")
+    return Schema(tuple(c for c in schema if words.precision(c.type) or not any(word in c.type for word in inside)))
 
 
-def exact_columns(schema: Schema) -> tuple[str, ...]:
+def exact_columns(words: Wording, schema: Schema) -> tuple[str, ...]:
     """The columns in which equal rows agree bit for bit."""
-    return tuple(column.name for column in compared_columns(schema) if column.type not in _FLOATS)
+    return tuple(c.name for c in compared_columns(words, schema) if words.precision(c.type) is None)
 
 
 def compare(comparison: Comparison) -> tuple[Step, ...]:
     """The statements that fill `comparison.wrong`. Only temporary tables are written."""
-    schema = compared_columns(comparison.schema)
-    hashes, columns = row_hash(schema), names(schema)
+    words = comparison.words
+    schema = compared_columns(words, comparison.schema)
+    hashes, columns = words.row_hash(schema), names(schema)
     parts: dict[str, Part] = {
         "odd": comparison.odd, "h": _HASH, "hash": hashes, "w": WEIGHT, "cs": columns, "expected": comparison.expected,
         "found": comparison.found,
     }  # fmt: skip
     odd = compose(
-        "CREATE OR REPLACE TEMP TABLE {odd} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} FROM {expected} "
-        "UNION ALL SELECT {hash} AS {h}, -1 AS {w} FROM {found}) GROUP BY {h} HAVING sum({w}) <> 0",
+        "CREATE OR REPLACE TEMP TABLE {odd} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} FROM {expected} AS _e "
+        "UNION ALL SELECT {hash} AS {h}, -1 AS {w} FROM {found} AS _f) AS _w GROUP BY {h} HAVING sum({w}) <> 0",
         **parts,
     )
     weighted = compose(
-        "SELECT {cs}, 1 AS {w} FROM {expected} WHERE {hash} IN (SELECT {h} FROM {odd}) UNION ALL "
-        "SELECT {cs}, -1 AS {w} FROM {found} WHERE {hash} IN (SELECT {h} FROM {odd})",
+        "SELECT {cs}, 1 AS {w} FROM {expected} AS _e WHERE {hash} IN (SELECT {h} FROM {odd}) UNION ALL "
+        "SELECT {cs}, -1 AS {w} FROM {found} AS _f WHERE {hash} IN (SELECT {h} FROM {odd})",
         **parts,
     )
-    return (write(odd), net(comparison.wrong, schema, weighted), *tolerate(comparison.wrong, schema))
+    return (write(odd), net(words, comparison.wrong, schema, weighted), *tolerate(words, comparison.wrong, schema))
 
 
 def differ(wrong: Ident) -> Sql:
@@ -81,21 +84,21 @@ def differ(wrong: Ident) -> Sql:
     return compose("SELECT EXISTS (SELECT 1 FROM {wrong})", wrong=wrong)
 
 
-def tolerate(wrong: Ident, schema: Schema) -> tuple[Step, ...]:
+def tolerate(words: Wording, wrong: Ident, schema: Schema) -> tuple[Step, ...]:
     """Take rows that differ only by the rounding of floating point numbers out of a netted table.
 
     First rows are paired in their order. What that leaves is looked at row by row: a row is taken out when as many rows
     near it are missing as are too many.
     """
-    floats = tuple(column for column in schema if column.type in _FLOATS)
+    floats = tuple(column for column in schema if words.precision(column.type))
     if not floats:
         return ()
-    exact = exact_columns(schema)
+    exact = exact_columns(words, schema)
     parts: dict[str, Part] = {
         "wrong": wrong, "w": WEIGHT, "cs": names(schema), "side": _SIDE, "copy": _COPY, "place": _PLACE,
         "almost": _ALMOST, "paired": _PAIRED, "within": [*(Ident(name) for name in exact), _SIDE], "most": _MOST_CLOSE,
-        "floats": [Ident(column.name) for column in floats], "same": same_key(Sql("_l"), Sql("_r"), exact),
-        "near": joined(" AND ", [_near(Ident(column.name), column.type) for column in floats]),
+        "floats": [Ident(column.name) for column in floats], "same": same_key(words, Sql("_l"), Sql("_r"), exact),
+        "near": joined(" AND ", [_near(words, Ident(column.name), column.type) for column in floats]),
     }  # fmt: skip
     # Where rows are only missing or only too many, none has a partner.
     both = compose(
@@ -104,9 +107,9 @@ def tolerate(wrong: Ident, schema: Schema) -> tuple[Step, ...]:
     numbered = compose(
         "CREATE OR REPLACE TEMP TABLE {almost} AS SELECT *, row_number() OVER () AS {copy}, "
         "row_number() OVER (PARTITION BY {within} ORDER BY {floats}) AS {place} "
-        "FROM (SELECT {cs}, CASE WHEN {w} > 0 THEN 1 ELSE -1 END AS {side}, unnest(range(CAST(abs({w}) AS BIGINT))) "
-        "FROM {wrong} WHERE {both})",
-        both=both, **parts,
+        "FROM (SELECT {cs}, CASE WHEN {w} > 0 THEN 1 ELSE -1 END AS {side}, {copies} AS _again "
+        "FROM {wrong} WHERE {both}) AS _c",
+        both=both, copies=words.copies(compose("abs({w})", w=WEIGHT)), **parts,
     )  # fmt: skip
     paired = compose(
         "CREATE OR REPLACE TEMP TABLE {paired} AS SELECT _l.{copy} AS l, _r.{copy} AS r FROM {almost} AS _l "
@@ -130,14 +133,15 @@ def tolerate(wrong: Ident, schema: Schema) -> tuple[Step, ...]:
     return (write(numbered), write(paired), write(taken_out), write(clustered), write(taken_out), write(left_over))
 
 
-def _near(column: Ident, kind: str) -> Sql:
+def _near(words: Wording, column: Ident, kind: str) -> Sql:
     """The condition that two floating point numbers differ by no more than rounding does.
 
     Halves are compared, for the difference of two great numbers may be none.
     """
-    share = Sql("1e-9" if kind == "DOUBLE" else "1e-5")
+    share = Sql("1e-9" if (words.precision(kind) or 0) > 6 else "1e-5")
     return compose(
-        "(_l.{c} IS NOT DISTINCT FROM _r.{c} OR coalesce(isfinite(_l.{c}) AND isfinite(_r.{c}) AND "
+        "(_l.{c} IS NOT DISTINCT FROM _r.{c} OR coalesce({both} AND "
         "abs(_l.{c} / 2 - _r.{c} / 2) <= greatest(abs(_l.{c} / 2), abs(_r.{c} / 2)) * {share} + 5e-10, FALSE))",
         c=column, share=share,
+        both=joined(" AND ", [words.finite(compose("{t}.{c}", t=t, c=column)) for t in (Sql("_l"), Sql("_r"))]),
     )  # fmt: skip

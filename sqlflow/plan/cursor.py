@@ -32,13 +32,12 @@ def _interval(lookback: str) -> str:
 
 def count_below(subject: Subject, cursor: Ident, limit: Sql) -> Step:
     """Count the query's rows below the boundary, with a hash of their cursors and keys, into a temporary table."""
-    marks = _marks(subject, cursor)
     return write(
         compose(
-            "CREATE OR REPLACE TEMP TABLE {counted} AS SELECT count(*) AS n, sum(hash({marks})) AS h "
-            "FROM (\n{q}\n) WHERE {c} < {limit}",
+            "CREATE OR REPLACE TEMP TABLE {counted} AS SELECT count(*) AS n, sum({hash}) AS h "
+            "FROM (\n{q}\n) AS _q WHERE {c} < {limit}",
             counted=COUNTED,
-            marks=marks,
+            hash=_hash(subject, cursor),
             q=subject.query,
             c=cursor,
             limit=limit,
@@ -66,22 +65,23 @@ def measure(subject: Subject, rows: Part, limit: Sql | None) -> Step:
     if subject.before is not None and subject.before.watermark is not None and limit is not None:
         old = watermark_literal(subject.before.watermark, subject.type_of(cursor))
         top = compose("greatest({top}, {old})", top=top, old=old)
-    marks = _marks(subject, cursor)
+    marks = _hash(subject, cursor)
     lowered = boundary(subject, None, top)
     if limit is None:
         below = compose(
-            "(SELECT count(*) || '|' || coalesce(CAST(sum(hash({marks})) AS VARCHAR), '') FROM {rows} WHERE {c} < {top})",
-            marks=marks, rows=rows, c=cursor, top=lowered,
+            "(SELECT count(*) || '|' || coalesce(CAST(sum({hash}) AS VARCHAR), '') FROM {rows} WHERE {c} < {top})",
+            hash=marks, rows=rows, c=cursor, top=lowered,
         )  # fmt: skip
     else:
         below = compose(
-            "(SELECT (count(*) + (SELECT n FROM {counted})) || '|' || coalesce(CAST(coalesce(sum(hash({marks})), 0) "
+            "(SELECT (count(*) + (SELECT n FROM {counted})) || '|' || coalesce(CAST(coalesce(sum({hash}), 0) "
             "+ coalesce((SELECT h FROM {counted}), 0) AS VARCHAR), '') FROM {rows} WHERE {c} >= {limit} AND {c} < {top})",
-            marks=marks, counted=COUNTED, rows=rows, c=cursor, limit=limit, top=lowered,
+            hash=marks, counted=COUNTED, rows=rows, c=cursor, limit=limit, top=lowered,
         )  # fmt: skip
     sql = compose("SELECT CAST({top} AS VARCHAR), {below}", top=top, below=below)
     return Step(StepKind.MEASURE, sql, facts=("watermark", "below"))
 
 
-def _marks(subject: Subject, cursor: Ident) -> list[Ident]:
-    return [cursor, *(Ident(name) for name in subject.model.model.header.key)]
+def _hash(subject: Subject, cursor: Ident) -> Sql:
+    """What tells a row by its cursor and its key."""
+    return subject.words.hash([cursor, *(Ident(name) for name in subject.model.model.header.key)])

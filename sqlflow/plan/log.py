@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlflow.core.digest import finer
 from sqlflow.core.keeping import image_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
+from sqlflow.core.wording import Wording
 from sqlflow.plan.subject import Subject, write
 
 VERSION = Ident("_sqlflow_version")
@@ -37,7 +37,7 @@ class Log:
         """Make the log, with the columns of `like`, or forget what all have read."""
         if self.begins:
             sql = compose(
-                "CREATE OR REPLACE TABLE {log} AS SELECT CAST(0 AS BIGINT) AS {version}, CAST(0 AS TINYINT) AS {sign}, "
+                "CREATE OR REPLACE TABLE {log} AS SELECT CAST(0 AS BIGINT) AS {version}, CAST(0 AS SMALLINT) AS {sign}, "
                 "{cs} FROM {like} LIMIT 0",
                 log=log_of(self.table), version=VERSION, sign=SIGN, cs=names(self.schema), like=like,
             )  # fmt: skip
@@ -50,7 +50,7 @@ class Log:
     def rows(self, rows: Sql, sign: int, only_if: Sql | None = None) -> Step:
         """Write down rows: `rows` can stand after FROM."""
         sql = compose(
-            "INSERT INTO {log} SELECT {number}, {sign}, {cs} FROM {rows}",
+            "INSERT INTO {log} SELECT {number}, {sign}, {cs} FROM {rows} AS _rows",
             log=log_of(self.table), number=self.version, sign=sign, cs=names(self.schema), rows=rows,
         )  # fmt: skip
         return write(sql, only_if=only_if)
@@ -68,52 +68,45 @@ def names(schema: Schema) -> tuple[Ident, ...]:
     return tuple(Ident(name) for name in schema.names)
 
 
-def row_hash(schema: Schema) -> Sql:
-    """A hash of a row in which rows that differ, differ (but for a collision of 64 bits)."""
-    return compose("hash({parts})", parts=[*names(schema), *finer(schema)])
-
-
-def same_row(left: Sql, right: Sql, schema: Schema) -> Sql:
+def same_row(words: Wording, left: Sql, right: Sql, schema: Schema) -> Sql:
     """The condition that two rows are the same in every bit that a query could tell apart."""
-    fine = [
-        compose("{a} IS NOT DISTINCT FROM {b}", a=a, b=b)
-        for a, b in zip(finer(schema, left), finer(schema, right), strict=True)
-    ]
-    return joined(" AND ", [same_key(left, right, schema.names), *fine])
+    return joined(" AND ", [same_key(words, left, right, schema.names), *words.finer(left, right, schema)])
 
 
-def same_key(left: Sql, right: Sql, columns: Sequence[str]) -> Sql:
+def same_key(words: Wording, left: Sql, right: Sql, columns: Sequence[str]) -> Sql:
     """The condition that two rows have equal values in these columns, NULL being a value."""
-    parts = [compose("{l}.{c} IS NOT DISTINCT FROM {r}.{c}", l=left, r=right, c=Ident(column)) for column in columns]
+    parts = [
+        words.same(compose("{t}.{c}", t=left, c=Ident(c)), compose("{t}.{c}", t=right, c=Ident(c))) for c in columns
+    ]
     return joined(" AND ", parts) if parts else Sql("TRUE")
 
 
-def net(table: Ident, schema: Schema, weighted: Sql) -> Step:
+def net(words: Wording, table: Ident, schema: Schema, weighted: Sql) -> Step:
     """A temporary table of the rows whose weights do not add up to nothing. `weighted`: a query of the columns and a
     weight. Rows are told apart by their hash, not by what a collation calls equal."""
-    firsts = [compose("first({c}) AS {c}", c=c) for c in names(schema)]
+    firsts = [compose("{first} AS {c}", first=words.first(c), c=c) for c in names(schema)]
     return write(
         compose(
-            "CREATE OR REPLACE TEMP TABLE {table} AS SELECT {firsts}, sum({w}) AS {w} FROM ({weighted}) "
+            "CREATE OR REPLACE TEMP TABLE {table} AS SELECT {firsts}, sum({w}) AS {w} FROM ({weighted}) AS _w "
             "GROUP BY {hash} HAVING sum({w}) <> 0",
-            table=table, firsts=firsts, w=WEIGHT, weighted=weighted, hash=row_hash(schema),
+            table=table, firsts=firsts, w=WEIGHT, weighted=weighted, hash=words.row_hash(schema),
         )
     )  # fmt: skip
 
 
-def expanded(table: Ident, schema: Schema, sign: int) -> Sql:
+def expanded(words: Wording, table: Ident, schema: Schema, sign: int) -> Sql:
     """The rows of a netted table that were added (1) or removed (-1), each as often as its weight says."""
     return compose(
-        "(SELECT {cs}, unnest(range(CAST({sign} * {w} AS BIGINT))) AS _sqlflow_copy FROM {table} WHERE {sign} * {w} > 0)",
-        cs=names(schema), sign=sign, w=WEIGHT, table=table,
+        "(SELECT {cs}, {copies} AS _sqlflow_copy FROM {table} WHERE {sign} * {w} > 0)",
+        cs=names(schema), sign=sign, w=WEIGHT, table=table, copies=words.copies(compose("{sign} * {w}", sign=sign, w=WEIGHT)),
     )  # fmt: skip
 
 
 def swap_and_compare(subject: Subject, building: TableName, query: Sql, log: Log) -> tuple[Step, ...]:
     """The table becomes the result of `query`, made beside it, and what differs is written down: unless that is more than
     half of it, which nobody would follow."""
-    table, schema = subject.table, subject.model.schema
-    hashes = row_hash(schema)
+    table, schema, words = subject.table, subject.model.schema, subject.words
+    hashes = words.row_hash(schema)
     picked = compose("WHERE {hash} IN (SELECT {h} FROM {different})", hash=hashes, h=_HASH, different=_DIFFERENT)
     few = compose(
         "SELECT (SELECT count(*) FROM {different}) <= (SELECT count(*) FROM {t})", different=_DIFFERENT, t=table
@@ -133,12 +126,11 @@ def swap_and_compare(subject: Subject, building: TableName, query: Sql, log: Log
                 different=_DIFFERENT, h=_HASH, hash=hashes, w=WEIGHT, building=building, t=table,
             )
         ),
-        replace(net(_NET, schema, weighted), only_if=few),
-        log.rows(expanded(_NET, schema, 1), 1, few),
-        log.rows(expanded(_NET, schema, -1), -1, few),
+        replace(net(words, _NET, schema, weighted), only_if=few),
+        log.rows(expanded(words, _NET, schema, 1), 1, few),
+        log.rows(expanded(words, _NET, schema, -1), -1, few),
         log.gap(many),
-        write(compose("DROP TABLE {t}", t=table)),
-        write(compose("ALTER TABLE {building} RENAME TO {name}", building=building, name=Ident(table.name))),
+        *_swapped_in(subject, building),
         Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {d})", d=_DIFFERENT), facts=("changed",)),
     )  # fmt: skip
 
@@ -146,7 +138,7 @@ def swap_and_compare(subject: Subject, building: TableName, query: Sql, log: Log
 def swap_and_tell(subject: Subject, building: TableName, query: Sql) -> tuple[Step, ...]:
     """The table becomes the result of `query`, made beside it, and it is measured whether that is another one."""
     table, schema = subject.table, subject.model.schema
-    digest = compose("sum({hash})", hash=row_hash(schema))
+    digest = compose("sum({hash})", hash=subject.words.row_hash(schema))
     differs = compose(
         "SELECT CASE WHEN (SELECT count(*) FROM {t}) <> (SELECT count(*) FROM {building}) THEN TRUE ELSE "
         "(SELECT {digest} FROM {t}) IS DISTINCT FROM (SELECT {digest} FROM {building}) END",
@@ -155,14 +147,19 @@ def swap_and_tell(subject: Subject, building: TableName, query: Sql) -> tuple[St
     return (
         write(compose("CREATE OR REPLACE TABLE {building} AS\n{q}", building=building, q=query), counts=True),
         Step(StepKind.MEASURE, differs, facts=("changed",)),
-        write(compose("DROP TABLE {t}", t=table)),
-        write(compose("ALTER TABLE {building} RENAME TO {name}", building=building, name=Ident(table.name))),
+        *_swapped_in(subject, building),
     )
+
+
+def _swapped_in(subject: Subject, building: TableName) -> list[Step]:
+    """The table that was made beside it in the place of the table, which has the same columns."""
+    swapped = subject.words.swap_in(building, subject.table, subject.model.schema, fits=True)
+    return [write(sql) for sql in swapped]
 
 
 def compared(subject: Subject, part: Sql, log: Log, steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Do `steps`, which replace the rows for which `part` holds, and write down how those rows differ from before."""
-    table, schema = subject.table, subject.model.schema
+    table, schema, words = subject.table, subject.model.schema, subject.words
     before = write(
         compose(
             "CREATE OR REPLACE TEMP TABLE {was} AS SELECT {cs} FROM {t} WHERE {part}",
@@ -177,9 +174,9 @@ def compared(subject: Subject, part: Sql, log: Log, steps: tuple[Step, ...]) -> 
         before,
         *steps,
         *log.opened(table),
-        net(_NET, schema, weighted),
-        log.rows(expanded(_NET, schema, 1), 1),
-        log.rows(expanded(_NET, schema, -1), -1),
+        net(words, _NET, schema, weighted),
+        log.rows(expanded(words, _NET, schema, 1), 1),
+        log.rows(expanded(words, _NET, schema, -1), -1),
         Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {n})", n=_NET), facts=("changed",)),
     )
 
@@ -190,29 +187,31 @@ _DIFFERENT = Ident("_sqlflow_different")
 _NET = Ident("_sqlflow_net")
 
 
-def keep_image(table: TableName, relation: Sql, schema: Schema) -> Step:
+def keep_image(words: Wording, table: TableName, relation: Sql, schema: Schema) -> Step:
     """Copy an input, so that its next change can be told row by row."""
     return write(
         compose(
-            "CREATE OR REPLACE TABLE {image} AS SELECT {cs}, {hash} AS {h} FROM {relation}",
-            image=image_of(table), cs=names(schema), hash=row_hash(schema), h=_HASH, relation=relation,
+            "CREATE OR REPLACE TABLE {image} AS SELECT {cs}, {hash} AS {h} FROM {relation} AS _r",
+            image=image_of(table), cs=names(schema), hash=words.row_hash(schema), h=_HASH, relation=relation,
         )
     )  # fmt: skip
 
 
-def compare_image(table: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor | None) -> tuple[Step, ...]:
+def compare_image(
+    words: Wording, table: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor | None
+) -> tuple[Step, ...]:
     """Write down how an input differs from its image, and bring the image up to date.
 
     With a `cursor`, first only rows beyond it are read: if all the others are those of the image less the rows of the
     same keys, by their number and the cursors' hashes, there is nothing more to find.
     """
     if cursor is None or cursor.latest is None:
-        return _by_hash(table, relation, schema, log, None)
+        return _by_hash(words, table, relation, schema, log, None)
     condition = compose("SELECT same FROM {few}", few=_FEW)
     slow = compose("SELECT NOT same FROM {few}", few=_FEW)
     return (
-        *_by_cursor(table, relation, schema, log, cursor, condition),
-        *_by_hash(table, relation, schema, log, slow),
+        *_by_cursor(words, table, relation, schema, log, cursor, condition),
+        *_by_hash(words, table, relation, schema, log, slow),
     )
 
 
@@ -227,27 +226,29 @@ class Cursor:
 
 
 def _by_cursor(
-    table: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor, same: Sql
+    words: Wording, table: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor, same: Sql
 ) -> tuple[Step, ...]:
     found = schema.find(cursor.column)
     assert found is not None
     c = Ident(found.name)
-    key = same_key(Sql("_i"), Sql("_n"), cursor.key)
+    key = same_key(words, Sql("_i"), Sql("_n"), cursor.key)
     limit = compose("CAST({v} AS {kind})", v=Value(cursor.latest), kind=Sql(found.type))
     parts: dict[str, Part] = {
         "new": _NEW, "old": _OLD, "few": _FEW, "cs": names(schema), "relation": relation, "c": c, "limit": limit,
-        "image": image_of(table), "key": key, "keys": [Ident(name) for name in cursor.key], "w": WEIGHT,
-        "h": _HASH, "hash": row_hash(schema),
+        "image": image_of(table), "key": key, "keys": [Ident(name) for name in cursor.key], "w": WEIGHT, "of_c": words.hash([c]),
+        "h": _HASH, "hash": words.row_hash(schema),
     }  # fmt: skip
     weighted = compose("SELECT {cs}, 1 AS {w} FROM {new} UNION ALL SELECT {cs}, -1 AS {w} FROM {old}", **parts)
     return (
         write(
-            compose("CREATE OR REPLACE TEMP TABLE {new} AS SELECT {cs} FROM {relation} WHERE {c} > {limit}", **parts)
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {new} AS SELECT {cs} FROM {relation} AS _r WHERE {c} > {limit}", **parts
+            )
         ),
         write(
             compose(
-                "CREATE OR REPLACE TEMP TABLE {old} AS SELECT {cs} FROM (SELECT _i.* FROM {image} AS _i SEMI JOIN {new} AS _n "
-                "ON {key})",
+                "CREATE OR REPLACE TEMP TABLE {old} AS SELECT {cs} FROM {image} AS _i "
+                "WHERE EXISTS (SELECT 1 FROM {new} AS _n WHERE {key})",
                 **parts,
             )
         ),
@@ -255,16 +256,16 @@ def _by_cursor(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {few} AS SELECT kept = there - moved AND hashes IS NOT DISTINCT FROM "
                 "coalesce(there_hashes, 0) - coalesce(moved_hashes, 0) AND NOT repeated AS same FROM "
-                "(SELECT count(*) AS kept, coalesce(sum(hash({c})), 0) AS hashes FROM {relation} WHERE {c} <= {limit} OR {c} IS NULL), "
-                "(SELECT count(*) AS there, sum(hash({c})) AS there_hashes FROM {image}), "
-                "(SELECT count(*) AS moved, sum(hash({c})) AS moved_hashes FROM {old}), "
-                "(SELECT EXISTS (SELECT 1 FROM {new} GROUP BY {keys} HAVING count(*) > 1) AS repeated)",
+                "(SELECT count(*) AS kept, coalesce(sum({of_c}), 0) AS hashes FROM {relation} AS _r WHERE {c} <= {limit} OR {c} IS NULL) AS _a, "
+                "(SELECT count(*) AS there, sum({of_c}) AS there_hashes FROM {image}) AS _b, "
+                "(SELECT count(*) AS moved, sum({of_c}) AS moved_hashes FROM {old}) AS _c, "
+                "(SELECT EXISTS (SELECT 1 FROM {new} GROUP BY {keys} HAVING count(*) > 1) AS repeated) AS _d",
                 **parts,
             )
         ),
-        replace(net(_NET, schema, weighted), only_if=same),
-        log.rows(expanded(_NET, schema, 1), 1, same),
-        log.rows(expanded(_NET, schema, -1), -1, same),
+        replace(net(words, _NET, schema, weighted), only_if=same),
+        log.rows(expanded(words, _NET, schema, 1), 1, same),
+        log.rows(expanded(words, _NET, schema, -1), -1, same),
         write(compose("DELETE FROM {image} AS _i USING {new} AS _n WHERE {key}", **parts), only_if=same),
         write(compose("INSERT INTO {image} SELECT {cs}, {hash} FROM {new}", **parts), only_if=same),
     )
@@ -275,14 +276,16 @@ _OLD = Ident("_sqlflow_old")
 _FEW = Ident("_sqlflow_few")
 
 
-def _by_hash(table: TableName, relation: Sql, schema: Schema, log: Log, only_if: Sql | None) -> tuple[Step, ...]:
+def _by_hash(
+    words: Wording, table: TableName, relation: Sql, schema: Schema, log: Log, only_if: Sql | None
+) -> tuple[Step, ...]:
     image = image_of(table)
     here = compose(
-        "(SELECT {cs} FROM {relation} WHERE {hash} IN (SELECT {h} FROM {different}))",
-        cs=names(schema), relation=relation, hash=row_hash(schema), h=_HASH, different=_DIFFERENT,
+        "(SELECT {cs} FROM {relation} AS _r WHERE {hash} IN (SELECT {h} FROM {different})) AS _here",
+        cs=names(schema), relation=relation, hash=words.row_hash(schema), h=_HASH, different=_DIFFERENT,
     )  # fmt: skip
     there = compose(
-        "(SELECT {cs} FROM {image} WHERE {h} IN (SELECT {h} FROM {different}))",
+        "(SELECT {cs} FROM {image} WHERE {h} IN (SELECT {h} FROM {different})) AS _there",
         cs=names(schema), image=image, h=_HASH, different=_DIFFERENT,
     )  # fmt: skip
     weighted = compose(
@@ -292,13 +295,13 @@ def _by_hash(table: TableName, relation: Sql, schema: Schema, log: Log, only_if:
         write(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {different} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} "
-                "FROM {relation} UNION ALL SELECT {h}, -1 AS {w} FROM {image}) GROUP BY {h} HAVING sum({w}) <> 0",
-                different=_DIFFERENT, h=_HASH, hash=row_hash(schema), w=WEIGHT, relation=relation, image=image,
+                "FROM {relation} AS _r UNION ALL SELECT {h}, -1 AS {w} FROM {image}) AS _w GROUP BY {h} HAVING sum({w}) <> 0",
+                different=_DIFFERENT, h=_HASH, hash=words.row_hash(schema), w=WEIGHT, relation=relation, image=image,
             )
         ),
-        net(_NET, schema, weighted),
-        log.rows(expanded(_NET, schema, 1), 1),
-        log.rows(expanded(_NET, schema, -1), -1),
+        net(words, _NET, schema, weighted),
+        log.rows(expanded(words, _NET, schema, 1), 1),
+        log.rows(expanded(words, _NET, schema, -1), -1),
         write(
             compose(
                 "DELETE FROM {image} WHERE {h} IN (SELECT {h} FROM {different})",
@@ -307,19 +310,19 @@ def _by_hash(table: TableName, relation: Sql, schema: Schema, log: Log, only_if:
         ),
         write(
             compose(
-                "INSERT INTO {image} SELECT {cs}, {hash} FROM {relation} WHERE {hash} IN (SELECT {h} FROM {different})",
-                image=image, cs=names(schema), hash=row_hash(schema), relation=relation, h=_HASH, different=_DIFFERENT,
+                "INSERT INTO {image} SELECT {cs}, {hash} FROM {relation} AS _r WHERE {hash} IN (SELECT {h} FROM {different})",
+                image=image, cs=names(schema), hash=words.row_hash(schema), relation=relation, h=_HASH, different=_DIFFERENT,
             )
         ),
     )  # fmt: skip
     return tuple(replace(step, only_if=only_if) for step in steps)
 
 
-def extend_image(table: TableName, rows: Sql, schema: Schema) -> Step:
+def extend_image(words: Wording, table: TableName, rows: Sql, schema: Schema) -> Step:
     """Add rows to an image."""
     return write(
         compose(
-            "INSERT INTO {image} SELECT {cs}, {hash} FROM {rows}",
-            image=image_of(table), cs=names(schema), hash=row_hash(schema), rows=rows,
+            "INSERT INTO {image} SELECT {cs}, {hash} FROM {rows} AS _r",
+            image=image_of(table), cs=names(schema), hash=words.row_hash(schema), rows=rows,
         )
     )  # fmt: skip

@@ -11,7 +11,7 @@ from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
 from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
-from sqlflow.core.digest import row_digest
+from sqlflow.core.engine import Traits
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
@@ -60,14 +60,14 @@ def make_plan(
     run_id: str,
     now: datetime,
     shape_of: ShapeOf,
-    memory: int | None = None,
+    traits: Traits,
 ) -> Plan:
     """The plan of a build.
 
     `selected`: the models that may be built. `shape_of`: which changes of its inputs a model's query can follow. Refusals are errors in `Plan.problems`; a plan that has any must not
-    be run. `memory`: the bytes that the engine may use; work that reads more is cut into batches where that can be done.
+    be run. `traits`: of the engine; work that reads more than its memory is cut into batches where that can be done.
     """
-    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of, memory)
+    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of, traits)
     for name in sorted(inputs.states):
         planner.plan_input(name, inputs.states[name])
     for name in compiled.order:
@@ -100,10 +100,11 @@ class _Planner:
         run_id: str,
         now: datetime,
         shape_of: ShapeOf,
-        memory: int | None,
+        traits: Traits,
     ) -> None:
         self._shape_of = shape_of
-        self._memory = memory
+        self._memory = traits.memory
+        self._words = traits.wording
         self._readers: dict[TableName, list[CompiledModel]] | None = None
         self._read: set[TableName] | None = None
         self._causes: frozenset[TableName] = (
@@ -143,7 +144,7 @@ class _Planner:
             if record.kind is TableKind.SEED:
                 signature = compose(
                     "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
-                    digest=row_digest(record.schema),
+                    digest=self._words.row_digest(record.schema),
                     t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
@@ -181,7 +182,8 @@ class _Planner:
         if before is None and found is not None and not self._request.full_refresh:
             self._refuse_foreign(name, found.relation)
             return
-        subject = Subject(model, before, standing, self._zone)
+        fits = found is not None and found.relation is Relation.TABLE and found.schema == model.schema
+        subject = Subject(model, before, standing, self._zone, self._words, fits)
         differ = before.schema.differences(found.schema) if before and found else ()
         reason = rebuild_reason(model, before, standing, differ)
         if reason is None and self._request.full_refresh and model.model.header.mode is not Mode.VIEW:
@@ -436,20 +438,28 @@ class _Planner:
         copied = before is not None and before.image
         if before is not None and record.version == before.version:
             record = replace(record, image=image)
-            return (record, (keep_image(name, relation, record.schema),)) if image and not copied else (record, ())
+            return (
+                (record, (keep_image(self._words, name, relation, record.schema),))
+                if image and not copied
+                else (record, ())
+            )
         same = before is not None and before.schema == record.schema
         if before is not None and same and (state.growth is not None or (image and copied)):
             record, log = self._logged(record.schema, before, record)
             if log is not None and state.growth is not None:
                 rows = state.growth.relation
-                kept = extend_image(name, rows, record.schema) if copied else keep_image(name, relation, record.schema)
+                kept = (
+                    extend_image(self._words, name, rows, record.schema)
+                    if copied
+                    else keep_image(self._words, name, relation, record.schema)
+                )
                 steps = (*log.opened(relation), log.rows(rows, 1), *((kept,) if image else ()))
                 return replace(record, image=image), steps
             if log is not None:
-                compared = compare_image(name, relation, record.schema, log, self._cursor_of(name, before))
+                compared = compare_image(self._words, name, relation, record.schema, log, self._cursor_of(name, before))
                 return replace(record, image=True), (*log.opened(relation), *compared)
         if image:
-            return replace(record, image=True), (keep_image(name, relation, record.schema),)
+            return replace(record, image=True), (keep_image(self._words, name, relation, record.schema),)
         return record, ()
 
     def _cursor_of(self, name: TableName, before: TableRecord) -> Cursor | None:
@@ -772,7 +782,7 @@ class _Planner:
         done = done_before.done if resume and done_before is not None else NOTHING
         if not resume:
             done_before = None
-        staged = Subject(staged_model, done_before, Relation.TABLE if standing else None, self._zone)
+        staged = Subject(staged_model, done_before, Relation.TABLE if standing else None, self._zone, self._words)
         left = [piece for piece in pieces if piece - done]
         for number, piece in enumerate(left):
             begins = not done

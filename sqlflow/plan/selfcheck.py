@@ -15,6 +15,7 @@ from sqlflow.core.model import Mode
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, render
+from sqlflow.core.wording import Wording
 from sqlflow.plan.compare import Comparison, compare, compared_columns, exact_columns
 from sqlflow.plan.log import WEIGHT, names
 from sqlflow.plan.subject import Subject, write
@@ -59,26 +60,26 @@ def due(subject: Subject, shape: Shape | None, query: Sql, every: int, run: str)
     grouping = shape.grouping if shape is not None else None
     counters = None
     if shape is not None and grouping is not None:
-        counters = (Sql(shape.body), shape.schema, _kept_exactly(shape.schema, grouping.keys))
+        counters = (Sql(shape.body), shape.schema, _kept_exactly(subject.words, shape.schema, grouping.keys))
     return SelfCheck(subject, query, _sampled_by(subject, grouping), part, parts, run, counters)
 
 
 def _sampled_by(subject: Subject, grouping: Grouping | None) -> tuple[str, ...]:
     """The columns whose hash picks the sample: of whole groups, keys or times where there are such."""
-    header, schema = subject.model.model.header, subject.model.schema
+    header, schema, words = subject.model.model.header, subject.model.schema, subject.words
     choices = [
         () if grouping is None else tuple(grouping.visible.values()),
         header.key,
         (header.time,) if header.mode is Mode.INCREMENTAL and header.time is not None else (),
     ]
     for columns in choices:
-        if found := _kept_exactly(schema, columns):
+        if found := _kept_exactly(words, schema, columns):
             return found
-    return exact_columns(schema)
+    return exact_columns(words, schema)
 
 
-def _kept_exactly(schema: Schema, columns: tuple[str, ...]) -> tuple[str, ...]:
-    exact = set(exact_columns(schema))
+def _kept_exactly(words: Wording, schema: Schema, columns: tuple[str, ...]) -> tuple[str, ...]:
+    exact = set(exact_columns(words, schema))
     found = [schema.find(column) for column in columns]
     return tuple(column.name for column in found if column is not None and column.name in exact)
 
@@ -100,18 +101,22 @@ def find_wrong(check: SelfCheck) -> tuple[Step, ...]:
 def _sampled(
     check: SelfCheck, query: Sql, table: Sql, schema: Schema, columns: tuple[str, ...], expected: Ident, wrong: Ident
 ) -> tuple[Step, ...]:
+    words = check.subject.words
     picked = Sql("TRUE")
     if columns and check.parts > 1:
         picked = compose(
-            "hash({cs}) % {parts} = {part}", cs=[Ident(name) for name in columns], parts=check.parts, part=check.part
+            "abs({h} % {parts}) = {part}",
+            h=words.hash([Ident(name) for name in columns]),
+            parts=check.parts,
+            part=check.part,
         )
-    compared = names(compared_columns(schema))
+    compared = names(compared_columns(words, schema))
     rows = compose(
-        "CREATE OR REPLACE TEMP TABLE {expected} AS SELECT {cs} FROM (\n{q}\n) WHERE {picked}",
+        "CREATE OR REPLACE TEMP TABLE {expected} AS SELECT {cs} FROM (\n{q}\n) AS _q WHERE {picked}",
         expected=expected, cs=compared, q=query, picked=picked,
     )  # fmt: skip
     found = compose("(SELECT {cs} FROM {t} WHERE {picked})", cs=compared, t=table, picked=picked)
-    return (write(rows), *compare(Comparison(Sql(render(expected)), found, schema, wrong)))
+    return (write(rows), *compare(Comparison(Sql(render(expected)), found, schema, wrong, words)))
 
 
 def is_wrong(check: SelfCheck) -> Sql:
@@ -122,20 +127,20 @@ def is_wrong(check: SelfCheck) -> Sql:
 
 def alarm(check: SelfCheck, failed: Sql) -> tuple[Step, ...]:
     """Tell what was found, and remember it. `failed`: a query of one truth value."""
-    table = check.subject.table
+    table, words = check.subject.table, check.subject.words
     since = f"the self-check of run {check.run} found that it differed from its query"
     steps = [
-        _told(_WRONG, check.subject.model.schema, f"`{table}` had other rows than its query gives: {{rows}}"),
+        _told(words, _WRONG, check.subject.model.schema, f"`{table}` had other rows than its query gives: {{rows}}"),
         Step(StepKind.MEASURE, compose("SELECT {why}, TRUE", why=Value(since)), facts=("distrusted", "changed")),
     ]
     if check.counters is not None:
-        words = f"the counters kept for `{table}` were not those of its inputs: {{rows}}"
-        steps.insert(1, _told(_WRONG_COUNTERS, check.counters[1], words))
+        message = f"the counters kept for `{table}` were not those of its inputs: {{rows}}"
+        steps.insert(1, _told(words, _WRONG_COUNTERS, check.counters[1], message))
     return tuple(replace(step, only_if=failed) for step in steps)
 
 
-def _told(wrong: Ident, schema: Schema, message: str) -> Step:
-    parts: dict[str, Part] = {"w": WEIGHT, "cs": names(compared_columns(schema)), "wrong": wrong, "n": _SHOWN}
+def _told(words: Wording, wrong: Ident, schema: Schema, message: str) -> Step:
+    parts: dict[str, Part] = {"w": WEIGHT, "cs": names(compared_columns(words, schema)), "wrong": wrong, "n": _SHOWN}
     rows = compose(
         "SELECT CASE WHEN {w} > 0 THEN '+' ELSE '-' END, {cs} FROM {wrong} ORDER BY {cs}, {w} LIMIT {n}", **parts
     )

@@ -16,11 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlflow.core.model import Conflict, Header, Incremental, Strategy
-from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind, Way
 from sqlflow.core.records import Facts, TableRecord
-from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
+from sqlflow.core.schema import Schema
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, render
 from sqlflow.core.words import counted
 from sqlflow.plan.subject import Subject, matches, write
 
@@ -125,9 +124,9 @@ def decide(subject: Subject, choice: Choice, batch: Ident, latest: Ident, gone: 
     """
     parts: dict[str, Part] = {
         "t": subject.table, "batch": batch, "latest": latest, "gone": gone, "facts": FACTS, "choice": CHOICE, "sample": _SAMPLE,
-        "same": matches("_target", "_sqlflow_latest", subject.model.model.header.key),
+        "same": matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key),
     }  # fmt: skip
-    steps = [_count(subject.table, choice, parts)]
+    steps = [_count(subject, choice, parts)]
     if choice.fixed is None:
         steps += _compare(subject, choice, parts)
     steps.append(_price(choice, parts))
@@ -141,9 +140,15 @@ def decide(subject: Subject, choice: Choice, batch: Ident, latest: Ident, gone: 
         facts += ["sampled", "sampled_unchanged"]
         for way in choice.ways:
             seconds = Ident(f"{way}_seconds")  # infinite for a way that cannot be taken, which has no number
-            shown.append(compose("CASE WHEN isfinite({c}) THEN round({c}, 6) END", c=seconds))
+            shown.append(
+                compose(
+                    "CASE WHEN {finite} THEN round(CAST({c} AS DECIMAL(18, 6)), 6) END",
+                    c=seconds,
+                    finite=subject.words.finite(Sql(render(seconds))),
+                )
+            )
             facts.append(f"{way}_seconds")
-    shown += [compose("round(price, 6)"), Ident("strategy")]
+    shown += [compose("round(CAST(price AS DECIMAL(18, 6)), 6)"), Ident("strategy")]
     facts += ["price_seconds", "strategy"]
     steps.append(
         Step(StepKind.MEASURE, compose("SELECT {shown} FROM {choice}", shown=shown, choice=CHOICE), facts=tuple(facts))
@@ -156,12 +161,12 @@ def taken(*ways: str) -> Sql:
     return compose("SELECT strategy IN ({ways}) FROM {choice}", ways=[Value(way) for way in ways], choice=CHOICE)
 
 
-def _count(table: TableName, choice: Choice, parts: Mapping[str, Part]) -> Step:
+def _count(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> Step:
     """The sizes, and unless an explicit strategy does not ask for it, how many keys of the batch the table has."""
     met = Sql("SELECT 0 AS known, 0 AS removed")
     if choice.fixed in (None, CDC):
         met = compose(
-            "SELECT count(*) FILTER (NOT {gone}) AS known, count(*) FILTER ({gone}) AS removed "
+            "SELECT count(*) FILTER (WHERE NOT {gone}) AS known, count(*) FILTER (WHERE {gone}) AS removed "
             "FROM {latest} JOIN {t} AS _target ON {same}",
             **parts,
         )
@@ -170,21 +175,14 @@ def _count(table: TableName, choice: Choice, parts: Mapping[str, Part]) -> Step:
         alone = _found_keys(parts)
     indexes = Sql("0")
     if SNAPSHOT in choice.ways:
-        where = compose(
-            "database_name = current_database() AND lower(schema_name) = {s} AND lower(table_name) = {n}",
-            s=Value(table.key[0]), n=Value(table.key[1]),
-        )  # fmt: skip
-        indexes = compose(
-            "(SELECT count(*) FROM duckdb_indexes() WHERE {where}) + (SELECT count(*) FROM duckdb_constraints() WHERE {where})",
-            where=where,
-        )
+        indexes = subject.words.own_indexes(subject.table)
     return write(
         compose(
             "CREATE OR REPLACE TEMP TABLE {facts} AS SELECT *, keys - deletions AS written, known + removed AS matched, "
-            "table_rows - known - removed AS unmatched, keys - deletions - known AS new_keys, {alone} AS found_keys FROM "
-            "(SELECT count(*) AS keys, count(*) FILTER ({gone}) AS deletions FROM {latest}), ({met}), "
+            "table_rows - known - removed AS unmatched, keys - deletions - known AS new_keys, {alone} AS lone_keys FROM "
+            "(SELECT count(*) AS keys, count(*) FILTER (WHERE {gone}) AS deletions FROM {latest}) AS _a, ({met}) AS _b, "
             "(SELECT (SELECT count(*) FROM {batch}) AS rows_read, (SELECT count(*) FROM {t}) AS table_rows, "
-            "{indexes} AS own_indexes)",
+            "{indexes} AS own_indexes) AS _c",
             met=met,
             alone=alone,
             indexes=indexes,
@@ -222,11 +220,11 @@ def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> lis
     key = subject.model.model.header.key
     found = compose(
         "CREATE OR REPLACE TEMP TABLE {sample} AS "
-        "WITH _some AS MATERIALIZED (SELECT * FROM {latest} WHERE NOT {gone} USING SAMPLE reservoir({n} ROWS) REPEATABLE (7)), "
+        "WITH _some AS MATERIALIZED (SELECT * FROM {latest} WHERE NOT {gone} {sample_of}), "
         "_theirs AS MATERIALIZED (SELECT * FROM {t} AS _target WHERE EXISTS (SELECT 1 FROM _some WHERE {met})) "
         "SELECT (SELECT count(*) FROM _some) AS sampled, (SELECT count(*) FROM _some JOIN _theirs ON {joined} AND {equal}) "
         "AS sampled_unchanged, {found} AS found_keys",
-        n=_SAMPLE_ROWS, met=matches("_target", "_some", key), joined=matches("_theirs", "_some", key),
+        sample_of=subject.words.sample(_SAMPLE_ROWS), met=matches(subject.words, "_target", "_some", key), joined=matches(subject.words, "_theirs", "_some", key),
         equal=same_row(subject, "_theirs", "_some"), found=_found_keys(parts), **parts,
     )  # fmt: skip
     return [none, write(found, only_if=worth)]
@@ -236,7 +234,7 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
     """Facts, prices and the way, in one row."""
     if choice.fixed is not None:
         # A swap would lose an index or a constraint that somebody put on the table; CDC needs one row per key.
-        unless = {SNAPSHOT: Sql("own_indexes > 0"), CDC: Sql("found_keys <> matched")}.get(choice.fixed, Sql("FALSE"))
+        unless = {SNAPSHOT: Sql("own_indexes > 0"), CDC: Sql("lone_keys <> matched")}.get(choice.fixed, Sql("FALSE"))
         price = Sql("0")  # what the others cost depends on counts that nobody asks for here
         if choice.fixed == SNAPSHOT:
             price = compose("(table_rows + keys) * {copy}", copy=Value(_COPY * choice.columns))
@@ -249,7 +247,7 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
         )  # fmt: skip
     changes = choice.ways[2]
     prices = _prices(choice.columns, changes)
-    never = Sql("CAST('inf' AS DOUBLE)")
+    never = Sql("CAST('inf' AS DOUBLE PRECISION)")
     allowed = {
         APPEND: Sql("matched = 0"),
         MERGE: Sql("TRUE"),
@@ -286,8 +284,8 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
         compose(
             "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT *, CASE strategy {price} END AS price FROM "
             "(SELECT *, CASE {chosen} END AS strategy FROM (SELECT *, {paced} FROM (SELECT *, {plain} FROM "
-            "(SELECT _f.* EXCLUDE (found_keys), _s.*, CASE WHEN sampled > 0 THEN written * sampled_unchanged / sampled "
-            "ELSE 0 END AS unchanged FROM {facts} AS _f, {sample} AS _s))))",
+            "(SELECT _f.*, _s.*, CASE WHEN sampled > 0 THEN CAST(written AS DOUBLE PRECISION) * sampled_unchanged / sampled "
+            "ELSE 0 END AS unchanged FROM {facts} AS _f, {sample} AS _s) AS _a) AS _b) AS _c) AS _d",
             price=price, chosen=chosen, paced=paced, plain=plain, **parts,
         )
     )  # fmt: skip
@@ -295,29 +293,20 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
 
 # ---------------------------------------------------------------------- rows that are the same to the last bit
 
-_PLAIN = (
-    "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
-    "UHUGEINT", "DECIMAL", "DATE", "TIMESTAMP", "UUID", "BLOB",
-)  # fmt: skip
-
 
 def same_row(subject: Subject, left: str, right: str) -> Sql:
     """The condition that two rows are alike, so that leaving one is the same as writing the other."""
-    return joined(" AND ", [_same_value(column, Ident(left), Ident(right)) for column in subject.model.schema])
+    return joined(
+        " AND ",
+        [
+            subject.words.same_bits(_of(left, column.name), _of(right, column.name), column)
+            for column in subject.model.schema
+        ],
+    )
 
 
-def _same_value(column: Column, left: Ident, right: Ident) -> Sql:
-    """Equal is not enough where different values compare as equal: 'a' and 'A' in a collation, 0.0 and -0.0, one month
-    and thirty days."""
-    parts: dict[str, Part] = {"l": left, "r": right, "c": Ident(column.name)}
-    kind = column.type.upper()
-    equal = compose("{l}.{c} IS NOT DISTINCT FROM {r}.{c}", **parts)
-    if kind.startswith(_PLAIN) and not kind.endswith("]"):
-        return equal
-    if kind.startswith("VARCHAR") and not kind.endswith("]"):
-        return compose("encode({l}.{c}) IS NOT DISTINCT FROM encode({r}.{c})", **parts)
-    as_text = compose("CAST({l}.{c} AS VARCHAR) IS NOT DISTINCT FROM CAST({r}.{c} AS VARCHAR)", **parts)
-    return compose("{equal} AND {as_text}", equal=equal, as_text=as_text)
+def _of(table: str, column: str) -> Sql:
+    return compose("{t}.{c}", t=Ident(table), c=Ident(column))
 
 
 # ---------------------------------------------------------------------- before the run

@@ -13,6 +13,7 @@ from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import Relation, TableRecord
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
 from sqlflow.core.text import Edit
+from sqlflow.core.wording import Wording
 
 ZONED = "TIMESTAMP WITH TIME ZONE"
 
@@ -21,13 +22,16 @@ ZONED = "TIMESTAMP WITH TIME ZONE"
 class Subject:
     """A model that is to be written.
 
-    `before`: what is remembered of it. `standing`: what stands in the database under its name.
+    `before`: what is remembered of it. `standing`: what stands in the database under its name. `fits`: that is a table with
+    the columns of the model. `words`: of the engine.
     """
 
     model: CompiledModel
     before: TableRecord | None
     standing: Relation | None
     zone: ZoneInfo
+    words: Wording
+    fits: bool = False
 
     @property
     def table(self) -> TableName:
@@ -62,17 +66,19 @@ def replace_table(subject: Subject, query: Sql) -> tuple[Step, ...]:
     steps = []
     if subject.standing is Relation.VIEW:
         steps.append(write(compose("DROP VIEW {t}", t=subject.table)))
-    steps.append(write(compose("CREATE OR REPLACE TABLE {t} AS\n{q}", t=subject.table, q=query), counts=True))
+    fits = subject.fits and subject.standing is Relation.TABLE
+    statements = subject.words.publish(subject.table, query, subject.model.schema, fits=fits)
+    steps += [write(sql, counts=number == 0) for number, sql in enumerate(statements)]
     return tuple(steps)
 
 
-def matches(left: str, right: str, key: tuple[str, ...]) -> Sql:
+def matches(words: Wording, left: str, right: str, key: tuple[str, ...]) -> Sql:
     """The condition that two rows have the same key; NULL is a value like any other."""
     return joined(
         " AND ",
         [
-            compose("{l}.{c} IS NOT DISTINCT FROM {r}.{c}", l=Ident(left), r=Ident(right), c=Ident(column))
-            for column in key
+            words.same(compose("{t}.{c}", t=Ident(left), c=Ident(c)), compose("{t}.{c}", t=Ident(right), c=Ident(c)))
+            for c in key
         ],
     )
 
@@ -122,15 +128,15 @@ _LAST_NS = datetime.fromisoformat("2262-01-01T00:00:00+00:00")
 _LAST_DAY = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 
 
-def bounded_query(subject: Subject, kind: str, interval: Interval) -> Sql:
+def bounded_query(model: CompiledModel, kind: str, interval: Interval) -> Sql:
     """The model's query with `$start` and `$end` put in as literals of the time column's type."""
-    if not subject.model.bounds:
-        return subject.query
+    if not model.bounds:
+        return Sql(model.query.text)
     first, last = (_FIRST_NS, _LAST_NS) if kind == "TIMESTAMP_NS" else (_FIRST_DAY, _LAST_DAY)
     start = moment_literal(first if interval.start == BEGINNING else interval.start, kind)
     end = moment_literal(last if interval.end == END else interval.end, kind)
-    edits = [Edit(at, to, start if word == "start" else end) for at, to, word in subject.model.bounds]
-    return Sql(subject.model.query.edit(edits).text)
+    edits = [Edit(at, to, start if word == "start" else end) for at, to, word in model.bounds]
+    return Sql(model.query.edit(edits).text)
 
 
 def watermark_literal(text: str, kind: str) -> Sql:

@@ -13,6 +13,7 @@ from sqlflow.core.plan import Step
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Part, Sql, compose, quoted, render
+from sqlflow.core.wording import Wording
 from sqlflow.plan.compare import Comparison, compare, compared_columns
 from sqlflow.plan.following import counters_token
 from sqlflow.plan.log import WEIGHT, names, same_row
@@ -53,41 +54,51 @@ def proofs(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
             return (_appended(subject),)
         case Mode.INCREMENTAL:
             return (
-                _equal("rows", incremental.whole_query(subject), subject.table, model.schema, _notes(model, shape)),
+                _equal(
+                    subject.words,
+                    "rows",
+                    incremental.whole_query(subject),
+                    subject.table,
+                    model.schema,
+                    _notes(model, shape),
+                ),
             )
         case _:
-            rows = _equal("rows", subject.query, subject.table, model.schema, _notes(model, shape))
+            rows = _equal(subject.words, "rows", subject.query, subject.table, model.schema, _notes(model, shape))
             return (rows, *_counters(subject, shape))
 
 
-def proof_of_image(table: TableName, record: TableRecord) -> Proof:
+def proof_of_image(words: Wording, table: TableName, record: TableRecord) -> Proof:
     """That the copy of an input which is kept to tell its changes is the input."""
     query = compose("SELECT {cs} FROM {t}", cs=names(record.schema), t=table)
-    return _equal("rows of its copy", query, image_of(table), record.schema, ())
+    return _equal(words, "rows of its copy", query, image_of(table), record.schema, ())
 
 
 def _counters(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
     before = subject.before
     if shape.grouping is None or before is None or before.counters != counters_token(shape):
         return ()
-    return (_equal("counters", Sql(shape.body), counters_of(subject.table), shape.schema, ()),)
+    return (_equal(subject.words, "counters", Sql(shape.body), counters_of(subject.table), shape.schema, ()),)
 
 
-def _equal(what: str, query: Sql, table: TableName, schema: Schema, notes: tuple[str, ...]) -> Proof:
-    compared = compared_columns(schema)
+def _equal(words: Wording, what: str, query: Sql, table: TableName, schema: Schema, notes: tuple[str, ...]) -> Proof:
+    compared = compared_columns(words, schema)
     left_out = [column.name for column in schema if compared.find(column.name) is None]
     if left_out:
         listed = ", ".join(f"`{name}`" for name in left_out)
         notes = (*notes, f"not compared: {listed}, with floating point numbers inside of a value")
-    return Proof(what, _compared(query, table, schema), _count(_EXPECTED), schema, notes)
+    return Proof(what, _compared(words, query, table, schema), _count(_EXPECTED), schema, notes)
 
 
-def _compared(query: Sql, table: TableName, schema: Schema) -> tuple[Step, ...]:
-    columns = names(compared_columns(schema))
+def _compared(words: Wording, query: Sql, table: TableName, schema: Schema) -> tuple[Step, ...]:
+    columns = names(compared_columns(words, schema))
     expected = compose(
-        "CREATE OR REPLACE TEMP TABLE {expected} AS SELECT {cs} FROM (\n{q}\n)", expected=_EXPECTED, cs=columns, q=query
+        "CREATE OR REPLACE TEMP TABLE {expected} AS SELECT {cs} FROM (\n{q}\n) AS _q",
+        expected=_EXPECTED,
+        cs=columns,
+        q=query,
     )
-    comparison = Comparison(Sql(quoted(_EXPECTED)), Sql(render(table)), schema, _WRONG)
+    comparison = Comparison(Sql(quoted(_EXPECTED)), Sql(render(table)), schema, _WRONG, words)
     return (write(expected), *compare(comparison))
 
 
@@ -137,11 +148,11 @@ def _merge_notes(header: Header) -> tuple[str, ...]:
 def _appended(subject: Subject) -> Proof:
     """Rows that the query does not give any more stay, and so many that are missing may be those as they are now. A row
     that is there more often than the query gives it was doubled."""
-    schema = subject.model.schema
-    compared = compared_columns(schema)
+    schema, words = subject.model.schema, subject.words
+    compared = compared_columns(words, schema)
     parts: dict[str, Part] = {
         "kept": _KEPT, "wrong": _WRONG, "w": WEIGHT, "expected": _EXPECTED,
-        "same": same_row(Sql("_w"), Sql("_e"), compared),
+        "same": same_row(words, Sql("_w"), Sql("_e"), compared),
     }  # fmt: skip
     unknown = compose("NOT EXISTS (SELECT 1 FROM {expected} AS _e WHERE {same})", **parts)
     kept = compose(
@@ -154,7 +165,7 @@ def _appended(subject: Subject) -> Proof:
         "DELETE FROM {wrong} WHERE {w} > 0 AND (SELECT n FROM {kept}) >= (SELECT sum({w}) FROM {wrong} WHERE {w} > 0)",
         **parts,
     )
-    steps = (*_compared(subject.query, subject.table, schema), write(kept), write(excused), write(changed))
+    steps = (*_compared(words, subject.query, subject.table, schema), write(kept), write(excused), write(changed))
     notes = ("its hooks may have changed the table",) if subject.model.model.header.after else ()
     return Proof(
         "rows", steps, _count(subject.table), schema, notes, compose("SELECT n FROM {kept}", kept=_KEPT),

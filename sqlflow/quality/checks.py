@@ -108,8 +108,8 @@ def _unique(table: TableName, check: CheckSpec, part: Sql | None) -> tuple[Sql, 
         t=table,
         where=where,
     )
-    count = compose("SELECT coalesce(sum(_rows - 1), 0) FROM ({groups})", groups=groups)
-    return count, compose("{groups} ORDER BY ALL LIMIT {n}", groups=groups, n=_SAMPLE)
+    count = compose("SELECT coalesce(sum(_rows - 1), 0) FROM ({groups}) AS _groups", groups=groups)
+    return count, compose("{groups} ORDER BY {cs} LIMIT {n}", groups=groups, cs=columns, n=_SAMPLE)
 
 
 def _references(table: TableName, check: CheckSpec, part: Sql | None) -> tuple[Sql, Sql]:
@@ -119,17 +119,17 @@ def _references(table: TableName, check: CheckSpec, part: Sql | None) -> tuple[S
     conditions += [compose("({part})", part=part)] if part is not None else []
     rows = compose(
         "SELECT {c} FROM (SELECT {c} FROM {t} WHERE {conditions}) AS _row "
-        "ANTI JOIN {other} AS _other ON _row.{c} = _other.{to}",
+        "WHERE NOT EXISTS (SELECT 1 FROM {other} AS _other WHERE _row.{c} = _other.{to})",
         c=Ident(check.columns[0]), t=table, other=TableName(schema, name), to=Ident(column),
         conditions=joined(" AND ", conditions),
     )  # fmt: skip
     sample = compose(
-        "SELECT {c}, count(*) FROM ({rows}) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {n}",
+        "SELECT {c}, count(*) FROM ({rows}) AS _rows GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {n}",
         c=Ident(check.columns[0]),
         rows=rows,
         n=_SAMPLE,
     )
-    return compose("SELECT count(*) FROM ({rows})", rows=rows), sample
+    return compose("SELECT count(*) FROM ({rows}) AS _rows", rows=rows), sample
 
 
 def _row_count(table: TableName, check: CheckSpec, part: Sql | None) -> tuple[Sql, Sql]:

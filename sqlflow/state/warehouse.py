@@ -48,7 +48,7 @@ def prepare(session: Session, schemas: Iterable[str]) -> None:
     )
     session.execute(compose("CREATE TABLE IF NOT EXISTS {t} (key VARCHAR NOT NULL, value VARCHAR NOT NULL)", t=_META))
     if not session.fetch(compose("SELECT value FROM {t} WHERE key = 'format'", t=_META)):
-        session.execute(compose("INSERT INTO {t} VALUES ('format', ?)", t=_META), [str(FORMAT)])
+        session.execute(compose("INSERT INTO {t} VALUES ('format', $1)", t=_META), [str(FORMAT)])
     session.commit()
 
 
@@ -91,9 +91,9 @@ def write(
     forget(session, gone)
     if records:
         names = [record.table.id for record in records]
-        marks = Sql(", ".join("?" for _ in names))
+        marks = Sql(", ".join(f"${n}" for n in range(1, len(names) + 1)))
         session.execute(compose("DELETE FROM {t} WHERE name IN ({marks})", t=_COMMITS, marks=marks), names)
-        rows = Sql(", ".join("(?, ?)" for _ in names))
+        rows = Sql(", ".join(f"(${n}, ${n + 1})" for n in range(1, 2 * len(names), 2)))
         values = [value for record in records for value in (record.table.id, encode(record))]
         session.execute(compose("INSERT INTO {t} VALUES {rows}", t=_COMMITS, rows=rows), values)
     for table, updates in signatures:
@@ -104,16 +104,23 @@ def write(
 def _write_signature(session: Session, table: TableName, update: SignatureUpdate) -> None:
     owner = [table.id, update.input.id]
     if update.whole:
-        session.execute(compose("DELETE FROM {t} WHERE name = ? AND input = ?", t=_SIGNATURES), owner)
+        session.execute(compose("DELETE FROM {t} WHERE name = $1 AND input = $2", t=_SIGNATURES), owner)
     elif update.partitions:
         session.execute(
-            compose("DELETE FROM {t} WHERE name = ? AND input = ? AND part IN (SELECT unnest(?))", t=_SIGNATURES),
+            compose(
+                "DELETE FROM {t} WHERE name = $1 AND input = $2 AND part IN (SELECT unnest(CAST($3 AS VARCHAR[])))",
+                t=_SIGNATURES,
+            ),
             [*owner, list(update.partitions)],
         )
     there = {part: found for part, found in update.partitions.items() if found is not None}
     if there:
         session.execute(
-            compose("INSERT INTO {t} SELECT ?, ?, unnest(?), unnest(?), unnest(?)", t=_SIGNATURES),
+            compose(
+                "INSERT INTO {t} SELECT CAST($1 AS VARCHAR), CAST($2 AS VARCHAR), unnest(CAST($3 AS VARCHAR[])), unnest(CAST($4 AS BIGINT[])), "
+                "unnest(CAST($5 AS VARCHAR[]))",
+                t=_SIGNATURES,
+            ),
             [*owner, list(there), [s.rows for s in there.values()], [s.digest for s in there.values()]],
         )
 
@@ -123,7 +130,7 @@ def signatures(session: Session, table: TableName, source: TableName) -> Mapping
     if not exists(session):
         return {}
     rows = session.fetch(
-        compose("SELECT part, rows, digest FROM {t} WHERE name = ? AND input = ?", t=_SIGNATURES),
+        compose("SELECT part, rows, digest FROM {t} WHERE name = $1 AND input = $2", t=_SIGNATURES),
         [table.id, source.id],
     )
     return {str(part): Signature(int(str(count)), str(digest)) for part, count, digest in rows}
@@ -144,5 +151,5 @@ _OWN = (_COMMITS, _SIGNATURES, _META)
 def forget(session: Session, tables: Sequence[TableName]) -> None:
     """Delete what is remembered of these tables, inside the session's open transaction."""
     for table in tables:
-        session.execute(compose("DELETE FROM {t} WHERE name = ?", t=_COMMITS), [table.id])
-        session.execute(compose("DELETE FROM {t} WHERE name = ?", t=_SIGNATURES), [table.id])
+        session.execute(compose("DELETE FROM {t} WHERE name = $1", t=_COMMITS), [table.id])
+        session.execute(compose("DELETE FROM {t} WHERE name = $1", t=_SIGNATURES), [table.id])

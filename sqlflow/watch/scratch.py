@@ -176,7 +176,9 @@ def build_scratch(
         states = _states(order, compiled, names, beside, standing.records, standing.tables, database, run_id, now)
         inputs = Inputs(standing.tables, standing.records, states)
         request = Request(threads=order.wishes.threads)
-        plan = make_plan(compiled, inputs, config, request, names, run_id, now, lambda name: NOT_FOLLOWED)
+        plan = make_plan(
+            compiled, inputs, config, request, names, run_id, now, lambda name: NOT_FOLLOWED, engine.traits
+        )
         stop_on_errors(plan.problems)
         prepared = Prepared(
             Checked(compiled, order.checked.graph, ()), inputs, plan, frozenset(names), lambda name: NOT_FOLLOWED

@@ -23,7 +23,7 @@ from sqlflow.core.plan import Plan
 from sqlflow.core.sql import Sql, compose, render
 from sqlflow.engines import EngineModule
 from sqlflow.graph.selection import select
-from sqlflow.plan.subject import Subject, bounded_query
+from sqlflow.plan.subject import bounded_query
 from sqlflow.state.file import FileStore, open_state
 from sqlflow.watch.desk import Desk, Wishes
 from sqlflow.watch.events import Building, Built, Planned, Rows, Tell
@@ -218,7 +218,7 @@ def _rows_of_query(survey: Survey, engine: Engine | None, tell: Tell) -> None:
     if engine is None:
         tell(Rows(survey.edited, model.schema.names, None, "query", "there is no database yet: build it once"))
         return
-    tell(_fetched(survey, engine, model, Sql(f"(\n{_runnable(model, survey.config)}\n)"), "query"))
+    tell(_fetched(survey, engine, model, Sql(f"(\n{_runnable(model)}\n)"), "query"))
 
 
 def _fetched(survey: Survey, engine: Engine, model: CompiledModel, relation: Sql, origin: str) -> Rows:
@@ -249,12 +249,12 @@ def _fetched(survey: Survey, engine: Engine, model: CompiledModel, relation: Sql
     return Rows(model.name, names, tuple(tuple(row) for row in rows[:count]), origin, "", len(rows) > count)
 
 
-def _runnable(model: CompiledModel, config: Config) -> str:
+def _runnable(model: CompiledModel) -> str:
     """The query, with all of time between `$start` and `$end`."""
     time = model.schema.find(model.model.header.time or "")
     if not model.bounds or time is None:
         return model.query.text
-    return bounded_query(Subject(model, None, None, config.zone), time.type, Interval(BEGINNING, END))
+    return bounded_query(model, time.type, Interval(BEGINNING, END))
 
 
 def _first_line(error: Exception) -> str:

@@ -25,7 +25,7 @@ def rebuild(subject: Subject) -> tuple[Step, ...]:
 def anew(subject: Subject) -> tuple[Step, ...]:
     """The table from all rows of the query, and those that it has and the query has not any more."""
     read = compose(
-        "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n)",
+        "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n) AS _q",
         batch=_BATCH, cs=subject.columns, q=subject.query,
     )  # fmt: skip
     rows = compose(
@@ -41,7 +41,7 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
     before = subject.before
     if before is None or before.watermark is None:
         missing = compose(
-            "INSERT INTO {t} ({cs}) SELECT {cs} FROM (\n{q}\n) EXCEPT ALL SELECT {cs} FROM {t}",
+            "INSERT INTO {t} ({cs}) SELECT {cs} FROM (\n{q}\n) AS _q EXCEPT ALL SELECT {cs} FROM {t}",
             t=subject.table, cs=subject.columns, q=subject.query,
         )  # fmt: skip
         gap = () if log is None else (*log.opened(subject.table), log.gap())
@@ -55,11 +55,12 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
     }  # fmt: skip
     came_late = compose("NOT ({same})", same=as_last_time(before))
     others_changed = compose(
-        "SELECT {cs} FROM {t} WHERE {c} < {limit} EXCEPT ALL SELECT {cs} FROM (\n{q}\n) WHERE {c} < {limit} LIMIT 1",
+        "SELECT {cs} FROM {t} WHERE {c} < {limit} EXCEPT ALL SELECT {cs} FROM (\n{q}\n) AS _q WHERE {c} < {limit} LIMIT 1",
         **parts,
     )
     late = compose(
-        "SELECT {cs} FROM (\n{q}\n) WHERE {c} < {limit} EXCEPT ALL SELECT {cs} FROM {t} WHERE {c} < {limit}", **parts
+        "SELECT {cs} FROM (\n{q}\n) AS _q WHERE {c} < {limit} EXCEPT ALL SELECT {cs} FROM {t} WHERE {c} < {limit}",
+        **parts,
     )
     safe = compose("SELECT ({late}) AND NOT EXISTS ({others})", late=came_late, others=others_changed)
     unsafe = compose("SELECT ({late}) AND EXISTS ({others})", late=came_late, others=others_changed)
@@ -73,7 +74,7 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
         count_below(subject, cursor, limit),
         write(
             compose(
-                "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n) WHERE {c} >= {limit} OR {c} IS NULL",
+                "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n) AS _q WHERE {c} >= {limit} OR {c} IS NULL",
                 **parts,
             )
         ),
@@ -82,7 +83,7 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
         *_add(subject, late, log, "added_late", safe),
         Step(
             StepKind.NOTICE,
-            compose("SELECT count(*) FROM ({late}) HAVING count(*) > 0", late=late),
+            compose("SELECT count(*) FROM ({late}) AS _q HAVING count(*) > 0", late=late),
             only_if=unsafe,
             message="rows came late, below the watermark, where other rows changed too; they cannot be told apart and "
             "were not added: {rows}. Use `mode: merge` with a key, or build with --full-refresh",

@@ -134,14 +134,19 @@ def follow(
     steps.append(_sound(shape))
     if log is not None:
         steps += log.opened(subject.table)
-    goes = compose("DELETE FROM {t} WHERE rowid IN (SELECT r FROM {doomed})", t=subject.table, doomed=_DOOMED)
+    goes = compose(
+        "DELETE FROM {t} WHERE {id} IN (SELECT r FROM {doomed})",
+        id=subject.words.row_id,
+        t=subject.table,
+        doomed=_DOOMED,
+    )
     comes = compose(
-        "INSERT INTO {t} ({cs}) SELECT {cs} FROM {rows}",
-        t=subject.table, cs=subject.columns, rows=expanded(_NET, schema, 1),
+        "INSERT INTO {t} ({cs}) SELECT {cs} FROM {rows} AS _rows",
+        t=subject.table, cs=subject.columns, rows=expanded(subject.words, _NET, schema, 1),
     )  # fmt: skip
     applied = [write(goes), write(comes, counts=True), *_counted(subject, shape)]
     if log is not None:
-        applied += [log.rows(expanded(_NET, schema, sign), sign) for sign in (1, -1)]
+        applied += [log.rows(expanded(subject.words, _NET, schema, sign), sign) for sign in (1, -1)]
     steps += _only(_not_full(), applied)
     if check is not None:
         steps += _only(_not_full(), selfcheck.find_wrong(check))
@@ -229,7 +234,7 @@ def _choose(shape: Shape, following: Following) -> Step:
         compose(
             "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT added, removed, gaps, FALSE AS unsound, FALSE AS failed, "
             "CASE WHEN gaps > 0 OR {most} THEN 'full' WHEN removed > 0 THEN {removed} ELSE {best} END AS way "
-            "FROM (SELECT {plus} AS added, {minus} AS removed, {gaps} AS gaps)",
+            "FROM (SELECT {plus} AS added, {minus} AS removed, {gaps} AS gaps) AS _found",
             choice=_CHOICE, most=most, removed=Value(removed), best=Value(best), plus=counted(1), minus=counted(-1),
             gaps=gaps,
         )
@@ -247,7 +252,7 @@ def _multiplied(subject: Subject, shape: Shape, following: Following) -> list[St
         if shape.grouping is None:
             parts.append(
                 compose(
-                    "SELECT {cs}, {sign} AS {w} FROM (\n{text}\n)",
+                    "SELECT {cs}, {sign} AS {w} FROM (\n{text}\n) AS _p",
                     cs=subject.columns, sign=item.sign, w=WEIGHT, text=text,
                 )
             )  # fmt: skip
@@ -301,7 +306,7 @@ def _signed(shape: Shape, grouping: Grouping, sign: int, text: Sql) -> Sql:
         else:
             values.append(compose("CAST(NULL AS {kind}) AS {c}", kind=Sql(_type(shape, counter.name)), c=c))
     keys = [Ident(key) for key in grouping.keys]
-    return compose("SELECT {items} FROM (\n{text}\n)", items=[*keys, *values], text=text)
+    return compose("SELECT {items} FROM (\n{text}\n) AS _p", items=[*keys, *values], text=text)
 
 
 def _merged(subject: Subject, shape: Shape, grouping: Grouping) -> list[Step]:
@@ -309,7 +314,7 @@ def _merged(subject: Subject, shape: Shape, grouping: Grouping) -> list[Step]:
     counters = counters_of(subject.table)
     keys = [Ident(key) for key in grouping.keys]
     touched = compose("SELECT DISTINCT {keys} FROM {parts}", keys=keys, parts=_PARTS) if keys else Sql("SELECT 1")
-    same = same_key(Sql("_c"), Sql("_t"), grouping.keys)
+    same = same_key(subject.words, Sql("_c"), Sql("_t"), grouping.keys)
     values = [_summed(counter.kind, counter.name, shape.schema) for counter in grouping.counters]
     group = (
         compose("GROUP BY {keys} HAVING sum({rows}) <> 0", keys=keys, rows=Ident(grouping.rows)) if keys else Sql("")
@@ -318,14 +323,14 @@ def _merged(subject: Subject, shape: Shape, grouping: Grouping) -> list[Step]:
         write(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {before} AS SELECT {cs} FROM {counters} AS _c "
-                "SEMI JOIN ({touched}) AS _t ON {same}",
+                "WHERE EXISTS (SELECT 1 FROM ({touched}) AS _t WHERE {same})",
                 before=_BEFORE, cs=_body_columns(shape), counters=counters, touched=touched, same=same,
             )
         ),
         write(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {after} AS SELECT {items} FROM (SELECT {cs} FROM {before} "
-                "UNION ALL SELECT {cs} FROM {parts}) {group}",
+                "UNION ALL SELECT {cs} FROM {parts}) AS _c {group}",
                 after=_AFTER, items=[*keys, *values], cs=_body_columns(shape), before=_BEFORE, parts=_PARTS, group=group,
             )
         ),
@@ -353,24 +358,24 @@ def _recomputed(subject: Subject, shape: Shape, following: Following) -> list[St
     stands = subject.table if grouping is None else counters_of(subject.table)
     emerging = [Ident(key) for key in keys if key in shape.emerging]
     without = joined(" OR ", [compose("{c} IS NULL", c=c) for c in emerging]) if emerging else Sql("FALSE")
-    same = same_key(Sql("_b"), Sql("_t"), keys)
+    same = same_key(subject.words, Sql("_b"), Sql("_t"), keys)
     columns = [compose("_b.{c} AS {c}", c=Ident(column.name)) for column in shape.schema]
     picked = compose(
-        "SELECT {cs} FROM {stands} AS _b SEMI JOIN {touched} AS _t ON {same}",
+        "SELECT {cs} FROM {stands} AS _b WHERE EXISTS (SELECT 1 FROM {touched} AS _t WHERE {same})",
         cs=columns, stands=stands, touched=_TOUCHED, same=same,
     )  # fmt: skip
     again = compose(
-        "SELECT {cs} FROM (\n{text}\n) AS _b SEMI JOIN {touched} AS _t ON {same}",
-        cs=columns, text=_narrowed(shape, keys), touched=_TOUCHED, same=same,
+        "SELECT {cs} FROM (\n{text}\n) AS _b WHERE EXISTS (SELECT 1 FROM {touched} AS _t WHERE {same})",
+        cs=columns, text=_narrowed(subject, shape, keys), touched=_TOUCHED, same=same,
     )  # fmt: skip
     if emerging:
         whole = compose("SELECT {cs} FROM (\n{body}\n) AS _b", cs=columns, body=Sql(shape.body))
         picked = compose(
-            "SELECT * FROM ({picked}) WHERE NOT ({without}) UNION ALL SELECT {cs} FROM {stands} AS _b WHERE {without}",
+            "SELECT * FROM ({picked}) AS _p WHERE NOT ({without}) UNION ALL SELECT {cs} FROM {stands} AS _b WHERE {without}",
             picked=picked, without=without, cs=columns, stands=stands,
         )  # fmt: skip
         again = compose(
-            "SELECT * FROM ({again}) WHERE NOT ({without}) UNION ALL SELECT * FROM ({whole}) WHERE {without}",
+            "SELECT * FROM ({again}) AS _p WHERE NOT ({without}) UNION ALL SELECT * FROM ({whole}) AS _w WHERE {without}",
             again=again, without=without, whole=whole,
         )  # fmt: skip
     return [
@@ -417,7 +422,7 @@ def _type(shape: Shape, key: str) -> str:
     return column.type
 
 
-def _narrowed(shape: Shape, keys: tuple[str, ...]) -> Sql:
+def _narrowed(subject: Subject, shape: Shape, keys: tuple[str, ...]) -> Sql:
     """The body over only those rows that can have a touched key."""
 
     def edits() -> Iterator[Edit]:
@@ -426,12 +431,12 @@ def _narrowed(shape: Shape, keys: tuple[str, ...]) -> Sql:
             if not known or not reading.narrow or any(len(reading.keys[key]) != 1 for key in known):
                 continue
             conditions = [
-                compose(
-                    "CAST({e} AS {kind}) IS NOT DISTINCT FROM _sqlflow_key.{key}",
-                    e=Sql(reading.keys[key][0]), kind=Sql(_type(shape, key)), key=Ident(key),
+                subject.words.same(
+                    compose("CAST({e} AS {kind})", e=Sql(reading.keys[key][0]), kind=Sql(_type(shape, key))),
+                    compose("_sqlflow_key.{key}", key=Ident(key)),
                 )
                 for key in known
-            ]  # fmt: skip
+            ]
             inside = compose(
                 "(SELECT * FROM {t} WHERE EXISTS (SELECT 1 FROM {touched} AS _sqlflow_key WHERE {same}))",
                 t=reading.table, touched=_TOUCHED, same=joined(" AND ", conditions),
@@ -447,10 +452,15 @@ def _narrowed(shape: Shape, keys: tuple[str, ...]) -> Sql:
 def _netted(subject: Subject, shape: Shape) -> Step:
     schema = subject.model.schema
     if shape.grouping is None:
-        return net(_NET, schema, compose("SELECT {cs}, {w} FROM {parts}", cs=subject.columns, w=WEIGHT, parts=_PARTS))
+        return net(
+            subject.words,
+            _NET,
+            schema,
+            compose("SELECT {cs}, {w} FROM {parts}", cs=subject.columns, w=WEIGHT, parts=_PARTS),
+        )
     after = _projected(subject, shape.grouping, _AFTER, 1)
     before = _projected(subject, shape.grouping, _BEFORE, -1)
-    return net(_NET, schema, compose("{after} UNION ALL {before}", after=after, before=before))
+    return net(subject.words, _NET, schema, compose("{after} UNION ALL {before}", after=after, before=before))
 
 
 def _projected(subject: Subject, grouping: Grouping, rows: Ident, weight: int) -> Sql:
@@ -482,11 +492,11 @@ def _doomed(subject: Subject) -> list[Step]:
         ),
         write(
             compose(
-                "CREATE OR REPLACE TEMP TABLE {doomed} AS SELECT r FROM (SELECT _b.rowid AS r, _l.{w} AS n, "
-                "row_number() OVER (PARTITION BY _l._sqlflow_n) AS k FROM {t} AS _b JOIN {lost} AS _l ON {same}) "
+                "CREATE OR REPLACE TEMP TABLE {doomed} AS SELECT r FROM (SELECT _b.{id} AS r, _l.{w} AS n, "
+                "row_number() OVER (PARTITION BY _l._sqlflow_n) AS k FROM {t} AS _b JOIN {lost} AS _l ON {same}) AS _d "
                 "WHERE k <= n",
-                doomed=_DOOMED, w=WEIGHT, t=subject.table, lost=_LOST,
-                same=same_row(Sql("_b"), Sql("_l"), schema),
+                id=subject.words.row_id, doomed=_DOOMED, w=WEIGHT, t=subject.table, lost=_LOST,
+                same=same_row(subject.words, Sql("_b"), Sql("_l"), schema),
             )
         ),
     ]  # fmt: skip
@@ -517,7 +527,7 @@ def _counted(subject: Subject, shape: Shape) -> list[Step]:
     if grouping is None:
         return []
     counters = counters_of(subject.table)
-    same = same_key(Sql("_c"), Sql("_b"), grouping.keys)
+    same = same_key(subject.words, Sql("_c"), Sql("_b"), grouping.keys)
     return [
         write(
             compose(

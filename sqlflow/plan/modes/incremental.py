@@ -99,12 +99,13 @@ def checked(check: SelfCheck, gap: tuple[Step, ...]) -> tuple[Step, ...]:
 def swap(subject: Subject, staged: Subject) -> tuple[Step, ...]:
     """Put the table that was built batch by batch in the place of the old one."""
     steps = []
-    if subject.standing is not None:
-        word = Sql("VIEW" if subject.standing is Relation.VIEW else "TABLE")
-        steps.append(write(compose("DROP {word} {t}", word=word, t=subject.table)))
-    steps.append(
-        write(compose("ALTER TABLE {staged} RENAME TO {name}", staged=staged.table, name=Ident(subject.table.name)))
-    )
+    fits: bool | None = None
+    if subject.standing is Relation.VIEW:
+        steps.append(write(compose("DROP VIEW {t}", t=subject.table)))
+    elif subject.standing is not None:
+        fits = subject.fits
+    swapped = subject.words.swap_in(staged.table, subject.table, subject.model.schema, fits=fits)
+    steps += [write(sql) for sql in swapped]
     return (*steps, *_measure(subject, fresh=True))
 
 
@@ -126,7 +127,7 @@ def _rows(subject: Subject, intervals: IntervalSet, *, nulls: bool) -> Sql:
     hull = Interval(
         intervals.intervals[0].start if intervals else BEGINNING, intervals.intervals[-1].end if intervals else END
     )
-    plain = bounded_query(subject, kind, hull)
+    plain = bounded_query(subject.model, kind, hull)
     if intervals.everything and nulls:
         return plain
     parts = []
@@ -139,7 +140,9 @@ def _rows(subject: Subject, intervals: IntervalSet, *, nulls: bool) -> Sql:
     return joined(
         "\nUNION ALL\n",
         [
-            compose("SELECT {cs} FROM (\n{q}\n) WHERE {condition}", cs=subject.columns, q=query, condition=condition)
+            compose(
+                "SELECT {cs} FROM (\n{q}\n) AS _q WHERE {condition}", cs=subject.columns, q=query, condition=condition
+            )
             for query, condition in parts
         ],
     )
@@ -153,7 +156,7 @@ def _pushed(subject: Subject, kind: str, intervals: IntervalSet, hull: Interval)
     """
     pushable = [o for mapping in subject.model.times.values() for o in mapping.occurrences if o.pushable]
     if subject.model.bounds or not pushable:
-        return bounded_query(subject, kind, hull)
+        return bounded_query(subject.model, kind, hull)
     text = subject.model.query
     edits = [
         Edit(o.start, o.end, _filtered(text.text[o.start : o.end], o, kind, intervals, subject.zone))

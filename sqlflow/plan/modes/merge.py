@@ -51,7 +51,7 @@ def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
     saved: tuple[Step, ...] = ()
     restored: tuple[Step, ...] = ()
     if shared:
-        same = matches("_target", "_sqlflow_latest", subject.model.model.header.key)
+        same = matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key)
         rest = compose(
             "CREATE OR REPLACE TEMP TABLE {kept} AS SELECT {cs} FROM {t} AS _target "
             "WHERE NOT EXISTS (SELECT 1 FROM {latest} WHERE {same})",
@@ -108,21 +108,21 @@ def _written_down(subject: Subject, log: Log) -> list[Step]:
     schema = subject.model.schema
     parts: dict[str, Part] = {
         "cs": subject.columns, "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
-        "same": matches("_target", "_sqlflow_latest", subject.model.model.header.key),
+        "same": matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key),
     }  # fmt: skip
     weighted = compose(_GAINED_AND_LOST, **parts)
     return [
         *log.opened(subject.table),
-        net(_NET, schema, weighted),
-        log.rows(expanded(_NET, schema, 1), 1),
-        log.rows(expanded(_NET, schema, -1), -1),
+        net(subject.words, _NET, schema, weighted),
+        log.rows(expanded(subject.words, _NET, schema, 1), 1),
+        log.rows(expanded(subject.words, _NET, schema, -1), -1),
         Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {n})", n=_NET), facts=("changed",)),
     ]
 
 
 _GAINED_AND_LOST: LiteralString = (
     "SELECT {cs}, 1 AS {w} FROM {latest} WHERE NOT {gone} UNION ALL "
-    "SELECT {cs}, -1 AS {w} FROM (SELECT _target.* FROM {t} AS _target SEMI JOIN {latest} ON {same})"
+    "SELECT {cs}, -1 AS {w} FROM {t} AS _target WHERE EXISTS (SELECT 1 FROM {latest} WHERE {same})"
 )
 
 
@@ -136,14 +136,14 @@ def unmerged(subject: Subject, wrong: Ident) -> tuple[Step, ...]:
         steps.append(_without_deleted(subject))
     parts: dict[str, Part] = {
         "cs": subject.columns, "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
-        "same": matches("_target", "_sqlflow_latest", header.key),
+        "same": matches(subject.words, "_target", "_sqlflow_latest", header.key),
     }  # fmt: skip
-    return (*steps, net(wrong, schema, compose(_GAINED_AND_LOST, **parts)))
+    return (*steps, net(subject.words, wrong, schema, compose(_GAINED_AND_LOST, **parts)))
 
 
 def alone(subject: Subject) -> Sql:
     """The condition that the key of a row of the table (`_target`) is none of those that `unmerged` has read."""
-    same = matches("_target", "_read", subject.model.model.header.key)
+    same = matches(subject.words, "_target", "_read", subject.model.model.header.key)
     return compose("NOT EXISTS (SELECT 1 FROM {batch} AS _read WHERE {same})", batch=_BATCH, same=same)
 
 
@@ -154,7 +154,7 @@ def _without_ties(subject: Subject, before: TableRecord) -> Step:
     cursor = Ident(header.cursor or "")
     sql = compose(
         "DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT coalesce({latest}.{c} > {reached}, FALSE) AND NOT {gone} AND {alike}",
-        latest=_LATEST, t=subject.table, same=matches("_target", "_sqlflow_latest", header.key), c=cursor, gone=_GONE,
+        latest=_LATEST, t=subject.table, same=matches(subject.words, "_target", "_sqlflow_latest", header.key), c=cursor, gone=_GONE,
         reached=watermark_literal(before.watermark or "", subject.type_of(cursor)),
         alike=strategies.same_row(subject, "_target", "_sqlflow_latest"),
     )  # fmt: skip
@@ -170,7 +170,7 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
     """The steps of every way that may have been chosen; which of them run is asked when they do."""
     parts: dict[str, Part] = {
         "t": subject.table, "latest": _LATEST, "gone": _GONE, "cs": subject.columns,
-        "same": matches("_target", "_sqlflow_latest", subject.model.model.header.key),
+        "same": matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key),
     }  # fmt: skip
     steps = []
     if CHANGES in choice.ways or CDC in choice.ways:
@@ -200,7 +200,7 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
 def _read(subject: Subject, condition: Sql, only_if: Sql | None = None) -> Step:
     return write(
         compose(
-            "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n) WHERE {condition}",
+            "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n) AS _q WHERE {condition}",
             batch=_BATCH, cs=subject.columns, q=subject.query, condition=condition,
         ),
         only_if=only_if,
@@ -211,7 +211,7 @@ def _one_per_key(subject: Subject) -> list[Step]:
     """The newest row of each key; two that are equally new, or any two without a cursor, stop the build."""
     header = subject.model.model.header
     key = tuple(Ident(name) for name in header.key)
-    same = matches("_sqlflow_batch", "_sqlflow_repeated", header.key)
+    same = matches(subject.words, "_sqlflow_batch", "_sqlflow_repeated", header.key)
     parts: dict[str, Part] = {"cs": subject.columns, "batch": _BATCH, "repeated": _REPEATED, "key": key, "same": same}
     if header.cursor is None:
         rows = compose("SELECT {cs} FROM {batch}", **parts)
@@ -219,9 +219,10 @@ def _one_per_key(subject: Subject) -> list[Step]:
     else:
         # Only keys that come more than once need a window, which would hold all rows in memory.
         rows = compose(
-            "SELECT {cs} FROM {batch} ANTI JOIN {repeated} ON {same} UNION ALL "
-            "(SELECT DISTINCT {cs} FROM (SELECT {batch}.* FROM {batch} SEMI JOIN {repeated} ON {same}) "
-            "QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {cursor} DESC NULLS LAST) = 1)",
+            "SELECT {cs} FROM {batch} WHERE NOT EXISTS (SELECT 1 FROM {repeated} WHERE {same}) UNION ALL "
+            "(SELECT DISTINCT {cs} FROM (SELECT {cs}, rank() OVER (PARTITION BY {key} ORDER BY {cursor} DESC NULLS LAST) "
+            "AS _sqlflow_rank FROM {batch} WHERE EXISTS (SELECT 1 FROM {repeated} WHERE {same})) AS _ranked "
+            "WHERE _sqlflow_rank = 1)",
             cursor=Ident(header.cursor), **parts,
         )  # fmt: skip
         hint = f"rows of one key with the same `{header.cursor}` differ: make the cursor finer, or the keys unique"
@@ -234,7 +235,7 @@ def _one_per_key(subject: Subject) -> list[Step]:
         ),
         write(
             compose(
-                "CREATE OR REPLACE TEMP TABLE {latest} AS SELECT *, {gone} AS {mark} FROM ({rows})",
+                "CREATE OR REPLACE TEMP TABLE {latest} AS SELECT *, {gone} AS {mark} FROM ({rows}) AS _rows",
                 latest=_LATEST,
                 gone=_deleted(subject),
                 mark=_GONE,
@@ -244,12 +245,12 @@ def _one_per_key(subject: Subject) -> list[Step]:
         Step(
             StepKind.GUARD,
             compose(
-                "SELECT {key} FROM (SELECT {latest}.* FROM {latest} SEMI JOIN {repeated} ON {same}) "
-                "GROUP BY {key} HAVING count(*) > 1 ORDER BY ALL LIMIT 6",
+                "SELECT {key} FROM {latest} WHERE EXISTS (SELECT 1 FROM {repeated} WHERE {same}) "
+                "GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 6",
                 key=key,
                 latest=_LATEST,
                 repeated=_REPEATED,
-                same=matches("_sqlflow_latest", "_sqlflow_repeated", header.key),
+                same=matches(subject.words, "_sqlflow_latest", "_sqlflow_repeated", header.key),
             ),
             code="duplicate-key",
             message=f"the query gives more than one row for a key ({', '.join(header.key)}): {{rows}}",
@@ -261,7 +262,7 @@ def _one_per_key(subject: Subject) -> list[Step]:
 def _conflicts(subject: Subject) -> list[Step]:
     """Take out of the new rows what the table's own rows win against."""
     header = subject.model.model.header
-    same = matches("_target", "_sqlflow_latest", header.key)
+    same = matches(subject.words, "_target", "_sqlflow_latest", header.key)
     return [*_without_cursor(subject, same), *_by_policy(subject, same)]
 
 
@@ -304,7 +305,7 @@ def _by_policy(subject: Subject, same: Sql) -> list[Step]:
             keys = [compose("{latest}.{k}", latest=_LATEST, k=Ident(k)) for k in header.key]
             guard = compose(
                 "SELECT {keys} FROM {latest} JOIN {t} AS _target ON {same} WHERE NOT {gone} AND ({differ}) "
-                "ORDER BY ALL LIMIT 6",
+                "ORDER BY {keys} LIMIT 6",
                 keys=keys, differ=differ, **parts,
             )  # fmt: skip
             return [
@@ -337,7 +338,7 @@ def _new_deletions(subject: Subject, *, keeps: bool) -> list[Step]:
     }  # fmt: skip
     if not keeps:
         return [write(compose("CREATE OR REPLACE TABLE {deleted} AS SELECT {cs} FROM {latest} WHERE {gone}", **parts))]
-    same = matches("_deleted", "_sqlflow_latest", header.key)
+    same = matches(subject.words, "_deleted", "_sqlflow_latest", header.key)
     cast = [
         compose("CAST(_deleted.{c} AS {kind}) AS {c}", c=Ident(name), kind=Sql(subject.type_of(name)))
         for name in dict.fromkeys(kept)
@@ -367,7 +368,7 @@ def _deletions(subject: Subject) -> list[Step]:
         return []
     parts: dict[str, Part] = {
         "deleted": deletions_of(subject.table), "cs": [Ident(name) for name in dict.fromkeys([*header.key, header.cursor or ""])],
-        "latest": _LATEST, "gone": _GONE, "same": matches("_deleted", "_sqlflow_latest", header.key),
+        "latest": _LATEST, "gone": _GONE, "same": matches(subject.words, "_deleted", "_sqlflow_latest", header.key),
     }  # fmt: skip
     return [
         write(compose("CREATE TABLE IF NOT EXISTS {deleted} AS SELECT {cs} FROM {latest} WHERE FALSE", **parts)),
@@ -382,7 +383,7 @@ def _without_deleted(subject: Subject) -> Step:
     header = subject.model.model.header
     parts: dict[str, Part] = {
         "deleted": deletions_of(subject.table), "latest": _LATEST, "c": Ident(header.cursor or ""),
-        "same": matches("_deleted", "_sqlflow_latest", header.key),
+        "same": matches(subject.words, "_deleted", "_sqlflow_latest", header.key),
     }  # fmt: skip
     if header.conflict is Conflict.LATEST_WINS:
         # Not newer: also one that is as old. So it does not matter which of the two is told first or again.

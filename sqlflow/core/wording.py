@@ -1,0 +1,72 @@
+"""How a database says what the plan means, where databases do not agree on the words.
+
+Everything else in our statements is SQL that every engine reads as it is. One frame is ours: `CREATE OR REPLACE [TEMP]
+TABLE name AS` at the beginning of a statement, which `Wording.statement` puts into the engine's own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sqlflow.core.names import TableName
+from sqlflow.core.schema import Column, Schema
+from sqlflow.core.sql import Ident, Sql
+
+
+class Wording(Protocol):
+    """The words of one engine. Pure functions of text."""
+
+    row_id: Ident
+    """The hidden column that tells one row of a table from all others, while nobody writes to it."""
+
+    def statement(self, sql: Sql) -> Sql:
+        """A statement of ours as the engine takes it."""
+
+    def hash(self, values: Sequence[Sql | Ident]) -> Sql:
+        """A whole number of 64 bits for a list of values, NULL among them; equal lists have equal numbers."""
+
+    def row_digest(self, schema: Schema) -> Sql:
+        """The hash of a row of the relation with the alias `_sqlflow_row`, different for rows that differ in any bit."""
+
+    def row_hash(self, schema: Schema) -> Sql:
+        """The same of a row whose columns are in reach by their names."""
+
+    def same(self, left: Sql, right: Sql) -> Sql:
+        """The condition that two values are equal, NULL being a value, in words by which the engine can join."""
+
+    def same_bits(self, left: Sql, right: Sql, column: Column) -> Sql:
+        """The condition that two values of a column are the same, also where different ones compare as equal."""
+
+    def finer(self, left: Sql, right: Sql, schema: Schema) -> Sequence[Sql]:
+        """What must hold of two rows with equal values so that they are the same in every bit."""
+
+    def first(self, column: Ident) -> Sql:
+        """An aggregate: the value of any one row, NULL included."""
+
+    def copies(self, count: Sql) -> Sql:
+        """An item of a SELECT list that gives each row as often as `count` says."""
+
+    def finite(self, value: Sql) -> Sql:
+        """The condition that a floating point number is one; NULL for NULL."""
+
+    def precision(self, kind: str) -> int | None:
+        """The decimal digits that a floating point type keeps; None for other types."""
+
+    def sample(self, rows: int) -> Sql:
+        """What ends a SELECT so that it gives only so many of its rows, always the same of equal tables."""
+
+    def own_indexes(self, table: TableName) -> Sql:
+        """The number of indexes and constraints that somebody put on a table, which a swap would lose."""
+
+    def publish(self, table: TableName, query: Sql, schema: Schema, *, fits: bool) -> Sequence[Sql]:
+        """Statements after which the table has the rows of `query`; the first one counts them.
+
+        `fits`: it stands, with these columns. What belongs to it (grants, comments, what others built on it) is kept
+        where the engine can."""
+
+    def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
+        """Statements that put the table `building` in the place of `table`; `fits` as above, None when there is none."""
+
+    def moment(self, value: Sql, zoned: bool) -> Sql:
+        """The microseconds since 1970 of a timestamp, as text; `inf`, `-inf` or `null`."""

@@ -1,0 +1,113 @@
+"""DuckDB's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlflow.core.names import TableName
+from sqlflow.core.schema import Column, Schema
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose
+
+_ROW = Sql("_sqlflow_row")
+# Types of which `hash` tells all values apart (but for a collision of 64 bits).
+_PLAIN = (
+    "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
+    "DECIMAL", "BOOLEAN", "DATE", "TIMESTAMP", "UUID", "VARCHAR", "BLOB", "ENUM", "JSON",
+)  # fmt: skip
+# Types of which values that compare as equal are the same.
+_EXACT = (
+    "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
+    "UHUGEINT", "DECIMAL", "DATE", "TIMESTAMP", "UUID", "BLOB",
+)  # fmt: skip
+
+
+class DuckDBWording:
+    """DuckDB's `hash` is made for joining: it takes values for equal that compare as equal, and more: 0.0 and -0.0, NaN
+    with either sign, an interval of 1 month and one of 30 days, [NULL] and [], [[1], [2]] and [[1, 2]], structs with other
+    field names. A change from one to the other must be seen, so what `hash` does not tell is put beside the row: the sign
+    of floating point numbers, and the text of whatever is not a plain value.
+    """
+
+    row_id = Ident("rowid")
+
+    def statement(self, sql: Sql) -> Sql:
+        return sql
+
+    def hash(self, values: Sequence[Sql | Ident]) -> Sql:
+        return compose("hash({values})", values=values)
+
+    def row_digest(self, schema: Schema) -> Sql:
+        return self.hash([_ROW, *_fine(schema, _ROW)])
+
+    def row_hash(self, schema: Schema) -> Sql:
+        return self.hash([*(Ident(name) for name in schema.names), *_fine(schema, None)])
+
+    def same(self, left: Sql, right: Sql) -> Sql:
+        return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
+
+    def same_bits(self, left: Sql, right: Sql, column: Column) -> Sql:
+        kind = column.type.upper()
+        equal = self.same(left, right)
+        if kind.startswith(_EXACT) and not kind.endswith("]"):
+            return equal
+        if kind.startswith("VARCHAR") and not kind.endswith("]"):
+            return compose("encode({l}) IS NOT DISTINCT FROM encode({r})", l=left, r=right)
+        as_text = compose("CAST({l} AS VARCHAR) IS NOT DISTINCT FROM CAST({r} AS VARCHAR)", l=left, r=right)
+        return compose("{equal} AND {as_text}", equal=equal, as_text=as_text)
+
+    def finer(self, left: Sql, right: Sql, schema: Schema) -> Sequence[Sql]:
+        return [self.same(a, b) for a, b in zip(_fine(schema, left), _fine(schema, right), strict=True)]
+
+    def first(self, column: Ident) -> Sql:
+        return compose("first({c})", c=column)
+
+    def copies(self, count: Sql) -> Sql:
+        return compose("unnest(range(CAST({n} AS BIGINT)))", n=count)
+
+    def finite(self, value: Sql) -> Sql:
+        return compose("isfinite({v})", v=value)
+
+    def precision(self, kind: str) -> int | None:
+        return {"DOUBLE": 15, "FLOAT": 6}.get(kind)
+
+    def sample(self, rows: int) -> Sql:
+        return compose("USING SAMPLE reservoir({n} ROWS) REPEATABLE (7)", n=rows)
+
+    def own_indexes(self, table: TableName) -> Sql:
+        where = compose(
+            "database_name = current_database() AND lower(schema_name) = {s} AND lower(table_name) = {n}",
+            s=Value(table.key[0]), n=Value(table.key[1]),
+        )  # fmt: skip
+        return compose(
+            "((SELECT count(*) FROM duckdb_indexes() WHERE {where}) + (SELECT count(*) FROM duckdb_constraints() WHERE {where}))",
+            where=where,
+        )
+
+    def publish(self, table: TableName, query: Sql, schema: Schema, *, fits: bool) -> Sequence[Sql]:
+        return [compose("CREATE OR REPLACE TABLE {t} AS\n{q}", t=table, q=query)]
+
+    def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
+        drop = [] if fits is None else [compose("DROP TABLE {t}", t=table)]
+        return [*drop, compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name))]
+
+    def moment(self, value: Sql, zoned: bool) -> Sql:
+        return compose(
+            "CASE WHEN {v} IS NULL THEN 'null' WHEN isinf({v}) THEN CASE WHEN {v} > TIMESTAMP '2000-01-01' THEN 'inf' "
+            "ELSE '-inf' END ELSE CAST(epoch_us({v}) AS VARCHAR) END",
+            v=value,
+        )
+
+
+def _fine(schema: Schema, row: Sql | None) -> list[Sql]:
+    """What tells apart values that compare as equal, for each column that has such; `row` is the alias of its table."""
+    dot = Sql("") if row is None else Sql(f"{row}.")
+    found = []
+    for column in schema:
+        parts: dict[str, Part] = {"v": compose("{dot}{c}", dot=dot, c=Ident(column.name))}
+        if column.type in ("DOUBLE", "FLOAT"):
+            found.append(compose("signbit({v})", **parts))
+        elif column.type.endswith("]") or not column.type.startswith(_PLAIN):
+            if column.type.startswith("UNION"):
+                found.append(compose("union_tag({v})", **parts))
+            found.append(compose("CAST({v} AS VARCHAR)", **parts))
+    return found
