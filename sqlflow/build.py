@@ -120,7 +120,7 @@ def examine(
     known = still_known(known, settings, config, texts) if known is not None else None
     project, unreadable = read_project(config, cache, workshop.version, texts, known)
     parsed, malformed = parse_models(
-        project, config.dialect, workshop.binder, cache, workshop.version, trees, hopeless(unreadable), known
+        project, config.target_dialect, workshop.binder, cache, workshop.version, trees, hopeless(unreadable), known
     )
     existing, own = standing_names(tables, remembered, records)
     linked, unlinked = link(project, parsed, existing, config.default_schema, own, cache, known)
@@ -365,7 +365,7 @@ def look_at(engine: Engine | None) -> Standing:
 
 
 def _shapes(workshop: Workshop, compiled: Compiled) -> Callable[[TableName], Shape]:
-    return shapes_of(compiled, workshop.config.dialect, workshop.binder, workshop.cache, workshop.version)
+    return shapes_of(compiled, workshop.config.target_dialect, workshop.binder, workshop.cache, workshop.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,12 +418,12 @@ def draw_up(
         wanted = [name for name in compiled.order if name in selected]
         also = [name for name in (*compiled.project.seeds, *compiled.project.sources) if name in selected]
         now = clock()
-        warehouse = Warehouse(tables, records, session, stored)
+        traits = standing.traits or workshop.binder.traits
+        warehouse = Warehouse(tables, records, session, stored, traits)
         anew = request.full_refresh
         inputs, unreadable = look(compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=anew)
         stop_on_errors(unreadable)
-        config, traits = workshop.config, standing.traits or workshop.binder.traits
-        return inputs, make_plan(compiled, inputs, config, request, selected, run_id, now, shape_of, traits)
+        return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now, shape_of, traits)
 
     universe = universe_of(checked, workshop.config, records, store, lambda: planned(frozenset(compiled.models))[1])
     selected, wrong = select(request.selection, request.exclude, universe)

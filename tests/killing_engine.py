@@ -19,6 +19,8 @@ from sqlflow.core.config import Config
 from sqlflow.core.engine import Binder, Engine, Found, Row, Session, Traits
 from sqlflow.core.events import Emit
 from sqlflow.core.names import TableName
+from sqlflow.core.schema import Schema
+from sqlflow.core.sql import Sql
 from sqlflow.core.wording import Wording
 from sqlflow.engines import ENGINES, duckdb
 
@@ -68,6 +70,10 @@ class HookedSession:
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         HOOK()
         return self._session.fetch(sql, parameters)
+
+    def load(self, table: TableName, schema: Schema, reading: Sql, *, anew: bool, fits: bool) -> int:
+        HOOK()
+        return self._session.load(table, schema, reading, anew=anew, fits=fits)
 
     def begin(self) -> None:
         HOOK()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import PurePosixPath
 
 import msgspec
@@ -46,7 +47,7 @@ def input_columns(
         if cache.get(key) is None and (problem := malformed_seed(config.root, seed)) is not None:
             problems.append(problem)
             continue
-        schema = _described(_all_of(seed_relation(config, seed)), key, binder, cache)
+        schema = _described(partial(binder.describe, seed_relation(config, seed)), key, cache)
         _take(seed.name, schema, _seed_span(seed), found, problems)
     for source in project.sources.values():
         if source.name in wrong:
@@ -54,7 +55,7 @@ def input_columns(
         if source.path is not None:
             relation = files.relation(config, source)
             key = _key(version, relation, files.identity_by_time(config.root, source.path))
-            _take(source.name, _described(_all_of(relation), key, binder, cache), source.span, found, problems)
+            _take(source.name, _described(partial(binder.describe, relation), key, cache), source.span, found, problems)
         else:
             _table_source(source, tables, remembered, types, found, problems)
         if source.name in found:
@@ -67,21 +68,17 @@ def input_columns(
     return found, problems
 
 
-def _described(query: Sql, key: str, binder: Binder, cache: Cache) -> Schema | BindError:
+def _described(ask: Callable[[], Schema | BindError], key: str, cache: Cache) -> Schema | BindError:
     cached = cache.get(key)
     if cached is not None:
         try:
             return msgspec.json.decode(cached, type=Schema)
         except (msgspec.DecodeError, ValueError):
             pass  # an entry that cannot be read is computed again
-    bound = binder.bind(query)
+    bound = ask()
     if isinstance(bound, Schema):
         cache.put(key, msgspec.json.encode(bound))
     return bound
-
-
-def _all_of(relation: Sql) -> Sql:
-    return compose("SELECT * FROM {relation}", relation=relation)
 
 
 def _take(
@@ -168,7 +165,7 @@ class _Types:
 
     def _asked(self, kind: str) -> str | BindError:
         query = compose("SELECT CAST(NULL AS {kind}) AS c", kind=Sql(kind))
-        bound = _described(query, _key(self._version, query, "a type"), self._binder, self._cache)
+        bound = _described(lambda: self._binder.bind(query), _key(self._version, query, "a type"), self._cache)
         return bound if isinstance(bound, BindError) else bound.columns[0].type
 
 

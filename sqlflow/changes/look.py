@@ -11,12 +11,12 @@ from sqlflow.changes import files, signatures
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic
-from sqlflow.core.engine import EngineError, Found, Session
+from sqlflow.core.engine import EngineError, Found, Session, Traits
 from sqlflow.core.inputs import Growth, Inputs, InputState
 from sqlflow.core.intervals import Grain
 from sqlflow.core.model import Mode, Seed, Source
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Signature, SignatureUpdate
+from sqlflow.core.plan import Load, Signature, SignatureUpdate
 from sqlflow.core.records import Change, Fingerprint, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, Value, compose, render
@@ -33,6 +33,7 @@ class Warehouse:
     records: Mapping[TableName, TableRecord]
     session: Session | None
     stored: Stored
+    traits: Traits
 
 
 def look(
@@ -128,6 +129,10 @@ class _Look:
             why = "the columns of its table were changed by hand"
         if why:
             record = self._record(seed.name, TableKind.SEED, before, Fingerprint(made_of), schema, None, changed=True)
+            if not self._warehouse.traits.reads_files:
+                fits = found is not None and found.relation is Relation.TABLE and found.schema == schema
+                load = Load(seed.name, schema, relation, anew=True, fits=fits)
+                return InputState(record, Sql(render(seed.name)), why, loads=(load,), reloads=True)
             create = compose("CREATE OR REPLACE TABLE {t} AS SELECT * FROM {relation}", t=seed.name, relation=relation)
             work: tuple[Sql, ...] = (create,)
             if found is not None and found.relation is Relation.VIEW:
@@ -148,11 +153,37 @@ class _Look:
         schema = self._compiled.columns[source.name]
         changed = files.difference(before.below, identity) if before else "it is new"
         definition = files.pattern_relation(self._config, source)
+        if not self._warehouse.traits.reads_files:
+            return self._loaded(source, before, relation, definition, schema, identity, changed)
         state = self._outside(source.name, before, relation, definition, schema, identity, changed, Relation.VIEW)
         if before is None or not changed or state.changed != changed or before.schema != schema:
             return state
         added = files.added_relation(self._config, source, before.below, identity, schema)
         return replace(state, growth=self._growth(added, "only new files"))
+
+    def _loaded(
+        self,
+        source: Source,
+        before: TableRecord | None,
+        relation: Sql,
+        definition: Sql,
+        schema: Schema,
+        identity: str,
+        changed: str,
+    ) -> InputState:
+        """A file source whose rows are copied into a table: all of them, or those of new files if nothing else changed."""
+        name = source.name
+        state = self._outside(name, before, relation, definition, schema, identity, changed, Relation.TABLE)
+        found = self._warehouse.tables.get(name)
+        fits = found is not None and found.relation is Relation.TABLE and found.schema == schema
+        known = before is not None and fits and before.fingerprint.query == state.record.fingerprint.query
+        if known and not changed:
+            return replace(state, work=(), relation=Sql(render(name)))
+        load = Load(name, schema, relation, anew=True, fits=fits)
+        added = files.added_relation(self._config, source, before.below, identity, schema) if before else None
+        if known and added is not None:
+            load = Load(name, schema, added, anew=False, fits=True)
+        return replace(state, work=(), loads=(load,), relation=Sql(render(name)))
 
     def _growth(self, added: Sql | None, proof: str) -> Growth | None:
         session = self._warehouse.session
@@ -224,7 +255,12 @@ class _Look:
             or found is None
             or found.schema != schema
         ):
-            work = (compose("CREATE OR REPLACE VIEW {t} AS SELECT * FROM {relation}", t=name, relation=relation),)
+            query = compose("SELECT * FROM {relation}", relation=relation)
+            stands = found is not None and found.relation is Relation.VIEW
+            words = self._warehouse.traits.wording
+            work = tuple(
+                words.create_view(name, query, stands=stands, fits=found is not None and found.schema == schema)
+            )
         if not changed and before is not None and before.schema != schema:
             changed = "its columns changed: " + ", ".join(before.schema.differences(schema))
         elif not changed and before is not None and before.fingerprint.query != made_of:
@@ -232,7 +268,7 @@ class _Look:
         made = Fingerprint(made_of, where)
         record = self._record(name, TableKind.SOURCE, before, made, schema, identity, changed=bool(changed))
         if view is not None:
-            record = replace(record, mode="source view")
+            record = replace(record, mode="source view" if view is Relation.VIEW else "source table", relation=view)
         return InputState(record, relation, changed, work)
 
     def _record(
@@ -300,7 +336,7 @@ class _Look:
             )
             if not fresh and before is not None and before.inputs.get(name.id) == str(state.record.version):
                 continue
-            if state.record.below == "unknown":
+            if state.record.below == "unknown" or state.loads:
                 continue
             expressions = mapping.expressions
             try:

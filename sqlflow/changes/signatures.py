@@ -73,7 +73,7 @@ def by_cursor(
 
 def collated(session: Session) -> frozenset[TableName]:
     """The tables that have a column with a collation."""
-    rows = session.fetch("SELECT schema_name, table_name FROM duckdb_tables() WHERE contains(sql, ' COLLATE ')")
+    rows = session.fetch(session.wording.collated())
     return frozenset(TableName(str(schema), str(name)) for schema, name in rows)
 
 

@@ -113,4 +113,5 @@ def _model(model: CompiledModel) -> dict[str, object]:
         "checks": [check.name for check in header.checks],
         "fingerprint": model.fingerprint.query,
         "sql": model.query.text,
+        **({"authored_sql": model.model.authored} if model.model.authored else {}),
     }

@@ -62,9 +62,9 @@ def project_root(project: Path | None) -> Path:
 def versions(config: Config) -> str:
     """What the judgement of a query depends on besides its text."""
     parts = [f"sqlflow {__version__}"]
-    for package in ("sqlglot", config.target.engine):
+    for package in ("sqlglot", {"postgres": "psycopg"}.get(config.target.engine, config.target.engine)):
         parts.append(f"{package} {_installed(package)}")
-    parts.append(str(config.target.options.get("extensions", "")))
+    parts += [config.target.engine, str(config.target.options.get("extensions", ""))]
     return "; ".join(parts)
 
 

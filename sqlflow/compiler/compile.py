@@ -177,14 +177,14 @@ class _Compiler:
         self._parsed = parsed
         self._columns = dict(columns)
         self._spelled = {name: name for name in columns}
-        self._dialect = config.dialect
+        self._dialect = config.target_dialect
         self._zone = config.timezone
         self._binder = binder
         self._cache = cache
         self._version = version
         self._trees = trees
         self._texts: dict[TableName, _Text] = {}
-        self._base = _hash(version, config.dialect, config.timezone)
+        self._base = _hash(version, config.target_dialect, config.timezone)
         self._defined: set[TableName] = set()
         self._views: dict[TableName, Resolved | None] = {}
         self._clock: dict[TableName, tuple[str, ...]] = {}
@@ -418,7 +418,7 @@ class _Compiler:
         self.problems += [_diagnostic(problem, mapped, known) for problem in found]
 
     def _tree(self, text: str) -> exp.Query | None:
-        from sqlflow.compiler.parse import parse_tree
+        from sqlflow.core.syntax import parse_tree
 
         return self._trees.pop(text, None) or parse_tree(text, self._dialect)
 

@@ -18,7 +18,6 @@ from sqlglot.tokenizer_core import TokenType
 from sqlflow.compiler import time as timing
 from sqlflow.compiler.facts import resolve_query
 from sqlflow.compiler.lineage import canonical
-from sqlflow.compiler.parse import parse_tree
 from sqlflow.compiler.resolve import (
     Alias,
     Direct,
@@ -42,6 +41,7 @@ from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import SourceFile
 from sqlflow.core.sql import Ident, Sql, compose, quoted
+from sqlflow.core.syntax import parse_tree
 from sqlflow.core.text import Edit, MappedText
 
 _MOST_TERMS = 16

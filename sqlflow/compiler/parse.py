@@ -8,15 +8,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
-from sqlglot.errors import ParseError, SqlglotError
+from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from sqlflow.core.engine import Binder, BindError, ReadTable
+from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.known import Parsed
+from sqlflow.core.syntax import named_tables, sqlglot_dialect, tree_of
 
 _BOUND = re.compile(r"\$(?:start|end)\b", re.IGNORECASE)
 
@@ -26,12 +25,12 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
     # sqlglot takes `$start,$end` for the beginning of a dollar-quoted string; numbers as long keep the offsets.
     masked = _BOUND.sub(lambda found: "0" * len(found[0]), query) if "$" in query else query
     try:
-        tokens = _dialect(dialect).tokenize(masked)
+        tokens = sqlglot_dialect(dialect).tokenize(masked)
     except SqlglotError:
         found = binder.parse(query)
         error = found if isinstance(found, BindError) else BindError("syntax", "this text cannot be read")
         return Parsed(error=error), None
-    tree = _tree(tokens, masked, dialect)
+    tree = tree_of(tokens, masked, dialect)
     forbidden = ""
     if tree is None:
         found = binder.parse(query)
@@ -39,7 +38,7 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
             return Parsed(error=found), None
         tables = found
     else:
-        tables, forbidden = _named(tree, query)
+        tables, forbidden = named_tables(tree, query)
     parsed = Parsed(
         tables=tables,
         clock=_clock(tokens) if _TIMELY.search(query) else (),
@@ -49,91 +48,6 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
         opaque=tree is None,
     )
     return parsed, tree
-
-
-def parse_tree(query: str, dialect: str) -> exp.Query | None:
-    """The syntax tree of a query; None where sqlglot cannot read it."""
-    try:
-        return _tree(_dialect(dialect).tokenize(query), query, dialect)
-    except SqlglotError:
-        return None
-
-
-@cache
-def _dialect(name: str) -> Dialect:
-    return Dialect.get_or_raise(name)
-
-
-def _tree(tokens: Sequence[Token], query: str, dialect: str) -> exp.Query | None:
-    try:
-        statements = _dialect(dialect).parser().parse(list(tokens), query)
-    except (ParseError, SqlglotError, RecursionError):
-        return None
-    tree = statements[0] if len(statements) == 1 else None
-    return tree if isinstance(tree, exp.Query) else None
-
-
-def _named(tree: exp.Query, query: str) -> tuple[tuple[ReadTable, ...], str]:
-    """The tables that stand in the query and are not CTEs of a scope around them, and a statement that is no query."""
-    forbidden = ""
-    tables: list[ReadTable] = []
-    for node in tree.find_all(exp.Table, *_FORBIDDEN):
-        if not isinstance(node, exp.Table):
-            forbidden = forbidden or node.key.upper()
-        elif isinstance(node.this, exp.Identifier):
-            table = _read_table(node, query)
-            if table.schema is not None or not _is_cte(node, table.name.lower()):
-                tables.append(table)
-    return tuple(sorted(tables, key=lambda table: table.start)), forbidden
-
-
-def _is_cte(table: exp.Table, name: str) -> bool:
-    """Whether a name without a schema is a CTE there: of a query around it, or one that stands before the CTE it is in."""
-    node: exp.Expr = table
-    while (around := node.parent) is not None:
-        if isinstance(around, exp.With):
-            for cte in around.expressions:
-                if cte is node and not around.recursive:
-                    break
-                if cte.alias.lower() == name:
-                    return True
-                if cte is node:
-                    break
-            query = around.parent
-            if query is None:
-                return False
-            node = query
-            continue
-        with_ = around.args.get("with_") or around.args.get("with")
-        if isinstance(with_, exp.With) and any(cte.alias.lower() == name for cte in with_.expressions):
-            return True
-        node = around
-    return False
-
-
-def _read_table(node: exp.Table, query: str) -> ReadTable:
-    name = node.this
-    schema = node.args.get("db")
-    first = node.args.get("catalog") or schema or name
-    start, end = first.meta.get("start", 0), name.meta.get("end", -1) + 1
-    if node.args.get("catalog"):
-        schema_name: str | None = f"{node.catalog}.{node.db}"
-    else:
-        schema_name = schema.name if isinstance(schema, exp.Identifier) else None
-    return ReadTable(schema_name, name.name, start, end, bool(node.args.get("alias")))
-
-
-_FORBIDDEN: tuple[type[exp.Expr], ...] = (
-    exp.Insert,
-    exp.Update,
-    exp.Delete,
-    exp.Merge,
-    exp.Create,
-    exp.Drop,
-    exp.Command,
-    exp.Copy,
-    exp.Into,
-)
 
 
 _CLOCK_WORDS = frozenset({"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"})

@@ -51,6 +51,11 @@ class Config:
     verify_every: int = 20
 
     @property
+    def target_dialect(self) -> str:
+        """The SQL that the target reads, by sqlglot's name for it."""
+        return self.target.engine
+
+    @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Schema
+from sqlflow.core.sql import Sql
 from sqlflow.core.wording import Wording
 
 Row = tuple[object, ...]
@@ -20,6 +21,7 @@ class Traits:
 
     dialect: str  # of sqlglot
     wording: Wording
+    reads_files: bool = True  # a query can name files; otherwise they are loaded into tables
     memory: int | None = None  # the bytes that its work may take before it spills to disk
 
 
@@ -72,6 +74,12 @@ class Session(Protocol):
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """The rows of a query."""
+
+    def load(self, table: TableName, schema: Schema, reading: Sql, *, anew: bool, fits: bool) -> int:
+        """Copy the rows of files into a table; their number. `reading`: what DuckDB reads them with, after FROM.
+
+        `anew`: in place of what the table has, whose columns are right if it `fits`. Asked only of engines that do not read files.
+        """
 
     def begin(self) -> None: ...
     def commit(self) -> None: ...
@@ -127,6 +135,9 @@ class Binder(Protocol):
 
     def define(self, table: TableName, schema: Schema) -> None:
         """Make an empty table of these columns known, or replace it."""
+
+    def describe(self, reading: Sql) -> Schema | BindError:
+        """The columns of files that are read so (something that can stand after FROM), as they will be in a table."""
 
     def parse(self, query: str) -> tuple[ReadTable, ...] | BindError:
         """The tables that a query names, or its syntax error, by the engine's own parser."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlflow.core.engine import Found
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import SignatureUpdate
+from sqlflow.core.plan import Load, SignatureUpdate
 from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Sql
 
@@ -28,7 +28,7 @@ class InputState:
 
     `record`: what is true of it now; its version is one above the remembered one if the content changed.
     `changed`: what changed, in words; empty when nothing did. `relation`: SQL that can stand after FROM.
-    `work`: the statement that must run before it can be read (a view over files, the load of a seed), if any.
+    `loads`: files that must be copied into its table first. `work`: the statement that must run before it can be read (a view over files, the load of a seed), if any.
     `growth`: that rows were only added, where it is proven. `rows`: how many it has, where it is known.
     """
 
@@ -36,6 +36,7 @@ class InputState:
     relation: Sql
     changed: str = ""
     work: tuple[Sql, ...] = ()
+    loads: tuple[Load, ...] = ()
     reloads: bool = False
     growth: Growth | None = None
     rows: int | None = None

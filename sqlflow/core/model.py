@@ -156,13 +156,14 @@ class Model:
     """One query and what its header says. `query` has variables and macros already put in.
 
     `query` starts at the first token of the SELECT and ends at its last: no header, no final semicolon. `place`: what
-    gives the model its name.
+    gives the model its name. `authored`: the query as it was written, when `query` is its translation for the target.
     """
 
     name: TableName
     header: Header
     query: MappedText
     place: Span
+    authored: str = ""
 
     @property
     def file(self) -> SourceFile:

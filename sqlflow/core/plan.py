@@ -10,6 +10,7 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.intervals import NOTHING, IntervalSet
 from sqlflow.core.names import TableName
 from sqlflow.core.records import TableKind, TableRecord
+from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
 from sqlflow.core.sql import Sql
 
@@ -43,15 +44,28 @@ class Reason:
 
 
 class StepKind(StrEnum):
-    """`WRITE` changes tables. `GUARD` is a query that must find no rows, or the task fails. `MEASURE` is a query of
+    """`WRITE` changes tables. `LOAD` copies files into one. `GUARD` is a query that must find no rows, or the task fails. `MEASURE` is a query of
     one row whose columns are facts for the record. `NOTICE` is a query whose rows are told as a warning. `ALARM` is a
     query whose rows make the task a failed one, though what it did is committed; their first column is a sign."""
 
     WRITE = "write"
     GUARD = "guard"
     MEASURE = "measure"
+    LOAD = "load"
     NOTICE = "notice"
     ALARM = "alarm"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Files to be copied into a table: `reading` is what DuckDB reads them with, after FROM. `anew`: in place of what the
+    table has; it `fits` when it stands with these columns."""
+
+    table: TableName
+    schema: Schema
+    reading: Sql
+    anew: bool
+    fits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,7 @@ class Step:
     only_if: Sql | None = None
     facts: tuple[str, ...] = ()
     timed: bool = False
+    load: Load | None = None
     label: str = ""
     span: Span | None = None
     code: str = ""

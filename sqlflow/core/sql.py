@@ -88,7 +88,9 @@ def literal(value: object) -> str:
             return str(value)
         case float():
             return (
-                f"CAST('{value!r}' AS DOUBLE)" if value != value or abs(value) == float("inf") else f"{value!r}::DOUBLE"
+                f"CAST('{value!r}' AS DOUBLE PRECISION)"
+                if value != value or abs(value) == float("inf")
+                else f"{value!r}::DOUBLE PRECISION"
             )
         case Decimal():
             return str(value)

@@ -65,6 +65,15 @@ class Wording(Protocol):
         `fits`: it stands, with these columns. What belongs to it (grants, comments, what others built on it) is kept
         where the engine can."""
 
+    def create_view(self, view: TableName, query: Sql, *, stands: bool, fits: bool) -> Sequence[Sql]:
+        """Statements after which there is the view. `stands`: there is one; `fits`: with these columns."""
+
+    def collated(self) -> Sql:
+        """A query of the schemas and names of tables in which different texts may count as equal."""
+
+    def has_schema(self, schema: str) -> Sql:
+        """A query of one truth value: whether there is a schema of that name."""
+
     def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
         """Statements that put the table `building` in the place of `table`; `fits` as above, None when there is none."""
 

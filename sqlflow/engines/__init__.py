@@ -32,7 +32,7 @@ class EngineModule(Protocol):
         """The judge of queries for this target."""
 
 
-ENGINES: dict[str, str] = {"duckdb": "sqlflow.engines.duckdb"}
+ENGINES: dict[str, str] = {"duckdb": "sqlflow.engines.duckdb", "postgres": "sqlflow.engines.postgres"}
 
 
 def engine_module(name: str) -> EngineModule:

@@ -267,6 +267,9 @@ class DuckDBSession:
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         return self._run(sql, parameters)
 
+    def load(self, table: TableName, schema: Schema, reading: Sql, *, anew: bool, fits: bool) -> int:
+        raise NotImplementedError("DuckDB reads files in queries")
+
     def begin(self) -> None:
         self._run("BEGIN TRANSACTION", ())
         self._within = True
@@ -392,6 +395,9 @@ class DuckDBBinder:
             self._schemas.add(table.schema.lower())
         columns = [compose("{name} {type}", name=Ident(c.name), type=Sql(c.type)) for c in schema]
         self._session.execute(compose("CREATE OR REPLACE TABLE {t} ({columns})", t=table, columns=columns))
+
+    def describe(self, reading: Sql) -> Schema | BindError:
+        return self.bind(compose("SELECT * FROM {r}", r=reading))
 
     def bind(self, query: str) -> Schema | BindError:
         try:

@@ -86,6 +86,15 @@ class DuckDBWording:
     def publish(self, table: TableName, query: Sql, schema: Schema, *, fits: bool) -> Sequence[Sql]:
         return [compose("CREATE OR REPLACE TABLE {t} AS\n{q}", t=table, q=query)]
 
+    def create_view(self, view: TableName, query: Sql, *, stands: bool, fits: bool) -> Sequence[Sql]:
+        return [compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)]
+
+    def collated(self) -> Sql:
+        return Sql("SELECT schema_name, table_name FROM duckdb_tables() WHERE contains(sql, ' COLLATE ')")
+
+    def has_schema(self, schema: str) -> Sql:
+        return Sql("SELECT FALSE")  # making it once more does no harm
+
     def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
         drop = [] if fits is None else [compose("DROP TABLE {t}", t=table)]
         return [*drop, compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name))]

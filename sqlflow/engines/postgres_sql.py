@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import LiteralString
 
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Sql, compose, joined
+from sqlflow.core.sql import Ident, Sql, Value, compose, joined, render
 
 _OURS = re.compile(r'CREATE OR REPLACE (TEMP )?TABLE ("(?:[^"]|"")*"(?:\."(?:[^"]|"")*")?) AS\s')
 # Types of which values that compare as equal have the same text.
@@ -80,8 +81,10 @@ class PostgresWording:
             # Under another name first: the query may read the table that stands.
             return [
                 compose("CREATE TABLE {b} AS\n{q}", b=building, q=query),
+                _put_aside(table),
                 compose("DROP TABLE IF EXISTS {t}", t=table),
                 compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name)),
+                _put_back(table),
             ]
         rows = Ident("_sqlflow_published")
         return [
@@ -98,8 +101,26 @@ class PostgresWording:
                 compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {b}", t=table, cs=columns, b=building),
                 compose("DROP TABLE {b}", b=building),
             ]
-        drop = [] if fits is None else [compose("DROP TABLE {t}", t=table)]
-        return [*drop, compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name))]
+        rename = compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name))
+        if fits is None:
+            return [rename]
+        return [_put_aside(table), compose("DROP TABLE IF EXISTS {t}", t=table), rename, _put_back(table)]
+
+    def create_view(self, view: TableName, query: Sql, *, stands: bool, fits: bool) -> Sequence[Sql]:
+        if not stands or fits:
+            return [compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)]
+        create = compose("CREATE VIEW {t} AS\n{q}", t=view, q=query)
+        return [_put_aside(view), compose("DROP VIEW {t}", t=view), create, _put_back(view)]
+
+    def collated(self) -> Sql:
+        return Sql(
+            "SELECT DISTINCT n.nspname, c.relname FROM pg_attribute AS a JOIN pg_collation AS k ON k.oid = a.attcollation "
+            "JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+            "WHERE NOT k.collisdeterministic AND a.attnum > 0 AND NOT a.attisdropped"
+        )
+
+    def has_schema(self, schema: str) -> Sql:
+        return compose("SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = {s})", s=Value(schema))
 
     def moment(self, value: Sql, zoned: bool) -> Sql:
         return compose(
@@ -107,6 +128,72 @@ class PostgresWording:
             "ELSE '-inf' END ELSE CAST(CAST(extract(epoch FROM {v}) * 1000000 AS BIGINT) AS TEXT) END",
             v=value,
         )
+
+
+# A table or view whose columns change has to be dropped, and PostgreSQL's views hang on what they read. SQLFlow's own are
+# put aside and made again over the new one, with what was granted on them; those of others make the drop fail, and the
+# server says which they are. A view that does not fit any more is left out: its own model makes it anew.
+_ASIDE: LiteralString = """DO $sqlflow$
+DECLARE
+  found record;
+  dropped oid := to_regclass({name});
+BEGIN
+  CREATE TEMP TABLE IF NOT EXISTS _sqlflow_aside (place int, name text, definition text, grants text[], comment text);
+  DELETE FROM _sqlflow_aside;
+  FOR found IN
+    WITH RECURSIVE above(id, depth) AS (
+      SELECT dropped, 0 WHERE dropped IS NOT NULL
+      UNION
+      SELECT r.ev_class, above.depth + 1 FROM above
+      JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = above.id AND d.classid = 'pg_rewrite'::regclass
+      JOIN pg_rewrite AS r ON r.oid = d.objid AND r.ev_class <> above.id
+    )
+    SELECT c.oid AS id, max(above.depth) AS depth, format('%I.%I', n.nspname, c.relname) AS name, obj_description(c.oid, 'pg_class') AS comment,
+      ARRAY(SELECT format('GRANT %s ON %I.%I TO %s', a.privilege_type, n.nspname, c.relname,
+          CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
+        FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner) AS grants
+    FROM above JOIN pg_class AS c ON c.oid = above.id JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE above.depth = 0 OR (c.relkind = 'v' AND lower(n.nspname || '.' || c.relname) IN (SELECT name FROM _sqlflow.commits))
+    GROUP BY c.oid, c.relname, c.relacl, c.relowner, n.nspname ORDER BY depth DESC
+  LOOP
+    INSERT INTO _sqlflow_aside VALUES (found.depth, found.name,
+      CASE WHEN found.depth > 0 THEN pg_get_viewdef(found.id) END, found.grants, found.comment);
+    IF found.depth > 0 THEN
+      EXECUTE 'DROP VIEW ' || found.name;
+    END IF;
+  END LOOP;
+END $sqlflow$"""
+_BACK: LiteralString = """DO $sqlflow$
+DECLARE
+  found record;
+  statement text;
+BEGIN
+  FOR found IN SELECT * FROM _sqlflow_aside ORDER BY place LOOP
+    BEGIN
+      IF found.definition IS NOT NULL THEN
+        EXECUTE 'CREATE VIEW ' || found.name || ' AS ' || found.definition;
+      END IF;
+      FOREACH statement IN ARRAY found.grants LOOP
+        EXECUTE statement;
+      END LOOP;
+      IF found.comment IS NOT NULL THEN
+        EXECUTE format('COMMENT ON %s %s IS %L', CASE WHEN (SELECT relkind FROM pg_class WHERE oid = to_regclass(found.name)) = 'v'
+          THEN 'VIEW' ELSE 'TABLE' END, found.name, found.comment);
+      END IF;
+    EXCEPTION WHEN undefined_column OR undefined_table OR datatype_mismatch OR undefined_function OR invalid_table_definition THEN
+      NULL;
+    END;
+  END LOOP;
+  DELETE FROM _sqlflow_aside;
+END $sqlflow$"""
+
+
+def _put_aside(table: TableName) -> Sql:
+    return compose(_ASIDE, name=Value(render(table)))
+
+
+def _put_back(table: TableName) -> Sql:
+    return compose(_BACK)
 
 
 def _building(name: str) -> str:

@@ -135,11 +135,12 @@ class _Planner:
         self._versions[name] = Version(
             record.version, record.changes, _input_why(state), logged=record.logged, grew=grew
         )
-        if state.work or capture:
-            if state.work and before is None and standing is not None:
+        if state.work or state.loads or capture:
+            if (state.work or state.loads) and before is None and standing is not None:
                 self._refuse_foreign(name, standing.relation)
                 return
             steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
+            steps += [Step(StepKind.LOAD, load.reading, counts=True, load=load) for load in state.loads]
             steps += capture
             if record.kind is TableKind.SEED:
                 signature = compose(
@@ -148,8 +149,10 @@ class _Planner:
                     t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
-            action = "load seed" if record.kind is TableKind.SEED else "create source view"
-            if not state.work:
+            action = (
+                "load seed" if record.kind is TableKind.SEED else "load files" if state.loads else "create source view"
+            )
+            if not state.work and not state.loads:
                 action = "note new rows" if state.growth is not None else "compare with its copy"
             reason = Reason(ReasonKind.INPUT_CHANGED, state.changed or "its definition changed")
             self._add(Task(str(name), name, record.kind, action, "", "", reason, tuple(steps), record))
@@ -182,7 +185,7 @@ class _Planner:
         if before is None and found is not None and not self._request.full_refresh:
             self._refuse_foreign(name, found.relation)
             return
-        fits = found is not None and found.relation is Relation.TABLE and found.schema == model.schema
+        fits = found is not None and found.schema == model.schema
         subject = Subject(model, before, standing, self._zone, self._words, fits)
         differ = before.schema.differences(found.schema) if before and found else ()
         reason = rebuild_reason(model, before, standing, differ)
@@ -1090,7 +1093,7 @@ def orphans(
         if name not in owned
         and name not in building
         and name in tables
-        and (record.kind is not TableKind.SOURCE or record.mode == "source view")
+        and (record.kind is not TableKind.SOURCE or record.mode in ("source view", "source table"))
     ]
     return tuple(sorted(found))
 

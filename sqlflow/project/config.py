@@ -47,6 +47,7 @@ _DUCKDB_OPTIONS = (
     "max_temp_directory_size",
     "extensions",
 )
+_POSTGRES_OPTIONS = ("engine", "url", "statement_timeout", "connect_timeout")
 _ENVIRONMENT = re.compile(r"\$\{([^}:]*)(?::-([^}]*))?\}")
 _NAME = re.compile(r"[^\W\d]\w*")
 
@@ -80,7 +81,11 @@ def read_config(root: Path, target: str | None, variables: Mapping[str, str], en
     targets, chosen = _targets(fields, target, root, environ, problems)
     declared = _variables(fields["variables"]) if "variables" in fields else {}
     _apply(variables, declared, problems)
-    defaults = _defaults(fields["defaults"], root, dialect or "duckdb", declared) if "defaults" in fields else {}
+    defaults = (
+        _defaults(fields["defaults"], root, dialect or "duckdb", chosen.engine if chosen else "duckdb", declared)
+        if "defaults" in fields
+        else {}
+    )
     if problems or chosen is None:
         raise ProjectError(problems)
     return Config(
@@ -115,7 +120,7 @@ def _file(root: Path) -> SourceFile:
     return file
 
 
-_DIALECTS = ("duckdb",)  # a target of another dialect needs its queries translated
+_DIALECTS = ("duckdb", "postgres")
 
 
 def _dialect(given: Given) -> str | None:
@@ -126,7 +131,7 @@ def _dialect(given: Given) -> str | None:
     from sqlglot.dialects.dialect import Dialect, Dialects
 
     if Dialect.get(word) is not None:
-        hint = "write the models in DuckDB's SQL: `dialect: duckdb`"
+        hint = "write the models in the SQL of DuckDB or PostgreSQL: `dialect: duckdb` or `dialect: postgres`"
         given.fail(f"models in the dialect `{word}` are not available yet", "not-available-yet", hint)
         return None
     hint = did_you_mean(word, [d.value for d in Dialects if d.value]) or "such as `duckdb`"
@@ -217,15 +222,10 @@ def _target(name: str, given: Given, root: Path, chosen: bool) -> Target | None:
     if not chosen and _ENVIRONMENT.search(str(fields["engine"].value)):
         return Target(name, "", {})
     engine = fields["engine"].choice("engine", _ENGINES)
-    if engine == "postgres":
-        if chosen:
-            hint = "choose a target with `engine: duckdb`"
-            message = "the engine `postgres` is not available yet"
-            fields["engine"].fail(message, "not-available-yet", hint)
-        options = {key: item.value for key, item in fields.items() if key != "engine"}
-        return Target(name, engine, options)
     if engine is None:
         return None
+    if engine == "postgres":
+        return Target(name, engine, _postgres(given.fields(_POSTGRES_OPTIONS, ("url",)), chosen))
     fields = given.fields(_DUCKDB_OPTIONS, ("path",))
     return Target(name, engine, _duckdb(fields, root, chosen))
 
@@ -251,6 +251,45 @@ def _duckdb(fields: Mapping[str, Given], root: Path, chosen: bool) -> dict[str, 
         if value is not None:
             options[key] = value
     return options
+
+
+def _postgres(fields: Mapping[str, Given], chosen: bool) -> dict[str, object]:
+    options: dict[str, object] = {}
+    for key, given in fields.items():
+        if key == "engine" or (not chosen and _ENVIRONMENT.search(str(given.value))):
+            continue
+        value: object
+        if key == "url":
+            value = _url(given)
+        elif key == "connect_timeout":
+            value = _number(given).integer(least=1)
+        else:
+            value = _duration(given)
+        if value is not None:
+            options[key] = value
+    return options
+
+
+def _url(given: Given) -> str | None:
+    """Where the server is. The text may have a password in it, so no message repeats it."""
+    text = given.text()
+    if text is None or re.match(r"postgres(?:ql)?://|\w+\s*=", text):
+        return text
+    given.fail(
+        "this is no address of a PostgreSQL database",
+        "invalid-value",
+        "such as `postgresql://user@host:5432/database`, or `host=... dbname=...`",
+    )
+    return None
+
+
+def _duration(given: Given) -> str | None:
+    """A time as PostgreSQL's settings take it."""
+    text = given.text() if isinstance(given.value, str) else str(given.value)
+    if text is None or re.fullmatch(r"\d+\s*(?:ms|s|min|h)", text.strip()):
+        return text
+    given.fail(f"expected a time with a unit, found {given.shown()}", "invalid-value", "such as `30s`, `10min` or `2h`")
+    return None
 
 
 def _database(given: Given, root: Path) -> str | None:
@@ -403,14 +442,14 @@ def _kind(value: object) -> str:
 
 
 def _defaults(
-    given: Given, root: Path, dialect: str, variables: Mapping[str, object]
+    given: Given, root: Path, dialect: str, target: str, variables: Mapping[str, object]
 ) -> dict[str, dict[str, DefaultValue]]:
     # These bring the SQL tokenizer with them, which most commands can do without.
     from sqlflow.project.directives import DIRECTIVES, unknown_directive_hint
     from sqlflow.project.header import read_defaults
     from sqlflow.project.snippets import Vocabulary
 
-    vocabulary = Vocabulary(dialect, variables)
+    vocabulary = Vocabulary(dialect, target, variables)
     found: dict[str, dict[str, DefaultValue]] = {}
     for key, inside in given.entries().items():
         folder = str(PurePosixPath(key))

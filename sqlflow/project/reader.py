@@ -39,7 +39,10 @@ class Reader:
     def __init__(self, config: Config, macros: Sequence[SourceFile], problems: list[Diagnostic]) -> None:
         self._config = config
         self._vocabulary = Vocabulary(
-            config.dialect, config.variables, read_macros(macros, config.dialect, config.variables, problems)
+            config.dialect,
+            config.target_dialect,
+            config.variables,
+            read_macros(macros, config.dialect, config.variables, problems),
         )
         self._folders = {
             folder: read_defaults(values, folder, self._vocabulary, problems)
@@ -104,7 +107,26 @@ def _read_model(
     first, last = tokens
     comments = read_columns(file, lexed, last, config.dialect, problems)
     query = _query(file, lexed, first, last, header, vocabulary, problems)
-    return name, Model(name, _with_comments(header, comments), query, name_span), name_span
+    authored = ""
+    if config.dialect != config.target_dialect:
+        authored = query.text
+        query = _translated(query, config, problems)
+    return name, Model(name, _with_comments(header, comments), query, name_span, authored), name_span
+
+
+def _translated(query: MappedText, config: Config, problems: list[Diagnostic]) -> MappedText:
+    """The query in the SQL of the target; all of it stands for all of what the author wrote."""
+    from sqlflow.project.translate import Untranslatable, translated
+
+    try:
+        text = translated(query.text, config.dialect, config.target_dialect)
+    except Untranslatable as error:
+        for reason in error.reasons:
+            message = f"this query cannot be translated from {config.dialect} to {config.target_dialect}: {reason}"
+            hint = "write it in another way, or write the project in the target's SQL: `dialect` in sqlflow.yml"
+            problems.append(Diagnostic("not-translatable", message, query.span(0, len(query.text)), hint))
+        return query
+    return query.edit([Edit(0, len(query.text), text)])
 
 
 def _beginning(file: SourceFile, start: int) -> Span:

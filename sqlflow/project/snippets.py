@@ -23,6 +23,7 @@ class Vocabulary:
     """What names mean in the project's SQL besides tables and columns."""
 
     dialect: str = "duckdb"
+    target: str = "duckdb"
     variables: Mapping[str, object] = field(default_factory=dict)
     macros: Mapping[str, Template] = field(default_factory=dict)
 
@@ -61,7 +62,7 @@ def condition(given: Given, vocabulary: Vocabulary) -> str | None:
         if depth == 0 and kind is TokenType.COMMA:
             _wrong(given, "expected one expression, found a list", "combine them with `AND`")
             return None
-    return text
+    return _for_target(given, text, vocabulary)
 
 
 def statement(given: Given, vocabulary: Vocabulary) -> str | None:
@@ -77,7 +78,22 @@ def statement(given: Given, vocabulary: Vocabulary) -> str | None:
     if word in _NOT_IN_A_TRANSACTION:
         _wrong(given, f"a hook runs inside the model's transaction and cannot be `{word}`", "leave it out")
         return None
-    return text
+    return _for_target(given, text, vocabulary)
+
+
+def _for_target(given: Given, text: str, vocabulary: Vocabulary) -> str | None:
+    """The text in the SQL of the target."""
+    if vocabulary.dialect == vocabulary.target:
+        return text
+    from sqlflow.project.translate import Untranslatable, translated
+
+    try:
+        return translated(text, vocabulary.dialect, vocabulary.target)
+    except Untranslatable as error:
+        for reason in error.reasons:
+            message = f"this cannot be translated from {vocabulary.dialect} to {vocabulary.target}: {reason}"
+            given.fail(message, "not-translatable", "write it in another way, or set `dialect` to the target's")
+        return None
 
 
 # What would end the transaction that keeps a model's rows and its record together, or reach beyond the database.

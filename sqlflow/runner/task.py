@@ -78,6 +78,11 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                         facts[step.facts[0]] = written
                     if step.counts:
                         rows = written + (rows or 0)
+                case StepKind.LOAD:
+                    assert step.load is not None
+                    of = step.load
+                    loaded = session.load(of.table, of.schema, of.reading, anew=of.anew, fits=of.fits)
+                    rows = loaded + (rows or 0)
                 case StepKind.MEASURE:
                     facts.update(zip(step.facts, session.fetch(step.sql)[0], strict=True))
                 case StepKind.GUARD | StepKind.NOTICE:

@@ -35,7 +35,8 @@ def prepare(session: Session, schemas: Iterable[str]) -> None:
     """Make the tables of the commit record, and the schemas that the build writes to, if they are missing."""
     session.begin()
     for schema in ("_sqlflow", *schemas):
-        session.execute(compose("CREATE SCHEMA IF NOT EXISTS {s}", s=Ident(schema)))
+        if not session.fetch(session.wording.has_schema(schema))[0][0]:
+            session.execute(compose("CREATE SCHEMA IF NOT EXISTS {s}", s=Ident(schema)))
     session.execute(
         compose("CREATE TABLE IF NOT EXISTS {t} (name VARCHAR NOT NULL, record VARCHAR NOT NULL)", t=_COMMITS)
     )

@@ -97,7 +97,7 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
     trees: Trees = {}
     part = Project(tuple(models.values()), {}, {})
     parsed, malformed = parse_models(
-        part, config.dialect, workshop.binder, workshop.cache, workshop.version, trees, hopeless(unreadable)
+        part, config.target_dialect, workshop.binder, workshop.cache, workshop.version, trees, hopeless(unreadable)
     )
     paths = {model.file.path for model in models.values()}
     all_models = list(before.project.models)

@@ -13,5 +13,7 @@ def create(subject: Subject) -> tuple[Step, ...]:
     steps = []
     if subject.standing is Relation.TABLE:
         steps.append(write(compose("DROP TABLE {t}", t=subject.table)))
-    steps.append(write(compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=subject.table, q=subject.query)))
+    stands = subject.standing is Relation.VIEW
+    created = subject.words.create_view(subject.table, subject.query, stands=stands, fits=subject.fits)
+    steps += [write(sql) for sql in created]
     return tuple(steps)

@@ -1,0 +1,110 @@
+"""Files for databases that do not read them: DuckDB reads, and writes text that the database copies in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlflow.core.config import Config
+from sqlflow.core.engine import BindError, EngineError
+from sqlflow.core.schema import Column, Schema
+from sqlflow.core.sql import Ident, Sql, Value, compose
+
+if TYPE_CHECKING:
+    import duckdb
+
+_BLOCK = 1 << 20
+
+
+class FileReader:
+    """DuckDB in memory. `reading`: SQL of DuckDB that can stand after FROM."""
+
+    def __init__(self, config: Config) -> None:
+        self._zone = config.timezone
+        self._opened: duckdb.DuckDBPyConnection | None = None
+
+    def __enter__(self) -> FileReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        if self._opened is None:
+            import duckdb
+
+            self._opened = duckdb.connect(
+                config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+            )
+            self._opened.execute(compose("SET TimeZone = {zone}", zone=Value(self._zone)))
+        return self._opened
+
+    def describe(self, reading: Sql) -> Schema | BindError:
+        """The columns of what is read, with DuckDB's types."""
+        import duckdb
+
+        try:
+            rows = self._connection.execute(compose("DESCRIBE SELECT * FROM {r}", r=reading)).fetchall()
+        except duckdb.Error as error:
+            return BindError("unreadable-source", str(error).splitlines()[0])
+        return Schema(tuple(Column(str(row[0]), str(row[1])) for row in rows))
+
+    def csv(self, reading: Sql) -> Iterator[bytes]:
+        """The rows as CSV without a header, NULL as `\\N`, in blocks. Raises EngineError."""
+        import duckdb
+
+        described = self.describe(reading)
+        if isinstance(described, BindError):
+            raise EngineError(described.message)
+        items = [_as_text(column) for column in described]
+        with tempfile.TemporaryDirectory(prefix="sqlflow-") as folder:
+            pipe = Path(folder) / "rows.csv"
+            os.mkfifo(pipe)
+            failures: list[str] = []
+
+            def write() -> None:
+                try:
+                    self._connection.execute(
+                        compose(
+                            "COPY (SELECT {items} FROM {r}) TO {path} (FORMAT csv, HEADER false, NULLSTR '\\N', USE_TMP_FILE false)",
+                            items=items, r=reading, path=Value(str(pipe)),
+                        )
+                    )  # fmt: skip
+                except duckdb.Error as error:
+                    failures.append(str(error).splitlines()[0])
+                    with open(pipe, "wb"):
+                        pass  # the reader may not have opened it yet
+
+            writer = threading.Thread(target=write, daemon=True)
+            writer.start()
+            with open(pipe, "rb", buffering=0) as source:
+                while block := source.read(_BLOCK):
+                    yield block
+            writer.join()
+            if failures:
+                raise EngineError(failures[0])
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+
+def _as_text(column: Column) -> Sql:
+    """A column in a form that the text format of most databases takes."""
+    kind, c = column.type, Ident(column.name)
+    if kind == "BLOB":
+        return compose("'\\x' || lower(hex({c}))", c=c)
+    if kind.endswith("[]") and "(" not in kind and "[]" not in kind[:-2]:
+        return compose(
+            "'{{' || array_to_string(list_transform({c}, lambda v: CASE WHEN v IS NULL THEN 'NULL' ELSE '\"' || "
+            "replace(replace(CAST(v AS VARCHAR), '\\', '\\\\'), '\"', '\\\"') || '\"' END), ',') || '}}'",
+            c=c,
+        )
+    if kind.startswith(("STRUCT", "MAP", "UNION")) or kind.endswith("]"):
+        return compose("to_json({c})", c=c)
+    return compose("{c}", c=c)

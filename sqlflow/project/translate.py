@@ -1,0 +1,78 @@
+"""A query in the author's SQL -> the same query in the SQL of the target."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
+
+_BOUND = re.compile(r"\$(start|end)\b", re.IGNORECASE)
+_STAND_IN = "_sqlflow_bound_"
+
+
+class Untranslatable(Exception):
+    """`reasons`: what in the SQL the target does not have, each in one sentence."""
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+def translated(text: str, dialect: str, target: str) -> str:
+    """One query, statement or expression in the words of another dialect. Raises Untranslatable.
+
+    Names of tables and columns stay as they are written; `$start` and `$end` too.
+    """
+    masked = _BOUND.sub(lambda found: f"{_STAND_IN}{found[1].lower()}", text)
+    try:
+        tree = Dialect.get_or_raise(dialect).parse(masked)[0]
+    except (SqlglotError, RecursionError) as error:
+        raise Untranslatable((_first_line(str(error)),)) from error
+    if tree is None:
+        raise Untranslatable(("there is no SQL here",))
+    _settle(tree, dialect, target)
+    try:
+        out = tree.sql(dialect=target, unsupported_level=ErrorLevel.RAISE, comments=False, pretty=True)
+    except UnsupportedError as error:
+        raise Untranslatable(tuple(_reasons(str(error)))) from error
+    return re.sub(rf"{_STAND_IN}(start|end)", r"$\1", out)
+
+
+def _settle(tree: exp.Expr, dialect: str, target: str) -> None:
+    """Write out what only the author's dialect says in short."""
+    for select in list(tree.find_all(exp.Select)):
+        group = select.args.get("group")
+        if isinstance(group, exp.Group) and group.args.get("all"):
+            keys = [
+                exp.Literal.number(place)
+                for place, item in enumerate(select.expressions, 1)
+                if not _aggregates(item) and not isinstance(item.unalias(), exp.Literal)
+            ]
+            if keys:
+                group.set("all", None)
+                group.set("expressions", keys)
+            else:
+                select.set("group", None)
+        order = select.args.get("order")
+        if isinstance(order, exp.Order) and [item.name.upper() for item in order.expressions] == ["ALL"]:
+            order.set("expressions", [exp.Literal.number(n) for n in range(1, len(select.expressions) + 1)])
+
+
+def _aggregates(item: exp.Expr) -> bool:
+    return any(
+        not isinstance(found.parent, exp.Window) and found.find_ancestor(exp.Subquery) is None
+        for found in item.find_all(exp.AggFunc)
+    )
+
+
+def _reasons(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        if line.strip():
+            yield line.strip().rstrip(".")
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0] if text else "it cannot be read"
