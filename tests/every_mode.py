@@ -52,9 +52,9 @@ raw.changes: {table: ext.changes, cursor: c}
 }
 
 
-def begin(root: Path) -> Lawful:
+def begin(made: Lawful) -> Lawful:
     """The project with its first data, not built yet."""
-    made = Lawful(root)
+    root = made.root
     made.begin(FILES)
     (root / "data").mkdir()
     _parquet(

@@ -43,6 +43,11 @@ def translated(text: str, dialect: str, target: str) -> str:
 
 def _settle(tree: exp.Expr, dialect: str, target: str) -> None:
     """Write out what only the author's dialect says in short."""
+    for interval in list(tree.find_all(exp.Interval)):
+        count, unit = interval.this, interval.args.get("unit")
+        if unit is not None and count is not None and not isinstance(count, exp.Literal):
+            one = exp.Interval(this=exp.Literal.string("1"), unit=unit.copy())
+            interval.replace(exp.Paren(this=exp.Mul(this=exp.Paren(this=count.copy()), expression=one)))
     for select in list(tree.find_all(exp.Select)):
         group = select.args.get("group")
         if isinstance(group, exp.Group) and group.args.get("all"):

@@ -68,10 +68,10 @@ def test_ctrl_c_cancels_the_running_statement_and_rolls_back(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("share", [0.35, 0.6, 0.85])
 def test_ctrl_c_between_statements(tmp_path: Path, share: float) -> None:
-    whole = begin(tmp_path / "whole")
+    whole = begin(Lawful(tmp_path / "whole"))
     count = tmp_path / "count"
     _finish(child(whole, "build", COUNT=count))
-    project = begin(tmp_path / "interrupted")
+    project = begin(Lawful(tmp_path / "interrupted"))
     process = child(project, "build", INTERRUPT_AT=int(int(count.read_text()) * share))
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
@@ -83,7 +83,7 @@ def test_ctrl_c_between_statements(tmp_path: Path, share: float) -> None:
 
 
 def test_a_build_beside_another_one_says_whose_turn_it_is(tmp_path: Path) -> None:
-    project = begin(tmp_path)
+    project = begin(Lawful(tmp_path))
     first = child(project, "build", SLOW=0.08)
     pid = _wait_for_lock(project)
     assert pid == first.pid
@@ -96,13 +96,13 @@ def test_a_build_beside_another_one_says_whose_turn_it_is(tmp_path: Path) -> Non
     assert f"process {pid}" in told_later
     _finish(first)
     assert project.planned() == []
-    whole = begin(tmp_path / "whole")
+    whole = begin(Lawful(tmp_path / "whole"))
     assert whole.build().code == 0
     assert contents(project) == contents(whole)
 
 
 def test_a_database_that_somebody_else_holds_is_told_with_its_process(tmp_path: Path) -> None:
-    project = begin(tmp_path)
+    project = begin(Lawful(tmp_path))
     assert project.build().code == 0
     with project.connected():
         process = child(project, "build", "--wait", "0.2")

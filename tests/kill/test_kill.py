@@ -33,8 +33,8 @@ class Scene:
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
     """The first build of all, and one after many changes."""
     folder = tmp_path_factory.mktemp("scenes")
-    first = begin(folder / "first")
-    changed = begin(folder / "changed")
+    first = begin(Lawful(folder / "first"))
+    changed = begin(Lawful(folder / "changed"))
     built = changed.build()
     assert built.code == 0, built.told
     assert changed.planned() == []

