@@ -313,7 +313,7 @@ class _Compiler:
         """Whether the directives name columns that there are, with conditions that work."""
         header = model.header
         key = "header:" + _hash(
-            self._version, repr(schema), repr((header.checks, header.deleted, header.key, header.time, header.cursor)),
+            self._version, repr(schema), repr((header.checks, header.deleted, header.key, header.time, header.cursor, header.index)),
             repr((header.grain, header.lookback, header.mode, sorted(header.columns))),
         )  # fmt: skip
         if self._cache.get(key) is not None:

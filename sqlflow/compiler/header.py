@@ -29,6 +29,7 @@ def _missing_columns(model: Model, schema: Schema) -> Iterator[Diagnostic]:
     named += [(word, name) for word, name in (("time", header.time), ("cursor", header.cursor)) if name is not None]
     if header.deleted is not None and header.deleted.column is not None:
         named.append(("deleted", header.deleted.column))
+    named += [("index", name) for index in header.index for name in index.columns]
     for word, name in named:
         if schema.find(name) is None:
             span = header.spans.get(word, model.query.span(0))
@@ -83,6 +84,9 @@ def _wrong_conditions(model: Model, schema: Schema, binder: Binder) -> Iterator[
     deleted = model.header.deleted
     if deleted is not None and deleted.sql is not None:
         conditions.append((deleted.sql, "`@deleted`", model.header.spans.get("deleted")))
+    for index in model.header.index:
+        if index.where is not None:
+            conditions.append((index.where, "`@index`", model.header.spans.get("index")))
     if not conditions:
         return
     binder.define(_SCRATCH, schema)

@@ -103,6 +103,21 @@ class CheckSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Index:
+    """An index on a model's table. `using`: the method, such as `brin`; `where`: only rows for which this holds."""
+
+    columns: tuple[str, ...]
+    unique: bool = False
+    using: str = ""
+    where: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether every engine that has indexes can make it."""
+        return not (self.unique or self.using or self.where)
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """Rows that mean "delete this key": `column` has one of `values`, or the condition `sql` holds."""
 
@@ -143,6 +158,7 @@ class Header:
     owner: str | None = None
     description: str = ""
     enabled: bool = True
+    index: tuple[Index, ...] = ()
     depends_on: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()

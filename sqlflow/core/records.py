@@ -74,6 +74,7 @@ class TableRecord:
     `logged`: the change log tells of every version after this one. `image`: a copy of the input is kept. `counters`: a
     hash of the query whose counters are kept. `costs`: strategy -> seconds that it took last. `distrusted`: why the table
     is only rebuilt until somebody releases it. `runs`: how often it was written without being rebuilt.
+    `indexes`: the names of those that `@index` had made.
     `strategy`, `facts`: how the last write was done, and the numbers that decided it. `paces`: strategy -> how long
     it took here against its estimate, for the next choice.
     """
@@ -100,6 +101,7 @@ class TableRecord:
     costs: Mapping[str, float] = field(default_factory=dict)
     distrusted: str = ""
     runs: int = 0
+    indexes: tuple[str, ...] = ()
     strategy: str = ""
     facts: Facts = field(default_factory=dict)
     paces: Mapping[str, float] = field(default_factory=dict)

@@ -77,5 +77,8 @@ class Wording(Protocol):
     def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
         """Statements that put the table `building` in the place of `table`; `fits` as above, None when there is none."""
 
+    def analyzed(self, table: TableName) -> Sequence[Sql]:
+        """Statements after which the engine knows what is in a table that was filled just now."""
+
     def moment(self, value: Sql, zoned: bool) -> Sql:
         """The microseconds since 1970 of a timestamp, as text; `inf`, `-inf` or `null`."""

@@ -28,7 +28,7 @@ from sqlflow.engines.duckdb_sql import DuckDBWording
 if TYPE_CHECKING:
     import duckdb
 
-_TRAITS = Traits(dialect="duckdb", wording=DuckDBWording())
+_TRAITS = Traits(dialect="duckdb", wording=DuckDBWording(), index_options=False)
 _POLL_SECONDS = 0.1
 
 

@@ -99,6 +99,9 @@ class DuckDBWording:
         drop = [] if fits is None else [compose("DROP TABLE {t}", t=table)]
         return [*drop, compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name))]
 
+    def analyzed(self, table: TableName) -> Sequence[Sql]:
+        return []
+
     def moment(self, value: Sql, zoned: bool) -> Sql:
         return compose(
             "CASE WHEN {v} IS NULL THEN 'null' WHEN isinf({v}) THEN CASE WHEN {v} > TIMESTAMP '2000-01-01' THEN 'inf' "

@@ -122,6 +122,9 @@ class PostgresWording:
     def has_schema(self, schema: str) -> Sql:
         return compose("SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = {s})", s=Value(schema))
 
+    def analyzed(self, table: TableName) -> Sequence[Sql]:
+        return [compose("ANALYZE {t}", t=table)]
+
     def moment(self, value: Sql, zoned: bool) -> Sql:
         return compose(
             "CASE WHEN {v} IS NULL THEN 'null' WHEN NOT isfinite({v}) THEN CASE WHEN {v} > TIMESTAMP '2000-01-01' THEN 'inf' "

@@ -21,7 +21,7 @@ from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import sized
-from sqlflow.plan import partitions, selfcheck, sizes, strategies
+from sqlflow.plan import indexes, partitions, selfcheck, sizes, strategies
 from sqlflow.plan.following import (
     Followed,
     NotFollowed,
@@ -105,6 +105,7 @@ class _Planner:
         self._shape_of = shape_of
         self._memory = traits.memory
         self._words = traits.wording
+        self._traits = traits
         self._readers: dict[TableName, list[CompiledModel]] | None = None
         self._read: set[TableName] | None = None
         self._causes: frozenset[TableName] = (
@@ -179,6 +180,16 @@ class _Planner:
             self._draft.skipped[name] = Reason(ReasonKind.NOT_SELECTED, "not selected")
             return
         if self._parents_missing(model):
+            return
+        if not self._traits.index_options and not all(index.plain for index in model.model.header.index):
+            self._draft.problems.append(
+                Diagnostic(
+                    "index-option",
+                    f"this engine has only plain indexes, and `{name}` asks for more",
+                    model.model.header.spans.get("index", model.query.span(0)),
+                    "name only columns; a `unique` check says that values come once",
+                )
+            )
             return
         found = self._inputs.tables.get(name)
         standing = found.relation if found else None
@@ -688,6 +699,7 @@ class _Planner:
             signatures=self._signatures(subject),
             forgotten=gone,
             opened=opened,
+            anew=True,
         )
         word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
         self._changed(subject, record, f"{word} in this build")
@@ -817,6 +829,7 @@ class _Planner:
             intervals=final.done,
             signatures=self._signatures(subject),
             forgotten=(name,),
+            anew=True,
         )
         self._changed(subject, final, "is rebuilt in this build")
 
@@ -893,6 +906,12 @@ class _Planner:
             self._audit(subject, before, Reason(ReasonKind.CHECKS_CHANGED, "its checks changed"))
             return
         name = subject.table
+        if set(before.indexes) != set(indexes.wanted(subject)) and subject.standing is Relation.TABLE:
+            self._model_task(
+                subject, action="make indexes", strategy="", reason=Reason(ReasonKind.HEADER_CHANGED, "`@index` changed"),
+                steps=(), record=before, audit=False, before_hooks=False, after_hooks=False,
+            )  # fmt: skip
+            return
         steps, gone = self._leftover(subject)
         if steps:
             reason = Reason(ReasonKind.MISSING, "a batched build of it was given up")
@@ -956,6 +975,7 @@ class _Planner:
             costs=before.costs if before else {},
             paces=before.paces if before else {},
             distrusted=before.distrusted if before else "",
+            indexes=before.indexes if before else (),
         )
 
     def _model_task(
@@ -977,9 +997,12 @@ class _Planner:
         forgotten: tuple[TableName, ...] = (),
         ways: tuple[Way, ...] = (),
         opened: tuple[Step, ...] = (),
+        anew: bool = False,
     ) -> None:
         model = subject.model
         header = model.model.header
+        if header.mode is not Mode.VIEW and record.table == model.name:  # no batch of one that is built beside it
+            steps, record = self._indexed(subject, steps, record, anew=anew)
         if before_hooks:
             steps = (*_hooks("before", header), *steps)
         if after_hooks:
@@ -1014,6 +1037,20 @@ class _Planner:
                 measured=strategies.described(before) if ways and header.mode is Mode.MERGE else "",
             )
         )
+
+    def _indexed(
+        self, subject: Subject, steps: tuple[Step, ...], record: TableRecord, *, anew: bool
+    ) -> tuple[tuple[Step, ...], TableRecord]:
+        """The steps with those that make indexes and drop others. `anew`: all rows are written, which goes faster without."""
+        before = subject.before.indexes if subject.before is not None else ()
+        wanted = indexes.wanted(subject)
+        if anew:
+            steps = (*indexes.drop(subject.table, before), *steps, *indexes.create(subject, wanted))
+            steps += tuple(write(sql) for sql in self._words.analyzed(subject.table))
+        else:
+            steps = (*steps, *indexes.drop(subject.table, [name for name in before if name not in wanted]))
+            steps += indexes.create(subject, [name for name in wanted if name not in before])
+        return steps, replace(record, indexes=tuple(wanted))
 
     def _needs(self, model: CompiledModel) -> frozenset[str]:
         """The tasks of everything it reads, and its own batch before this one."""

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from sqlflow.core.diagnostics import did_you_mean
 from sqlflow.core.intervals import Duration, Grain, moment_of
-from sqlflow.core.model import ColumnNote, Conflict, Deleted, Incremental, Mode, OnSchemaChange, Strategy
+from sqlflow.core.model import ColumnNote, Conflict, Deleted, Incremental, Index, Mode, OnSchemaChange, Strategy
 from sqlflow.project.checks import read_checks
 from sqlflow.project.names import refuse_reserved_schema
 from sqlflow.project.snippets import Vocabulary, condition, statement
@@ -151,6 +151,26 @@ def _incremental(given: Given, _: Vocabulary) -> object:
     return None if word is None else Incremental(word)
 
 
+def _index(given: Given, vocabulary: Vocabulary) -> object:
+    found = (_one_index(item, vocabulary) for item in given.one_or_more())
+    return tuple(dict.fromkeys(index for index in found if index is not None)) or None
+
+
+def _one_index(given: Given, vocabulary: Vocabulary) -> Index | None:
+    if not isinstance(given.value, dict):
+        names = given.names()
+        return Index(names) if names else None
+    fields = given.fields(("columns", "unique", "using", "where"), ("columns",))
+    if "columns" not in fields or not (names := fields["columns"].names()):
+        return None
+    using = fields["using"].choice("index method", _INDEX_METHODS) if "using" in fields else ""
+    where = condition(fields["where"], vocabulary) if "where" in fields else None
+    return Index(names, "unique" in fields and fields["unique"].boolean() is True, using or "", where)
+
+
+_INDEX_METHODS = ("btree", "hash", "gin", "gist", "spgist", "brin")
+
+
 def _later(given: Given, _: Vocabulary) -> object:
     _not_yet(given, "this directive", "leave it out")
     return None
@@ -287,7 +307,12 @@ DIRECTIVES: Mapping[str, Directive] = {
     ),
     "pii": Directive("", "not available yet", _later),
     "enabled": Directive("`true`, `false`", "`false` leaves the model out", _boolean),
-    "index": Directive("", "not available yet", _later),
+    "index": Directive(
+        "a column, or a list of columns, lists of columns, and `{columns, unique, using, where}`",
+        "indexes on the table: made when it is full, and kept when it is rebuilt",
+        _index,
+        _TABLES,
+    ),
     "partition_by": Directive("", "not available yet", _later),
     "depends_on": Directive("a table or a list", "tables that must be built first, besides those in the query", _names),
     "before": Directive("a statement or a list", "SQL that runs before the table is written", _statements, _OBJECTS),

@@ -1,0 +1,159 @@
+"""What belongs to a table (indexes, grants, comments, views that others built on it) through rebuilds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from lawful import Lawful
+from on_postgres import LawfulPostgres
+
+from sqlflow.core.diagnostics import ProjectError
+
+ORDERS = "SELECT id, day, amount FROM ext.orders"
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Iterator[LawfulPostgres]:
+    project = LawfulPostgres(tmp_path)
+    project.begin({"models/marts/orders.sql": f"-- @index: day\n{ORDERS}"})
+    _orders(project)
+    yield project
+    project.drop()
+
+
+def _orders(project: Lawful) -> None:
+    project.sql(
+        "CREATE SCHEMA ext",
+        "CREATE TABLE ext.orders (id INTEGER, day DATE, amount INTEGER)",
+        "INSERT INTO ext.orders VALUES (1, '2024-01-01', 5), (2, '2024-01-02', 6)",
+    )
+
+
+def _ask(project: LawfulPostgres, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(project.url, autocommit=True) as connection:
+        cursor = connection.execute(query)
+        return cursor.fetchall() if cursor.description is not None else []
+
+
+def _built(project: Lawful) -> None:
+    built = project.build()
+    assert built.code == 0, built.told
+    assert project.planned() == []
+
+
+def _change(project: Lawful, rows: str = "(3, '2024-01-03', 7)") -> None:
+    project.sql(f"INSERT INTO ext.orders VALUES {rows}")
+
+
+def test_grants_comments_and_views_of_others_outlive_a_rebuild(there: LawfulPostgres) -> None:
+    _built(there)
+    _ask(there, "CREATE VIEW public.report AS SELECT day, amount FROM marts.orders")
+    _ask(there, "GRANT SELECT ON marts.orders TO PUBLIC")
+    _ask(there, "COMMENT ON TABLE marts.orders IS 'all orders'")
+    before = _ask(there, "SELECT 'marts.orders'::regclass::oid")
+    _change(there)
+    _built(there)
+    there.write({"models/marts/orders.sql": f"-- @index: day\n{ORDERS} WHERE amount > 5"})
+    _built(there)
+    assert _ask(there, "SELECT count(*) FROM public.report") == [(2,)]
+    assert _ask(there, "SELECT 'marts.orders'::regclass::oid") == before
+    assert _ask(there, "SELECT obj_description('marts.orders'::regclass)") == [("all orders",)]
+    assert _ask(there, "SELECT has_table_privilege('pg_monitor', 'marts.orders', 'SELECT')") == [(True,)]
+
+
+def test_a_view_of_somebody_else_stops_a_change_of_columns_and_is_named(there: LawfulPostgres) -> None:
+    _built(there)
+    _ask(there, "CREATE VIEW public.report AS SELECT day, amount FROM marts.orders")
+    there.write({"models/marts/orders.sql": "SELECT id, day, CAST(amount AS BIGINT) AS amount FROM ext.orders"})
+    built = there.build()
+    assert built.code == 1
+    assert "view report depends on table marts.orders" in built.told
+    assert "not SQLFlow's" in built.told
+    assert _ask(there, "SELECT count(*) FROM public.report") == [(2,)]
+    _ask(there, "DROP VIEW public.report")
+    _built(there)
+
+
+def test_views_of_the_project_are_made_again_over_other_columns(there: LawfulPostgres) -> None:
+    there.write(
+        {
+            "models/marts/daily.sql": "-- @mode: view\nSELECT day, amount FROM marts.orders",
+            "models/marts/top.sql": "-- @mode: view\nSELECT day FROM marts.daily WHERE amount > 5",
+        }
+    )
+    _built(there)
+    _ask(there, "GRANT SELECT ON marts.daily TO PUBLIC")
+    _ask(there, "GRANT SELECT ON marts.orders TO PUBLIC")
+    there.write({"models/marts/orders.sql": "SELECT id, day, CAST(amount AS BIGINT) AS amount FROM ext.orders"})
+    _built(there)
+    assert _ask(there, "SELECT day::text FROM marts.top") == [("2024-01-02",)]
+    for table in ("daily", "orders"):
+        assert _ask(there, f"SELECT has_table_privilege('pg_monitor', 'marts.{table}', 'SELECT')") == [(True,)]
+
+
+def test_indexes_are_made_kept_and_dropped(there: LawfulPostgres) -> None:
+    def standing() -> list[str]:
+        rows = _ask(there, "SELECT indexdef FROM pg_indexes WHERE schemaname = 'marts' ORDER BY 1")
+        return [str(row[0]).partition(" ON ")[2] for row in rows]
+
+    _built(there)
+    assert standing() == ["marts.orders USING btree (day)"]
+    _change(there)
+    _built(there)
+    assert standing() == ["marts.orders USING btree (day)"]
+    more = "-- @index: [day, [day, id], {columns: [amount], using: brin, where: amount > 1}, {columns: id, unique: true}]\n"
+    there.write({"models/marts/orders.sql": more + ORDERS})
+    _built(there)
+    assert len(standing()) == 4
+    _change(there, "(4, '2024-01-04', 8)")
+    _built(there)
+    assert len(standing()) == 4
+    there.write({"models/marts/orders.sql": ORDERS})
+    _built(there)
+    assert standing() == []
+
+
+def test_duckdb_has_plain_indexes_only(tmp_path: Path) -> None:
+    project = Lawful(tmp_path)
+    project.begin({"models/marts/orders.sql": f"-- @index: [day, [day, id]]\n{ORDERS}"})
+    _orders(project)
+    _built(project)
+    count = "SELECT count(*) FROM duckdb_indexes() WHERE table_name = 'orders'"
+    assert project.rows(count) == [(2,)]
+    _change(project)
+    _built(project)
+    assert project.rows(count) == [(2,)]
+    project.write({"models/marts/orders.sql": f"-- @index: {{columns: id, unique: true}}\n{ORDERS}"})
+    with pytest.raises(ProjectError, match="index-option"):
+        project.build()
+    project.write({"models/marts/orders.sql": ORDERS})
+    _built(project)
+    assert project.rows(count) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "@mode: merge\n-- @key: id\n-- @cursor: day",
+        "@mode: append\n-- @cursor: day",
+        "@mode: incremental\n-- @time: day",
+    ],
+)
+def test_indexes_and_every_way_of_writing(tmp_path: Path, header: str) -> None:
+    there = LawfulPostgres(tmp_path / "postgres")
+    for project in (Lawful(tmp_path / "duckdb"), there):
+        project.begin({"models/marts/orders.sql": f"-- {header}\n-- @index: [day, id]\n{ORDERS}"})
+        _orders(project)
+        _built(project)
+        _change(project)
+        _built(project)
+        _change(project, "(4, '2024-01-03', 8), (5, '2024-01-05', 9)")
+        project.sql("UPDATE ext.orders SET amount = 50 WHERE id = 3")
+        _built(project)
+        assert project.build(full_refresh=True).code == 0
+        rows = project.rows("SELECT id, amount FROM marts.orders ORDER BY id")
+        assert rows == [(1, 5), (2, 6), (3, 50), (4, 8), (5, 9)]
+    there.drop()
