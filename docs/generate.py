@@ -128,6 +128,16 @@ Rows that mean "remove this key": a condition over the columns of the result, or
 -- @deleted: "removed_at IS NOT NULL"
 ```
 """,
+    "index": """
+```sql
+-- @index: [customer, [day, customer], {columns: id, unique: true}, {columns: day, using: brin, where: amount > 0}]
+```
+
+Indexes on the table: one of a column, one of several, and on PostgreSQL also unique ones, others than B-trees, and those of some
+rows only. They are made when the table is full, go before all of it is written anew and are made again after that, and
+stay while only some rows change. Another directive drops and makes only what differs. Indexes that somebody else made on
+the table are left alone.
+""",
     "depends_on": """
 Tables that must be built first though the query does not name them, for example because a hook reads them. It orders;
 a change of theirs does not rebuild this model.
