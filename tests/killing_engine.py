@@ -19,8 +19,7 @@ from sqlflow.core.config import Config
 from sqlflow.core.engine import Binder, Engine, Found, Row, Session, Traits
 from sqlflow.core.events import Emit
 from sqlflow.core.names import TableName
-from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Sql
+from sqlflow.core.plan import Load
 from sqlflow.core.wording import Wording
 from sqlflow.engines import ENGINES, duckdb
 
@@ -71,9 +70,9 @@ class HookedSession:
         HOOK()
         return self._session.fetch(sql, parameters)
 
-    def load(self, table: TableName, schema: Schema, reading: Sql, *, anew: bool, fits: bool) -> int:
+    def load(self, load: Load) -> int:
         HOOK()
-        return self._session.load(table, schema, reading, anew=anew, fits=fits)
+        return self._session.load(load)
 
     def begin(self) -> None:
         HOOK()

@@ -110,6 +110,14 @@ def added_relation(config: Config, source: Source, before: str | None, now: str,
     return compose("(SELECT {casts} FROM {call})", casts=casts, call=call)
 
 
+def plain_csv(config: Config, source: Source, schema: Schema) -> str:
+    """The path of the one file of a source that is CSV with a type declared for each column; empty for others."""
+    found = find_files(config.root, source.path or "")
+    declared = {name.lower() for name in source.types}
+    plain = len(found) == 1 and found[0].suffix.lower() == ".csv"
+    return str(found[0]) if plain and declared == {c.name.lower() for c in schema} else ""
+
+
 def _reading(source: Source, path: Value) -> Sql:
     extension = _extension(source.path or "")
     if extension == "parquet":

@@ -179,7 +179,7 @@ class _Look:
         known = before is not None and fits and before.fingerprint.query == state.record.fingerprint.query
         if known and not changed:
             return replace(state, work=(), relation=Sql(render(name)))
-        load = Load(name, schema, relation, anew=True, fits=fits)
+        load = Load(name, schema, relation, anew=True, fits=fits, csv=files.plain_csv(self._config, source, schema))
         added = files.added_relation(self._config, source, before.below, identity, schema) if before else None
         if known and added is not None:
             load = Load(name, schema, added, anew=False, fits=True)

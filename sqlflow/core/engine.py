@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sqlflow.core.names import TableName
+from sqlflow.core.plan import Load
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql
@@ -76,11 +77,8 @@ class Session(Protocol):
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """The rows of a query."""
 
-    def load(self, table: TableName, schema: Schema, reading: Sql, *, anew: bool, fits: bool) -> int:
-        """Copy the rows of files into a table; their number. `reading`: what DuckDB reads them with, after FROM.
-
-        `anew`: in place of what the table has, whose columns are right if it `fits`. Asked only of engines that do not read files.
-        """
+    def load(self, load: Load) -> int:
+        """Copy the rows of files into a table; their number. Asked only of engines that do not read files."""
 
     def begin(self) -> None: ...
     def commit(self) -> None: ...

@@ -59,13 +59,15 @@ class StepKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Load:
     """Files to be copied into a table: `reading` is what DuckDB reads them with, after FROM. `anew`: in place of what the
-    table has; it `fits` when it stands with these columns."""
+    table has; it `fits` when it stands with these columns. `csv`: the one file, when it is plain CSV with a type declared for
+    each column, so that an engine may take its text as it is."""
 
     table: TableName
     schema: Schema
     reading: Sql
     anew: bool
     fits: bool
+    csv: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.names import TableName
+from sqlflow.core.plan import Load
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
@@ -267,7 +268,7 @@ class DuckDBSession:
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         return self._run(sql, parameters)
 
-    def load(self, table: TableName, schema: Schema, reading: Sql, *, anew: bool, fits: bool) -> int:
+    def load(self, load: Load) -> int:
         raise NotImplementedError("DuckDB reads files in queries")
 
     def begin(self) -> None:

@@ -6,8 +6,9 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 from sqlflow.core.config import Config
 from sqlflow.core.engine import BindError, EngineError
@@ -18,6 +19,25 @@ if TYPE_CHECKING:
     import duckdb
 
 _BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PlainText:
+    """CSV in blocks. `delimiter`, `columns`: of a file with a header that is taken as it is."""
+
+    blocks: Iterator[bytes]
+    delimiter: str = ","
+    columns: tuple[str, ...] = ()
+
+
+# Types whose values in a file mean the same to every database, as long as dates are written year first.
+_PLAIN = frozenset(
+    {"SMALLINT", "INTEGER", "BIGINT", "TEXT", "VARCHAR", "DATE", "TIMESTAMP", "DOUBLE PRECISION", "REAL"}
+)
+_SNIFFED: LiteralString = (
+    "SELECT Delimiter, Quote, Escape, Comment, SkipRows, HasHeader, DateFormat, TimestampFormat, "
+    "list_transform(Columns, lambda c: c.name) FROM sniff_csv({path})"
+)
 
 
 class FileReader:
@@ -89,9 +109,42 @@ class FileReader:
             if failures:
                 raise EngineError(failures[0])
 
+    def plain(self, path: str, schema: Schema) -> PlainText | None:
+        """The text of a CSV file as it is, if a database that reads CSV takes it for the same rows; else None."""
+        import duckdb
+
+        if not all(c.type in _PLAIN or c.type.startswith("DECIMAL(") for c in schema):
+            return None
+        try:
+            found = self._connection.execute(compose(_SNIFFED, path=Value(path))).fetchall()[0]
+        except duckdb.Error:
+            return None
+        delimiter, quote, escape, comment, skipped, header, days, moments, names = found
+        usual = quote in ('"', "(empty)", "") and escape in ('"', "(empty)", "") and comment in ("(empty)", "")
+        year_first = days in (None, "", "%Y-%m-%d") and moments in (
+            None,
+            "",
+            "%Y-%m-%d %H:%M:%S",
+            "%Y-%m-%d %H:%M:%S.%f",
+        )
+        if not (usual and year_first and header and not skipped and len(delimiter) == 1):
+            return None
+        if sorted(name.lower() for name in names) != sorted(name.lower() for name in schema.names):
+            return None
+        spelled = {c.name.lower(): c.name for c in schema}
+        return PlainText(_blocks(path), delimiter, tuple(spelled[name.lower()] for name in names))
+
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
+
+
+def _blocks(path: str) -> Iterator[bytes]:
+    with open(path, "rb", buffering=0) as file:
+        if file.read(3) != b"\xef\xbb\xbf":  # a byte order mark is no part of the first name
+            file.seek(0)
+        while block := file.read(_BLOCK):
+            yield block
 
 
 def _as_text(column: Column) -> Sql:

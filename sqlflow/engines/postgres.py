@@ -19,11 +19,12 @@ from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.names import TableName
+from sqlflow.core.plan import Load
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Sql, compose, quoted, render
+from sqlflow.core.sql import Ident, Sql, Value, compose, quoted, render
 from sqlflow.core.syntax import named_tables, parse_tree
-from sqlflow.engines.files import FileReader
+from sqlflow.engines.files import FileReader, PlainText
 from sqlflow.engines.postgres_sql import PostgresWording
 from sqlflow.engines.postgres_types import of_file, spelled
 
@@ -190,25 +191,36 @@ class PostgresSession:
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         return self._run(self.wording.statement(Sql(sql)), parameters)[0]
 
-    def load(self, table: TableName, schema: Schema, reading: Sql, *, anew: bool, fits: bool) -> int:
-        """Copy what DuckDB reads from files into a table; the number of rows."""
+    def load(self, load: Load) -> int:
         with self._errors(""):
-            target = table
-            if anew and fits:
+            table, target = load.table, load.table
+            if load.anew and load.fits:
                 self.connection.execute(f"TRUNCATE {render(table)}")
-            elif anew:
+            elif load.anew:
                 target = TableName(table.schema, f"{table.name[:40]}__new")
-                columns = [compose("{n} {k}", n=Ident(c.name), k=Sql(c.type)) for c in schema]
-                self.connection.execute(compose("CREATE TABLE {t} ({cs})", t=target, cs=columns))
-            names = [Ident(name) for name in schema.names]
-            into = compose("COPY {t} ({cs}) FROM STDIN (FORMAT csv, NULL '\\N')", t=target, cs=names)
+                made = [compose("{n} {k}", n=Ident(c.name), k=Sql(c.type)) for c in load.schema]
+                self.connection.execute(compose("CREATE TABLE {t} ({cs})", t=target, cs=made))
             with FileReader(self._engine.config) as reader, self.connection.cursor() as cursor:
+                text = reader.plain(load.csv, load.schema) if load.csv else None
+                columns = [Ident(name) for name in load.schema.names]
+                if text is None:
+                    text = PlainText(reader.csv(load.reading))
+                    options = Sql("NULL '\\N'")
+                else:
+                    options = compose(
+                        "HEADER, DELIMITER {d}, FORCE_NULL ({cs})",
+                        d=Value(text.delimiter), cs=[Ident(name) for name in text.columns],
+                    )  # fmt: skip
+                    columns = [Ident(name) for name in text.columns]
+                into = compose(
+                    "COPY {t} ({cs}) FROM STDIN (FORMAT csv, {options})", t=target, cs=columns, options=options
+                )
                 with cursor.copy(into) as copy:
-                    for block in reader.csv(reading):
+                    for block in text.blocks:
                         copy.write(block)
                 count = cursor.rowcount
             if target is not table:
-                for statement in self.wording.swap_in(target, table, schema, fits=False):
+                for statement in self.wording.swap_in(target, table, load.schema, fits=False):
                     self.connection.execute(statement)
             self.connection.execute(f"ANALYZE {render(table)}")
             return count

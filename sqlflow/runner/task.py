@@ -80,9 +80,7 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                         rows = written + (rows or 0)
                 case StepKind.LOAD:
                     assert step.load is not None
-                    of = step.load
-                    loaded = session.load(of.table, of.schema, of.reading, anew=of.anew, fits=of.fits)
-                    rows = loaded + (rows or 0)
+                    rows = session.load(step.load) + (rows or 0)
                 case StepKind.MEASURE:
                     facts.update(zip(step.facts, session.fetch(step.sql)[0], strict=True))
                 case StepKind.GUARD | StepKind.NOTICE:
