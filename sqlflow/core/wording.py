@@ -77,8 +77,12 @@ class Wording(Protocol):
     def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
         """Statements that put the table `building` in the place of `table`; `fits` as above, None when there is none."""
 
-    def analyzed(self, table: TableName) -> Sequence[Sql]:
-        """Statements after which the engine knows what is in a table that was filled just now."""
+    def analyzed(self, table: TableName) -> tuple[Sql, Sql] | None:
+        """A statement after which the engine knows what is in a table, and a query of one truth value: whether this
+        transaction has changed so much of it that it is worth while. None where the engine knows by itself."""
+
+    def staged(self, building: TableName, query: Sql) -> Sql:
+        """A statement that makes a table which does not outlive its transaction, and takes the rows of `query`."""
 
     def moment(self, value: Sql, zoned: bool) -> Sql:
         """The microseconds since 1970 of a timestamp, as text; `inf`, `-inf` or `null`."""

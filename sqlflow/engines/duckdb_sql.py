@@ -99,8 +99,11 @@ class DuckDBWording:
         drop = [] if fits is None else [compose("DROP TABLE {t}", t=table)]
         return [*drop, compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name))]
 
-    def analyzed(self, table: TableName) -> Sequence[Sql]:
-        return []
+    def analyzed(self, table: TableName) -> tuple[Sql, Sql] | None:
+        return None
+
+    def staged(self, building: TableName, query: Sql) -> Sql:
+        return compose("CREATE OR REPLACE TABLE {b} AS\n{q}", b=building, q=query)
 
     def moment(self, value: Sql, zoned: bool) -> Sql:
         return compose(

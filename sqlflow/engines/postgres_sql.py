@@ -122,8 +122,17 @@ class PostgresWording:
     def has_schema(self, schema: str) -> Sql:
         return compose("SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = {s})", s=Value(schema))
 
-    def analyzed(self, table: TableName) -> Sequence[Sql]:
-        return [compose("ANALYZE {t}", t=table)]
+    def analyzed(self, table: TableName) -> tuple[Sql, Sql] | None:
+        much = compose(
+            "SELECT pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_deleted(oid) > greatest(reltuples, 1000) / 10 "
+            "OR reltuples < 0 FROM pg_class WHERE oid = to_regclass({name})",
+            name=Value(render(table)),
+        )
+        return compose("ANALYZE {t}", t=table), much
+
+    def staged(self, building: TableName, query: Sql) -> Sql:
+        # Not written to the log: it is copied into the table's own place, and dropped.
+        return compose("DROP TABLE IF EXISTS {b};\nCREATE UNLOGGED TABLE {b} AS\n{q}", b=building, q=query)
 
     def moment(self, value: Sql, zoned: bool) -> Sql:
         return compose(

@@ -117,7 +117,7 @@ def swap_and_compare(subject: Subject, building: TableName, query: Sql, log: Log
         cs=names(schema), w=WEIGHT, building=building, t=table, picked=picked,
     )  # fmt: skip
     return (
-        write(compose("CREATE OR REPLACE TABLE {building} AS\n{q}", building=building, q=query), counts=True),
+        write(subject.words.staged(building, query), counts=True),
         *log.opened(table),
         write(
             compose(
@@ -145,7 +145,7 @@ def swap_and_tell(subject: Subject, building: TableName, query: Sql) -> tuple[St
         t=table, building=building, digest=digest,
     )  # fmt: skip
     return (
-        write(compose("CREATE OR REPLACE TABLE {building} AS\n{q}", building=building, q=query), counts=True),
+        write(subject.words.staged(building, query), counts=True),
         Step(StepKind.MEASURE, differs, facts=("changed",)),
         *_swapped_in(subject, building),
     )

@@ -1046,10 +1046,12 @@ class _Planner:
         wanted = indexes.wanted(subject)
         if anew:
             steps = (*indexes.drop(subject.table, before), *steps, *indexes.create(subject, wanted))
-            steps += tuple(write(sql) for sql in self._words.analyzed(subject.table))
         else:
             steps = (*steps, *indexes.drop(subject.table, [name for name in before if name not in wanted]))
             steps += indexes.create(subject, [name for name in wanted if name not in before])
+        analyzed = self._words.analyzed(subject.table) if steps else None
+        if analyzed is not None:
+            steps = (*steps, write(analyzed[0], only_if=analyzed[1]))
         return steps, replace(record, indexes=tuple(wanted))
 
     def _needs(self, model: CompiledModel) -> frozenset[str]:
