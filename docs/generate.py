@@ -128,6 +128,16 @@ Rows that mean "remove this key": a condition over the columns of the result, or
 -- @deleted: "removed_at IS NOT NULL"
 ```
 """,
+    "partition_by": """
+```sql
+-- @partition_by: {column: day, by: month}
+```
+
+A partitioned table, on engines that have such (PostgreSQL: declarative partitioning by range): one partition for each hour,
+day, week, month, quarter or year of the column, and one for rows without a time. Partitions are made when rows come. With
+mode `incremental` and the column of `time`, a partition of which all rows are replaced is detached and dropped, and the new one
+is filled and attached. Adding, changing or removing the directive rebuilds the table.
+""",
     "index": """
 ```sql
 -- @index: [customer, [day, customer], {columns: id, unique: true}, {columns: day, using: brin, where: amount > 0}]

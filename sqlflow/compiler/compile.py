@@ -313,7 +313,7 @@ class _Compiler:
         """Whether the directives name columns that there are, with conditions that work."""
         header = model.header
         key = "header:" + _hash(
-            self._version, repr(schema), repr((header.checks, header.deleted, header.key, header.time, header.cursor, header.index)),
+            self._version, repr(schema), repr((header.checks, header.deleted, header.key, header.time, header.cursor, header.index, header.partition_by)),
             repr((header.grain, header.lookback, header.mode, sorted(header.columns))),
         )  # fmt: skip
         if self._cache.get(key) is not None:
@@ -491,7 +491,9 @@ def _row_deciding(header: Header) -> list[str]:
         mode, header.key, header.time, header.grain, header.cursor, header.start, header.conflict, header.deleted,
         header.before, header.after,
     ]  # fmt: skip
-    return [repr(part) for part in parts]
+    # Not among them while there is none, so that tables without it are what they were.
+    more = [] if header.partition_by is None else [repr(header.partition_by)]
+    return [*(repr(part) for part in parts), *more]
 
 
 def _without_place(check: object) -> list[object]:

@@ -29,6 +29,8 @@ def _missing_columns(model: Model, schema: Schema) -> Iterator[Diagnostic]:
     named += [(word, name) for word, name in (("time", header.time), ("cursor", header.cursor)) if name is not None]
     if header.deleted is not None and header.deleted.column is not None:
         named.append(("deleted", header.deleted.column))
+    if header.partition_by is not None:
+        named.append(("partition_by", header.partition_by.column))
     named += [("index", name) for index in header.index for name in index.columns]
     for word, name in named:
         if schema.find(name) is None:
@@ -65,6 +67,16 @@ def _wrong_types(model: Model, schema: Schema) -> Iterator[Diagnostic]:
             "time-type", f"`@grain: hour` needs a timestamp, and `{time.name}` is a DATE", header.spans.get("grain"),
             "use `@grain: day`, or a timestamp column",
         )  # fmt: skip
+    parted = schema.find(header.partition_by.column) if header.partition_by is not None else None
+    if header.partition_by is not None and parted is not None:
+        hourly = parted.type == "DATE" and header.partition_by.by is Grain.HOUR
+        if parted.type not in _TIMES or hourly:
+            yield Diagnostic(
+                "time-type",
+                f"`@partition_by` needs a {'timestamp' if hourly else 'date or a timestamp'}, and `{parted.name}` is {parted.type}",
+                header.spans.get("partition_by"),
+                "name a column of time, and a unit that it has",
+            )
     cursor = schema.find(header.cursor) if header.cursor is not None else None
     keyed = header.mode in (Mode.APPEND, Mode.MERGE)
     if keyed and header.lookback is not None and cursor is not None and cursor.type not in _TIMES:

@@ -23,6 +23,7 @@ class Traits:
     dialect: str  # of sqlglot
     wording: Wording
     index_options: bool = True  # unique and partial indexes, and other methods, also while the rows change
+    partitioned_tables: bool = True
     reads_files: bool = True  # a query can name files; otherwise they are loaded into tables
     memory: int | None = None  # the bytes that its work may take before it spills to disk
 

@@ -118,6 +118,17 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionBy:
+    """How a table is cut into partitions: one for each `by` of the time `column`."""
+
+    column: str
+    by: Grain
+
+    def __str__(self) -> str:
+        return f"{self.column} by {self.by}"
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """Rows that mean "delete this key": `column` has one of `values`, or the condition `sql` holds."""
 
@@ -159,6 +170,7 @@ class Header:
     description: str = ""
     enabled: bool = True
     index: tuple[Index, ...] = ()
+    partition_by: PartitionBy | None = None
     depends_on: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()

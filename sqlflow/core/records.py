@@ -74,7 +74,7 @@ class TableRecord:
     `logged`: the change log tells of every version after this one. `image`: a copy of the input is kept. `counters`: a
     hash of the query whose counters are kept. `costs`: strategy -> seconds that it took last. `distrusted`: why the table
     is only rebuilt until somebody releases it. `runs`: how often it was written without being rebuilt.
-    `indexes`: the names of those that `@index` had made.
+    `indexes`: the names of those that `@index` had made; `partitioned`: as `@partition_by` says.
     `strategy`, `facts`: how the last write was done, and the numbers that decided it. `paces`: strategy -> how long
     it took here against its estimate, for the next choice.
     """
@@ -102,6 +102,7 @@ class TableRecord:
     distrusted: str = ""
     runs: int = 0
     indexes: tuple[str, ...] = ()
+    partitioned: str = ""
     strategy: str = ""
     facts: Facts = field(default_factory=dict)
     paces: Mapping[str, float] = field(default_factory=dict)

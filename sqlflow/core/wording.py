@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql
@@ -59,11 +60,22 @@ class Wording(Protocol):
     def own_indexes(self, table: TableName) -> Sql:
         """The number of indexes and constraints that somebody put on a table, which a swap would lose."""
 
-    def publish(self, table: TableName, query: Sql, schema: Schema, *, fits: bool) -> Sequence[Sql]:
+    def publish(
+        self, table: TableName, query: Sql, schema: Schema, *, fits: bool, parts: PartitionBy | None = None
+    ) -> Sequence[Sql]:
         """Statements after which the table has the rows of `query`; the first one counts them.
 
         `fits`: it stands, with these columns. What belongs to it (grants, comments, what others built on it) is kept
         where the engine can."""
+
+    def settle(self, table: TableName, parts: PartitionBy) -> Sql:
+        """A statement that gives each row of a partitioned table that has no partition yet one of its own."""
+
+    def replace_partitions(
+        self, table: TableName, rows: Ident, schema: Schema, parts: PartitionBy, condition: Sql
+    ) -> Sql:
+        """A statement that puts the rows of a temporary table in the place of those for which `condition` holds:
+        partitions of which all rows go are detached and dropped, and filled ones attached."""
 
     def create_view(self, view: TableName, query: Sql, *, stands: bool, fits: bool) -> Sequence[Sql]:
         """Statements after which there is the view. `stands`: there is one; `fits`: with these columns."""

@@ -29,7 +29,7 @@ from sqlflow.engines.duckdb_sql import DuckDBWording
 if TYPE_CHECKING:
     import duckdb
 
-_TRAITS = Traits(dialect="duckdb", wording=DuckDBWording(), index_options=False)
+_TRAITS = Traits(dialect="duckdb", wording=DuckDBWording(), index_options=False, partitioned_tables=False)
 _POLL_SECONDS = 0.1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose
@@ -83,8 +84,18 @@ class DuckDBWording:
             where=where,
         )
 
-    def publish(self, table: TableName, query: Sql, schema: Schema, *, fits: bool) -> Sequence[Sql]:
+    def publish(
+        self, table: TableName, query: Sql, schema: Schema, *, fits: bool, parts: PartitionBy | None = None
+    ) -> Sequence[Sql]:
         return [compose("CREATE OR REPLACE TABLE {t} AS\n{q}", t=table, q=query)]
+
+    def settle(self, table: TableName, parts: PartitionBy) -> Sql:
+        raise NotImplementedError("DuckDB has no partitioned tables")
+
+    def replace_partitions(
+        self, table: TableName, rows: Ident, schema: Schema, parts: PartitionBy, condition: Sql
+    ) -> Sql:
+        raise NotImplementedError("DuckDB has no partitioned tables")
 
     def create_view(self, view: TableName, query: Sql, *, stands: bool, fits: bool) -> Sequence[Sql]:
         return [compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)]

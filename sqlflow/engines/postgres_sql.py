@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import LiteralString
 
+from sqlflow.core.intervals import Grain
+from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, render
@@ -74,9 +76,29 @@ class PostgresWording:
     def own_indexes(self, table: TableName) -> Sql:
         return Sql("0")  # a table that fits is emptied and filled, and keeps them
 
-    def publish(self, table: TableName, query: Sql, schema: Schema, *, fits: bool) -> Sequence[Sql]:
+    def publish(
+        self, table: TableName, query: Sql, schema: Schema, *, fits: bool, parts: PartitionBy | None = None
+    ) -> Sequence[Sql]:
         building = TableName(table.schema, _building(table.name))
         columns = [Ident(name) for name in schema.names]
+        if not fits and parts is not None:
+            made = [compose("{n} {k}", n=Ident(c.name), k=Sql(c.type)) for c in schema]
+            rest = TableName(table.schema, _part_name(table.name, "rest"))
+            aside = TableName(table.schema, _part_name(building.name, "rest"))
+            rows = Ident("_sqlflow_published")
+            return [
+                self.statement(compose("CREATE OR REPLACE TEMP TABLE {rows} AS\n{q}", rows=rows, q=query)),
+                compose(
+                    "CREATE TABLE {b} ({made}) PARTITION BY RANGE ({c})", b=building, made=made, c=Ident(parts.column)
+                ),
+                compose("CREATE TABLE {r} PARTITION OF {b} DEFAULT", r=aside, b=building),
+                _put_aside(table),
+                compose("DROP TABLE IF EXISTS {t}", t=table),
+                compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name)),
+                compose("ALTER TABLE {r} RENAME TO {name}", r=aside, name=Ident(rest.name)),
+                self.replace_partitions(table, rows, schema, parts, Sql("TRUE")),
+                _put_back(table),
+            ]
         if not fits:
             # Under another name first: the query may read the table that stands.
             return [
@@ -92,6 +114,27 @@ class PostgresWording:
             compose("TRUNCATE {t}", t=table),
             compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {rows}", t=table, cs=columns, rows=rows),
         ]
+
+    def settle(self, table: TableName, parts: PartitionBy) -> Sql:
+        return compose(
+            _SETTLE, t=table, name=Value(render(table)), schema=Value(table.schema), table=Value(_part_name(table.name, "")),
+            c=Ident(parts.column), unit=Value(str(parts.by)), step=Value(_STEPS.get(parts.by, f"1 {parts.by}")),
+            rest=TableName(table.schema, _part_name(table.name, "rest")),
+        )  # fmt: skip
+
+    def replace_partitions(
+        self, table: TableName, rows: Ident, schema: Schema, parts: PartitionBy, condition: Sql
+    ) -> Sql:
+        return compose(
+            _REPLACE, t=table, name=Value(render(table)), schema=Value(table.schema), table=Value(_part_name(table.name, "")),
+            c=Ident(parts.column), unit=Value(str(parts.by)), step=Value(_STEPS.get(parts.by, f"1 {parts.by}")),
+            rows=rows, cs=[Ident(name) for name in schema.names], condition=condition,
+            goes=Value(str(_formatted("SELECT NOT EXISTS (SELECT 1 FROM %s WHERE NOT coalesce(({x}), FALSE))", condition))),
+            fill=Value(
+                str(_formatted("INSERT INTO %I.%I SELECT * FROM pg_temp.%I WHERE {x} >= %L AND {x} < %L", Ident(parts.column)))
+            ),
+            source=Value(str(rows)),
+        )  # fmt: skip
 
     def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
         columns = [Ident(name) for name in schema.names]
@@ -140,6 +183,66 @@ class PostgresWording:
             "ELSE '-inf' END ELSE CAST(CAST(extract(epoch FROM {v}) * 1000000 AS BIGINT) AS TEXT) END",
             v=value,
         )
+
+
+_STEPS = {Grain.QUARTER: "3 months"}
+
+# For each partition that is about to lose all its rows: detach it, so that the new one is filled as a plain table and
+# attached. Rows of the default partition (no time, or infinite) and of partitions that lose some are deleted.
+_REPLACE: LiteralString = """DO $sqlflow$
+DECLARE
+  found record;
+  goes boolean;
+BEGIN
+  FOR found IN SELECT c.oid::regclass AS part FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = to_regclass({name}) AND pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT'
+  LOOP
+    EXECUTE format({goes}, found.part) INTO goes;
+    IF goes THEN
+      EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', to_regclass({name}), found.part);
+      EXECUTE format('DROP TABLE %s', found.part);
+    END IF;
+  END LOOP;
+  DELETE FROM {t} WHERE {condition};
+  FOR found IN SELECT date_trunc({unit}, {c}) AS begins FROM {rows} WHERE isfinite({c}) GROUP BY 1 LOOP
+    IF to_regclass(format('%I.%I', {schema}, {table} || to_char(found.begins, 'YYYYMMDDHH24'))) IS NULL THEN
+      EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS)', {schema}, {table} || to_char(found.begins, 'YYYYMMDDHH24'), to_regclass({name}));
+      EXECUTE format({fill}, {schema}, {table} || to_char(found.begins, 'YYYYMMDDHH24'), {source}, found.begins,
+        found.begins + {step}::interval);
+      EXECUTE format('ALTER TABLE %s ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)', to_regclass({name}), {schema},
+        {table} || to_char(found.begins, 'YYYYMMDDHH24'), found.begins, found.begins + {step}::interval);
+    ELSE
+      INSERT INTO {t} ({cs}) SELECT {cs} FROM {rows} WHERE {c} >= found.begins AND {c} < found.begins + {step}::interval;
+    END IF;
+  END LOOP;
+  INSERT INTO {t} ({cs}) SELECT {cs} FROM {rows} WHERE {c} IS NULL OR NOT isfinite({c});
+END $sqlflow$"""
+# What other statements put into the default partition goes into partitions of its own.
+_SETTLE: LiteralString = """DO $sqlflow$
+DECLARE
+  found record;
+BEGIN
+  IF EXISTS (SELECT 1 FROM {rest} WHERE isfinite({c})) THEN
+    DROP TABLE IF EXISTS pg_temp._sqlflow_settled;
+    CREATE TEMP TABLE _sqlflow_settled AS SELECT * FROM {rest} WHERE isfinite({c});
+    DELETE FROM {rest} WHERE isfinite({c});
+    FOR found IN SELECT date_trunc({unit}, {c}) AS begins FROM _sqlflow_settled GROUP BY 1 LOOP
+      EXECUTE format('CREATE TABLE %I.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)', {schema},
+        {table} || to_char(found.begins, 'YYYYMMDDHH24'), to_regclass({name}), found.begins, found.begins + {step}::interval);
+    END LOOP;
+    INSERT INTO {t} SELECT * FROM _sqlflow_settled;
+  END IF;
+END $sqlflow$"""
+
+
+def _formatted(template: LiteralString, part: Ident | Sql) -> Sql:
+    """A template of PostgreSQL's `format` with SQL put in, in which `%` means nothing."""
+    return compose(template, x=Sql(render(part).replace("%", "%%")))
+
+
+def _part_name(table: str, part: str) -> str:
+    """The name of a partition, within the 63 bytes that PostgreSQL keeps of one."""
+    return table.encode()[:44].decode(errors="ignore") + "_p" + part
 
 
 # A table or view whose columns change has to be dropped, and PostgreSQL's views hang on what they read. SQLFlow's own are

@@ -181,10 +181,20 @@ class _Planner:
             return
         if self._parents_missing(model):
             return
+        if not self._traits.partitioned_tables and model.model.header.partition_by is not None:
+            self._draft.problems.append(
+                Diagnostic(
+                    "engine-option",
+                    f"this engine has no partitioned tables, and `{name}` asks for one",
+                    model.model.header.spans.get("partition_by", model.query.span(0)),
+                    "leave `@partition_by` out: intervals are replaced without it, too",
+                )
+            )
+            return
         if not self._traits.index_options and not all(index.plain for index in model.model.header.index):
             self._draft.problems.append(
                 Diagnostic(
-                    "index-option",
+                    "engine-option",
                     f"this engine has only plain indexes, and `{name}` asks for more",
                     model.model.header.spans.get("index", model.query.span(0)),
                     "name only columns; a `unique` check says that values come once",
@@ -196,7 +206,8 @@ class _Planner:
         if before is None and found is not None and not self._request.full_refresh:
             self._refuse_foreign(name, found.relation)
             return
-        fits = found is not None and found.schema == model.schema
+        parted = str(model.model.header.partition_by or "")
+        fits = found is not None and found.schema == model.schema and (before.partitioned if before else "") == parted
         subject = Subject(model, before, standing, self._zone, self._words, fits)
         differ = before.schema.differences(found.schema) if before and found else ()
         reason = rebuild_reason(model, before, standing, differ)
@@ -1052,7 +1063,10 @@ class _Planner:
         analyzed = self._words.analyzed(subject.table) if steps else None
         if analyzed is not None:
             steps = (*steps, write(analyzed[0], only_if=analyzed[1]))
-        return steps, replace(record, indexes=tuple(wanted))
+        parts = subject.model.model.header.partition_by
+        if parts is not None and steps:
+            steps = (*steps, write(self._words.settle(subject.table, parts)))
+        return steps, replace(record, indexes=tuple(wanted), partitioned=str(parts or ""))
 
     def _needs(self, model: CompiledModel) -> frozenset[str]:
         """The tasks of everything it reads, and its own batch before this one."""

@@ -67,7 +67,9 @@ def replace_table(subject: Subject, query: Sql) -> tuple[Step, ...]:
     if subject.standing is Relation.VIEW:
         steps.append(write(compose("DROP VIEW {t}", t=subject.table)))
     fits = subject.fits and subject.standing is Relation.TABLE
-    statements = subject.words.publish(subject.table, query, subject.model.schema, fits=fits)
+    statements = subject.words.publish(
+        subject.table, query, subject.model.schema, fits=fits, parts=subject.model.model.header.partition_by
+    )
     steps += [write(sql, counts=number == 0) for number, sql in enumerate(statements)]
     return tuple(steps)
 

@@ -8,7 +8,17 @@ from datetime import date, datetime
 
 from sqlflow.core.diagnostics import did_you_mean
 from sqlflow.core.intervals import Duration, Grain, moment_of
-from sqlflow.core.model import ColumnNote, Conflict, Deleted, Incremental, Index, Mode, OnSchemaChange, Strategy
+from sqlflow.core.model import (
+    ColumnNote,
+    Conflict,
+    Deleted,
+    Incremental,
+    Index,
+    Mode,
+    OnSchemaChange,
+    PartitionBy,
+    Strategy,
+)
 from sqlflow.project.checks import read_checks
 from sqlflow.project.names import refuse_reserved_schema
 from sqlflow.project.snippets import Vocabulary, condition, statement
@@ -168,6 +178,16 @@ def _one_index(given: Given, vocabulary: Vocabulary) -> Index | None:
     return Index(names, "unique" in fields and fields["unique"].boolean() is True, using or "", where)
 
 
+def _partition_by(given: Given, _: Vocabulary) -> object:
+    if not isinstance(given.value, dict):
+        text = given.text()
+        return None if text is None else PartitionBy(text.strip(), Grain.MONTH)
+    fields = given.fields(("column", "by"), ("column",))
+    column = fields["column"].text() if "column" in fields else None
+    by = fields["by"].choice("unit of time", tuple(Grain)) if "by" in fields else "month"
+    return None if column is None or by is None else PartitionBy(column.strip(), Grain(by))
+
+
 _INDEX_METHODS = ("btree", "hash", "gin", "gist", "spgist", "brin")
 
 
@@ -313,7 +333,12 @@ DIRECTIVES: Mapping[str, Directive] = {
         _index,
         _TABLES,
     ),
-    "partition_by": Directive("", "not available yet", _later),
+    "partition_by": Directive(
+        "a time column, or `{column, by}`",
+        "one partition of the table for each `by` of the column (default `month`), on engines that have such tables",
+        _partition_by,
+        _TABLES,
+    ),
     "depends_on": Directive("a table or a list", "tables that must be built first, besides those in the query", _names),
     "before": Directive("a statement or a list", "SQL that runs before the table is written", _statements, _OBJECTS),
     "after": Directive("a statement or a list", "SQL that runs after the table is written", _statements, _OBJECTS),

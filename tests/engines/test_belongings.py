@@ -127,7 +127,7 @@ def test_duckdb_has_plain_indexes_only(tmp_path: Path) -> None:
     _built(project)
     assert project.rows(count) == [(2,)]
     project.write({"models/marts/orders.sql": f"-- @index: {{columns: id, unique: true}}\n{ORDERS}"})
-    with pytest.raises(ProjectError, match="index-option"):
+    with pytest.raises(ProjectError, match="engine-option"):
         project.build()
     project.write({"models/marts/orders.sql": ORDERS})
     _built(project)
@@ -157,3 +157,66 @@ def test_indexes_and_every_way_of_writing(tmp_path: Path, header: str) -> None:
         rows = project.rows("SELECT id, amount FROM marts.orders ORDER BY id")
         assert rows == [(1, 5), (2, 6), (3, 50), (4, 8), (5, 9)]
     there.drop()
+
+
+PARTED = "-- @mode: incremental\n-- @time: day\n-- @partition_by: {by: month, column: day}\n-- @index: id\n"
+
+
+def test_a_partitioned_table_gets_its_partitions_and_loses_them(there: LawfulPostgres) -> None:
+    def parts() -> list[str]:
+        rows = _ask(
+            there,
+            "SELECT c.oid::regclass::text, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits AS i JOIN pg_class AS c "
+            "ON c.oid = i.inhrelid WHERE i.inhparent = 'marts.orders'::regclass AND c.relkind = 'r' ORDER BY c.relname",
+        )
+        return [f"{bounds}: {_ask(there, f'SELECT count(*) FROM {name}')[0][0]}" for name, bounds in rows]
+
+    there.write({"models/marts/orders.sql": PARTED + ORDERS})
+    _change(there, "(3, '2024-02-03', 7), (4, NULL, 8), (5, 'infinity', 9)")
+    _built(there)
+    january, february = (
+        "FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')",
+        "FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')",
+    )
+    assert parts() == [f"{january}: 2", f"{february}: 1", "DEFAULT: 2"]
+    _ask(there, "GRANT SELECT ON marts.orders TO PUBLIC")
+    _ask(there, "CREATE VIEW public.report AS SELECT day, amount FROM marts.orders")
+    there.sql("DELETE FROM ext.orders WHERE id = 3", "UPDATE ext.orders SET amount = 50 WHERE id = 1")
+    _change(there, "(6, '2024-04-30', 10), (7, '2023-12-31', 11)")
+    _built(there)
+    december, april = (
+        "FOR VALUES FROM ('2023-12-01') TO ('2024-01-01')",
+        "FOR VALUES FROM ('2024-04-01') TO ('2024-05-01')",
+    )
+    assert parts() == [f"{december}: 1", f"{january}: 2", f"{april}: 1", "DEFAULT: 2"]
+    rows = [(1, 50), (2, 6), (4, 8), (5, 9), (6, 10), (7, 11)]
+    assert there.rows("SELECT id, amount FROM marts.orders ORDER BY id") == rows
+    assert there.build(full_refresh=True).code == 0
+    assert there.rows("SELECT id, amount FROM marts.orders ORDER BY id") == rows
+    assert _ask(there, "SELECT count(*) FROM public.report") == [(6,)]
+    indexed = "SELECT count(*) FROM pg_indexes WHERE tablename = 'orders' AND indexdef LIKE '%(id)'"
+    assert _ask(there, indexed) == [(1,)]
+
+
+def test_a_table_becomes_partitioned_and_plain_again(there: LawfulPostgres) -> None:
+    kind = "SELECT relkind::text FROM pg_class WHERE oid = 'marts.orders'::regclass"
+    for header, expected in (("", "r"), (PARTED, "p"), (PARTED.replace("month", "week"), "p"), ("", "r")):
+        there.write({"models/marts/orders.sql": header + ORDERS})
+        _built(there)
+        assert _ask(there, kind) == [(expected,)]
+        assert there.rows("SELECT count(*) FROM marts.orders") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["@mode: merge\n-- @key: id\n-- @cursor: day", "@mode: append\n-- @cursor: day", "@mode: auto", "@strategy: delta"],
+)
+def test_partitions_and_every_way_of_writing(there: LawfulPostgres, header: str) -> None:
+    there.write({"models/marts/orders.sql": f"-- {header}\n-- @partition_by: {{column: day, by: week}}\n{ORDERS}"})
+    _built(there)
+    for number in range(3, 6):
+        _change(there, f"({number}, '2024-0{number}-01', {number})")
+        _built(there)
+    assert there.rows("SELECT id, amount FROM marts.orders ORDER BY id") == [(1, 5), (2, 6), (3, 3), (4, 4), (5, 5)]
+    rest = "SELECT count(*) FROM marts.orders_prest"
+    assert _ask(there, rest) == [(0,)]

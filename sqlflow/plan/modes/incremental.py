@@ -29,6 +29,8 @@ from sqlflow.plan.subject import (
     write,
 )
 
+_REPLACED = Ident("_sqlflow_replaced")
+
 
 def domain(subject: Subject) -> IntervalSet:
     """All the time that the table is about: from `start` on."""
@@ -65,6 +67,12 @@ def update(subject: Subject, intervals: IntervalSet, *, nulls: bool = True) -> t
     """Replace the rows of these intervals, and those without a time when `nulls`."""
     time, kind = _time(subject)
     condition = within(Sql(render(time)), kind, intervals, nulls=nulls)
+    parts = subject.model.model.header.partition_by
+    if parts is not None and parts.column.lower() == str(time).lower() and not subject.model.bounds:
+        rows = _rows(subject, intervals, nulls=nulls)
+        kept = compose("CREATE OR REPLACE TEMP TABLE {rows} AS\n{q}", rows=_REPLACED, q=rows)
+        replaced = subject.words.replace_partitions(subject.table, _REPLACED, subject.model.schema, parts, condition)
+        return (write(kept, counts=True), write(replaced), *_measure(subject, fresh=False))
     steps = [write(compose("DELETE FROM {t} WHERE {condition}", t=subject.table, condition=condition))]
     for part, with_nulls in _parts(subject, intervals, nulls):
         steps.append(
