@@ -22,6 +22,7 @@ from sqlflow.core.records import Facts, TableRecord
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
 from sqlflow.core.words import counted
+from sqlflow.plan.met import MET, is_met
 from sqlflow.plan.subject import Subject, matches, write
 
 FACTS = Ident("_sqlflow_facts")
@@ -117,23 +118,21 @@ def _sum(prices: Mapping[str, float], factor: float = 1.0) -> Sql:
 # ---------------------------------------------------------------------- at run time
 
 
-def decide(subject: Subject, choice: Choice, batch: Ident, latest: Ident, gone: Ident) -> list[Step]:
+def decide(subject: Subject, choice: Choice, latest: Ident, gone: Ident) -> list[Step]:
     """The steps that measure and choose.
 
-    `batch`: the rows that were read; `latest`: one row per key, without those that the table's own rows win against;
+    `latest`: one row per key, without those that the table's own rows win against, which have met the table's rows;
     `gone`: its column that says that the row is a deletion.
     """
     parts: dict[str, Part] = {
-        "t": subject.table, "batch": batch, "latest": latest, "gone": gone, "facts": FACTS, "choice": CHOICE, "sample": _SAMPLE,
+        "t": subject.table, "latest": latest, "met": MET, "gone": gone, "facts": FACTS, "choice": CHOICE, "sample": _SAMPLE,
         "same": matches("_target", "_sqlflow_latest", subject.model.model.header.key),
     }  # fmt: skip
     steps = [_count(subject.table, choice, parts)]
     if choice.fixed is None:
         steps += _compare(subject, choice, parts)
     steps.append(_price(choice, parts))
-    names = ["rows_read", "keys", "deletions", "table_rows", "own_indexes"]
-    if choice.fixed in (None, CDC):
-        names += ["matched", "new_keys"]
+    names = ["keys", "deletions", "table_rows", "own_indexes", "matched", "new_keys"]
     shown: list[Part] = [Ident(name) for name in names]
     facts = list(names)
     if choice.fixed is None:
@@ -157,14 +156,7 @@ def taken(*ways: str) -> Sql:
 
 
 def _count(table: TableName, choice: Choice, parts: Mapping[str, Part]) -> Step:
-    """The sizes, and unless an explicit strategy does not ask for it, how many keys of the batch the table has."""
-    met = Sql("SELECT 0 AS known, 0 AS removed")
-    if choice.fixed in (None, CDC):
-        met = compose(
-            "SELECT count(*) FILTER (NOT {gone}) AS known, count(*) FILTER ({gone}) AS removed "
-            "FROM {latest} JOIN {t} AS _target ON {same}",
-            **parts,
-        )
+    """The sizes, and how many keys of the batch the table has."""
     alone = Sql("0")  # whether every key of the batch has one row in the table: asked where a way depends on it
     if choice.fixed == CDC:
         alone = _found_keys(parts)
@@ -182,10 +174,10 @@ def _count(table: TableName, choice: Choice, parts: Mapping[str, Part]) -> Step:
         compose(
             "CREATE OR REPLACE TEMP TABLE {facts} AS SELECT *, keys - deletions AS written, known + removed AS matched, "
             "table_rows - known - removed AS unmatched, keys - deletions - known AS new_keys, {alone} AS found_keys FROM "
-            "(SELECT count(*) AS keys, count(*) FILTER ({gone}) AS deletions FROM {latest}), ({met}), "
-            "(SELECT (SELECT count(*) FROM {batch}) AS rows_read, (SELECT count(*) FROM {t}) AS table_rows, "
-            "{indexes} AS own_indexes)",
-            met=met,
+            "(SELECT count(*) AS keys, count(*) FILTER ({gone}) AS deletions FROM {latest}), "
+            "(SELECT count(*) FILTER (NOT {gone}) AS known, count(*) FILTER ({gone}) AS removed "
+            "FROM {latest} JOIN {met} AS _target ON {same}), "
+            "(SELECT (SELECT count(*) FROM {t}) AS table_rows, {indexes} AS own_indexes)",
             alone=alone,
             indexes=indexes,
             **parts,
@@ -194,7 +186,9 @@ def _count(table: TableName, choice: Choice, parts: Mapping[str, Part]) -> Step:
 
 
 def _found_keys(parts: Mapping[str, Part]) -> Sql:
-    return compose("(SELECT count(*) FROM {latest} WHERE EXISTS (SELECT 1 FROM {t} AS _target WHERE {same}))", **parts)
+    return compose(
+        "(SELECT count(*) FROM {latest} WHERE EXISTS (SELECT 1 FROM {met} AS _target WHERE {same}))", **parts
+    )
 
 
 def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> list[Step]:
@@ -223,10 +217,10 @@ def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> lis
     found = compose(
         "CREATE OR REPLACE TEMP TABLE {sample} AS "
         "WITH _some AS MATERIALIZED (SELECT * FROM {latest} WHERE NOT {gone} USING SAMPLE reservoir({n} ROWS) REPEATABLE (7)), "
-        "_theirs AS MATERIALIZED (SELECT * FROM {t} AS _target WHERE EXISTS (SELECT 1 FROM _some WHERE {met})) "
+        "_theirs AS MATERIALIZED (SELECT * FROM {t} AS _target WHERE {known}) "
         "SELECT (SELECT count(*) FROM _some) AS sampled, (SELECT count(*) FROM _some JOIN _theirs ON {joined} AND {equal}) "
         "AS sampled_unchanged, {found} AS found_keys",
-        n=_SAMPLE_ROWS, met=matches("_target", "_some", key), joined=matches("_theirs", "_some", key),
+        n=_SAMPLE_ROWS, known=is_met(subject, Ident("_some")), joined=matches("_theirs", "_some", key),
         equal=same_row(subject, "_theirs", "_some"), found=_found_keys(parts), **parts,
     )  # fmt: skip
     return [none, write(found, only_if=worth)]
