@@ -88,7 +88,7 @@ RECENT = update(0.01 * DAYS / 30, f"i * {DAYS} // $rows >= {DAYS - 30}") + NEW_D
 
 def appended(share: float) -> str:
     """That share of new rows, on the days that follow."""
-    last = f"$rows + CAST({share} * $rows AS BIGINT)"
+    last = f"$rows + CAST({share:.6f} * $rows AS BIGINT)"
     return f"INSERT INTO ext.events {events('$rows', last)};"
 
 

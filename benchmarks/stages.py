@@ -1,9 +1,10 @@
 """Where one command spends its time: each stage of `sqlflow.build`, or a profile of its functions.
 
-    python benchmarks/stages.py PROJECT build|compile [--profile 25] [--json FILE]
+    python benchmarks/stages.py PROJECT build|compile [--profile 25] [--statements 100] [--json FILE]
 
 The command runs in this process just as typed. Without `--profile` only the stages are wrapped, which costs nothing;
 with it every call is counted (cProfile, in the worker threads too), so the times are larger than real ones.
+`--statements` prints the SQL statements in the order in which they ended, the stages too.
 """
 
 from __future__ import annotations
@@ -77,6 +78,24 @@ class Stopwatch:
                     setattr(holder, last, self.wrap(name, getattr(holder, last)))
 
 
+def print_statements(width: int) -> None:
+    """Print each SQL statement when it ends, with its seconds; CPU is of the whole process."""
+    from sqlflow.engines.duckdb import DuckDBSession
+
+    original = DuckDBSession._run
+
+    def timed(session: Any, sql: str, parameters: Any) -> Any:
+        began, burnt = time.perf_counter(), time.process_time()
+        try:
+            return original(session, sql, parameters)
+        finally:
+            wall, cpu = time.perf_counter() - began, time.process_time() - burnt
+            text = " ".join(sql.split())[:width]
+            print(f"{wall * 1000:9.1f} ms wall {cpu * 1000:9.1f} ms CPU  {text}", file=sys.stderr)
+
+    DuckDBSession._run = timed  # type: ignore[method-assign]
+
+
 def _run(arguments: list[str]) -> int:
     from sqlflow.cli.app import main as sqlflow
 
@@ -127,10 +146,13 @@ def main() -> None:
     parser.add_argument("project", type=Path)
     parser.add_argument("command", nargs="+", help="such as `build`; options of SQLFlow stand after `--`")
     parser.add_argument("--profile", type=int, metavar="LINES", help="print the LINES functions with the most own time")
+    parser.add_argument("--statements", type=int, metavar="WIDTH", help="print the SQL statements, cut at that WIDTH")
     parser.add_argument("--json", type=Path, help="write the stages into this file instead of printing them")
     asked = parser.parse_args()
     target: Path | None = asked.json.resolve() if asked.json else None
     os.chdir(asked.project)
+    if asked.statements:
+        print_statements(asked.statements)
     if asked.profile:
         raise SystemExit(profile(asked.command, asked.profile))
     code, stages = time_stages(asked.command)

@@ -14,7 +14,7 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Found, Session, Traits
 from sqlflow.core.inputs import Growth, Inputs, InputState
 from sqlflow.core.intervals import Grain
-from sqlflow.core.model import Mode, Seed, Source
+from sqlflow.core.model import Mode, Seed, Source, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Load, Signature, SignatureUpdate
 from sqlflow.core.records import Change, Fingerprint, Relation, TableKind, TableRecord, first_version
@@ -85,6 +85,7 @@ class _Look:
         self.problems: list[Diagnostic] = []
         self._wanted = wanted
         self._readers: dict[TableName, CompiledModel] | None = None
+        self._followed: set[TableName] | None = None
         self._parted: dict[tuple[str, ...], Mapping[str, Signature]] = {}
         self._compiled = compiled
         self._config = config
@@ -197,16 +198,18 @@ class _Look:
         table = source.table if source is not None and source.table is not None else name
         schema = self._compiled.columns[name]
         relation, wrong = Sql(render(table)), ""
+        cursor = schema.find(source.cursor) if source is not None and source.cursor is not None else None
+        seen: signatures.ByCursor | None = None
         if self._warehouse.session is None or table not in self._warehouse.tables:
             signature = "unknown"
-        elif source is not None and source.cursor is not None:
-            cursor = schema.find(source.cursor)
-            signature, wrong = signatures.by_cursor(
-                self._warehouse.session, relation, source.cursor,
+        elif source is not None and cursor is not None:
+            seen = signatures.by_cursor(
+                self._warehouse.session, relation, cursor,
                 append_only=source.append_only,
                 before=before.below if before else None,
-                kind=cursor.type if cursor is not None else "",
+                grows=self._may_be_followed(name),
             )  # fmt: skip
+            signature, wrong = seen.signature, seen.wrong
         else:
             signature = self._signature(self._warehouse.session, name, relation, schema)
         changed = (
@@ -222,11 +225,21 @@ class _Look:
         state = replace(state, rows=int(rows) if rows.isdigit() else None)
         if before is None or not changed or state.changed != changed or before.schema != schema:
             return state
-        if source is None or source.cursor is None or self._warehouse.session is None:
+        if cursor is None or seen is None or not seen.beyond:
             return state
-        kind = schema.find(source.cursor)
-        added = None if kind is None else signatures.beyond(self._warehouse.session, relation, before.below, kind)
-        return replace(state, growth=self._growth(added, f"only rows with a greater `{source.cursor}`"))
+        added = signatures.beyond(relation, before.below or "", cursor)
+        return replace(state, growth=Growth(added, seen.beyond, f"only rows with a greater `{cursor.name}`"))
+
+    def _may_be_followed(self, name: TableName) -> bool:
+        """Whether somebody may want to know which rows were added to a table, by what the headers say."""
+        if self._followed is None:
+            self._followed = {
+                read
+                for model in self._compiled.models.values()
+                if model.model.header.mode in (Mode.AUTO, Mode.VIEW) or model.model.header.strategy is Strategy.DELTA
+                for read in model.parents
+            }
+        return name in self._followed
 
     def _outside(
         self,
@@ -340,9 +353,8 @@ class _Look:
                 continue
             expressions = mapping.expressions
             try:
-                now = self._by_partition(
-                    session, state.relation, state.record.schema, expressions, header.grain, column.type
-                )
+                digest = self._digest(name, state.record.schema)
+                now = self._by_partition(session, state.relation, digest, expressions, header.grain, column.type)
             except EngineError:
                 continue  # without signatures the model reads everything again
             stored = {} if fresh else self._warehouse.stored(model.name, name)
@@ -355,13 +367,20 @@ class _Look:
         return found
 
     def _by_partition(
-        self, session: Session, relation: Sql, schema: Schema, expressions: Sequence[str], grain: Grain, kind: str
+        self, session: Session, relation: Sql, digest: Sql, expressions: Sequence[str], grain: Grain, kind: str
     ) -> Mapping[str, Signature]:
         """The partitions of a relation; asked for once."""
-        key = (relation, str(grain), kind, *expressions)
+        key = (relation, digest, str(grain), kind, *expressions)
         if key not in self._parted:
-            self._parted[key] = signatures.by_partition(session, relation, schema, expressions, grain, kind)
+            self._parted[key] = signatures.by_partition(session, relation, digest, expressions, grain, kind)
         return self._parted[key]
+
+    def _digest(self, name: TableName, schema: Schema) -> Sql:
+        """What tells the rows of an input apart."""
+        source = self._compiled.project.sources.get(name)
+        if source is None or source.path is not None or source.cursor is None or schema.find(source.cursor) is None:
+            return signatures.by_row(self._warehouse.traits.wording, schema)
+        return signatures.by_cursor_and_key(self._warehouse.traits.wording, source.cursor, source.key)
 
     def _signature(self, session: Session, name: TableName, relation: Sql, schema: Schema) -> str:
         """The signature of a whole table: where an incremental model will ask for its partitions, by them."""
@@ -377,7 +396,8 @@ class _Look:
         if reader is not None and column is not None:
             header, mapping = reader.model.header, reader.times[name]
             try:
-                found = self._by_partition(session, relation, schema, mapping.expressions, header.grain, column.type)
+                digest = signatures.by_row(self._warehouse.traits.wording, schema)
+                found = self._by_partition(session, relation, digest, mapping.expressions, header.grain, column.type)
             except EngineError:
                 return signatures.whole(session, relation, schema)  # some value is no time
             return signatures.of_all(found)

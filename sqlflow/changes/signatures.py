@@ -1,12 +1,13 @@
 """Signatures: the number of rows and the sum of their hashes, of a whole table or per partition of time.
 
 Equal multisets of rows have equal signatures whatever their order; different ones differ but for a collision of
-64-bit hashes in their sum. What the hash of a row is made of says `core/digest.py`.
+64-bit hashes in their sum. What the hash of a row is made of says the engine's `Wording`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlflow.core.engine import Session
 from sqlflow.core.intervals import Grain
@@ -14,6 +15,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Signature
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
+from sqlflow.core.wording import Wording
 
 
 def whole(session: Session, relation: Sql, schema: Schema) -> str:
@@ -27,74 +29,95 @@ def whole(session: Session, relation: Sql, schema: Schema) -> str:
     return f"{rows}|{digest}"
 
 
+@dataclass(frozen=True, slots=True)
+class ByCursor:
+    """What a cursor tells of a relation: its signature, what is wrong with `append_only`, and how many rows lie beyond the
+    greatest cursor of the signature before, if all the others are those of then by their number and their hashes."""
+
+    signature: str
+    wrong: str = ""
+    beyond: int | None = None
+
+
 def by_cursor(
-    session: Session, relation: Sql, cursor: str, *, append_only: bool, before: str | None = None, kind: str = ""
-) -> tuple[str, str]:
-    """The signature of a relation whose `cursor` grows whenever a row is new or changed; and what is wrong with that.
+    session: Session, relation: Sql, cursor: Column, *, append_only: bool, before: str | None, grows: bool
+) -> ByCursor:
+    """The signature of a relation whose `cursor` grows whenever a row is new or changed, in one statement.
 
     Reads only the cursor: the number of rows, the greatest value, and unless rows are only ever appended the sum of
     the hashes of all values. That rows are only appended is not believed: the same statement counts those up to the
     greatest value of the signature `before` (and those without one), which must be as many as then. More rows that
-    tie with that value are no harm: they are part of the new signature like any other.
+    tie with that value are no harm: they are part of the new signature like any other. `grows`: somebody wants to know
+    whether rows were only added.
     """
-    column = Ident(cursor)
-    below = Sql("0, 0, 0")
+    column = Ident(cursor.name)
+    hashed = session.wording.hash([column])
     old = (before or "").split("|")
-    checked = append_only and len(old) > 3 and old[0].isdigit() and old[1] != "None"
+    known = len(old) > 2 and old[0].isdigit() and old[1] != "None"
+    checked = append_only and known and len(old) > 3
+    looks = [Sql("0"), Sql("0"), Sql("0"), Sql("NULL")]
+    mark = _mark(cursor, old[1]) if known else Sql("NULL")
     if checked:
-        mark = compose("CAST({v} AS {kind})", v=Value(old[1]), kind=Sql(kind))
-        below = compose(
-            "count(*) FILTER (WHERE {c} < {mark}), count(*) FILTER (WHERE {c} = {mark}), count(*) FILTER (WHERE {c} IS NULL)",
-            c=column, mark=mark,
-        )  # fmt: skip
+        looks = [
+            compose("count(*) FILTER (WHERE {c} < {mark})", c=column, mark=mark),
+            compose("count(*) FILTER (WHERE {c} = {mark})", c=column, mark=mark),
+            compose("count(*) FILTER (WHERE {c} IS NULL)", c=column),
+            Sql("NULL"),
+        ]
+    elif grows and known and not append_only:
+        same = compose("FILTER (WHERE {c} <= {mark} OR {c} IS NULL)", c=column, mark=mark)
+        looks[0] = compose("count(*) {same}", same=same)
+        looks[3] = compose("CAST(sum({h}) {same} AS VARCHAR)", h=hashed, same=same)
     query = compose(
-        "SELECT count(*), CAST(max({c}) AS VARCHAR), {digest}, count({c}), {ties}, {below} FROM {relation}",
+        "SELECT count(*), CAST(max({c}) AS VARCHAR), {digest}, count({c}), {ties}, {looks} FROM {relation}",
         c=column,
-        digest=Sql("NULL") if append_only else compose("CAST(sum({h}) AS VARCHAR)", h=session.wording.hash([column])),
+        digest=Sql("NULL") if append_only else compose("CAST(sum({h}) AS VARCHAR)", h=hashed),
         ties=compose("count(*) FILTER (WHERE {c} = (SELECT max({c}) FROM {r}))", c=column, r=relation)
         if append_only
         else Sql("0"),
-        below=below,
+        looks=looks,
         relation=relation,
     )
-    rows, latest, digest, timed, ties, under, equal, without = session.fetch(query)[0]
+    total, latest, digest, timed, ties, under, equal, without, hashes = session.fetch(query)[0]
+    rows = int(str(total))
     signature = f"{rows}|{latest}|{digest}"
     if not append_only:
-        return signature, ""
+        grown = grows and known and (str(under), str(hashes)) == (old[0], old[2])
+        return ByCursor(signature, beyond=rows - int(old[0]) if grown else None)
     # Rows below the greatest value, those that have it, those that have none.
-    signature += f"|{int(str(timed)) - int(str(ties))}|{ties}|{int(str(rows)) - int(str(timed))}"
+    signature += f"|{int(str(timed)) - int(str(ties))}|{ties}|{rows - int(str(timed))}"
     if not checked or signature == before:
-        return signature, ""
-    found = (int(str(under)), int(str(without)))
-    if found != (int(old[3]), int(old[5])) or int(str(equal)) < int(old[4]):
-        return signature, f"rows up to {old[1]} changed, although `append_only` says that they never do"
-    return signature, ""
+        return ByCursor(signature)
+    found, tied = (int(str(under)), int(str(without))), int(str(equal))
+    if found != (int(old[3]), int(old[5])) or tied < int(old[4]):
+        return ByCursor(signature, f"rows up to {old[1]} changed, although `append_only` says that they never do")
+    return ByCursor(signature, beyond=rows - int(old[0]) if tied == int(old[4]) else None)
+
+
+def _mark(cursor: Column, text: str) -> Sql:
+    return compose("CAST({v} AS {kind})", v=Value(text), kind=Sql(cursor.type))
+
+
+def beyond(relation: Sql, before: str, cursor: Column) -> Sql:
+    """The rows with a cursor above the greatest of a signature."""
+    mark = _mark(cursor, before.split("|")[1])
+    return compose("(SELECT * FROM {relation} WHERE {c} > {mark})", relation=relation, c=Ident(cursor.name), mark=mark)
+
+
+def by_row(words: Wording, schema: Schema) -> Sql:
+    """What tells the rows of a relation apart that says nothing of itself."""
+    return words.row_digest(schema)
+
+
+def by_cursor_and_key(words: Wording, cursor: str, key: Sequence[str]) -> Sql:
+    """What tells the rows of a relation apart that get a new cursor whenever they change."""
+    return words.hash([Ident(name) for name in dict.fromkeys((cursor, *key))])
 
 
 def collated(session: Session) -> frozenset[TableName]:
     """The tables that have a column with a collation."""
     rows = session.fetch(session.wording.collated())
     return frozenset(TableName(str(schema), str(name)) for schema, name in rows)
-
-
-def beyond(session: Session, relation: Sql, before: str | None, cursor: Column) -> Sql | None:
-    """The rows with a cursor above the greatest of the remembered signature, when those up to it are the same rows as
-    then by their number and the cursors' hashes; else None."""
-    parts = (before or "").split("|")
-    if len(parts) < 3 or not parts[0].isdigit() or parts[1] == "None":
-        return None
-    rows, latest, digest = parts[:3]
-    column = Ident(cursor.name)
-    limit = compose("CAST({v} AS {kind})", v=Value(latest), kind=Sql(cursor.type))
-    query = compose(
-        "SELECT count(*), {digest} FROM {relation} AS _sqlflow_row WHERE {c} <= {limit} OR {c} IS NULL",
-        digest=Sql("NULL") if digest == "None" else compose("CAST(sum({h}) AS VARCHAR)", h=session.wording.hash([column])),
-        relation=relation, c=column, limit=limit,
-    )  # fmt: skip
-    count, same = session.fetch(query)[0]
-    if str(count) != rows or str(same) != digest:
-        return None
-    return compose("(SELECT * FROM {relation} WHERE {c} > {limit})", relation=relation, c=column, limit=limit)
 
 
 def of_all(partitions: Mapping[str, Signature]) -> str:
@@ -106,9 +129,9 @@ def of_all(partitions: Mapping[str, Signature]) -> str:
 
 
 def by_partition(
-    session: Session, relation: Sql, schema: Schema, expressions: Sequence[str], grain: Grain, time_type: str
+    session: Session, relation: Sql, digest: Sql, expressions: Sequence[str], grain: Grain, time_type: str
 ) -> Mapping[str, Signature]:
-    """The signature of each partition of a relation.
+    """The signature of each partition of a relation. `digest`: what tells its rows apart, `by_row` or `by_cursor_and_key`.
 
     `expressions`: SQL over the relation's columns that gives the output's time of type `time_type`, one for each
     place where the query reads it. Keys: microseconds since 1970, `inf`, `-inf` or `null`, after the number of the
@@ -124,7 +147,7 @@ def by_partition(
                 "count(*) AS _rows, sum({digest}) AS _hashes FROM {relation} AS _sqlflow_row GROUP BY 1) AS _parts",
                 number=number,
                 name=session.wording.moment(Sql("_part"), moment == "TIMESTAMPTZ"),
-                digest=session.wording.row_digest(schema),
+                digest=digest,
                 grain=Value(str(grain)),
                 e=Sql(expression),
                 time_type=Sql(time_type),

@@ -18,8 +18,9 @@ from sqlflow.core.sql import Ident, Sql
 class Wording(Protocol):
     """The words of one engine. Pure functions of text."""
 
-    row_id: Ident
-    """The hidden column that tells one row of a table from all others, while nobody writes to it."""
+    def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
+        """What tells one row of a table with this alias from all others, while nobody writes to it; None when it is hidden
+        by a column of that name."""
 
     def statement(self, sql: Sql) -> Sql:
         """A statement of ours as the engine takes it."""

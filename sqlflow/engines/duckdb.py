@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -250,6 +251,19 @@ def _prepare(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
     connection.execute(compose("SET TimeZone = {zone}", zone=Value(timezone)))
 
 
+_NAME = r'((?:"(?:[^"]|"")+"|\w+)(?:\.(?:"(?:[^"]|"")+"|\w+))*)'
+# `IF NOT EXISTS` may find somebody's own table, so there only ours count.
+_MADE = re.compile(
+    rf"\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:TEMP\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+(?=\"?_sqlflow))?{_NAME}\s+AS\b",
+    re.IGNORECASE,
+)
+_FILLED = re.compile(rf"\s*INSERT\s+INTO\s+{_NAME}", re.IGNORECASE)
+
+
+def _plain(name: str) -> str:
+    return name.replace('"', "").lower()
+
+
 class DuckDBSession:
     """One cursor. Each statement runs in the calling thread."""
 
@@ -259,11 +273,26 @@ class DuckDBSession:
         self.connection = connection
         self._memory = memory
         self._within = False  # a transaction
+        self._empty: dict[str, str] = {}  # tables that this transaction made from queries without rows
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        if self._empty and (filled := _FILLED.match(sql)):
+            self._mend(filled[1])
         rows = self._run(sql, parameters)
         count = rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else 0
-        return count if isinstance(count, int) else 0
+        count = count if isinstance(count, int) else 0
+        if self._within and not count and (made := _MADE.match(sql)):
+            self._empty[_plain(made[1])] = made[1]
+        return count
+
+    def _mend(self, name: str) -> None:
+        """DuckDB 2.0 shows no rows of a table that was made by `CREATE TABLE ... AS` of a query without rows, when its first
+        rows come in the same transaction by one INSERT of a whole row group: until it is checkpointed, queries find it empty.
+        A row that was there before, if only for a moment, prevents it."""
+        made = self._empty.pop(_plain(name), None)
+        if made is not None and self._run(f"SELECT count(*) FROM {made}", ())[0][0] == 0:  # noqa: S608 - as it was made
+            self._run(f"INSERT INTO {made} DEFAULT VALUES", ())
+            self._run(f"DELETE FROM {made}", ())  # noqa: S608 - as it was made
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         return self._run(sql, parameters)
@@ -274,6 +303,7 @@ class DuckDBSession:
     def begin(self) -> None:
         self._run("BEGIN TRANSACTION", ())
         self._within = True
+        self._empty.clear()
 
     def commit(self) -> None:
         self._run("COMMIT", ())
@@ -334,9 +364,9 @@ class DuckDBEngine:
     def tables(self) -> Mapping[TableName, Found]:
         session = DuckDBSession(self._connection)
         rows = session.fetch(
-            "SELECT schema_name, table_name, list(column_name ORDER BY column_index), list(data_type ORDER BY column_index) "
+            "SELECT schema_name, table_name, column_name, data_type "
             "FROM duckdb_columns() WHERE NOT internal AND database_name = current_database() "
-            "AND schema_name <> '_sqlflow' GROUP BY ALL ORDER BY ALL"
+            "AND schema_name <> '_sqlflow' ORDER BY schema_name, table_name, column_index"
         )
         views = set(
             session.fetch(
@@ -345,11 +375,9 @@ class DuckDBEngine:
             )
         )
         found: dict[TableName, Found] = {}
-        for schema, name, columns, types in rows:
+        for (schema, name), columns in groupby(rows, key=lambda row: (row[0], row[1])):
             kind = Relation.VIEW if (schema, name) in views else Relation.TABLE
-            found[TableName(str(schema), str(name))] = Found(
-                kind, _schema(zip(_list(columns), _list(types), strict=True))
-            )
+            found[TableName(str(schema), str(name))] = Found(kind, _schema((row[2], row[3]) for row in columns))
         return found
 
     def interrupt(self) -> None:
@@ -444,10 +472,6 @@ def _walk(node: object, ctes: set[str], tables: list[dict[str, object]]) -> None
     elif isinstance(node, list):
         for value in node:
             _walk(value, ctes, tables)
-
-
-def _list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _schema(columns: object) -> Schema:

@@ -29,7 +29,8 @@ class DuckDBWording:
     of floating point numbers, and the text of whatever is not a plain value.
     """
 
-    row_id = Ident("rowid")
+    def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
+        return None if schema.find("rowid") is not None else Sql(f"{alias}.rowid")
 
     def statement(self, sql: Sql) -> Sql:
         return sql

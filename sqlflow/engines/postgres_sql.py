@@ -23,7 +23,10 @@ class PostgresWording:
     """The text of a row tells all its values apart that can be told apart at all: the sign of zero, an interval of a
     month from one of thirty days, NULL from an empty text. Sessions fix the settings that the text depends on."""
 
-    row_id = Ident("ctid")
+    def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
+        if parts is not None:  # partitions have rows of the same places
+            return compose("(CAST({a}.tableoid AS TEXT) || CAST({a}.ctid AS TEXT))", a=Sql(alias))
+        return Sql(f"{alias}.ctid")
 
     def statement(self, sql: Sql) -> Sql:
         found = _OURS.match(sql)

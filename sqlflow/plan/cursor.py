@@ -5,9 +5,12 @@ from __future__ import annotations
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose
-from sqlflow.plan.subject import Subject, watermark_literal, write
+from sqlflow.plan.met import MET
+from sqlflow.plan.subject import Subject, matches, watermark_literal, write
 
 COUNTED = Ident("_sqlflow_below")
+_KNOWN = Ident("_sqlflow_known")
+_MOVED = Ident("_sqlflow_moved")
 
 
 def boundary(subject: Subject, watermark: str | None, top: Sql | None = None) -> Sql:
@@ -52,6 +55,59 @@ def as_last_time(before: TableRecord) -> Sql:
         below=Value(before.below or ""),
         counted=COUNTED,
     )
+
+
+def prove_below(subject: Subject, before: TableRecord, cursor: Ident, limit: Sql, latest: Ident) -> list[Step]:
+    """Write into `_sqlflow_known` whether the rows below the boundary can be left alone; after `count_below`, and when the
+    rows from the boundary on are in `latest` and have met the table's.
+
+    A row that is there now can be left alone if it was there the last time, or if its key has a row in `latest` with a
+    cursor, which is newer than all below the boundary. Rows are counted, with the sum of the hashes of cursor and key. They
+    are as the last time, or as then without those that moved: rows of the table from below the boundary whose keys have
+    come again. If neither, and some did move, those that are still there are counted too: so the source may update some
+    rows in place and tell others again. Every row by which the two sides could then differ belongs to such a key.
+    """
+    count, _, digest = (before.below or "").partition("|")
+    if not count.isdigit():
+        return [write(compose("CREATE OR REPLACE TEMP TABLE {known} AS SELECT FALSE AS known", known=_KNOWN))]
+    key = subject.model.model.header.key
+    marks = [cursor, *(Ident(name) for name in key)]
+    parts: dict[str, Part] = {
+        "known": _KNOWN, "counted": COUNTED, "moved": _MOVED, "met": MET, "latest": latest, "marks": marks, "hash": _hash(subject, cursor), "c": cursor,
+        "limit": limit, "n0": int(count), "h0": Sql(digest if digest.lstrip("-").isdigit() else "0"), "q": subject.query,
+        "same": matches(subject.words, "_met", latest, key), "equal": matches(subject.words, "_row", "_sqlflow_moved", tuple(marks)),
+    }  # fmt: skip
+    return [
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {moved} AS SELECT {marks} FROM {met} AS _met WHERE {c} < {limit} AND "
+                "EXISTS (SELECT 1 FROM (SELECT * FROM {latest} WHERE {c} >= {limit}) AS {latest} WHERE {same})",
+                **parts,
+            )
+        ),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {known} AS SELECT moved, there, digest, digest_moved, "
+                "(there = {n0} AND digest = {h0}) OR (there = {n0} - moved AND digest = {h0} - digest_moved) AS known FROM "
+                "(SELECT n AS there, coalesce(h, 0) AS digest FROM {counted}) AS _a, "
+                "(SELECT count(*) AS moved, coalesce(sum({hash}), 0) AS digest_moved FROM {moved}) AS _b",
+                **parts,
+            )
+        ),
+        write(
+            compose(
+                "UPDATE {known} SET known = (SELECT there = {n0} - moved + count(*) AND digest = {h0} - digest_moved + "
+                "coalesce(sum({hash}), 0) FROM (SELECT {marks} FROM (\n{q}\n) AS _q WHERE {c} < {limit}) AS _row "
+                "WHERE EXISTS (SELECT 1 FROM {moved} WHERE {equal}))",
+                **parts,
+            ),
+            only_if=compose("SELECT NOT known AND moved > 0 FROM {known}", known=_KNOWN),
+        ),
+    ]
+
+
+IS_KNOWN = Sql('SELECT known FROM "_sqlflow_known"')
+IS_UNKNOWN = Sql('SELECT NOT known FROM "_sqlflow_known"')
 
 
 def measure(subject: Subject, rows: Part, limit: Sql | None) -> Step:

@@ -21,6 +21,7 @@ from sqlflow.core.records import Facts, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, render
 from sqlflow.core.words import counted
+from sqlflow.plan.met import MET, is_met
 from sqlflow.plan.subject import Subject, matches, write
 
 FACTS = Ident("_sqlflow_facts")
@@ -116,23 +117,21 @@ def _sum(prices: Mapping[str, float], factor: float = 1.0) -> Sql:
 # ---------------------------------------------------------------------- at run time
 
 
-def decide(subject: Subject, choice: Choice, batch: Ident, latest: Ident, gone: Ident) -> list[Step]:
+def decide(subject: Subject, choice: Choice, latest: Ident, gone: Ident) -> list[Step]:
     """The steps that measure and choose.
 
-    `batch`: the rows that were read; `latest`: one row per key, without those that the table's own rows win against;
+    `latest`: one row per key, without those that the table's own rows win against, which have met the table's rows;
     `gone`: its column that says that the row is a deletion.
     """
     parts: dict[str, Part] = {
-        "t": subject.table, "batch": batch, "latest": latest, "gone": gone, "facts": FACTS, "choice": CHOICE, "sample": _SAMPLE,
+        "t": subject.table, "latest": latest, "met": MET, "gone": gone, "facts": FACTS, "choice": CHOICE, "sample": _SAMPLE,
         "same": matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key),
     }  # fmt: skip
     steps = [_count(subject, choice, parts)]
     if choice.fixed is None:
         steps += _compare(subject, choice, parts)
     steps.append(_price(choice, parts))
-    names = ["rows_read", "keys", "deletions", "table_rows", "own_indexes"]
-    if choice.fixed in (None, CDC):
-        names += ["matched", "new_keys"]
+    names = ["keys", "deletions", "table_rows", "own_indexes", "matched", "new_keys"]
     shown: list[Part] = [Ident(name) for name in names]
     facts = list(names)
     if choice.fixed is None:
@@ -162,14 +161,7 @@ def taken(*ways: str) -> Sql:
 
 
 def _count(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> Step:
-    """The sizes, and unless an explicit strategy does not ask for it, how many keys of the batch the table has."""
-    met = Sql("SELECT 0 AS known, 0 AS removed")
-    if choice.fixed in (None, CDC):
-        met = compose(
-            "SELECT count(*) FILTER (WHERE NOT {gone}) AS known, count(*) FILTER (WHERE {gone}) AS removed "
-            "FROM {latest} JOIN {t} AS _target ON {same}",
-            **parts,
-        )
+    """The sizes, and how many keys of the batch the table has."""
     alone = Sql("0")  # whether every key of the batch has one row in the table: asked where a way depends on it
     if choice.fixed == CDC:
         alone = _found_keys(parts)
@@ -180,10 +172,10 @@ def _count(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> Step:
         compose(
             "CREATE OR REPLACE TEMP TABLE {facts} AS SELECT *, keys - deletions AS written, known + removed AS matched, "
             "table_rows - known - removed AS unmatched, keys - deletions - known AS new_keys, {alone} AS lone_keys FROM "
-            "(SELECT count(*) AS keys, count(*) FILTER (WHERE {gone}) AS deletions FROM {latest}) AS _a, ({met}) AS _b, "
-            "(SELECT (SELECT count(*) FROM {batch}) AS rows_read, (SELECT count(*) FROM {t}) AS table_rows, "
-            "{indexes} AS own_indexes) AS _c",
-            met=met,
+            "(SELECT count(*) AS keys, count(*) FILTER (WHERE {gone}) AS deletions FROM {latest}) AS _a, "
+            "(SELECT count(*) FILTER (WHERE NOT {gone}) AS known, count(*) FILTER (WHERE {gone}) AS removed "
+            "FROM {latest} JOIN {met} AS _target ON {same}) AS _b, "
+            "(SELECT (SELECT count(*) FROM {t}) AS table_rows, {indexes} AS own_indexes) AS _c",
             alone=alone,
             indexes=indexes,
             **parts,
@@ -192,7 +184,9 @@ def _count(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> Step:
 
 
 def _found_keys(parts: Mapping[str, Part]) -> Sql:
-    return compose("(SELECT count(*) FROM {latest} WHERE EXISTS (SELECT 1 FROM {t} AS _target WHERE {same}))", **parts)
+    return compose(
+        "(SELECT count(*) FROM {latest} WHERE EXISTS (SELECT 1 FROM {met} AS _target WHERE {same}))", **parts
+    )
 
 
 def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> list[Step]:
@@ -221,10 +215,10 @@ def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> lis
     found = compose(
         "CREATE OR REPLACE TEMP TABLE {sample} AS "
         "WITH _some AS MATERIALIZED (SELECT * FROM {latest} WHERE NOT {gone} {sample_of}), "
-        "_theirs AS MATERIALIZED (SELECT * FROM {t} AS _target WHERE EXISTS (SELECT 1 FROM _some WHERE {met})) "
+        "_theirs AS MATERIALIZED (SELECT * FROM {t} AS _target WHERE {known}) "
         "SELECT (SELECT count(*) FROM _some) AS sampled, (SELECT count(*) FROM _some JOIN _theirs ON {joined} AND {equal}) "
         "AS sampled_unchanged, {found} AS found_keys",
-        sample_of=subject.words.sample(_SAMPLE_ROWS), met=matches(subject.words, "_target", "_some", key), joined=matches(subject.words, "_theirs", "_some", key),
+        sample_of=subject.words.sample(_SAMPLE_ROWS), known=is_met(subject, Ident("_some")), joined=matches(subject.words, "_theirs", "_some", key),
         equal=same_row(subject, "_theirs", "_some"), found=_found_keys(parts), **parts,
     )  # fmt: skip
     return [none, write(found, only_if=worth)]

@@ -1,8 +1,8 @@
 """Law: every strategy of a merge gives the same table, and it is the one that the mode promises.
 
 Random histories of a change stream: events come in order, late, again, in overlapping windows that replace the source, or
-leave it. One model per strategy reads the same stream; their tables are compared with each other, and with what plain
-Python makes of the events. `auto` is pushed to each of its ways by what is remembered of past run times, as slow runs
+leave it, or rows are updated in place. One model per strategy reads the same stream; their tables are compared with each
+other, with that of a model that reads all rows each time, and with what plain Python makes of the events. `auto` is pushed to each of its ways by what is remembered of past run times, as slow runs
 would push it.
 """
 
@@ -45,14 +45,14 @@ def _models(lookback: bool) -> dict[str, str]:
     """Promise and strategy -> a model; `counted` has no cursor."""
     found = {}
     for promise, header in (*_HEADERS.items(), ("counted", '-- @deleted: "n = 2"\n')):
+        lines = f"-- @mode: merge\n-- @key: k\n{header}"
+        if promise != "counted":
+            lines += _CURSOR + ("-- @lookback: 5 hours\n" if lookback else "")
+        query = _COUNTED if promise == "counted" else _STREAM
         for strategy in _strategies(promise):
-            lines = f"-- @mode: merge\n-- @key: k\n{header}"
-            if promise != "counted":
-                lines += _CURSOR + ("-- @lookback: 5 hours\n" if lookback else "")
-            if not strategy.startswith("auto"):
-                lines += f"-- @strategy: {strategy}\n"
-            query = _COUNTED if promise == "counted" else _STREAM
-            found[f"models/{promise}/by_{strategy}.sql"] = lines + query
+            chosen = "" if strategy.startswith("auto") else f"-- @strategy: {strategy}\n"
+            found[f"models/{promise}/by_{strategy}.sql"] = lines + chosen + query
+        found[f"models/{promise}/by_all.sql"] = f"{lines}-- @incremental: off\n{query}"
     return found
 
 
@@ -80,6 +80,15 @@ class World:
             self.grew = False
             self.source = list(events)
             self.project.sql("DELETE FROM ext.events")
+        elif how == "update":  # newer than all that the source has: rows of the key are overwritten
+            for key, _ in events:
+                kept = [event for event in self.source if event[0] != key]
+                newest = max((at for _, at in self.source if at is not None), default=0)
+                self.source = [*kept, (key, newest + 1)]
+                with self.project.connected() as connection:
+                    connection.execute("DELETE FROM ext.events WHERE k IS NOT DISTINCT FROM ?", [key])
+                    connection.execute("INSERT INTO ext.events VALUES (?, ?, ?, ?, ?)", _row((key, newest + 1)))
+            return
         elif how == "again":
             events = self.seen[: len(events)]
             self.source += events
@@ -122,6 +131,8 @@ class World:
             first = tables["merge"]
             for strategy, rows in tables.items():
                 assert rows == first, f"{promise}: {strategy} differs from merge"
+            if self.grew and promise != "counted":
+                assert self.rows(f"{promise}.by_all") == first, f"{promise}: reading all rows differs"
             expected = self.expected(promise)
             if expected is not None:
                 assert first == sorted(map(_shown, expected)), promise
@@ -183,7 +194,9 @@ _keys = st.sampled_from([None, 1, 2, 3, 4])
 _events = st.lists(
     st.tuples(_keys, st.one_of(st.integers(0, 20), st.integers(0, 20), st.none())), min_size=1, max_size=6
 )
-_delivery = st.tuples(st.sampled_from(["more", "more", "more", "again", "window", "window", "leave"]), _events)
+_delivery = st.tuples(
+    st.sampled_from(["more", "more", "more", "again", "update", "update", "window", "window", "leave"]), _events
+)
 _histories = st.tuples(
     st.booleans(), _events, st.lists(st.lists(_delivery, min_size=1, max_size=2), min_size=3, max_size=5)
 )

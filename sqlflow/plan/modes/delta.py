@@ -135,8 +135,8 @@ def follow(
     if log is not None:
         steps += log.opened(subject.table)
     goes = compose(
-        "DELETE FROM {t} WHERE {id} IN (SELECT r FROM {doomed})",
-        id=subject.words.row_id,
+        "DELETE FROM {t} AS _b WHERE {id} IN (SELECT r FROM {doomed})",
+        id=_row_id(subject),
         t=subject.table,
         doomed=_DOOMED,
     )
@@ -159,6 +159,13 @@ def follow(
     if check is not None:
         steps += selfcheck.alarm(check, compose("SELECT failed FROM {choice}", choice=_CHOICE))
     return tuple(steps)
+
+
+def _row_id(subject: Subject) -> Sql:
+    """What tells one row of the table `_b` from all others. A query with a column of that name is not followed."""
+    found = subject.words.row_id("_b", subject.model.schema, subject.model.model.header.partition_by)
+    assert found is not None
+    return found
 
 
 def _fail(check: SelfCheck) -> Step:
@@ -492,10 +499,10 @@ def _doomed(subject: Subject) -> list[Step]:
         ),
         write(
             compose(
-                "CREATE OR REPLACE TEMP TABLE {doomed} AS SELECT r FROM (SELECT _b.{id} AS r, _l.{w} AS n, "
+                "CREATE OR REPLACE TEMP TABLE {doomed} AS SELECT r FROM (SELECT {id} AS r, _l.{w} AS n, "
                 "row_number() OVER (PARTITION BY _l._sqlflow_n) AS k FROM {t} AS _b JOIN {lost} AS _l ON {same}) AS _d "
                 "WHERE k <= n",
-                id=subject.words.row_id, doomed=_DOOMED, w=WEIGHT, t=subject.table, lost=_LOST,
+                id=_row_id(subject), doomed=_DOOMED, w=WEIGHT, t=subject.table, lost=_LOST,
                 same=same_row(subject.words, Sql("_b"), Sql("_l"), schema),
             )
         ),

@@ -10,7 +10,8 @@ these rows but for the deletions.
 - `snapshot`: the table is written anew beside the old one, and swapped.
 
 With a cursor, only rows at or above the boundary (the watermark, less `lookback`) are read, unless the rows below it are
-not those of last time: then all are, which is always right because a merge may be repeated.
+not those of last time, or of then without those that were updated since: then all are, which is always right because a merge
+may be repeated.
 
 Deletions of models with a cursor are remembered in `_sqlflow."deleted <table>"`, key and cursor: an older row that comes
 later must not bring the key back. With `latest_wins` that is any row that is not newer than the deletion, with other
@@ -19,6 +20,7 @@ rules one without a cursor, which is older than any that has one.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import LiteralString
 
 from sqlflow.core.keeping import deletions_of
@@ -28,8 +30,9 @@ from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
 from sqlflow.plan import strategies
-from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
+from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, measure, prove_below
 from sqlflow.plan.log import WEIGHT, Log, expanded, net
+from sqlflow.plan.met import MET, is_met, meet
 from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SNAPSHOT, Choice
 from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
 
@@ -38,38 +41,53 @@ _REPEATED = Ident("_sqlflow_repeated")
 _LATEST = Ident("_sqlflow_latest")
 _GONE = Ident("_sqlflow_gone")
 _NET = Ident("_sqlflow_net")
-_KEPT = Ident("_sqlflow_kept")
+_SEVERAL = Ident("_sqlflow_several")
+_TIMES = Ident("_sqlflow_times")
+_FOUND = Ident("_sqlflow_found")
+_ONCE = Ident("_sqlflow_once")
+_TIED = Ident("_sqlflow_tied")
+_AGAIN = Ident("_sqlflow_again")
+_WAS = Ident("_sqlflow_was")
+_REMOVED = Ident("_sqlflow_removed")
 _KEPT_DELETIONS = Ident("_sqlflow_kept_deletions")
 
 
 def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
-    """The first build, or one from scratch.
+    """The first build, or one from scratch: the query's rows as they come, and then keys that came more than once and
+    deletions are put right.
 
     `keeps`: columns of the table that stands whose rows are kept where the query has no row of their key.
     """
-    shared = tuple(Ident(name) for name in keeps)
-    saved: tuple[Step, ...] = ()
-    restored: tuple[Step, ...] = ()
+    header = subject.model.model.header
+    table, shared = subject.table, tuple(Ident(name) for name in keeps)
+    steps: list[Step] = []
     if shared:
-        same = matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key)
-        rest = compose(
-            "CREATE OR REPLACE TEMP TABLE {kept} AS SELECT {cs} FROM {t} AS _target "
-            "WHERE NOT EXISTS (SELECT 1 FROM {latest} WHERE {same})",
-            kept=_KEPT, cs=shared, t=subject.table, latest=_LATEST, same=same,
+        was = compose("CREATE OR REPLACE TEMP TABLE {was} AS SELECT {cs} FROM {t}", was=_WAS, cs=shared, t=table)
+        steps.append(write(was))
+    marked = compose("SELECT *, {gone} AS {mark} FROM {t}", gone=_deleted(subject), mark=_GONE, t=table)
+    steps += [
+        *replace_table(subject, compose("SELECT {cs} FROM (\n{q}\n) AS _q", cs=subject.columns, q=subject.query)),
+        *_measure(subject, table, None),
+        *_one_per_key(subject, table),
+        *_new_deletions(subject, marked, keeps=bool(shared)),
+    ]
+    if header.deleted is not None:
+        removed = compose(
+            "CREATE OR REPLACE TEMP TABLE {removed} AS SELECT {key} FROM {t} WHERE {when}",
+            removed=_REMOVED, key=[Ident(name) for name in header.key], t=table, when=_deleted(subject),
         )  # fmt: skip
-        saved = (write(rest),)
-        back = compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {kept}", t=subject.table, cs=shared, kept=_KEPT)
-        restored = (write(back, counts=True),)
-    kept = compose("SELECT {cs} FROM {latest} WHERE NOT {gone}", cs=subject.columns, latest=_LATEST, gone=_GONE)
-    return (
-        _read(subject, Sql("TRUE")),
-        *_one_per_key(subject),
-        *_new_deletions(subject, keeps=bool(shared)),
-        *saved,
-        *replace_table(subject, kept),
-        *restored,
-        *_measure(subject, None),
-    )
+        steps += [write(removed), write(compose("DELETE FROM {t} WHERE {when}", t=table, when=_deleted(subject)))]
+    if shared:
+        others: list[Part] = [table] if header.deleted is None else [table, _REMOVED]
+        same = matches(subject.words, "_was", "_other", header.key)
+        absent = [compose("NOT EXISTS (SELECT 1 FROM {o} AS _other WHERE {same})", o=o, same=same) for o in others]
+        back = compose(
+            "INSERT INTO {t} ({cs}) SELECT {cs} FROM {was} AS _was WHERE {absent}",
+            t=table, cs=shared, was=_WAS, absent=joined(" AND ", absent),
+        )  # fmt: skip
+        steps.append(write(back))
+    steps.append(Step(StepKind.MEASURE, compose("SELECT count(*) FROM {t}", t=table), facts=("rows",)))
+    return tuple(steps)
 
 
 def update(subject: Subject, choice: Choice, log: Log | None, *, everything: bool) -> tuple[Step, ...]:
@@ -80,26 +98,30 @@ def update(subject: Subject, choice: Choice, log: Log | None, *, everything: boo
     limit: Sql | None = None
     before = subject.before
     if header.cursor is None or before is None or before.watermark is None or everything:
-        steps.append(_read(subject, Sql("TRUE")))
+        steps += [_read(subject, Sql("TRUE")), meet(subject, _LATEST)]
     else:
         cursor = Ident(header.cursor)
         limit = boundary(subject, before.watermark)
-        known = as_last_time(before)
         steps += [
             count_below(subject, cursor, limit),
-            _read(subject, compose("{c} >= {limit} OR {c} IS NULL", c=cursor, limit=limit), only_if=known),
-            _read(subject, Sql("TRUE"), only_if=compose("SELECT NOT ({known})", known=known)),
+            _read(subject, compose("{c} >= {limit} OR {c} IS NULL", c=cursor, limit=limit)),
+            meet(subject, _LATEST),
+            *prove_below(subject, before, cursor, limit, _LATEST),
+            _read(subject, Sql("TRUE"), only_if=IS_UNKNOWN),
+            meet(subject, _LATEST, only_if=IS_UNKNOWN),
         ]
-    steps += _one_per_key(subject)
+    steps += _measure(subject, _LATEST, limit)
+    rows_read = compose("SELECT count(*) FROM {latest}", latest=_LATEST)
+    steps.append(Step(StepKind.MEASURE, rows_read, facts=("rows_read",)))
+    steps += _one_per_key(subject, _LATEST)
     steps += _conflicts(subject)
     steps += _deletions(subject)
     if limit is not None and header.lookback is None and before is not None:
-        steps.append(_without_ties(subject, before))
-    steps += strategies.decide(subject, choice, _BATCH, _LATEST, _GONE)
+        steps += _without_ties(subject, before)
+    steps += strategies.decide(subject, choice, _LATEST, _GONE)
     if log is not None:
         steps += _written_down(subject, log)
     steps += _apply(subject, choice)
-    steps += _measure(subject, limit)
     return tuple(steps)
 
 
@@ -108,7 +130,7 @@ def _written_down(subject: Subject, log: Log) -> list[Step]:
     schema = subject.model.schema
     parts: dict[str, Part] = {
         "cs": subject.columns, "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
-        "same": matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key),
+        "met": is_met(subject, _LATEST),
     }  # fmt: skip
     weighted = compose(_GAINED_AND_LOST, **parts)
     return [
@@ -122,7 +144,7 @@ def _written_down(subject: Subject, log: Log) -> list[Step]:
 
 _GAINED_AND_LOST: LiteralString = (
     "SELECT {cs}, 1 AS {w} FROM {latest} WHERE NOT {gone} UNION ALL "
-    "SELECT {cs}, -1 AS {w} FROM {t} AS _target WHERE EXISTS (SELECT 1 FROM {latest} WHERE {same})"
+    "SELECT {cs}, -1 AS {w} FROM {t} AS _target WHERE {met}"
 )
 
 
@@ -130,13 +152,17 @@ def unmerged(subject: Subject, wrong: Ident) -> tuple[Step, ...]:
     """Fill the temporary table `wrong` with what the table would gain and lose if all rows of the query were merged once
     more: nothing, because a merge may be repeated. Only temporary tables are written."""
     header, schema = subject.model.model.header, subject.model.schema
-    steps = [_read(subject, Sql("TRUE")), *_one_per_key(subject)]
+    read = compose(
+        "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {key} FROM {latest}",
+        batch=_BATCH, key=[Ident(name) for name in header.key], latest=_LATEST,
+    )  # fmt: skip
+    steps = [_read(subject, Sql("TRUE")), meet(subject, _LATEST), write(read), *_one_per_key(subject, _LATEST)]
     steps += [step for step in _conflicts(subject) if step.kind is StepKind.WRITE]
     if _remembers(subject):
         steps.append(_without_deleted(subject))
     parts: dict[str, Part] = {
         "cs": subject.columns, "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
-        "same": matches(subject.words, "_target", "_sqlflow_latest", header.key),
+        "met": is_met(subject, _LATEST),
     }  # fmt: skip
     return (*steps, net(subject.words, wrong, schema, compose(_GAINED_AND_LOST, **parts)))
 
@@ -147,18 +173,38 @@ def alone(subject: Subject) -> Sql:
     return compose("NOT EXISTS (SELECT 1 FROM {batch} AS _read WHERE {same})", batch=_BATCH, same=same)
 
 
-def _without_ties(subject: Subject, before: TableRecord) -> Step:
+def _without_ties(subject: Subject, before: TableRecord) -> list[Step]:
     """Take out the rows that are read again because they tie with the watermark or have no cursor, if they are as they
     were: then a batch of nothing but new keys is seen as that."""
     header = subject.model.model.header
     cursor = Ident(header.cursor or "")
-    sql = compose(
-        "DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT coalesce({latest}.{c} > {reached}, FALSE) AND NOT {gone} AND {alike}",
-        latest=_LATEST, t=subject.table, same=matches(subject.words, "_target", "_sqlflow_latest", header.key), c=cursor, gone=_GONE,
-        reached=watermark_literal(before.watermark or "", subject.type_of(cursor)),
-        alike=strategies.same_row(subject, "_target", "_sqlflow_latest"),
-    )  # fmt: skip
-    return write(sql, only_if=as_last_time(before))
+    parts: dict[str, Part] = {
+        "latest": _LATEST, "tied": _TIED, "again": _AGAIN, "t": subject.table, "c": cursor, "gone": _GONE,
+        "reached": watermark_literal(before.watermark or "", subject.type_of(cursor)),
+        "met": is_met(subject, _AGAIN), "same": matches(subject.words, "_target", "_sqlflow_latest", header.key),
+        "alike": strategies.same_row(subject, "_target", "_sqlflow_latest"),
+    }  # fmt: skip
+    return [
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {again} AS SELECT * FROM {latest} WHERE NOT coalesce({c} > {reached}, FALSE) AND NOT {gone}",
+                **parts,
+            ),
+            only_if=IS_KNOWN,
+        ),
+        write(
+            compose("CREATE OR REPLACE TEMP TABLE {tied} AS SELECT * FROM {t} AS _target WHERE {met}", **parts),
+            only_if=IS_KNOWN,
+        ),
+        write(
+            compose(
+                "DELETE FROM {latest} USING {tied} AS _target WHERE {same} AND NOT coalesce({latest}.{c} > {reached}, FALSE) "
+                "AND NOT {gone} AND {alike}",
+                **parts,
+            ),
+            only_if=IS_KNOWN,
+        ),
+    ]
 
 
 def forget(table: TableName) -> Step:
@@ -171,16 +217,19 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
     parts: dict[str, Part] = {
         "t": subject.table, "latest": _LATEST, "gone": _GONE, "cs": subject.columns,
         "same": matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key),
+        "met": is_met(subject, _LATEST),
     }  # fmt: skip
     steps = []
     if CHANGES in choice.ways or CDC in choice.ways:
         alike = strategies.same_row(subject, "_target", "_sqlflow_latest")
         prune = compose(
-            "DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT {gone} AND {alike}", alike=alike, **parts
-        )
+            "DELETE FROM {latest} USING (SELECT * FROM {t} AS _target WHERE {met}) AS _target "
+            "WHERE {same} AND NOT {gone} AND {alike}",
+            alike=alike, **parts,
+        )  # fmt: skip
         steps.append(write(prune, only_if=strategies.taken(CHANGES, CDC), timed=True, fact="unchanged"))
     # MERGE is what the others fall back to when they cannot be taken.
-    delete = compose("DELETE FROM {t} AS _target USING {latest} WHERE {same}", **parts)
+    delete = compose("DELETE FROM {t} AS _target WHERE {met}", **parts)
     always = choice.ways == (MERGE,)
     only_if = None if always else strategies.taken(MERGE, CHANGES, CDC)
     steps.append(write(delete, only_if=only_if, timed=True, fact="replaced"))
@@ -189,11 +238,12 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
     steps.append(write(insert, counts=True, only_if=only_if, timed=True))
     if SNAPSHOT in choice.ways:
         swap = compose(
-            "SELECT {cs} FROM {t} AS _target WHERE NOT EXISTS (SELECT 1 FROM {latest} "
-            "WHERE {same}) UNION ALL SELECT {cs} FROM {latest} WHERE NOT {gone}",
+            "SELECT {cs} FROM {t} AS _target WHERE NOT {met} UNION ALL SELECT {cs} FROM {latest} WHERE NOT {gone}",
             **parts,
         )
-        statements = subject.words.publish(subject.table, swap, subject.model.schema, fits=True)
+        statements = subject.words.publish(
+            subject.table, swap, subject.model.schema, fits=True, parts=subject.model.model.header.partition_by
+        )
         steps += [
             write(sql, counts=number == 0, only_if=strategies.taken(SNAPSHOT), timed=True)
             for number, sql in enumerate(statements)
@@ -202,65 +252,89 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
 
 
 def _read(subject: Subject, condition: Sql, only_if: Sql | None = None) -> Step:
+    """The rows that are read, each with whether it means "delete this key"."""
     return write(
         compose(
-            "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n) AS _q WHERE {condition}",
-            batch=_BATCH, cs=subject.columns, q=subject.query, condition=condition,
+            "CREATE OR REPLACE TEMP TABLE {latest} AS SELECT *, {gone} AS {mark} FROM "
+            "(SELECT {cs} FROM (\n{q}\n) AS _q WHERE {condition}) AS _rows",
+            latest=_LATEST, cs=subject.columns, q=subject.query, condition=condition, gone=_deleted(subject), mark=_GONE,
         ),
         only_if=only_if,
     )  # fmt: skip
 
 
-def _one_per_key(subject: Subject) -> list[Step]:
-    """The newest row of each key; two that are equally new, or any two without a cursor, stop the build."""
+def _one_per_key(subject: Subject, rows: Ident | TableName) -> list[Step]:
+    """Leave the newest row of each key in `rows`; two that are equally new, or any two without a cursor, stop the build.
+
+    Only keys that come more than once are looked at again; where these are many, the table is written anew.
+    """
     header = subject.model.model.header
-    key = tuple(Ident(name) for name in header.key)
-    same = matches(subject.words, "_sqlflow_batch", "_sqlflow_repeated", header.key)
-    parts: dict[str, Part] = {"cs": subject.columns, "batch": _BATCH, "repeated": _REPEATED, "key": key, "same": same}
-    if header.cursor is None:
-        rows = compose("SELECT {cs} FROM {batch}", **parts)
-        hint = "give a `cursor`, so that the newest row wins, or make the query's keys unique"
-    else:
-        # Only keys that come more than once need a window, which would hold all rows in memory.
-        rows = compose(
-            "SELECT {cs} FROM {batch} WHERE NOT EXISTS (SELECT 1 FROM {repeated} WHERE {same}) UNION ALL "
-            "(SELECT DISTINCT {cs} FROM (SELECT {cs}, rank() OVER (PARTITION BY {key} ORDER BY {cursor} DESC NULLS LAST) "
-            "AS _sqlflow_rank FROM {batch} WHERE EXISTS (SELECT 1 FROM {repeated} WHERE {same})) AS _ranked "
-            "WHERE _sqlflow_rank = 1)",
-            cursor=Ident(header.cursor), **parts,
+    parts: dict[str, Part] = {
+        "rows": rows, "repeated": _REPEATED, "several": _SEVERAL, "key": tuple(Ident(name) for name in header.key),
+        "same": matches(subject.words, "_rows", "_sqlflow_repeated", header.key), "times": _TIMES,
+        "all": [*subject.columns, *((_GONE,) if isinstance(rows, Ident) else ())],
+    }  # fmt: skip
+    found = compose(
+        "SELECT count(*) > 0 AS found_some, coalesce(sum({times}), 0) * 4 > (SELECT count(*) FROM {rows}) AS found_many FROM {repeated}",
+        **parts,
+    )
+    some, many, few = (
+        compose("SELECT {which} FROM {found}", which=Sql(which), found=_FOUND)
+        for which in ("found_some", "found_many", "found_some AND NOT found_many")
+    )
+    picked = compose("SELECT {all} FROM {rows} AS _rows WHERE EXISTS (SELECT 1 FROM {repeated} WHERE {same})", **parts)
+    hint = "give a `cursor`, so that the newest row wins, or make the query's keys unique"
+    if header.cursor is not None:
+        picked = compose(
+            "SELECT DISTINCT {all} FROM (SELECT *, rank() OVER (PARTITION BY {key} ORDER BY {cursor} DESC NULLS LAST) "
+            "AS _sqlflow_rank FROM ({picked}) AS _picked) AS _ranked WHERE _sqlflow_rank = 1",
+            picked=picked, cursor=Ident(header.cursor), **parts,
         )  # fmt: skip
         hint = f"rows of one key with the same `{header.cursor}` differ: make the cursor finer, or the keys unique"
-    return [
+    steps = [
         write(
             compose(
-                "CREATE OR REPLACE TEMP TABLE {repeated} AS SELECT {key} FROM {batch} GROUP BY {key} HAVING count(*) > 1",
+                "CREATE OR REPLACE TEMP TABLE {repeated} AS SELECT {key}, count(*) AS {times} FROM {rows} GROUP BY {key} "
+                "HAVING count(*) > 1",
                 **parts,
             )
         ),
-        write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {latest} AS SELECT *, {gone} AS {mark} FROM ({rows}) AS _rows",
-                latest=_LATEST,
-                gone=_deleted(subject),
-                mark=_GONE,
-                rows=rows,
-            )
-        ),
+        write(compose("CREATE OR REPLACE TEMP TABLE {table} AS {found}", table=_FOUND, found=found)),
+        write(compose("CREATE OR REPLACE TEMP TABLE {several} AS {picked}", picked=picked, **parts), only_if=some),
         Step(
             StepKind.GUARD,
-            compose(
-                "SELECT {key} FROM {latest} WHERE EXISTS (SELECT 1 FROM {repeated} WHERE {same}) "
-                "GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 6",
-                key=key,
-                latest=_LATEST,
-                repeated=_REPEATED,
-                same=matches(subject.words, "_sqlflow_latest", "_sqlflow_repeated", header.key),
-            ),
+            compose("SELECT {key} FROM {several} GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 6", **parts),
+            only_if=some,
             code="duplicate-key",
             message=f"the query gives more than one row for a key ({', '.join(header.key)}): {{rows}}",
             hint=hint,
         ),
     ]
+    if header.cursor is None:
+        return steps
+    return [
+        *steps,
+        write(compose("DELETE FROM {rows} AS _rows USING {repeated} WHERE {same}", **parts), only_if=few),
+        write(compose("INSERT INTO {rows} SELECT {all} FROM {several}", **parts), only_if=few),
+        *(replace(step, only_if=many) for step in _written_anew(subject, rows, parts)),
+    ]
+
+
+def _written_anew(subject: Subject, rows: Ident | TableName, parts: dict[str, Part]) -> list[Step]:
+    """`rows` with one row for each key that came more than once."""
+    kept = compose(
+        "SELECT {all} FROM {rows} AS _rows WHERE NOT EXISTS (SELECT 1 FROM {repeated} WHERE {same}) "
+        "UNION ALL SELECT {all} FROM {several}",
+        **parts,
+    )
+    if isinstance(rows, Ident):
+        anew = compose("CREATE OR REPLACE TEMP TABLE {once} AS {kept}", once=_ONCE, kept=kept)
+        back = compose("CREATE OR REPLACE TEMP TABLE {rows} AS SELECT * FROM {once}", once=_ONCE, **parts)
+        return [write(anew), write(back)]
+    statements = subject.words.publish(
+        subject.table, kept, subject.model.schema, fits=True, parts=subject.model.model.header.partition_by
+    )
+    return [write(sql) for sql in statements]
 
 
 def _conflicts(subject: Subject) -> list[Step]:
@@ -278,14 +352,14 @@ def _without_cursor(subject: Subject, same: Sql) -> list[Step]:
     older = compose("{latest}.{c} IS NULL AND _target.{c} IS NOT NULL", latest=_LATEST, c=Ident(cursor))
     sql = compose(
         "DELETE FROM {latest} USING {t} AS _target WHERE {same} AND {older}",
-        latest=_LATEST, t=subject.table, same=same, older=older,
+        latest=_LATEST, t=MET, same=same, older=older,
     )  # fmt: skip
     return [write(sql)]
 
 
 def _by_policy(subject: Subject, same: Sql) -> list[Step]:
     header = subject.model.model.header
-    parts: dict[str, Part] = {"latest": _LATEST, "t": subject.table, "same": same, "gone": _GONE}
+    parts: dict[str, Part] = {"latest": _LATEST, "t": MET, "same": same, "gone": _GONE}
     match header.conflict:
         case Conflict.SOURCE_WINS:
             return []
@@ -308,9 +382,9 @@ def _by_policy(subject: Subject, same: Sql) -> list[Step]:
             )
             keys = [compose("{latest}.{k}", latest=_LATEST, k=Ident(k)) for k in header.key]
             guard = compose(
-                "SELECT {keys} FROM {latest} JOIN {t} AS _target ON {same} WHERE NOT {gone} AND ({differ}) "
+                "SELECT {keys} FROM {latest} JOIN {whole} AS _target ON {same} WHERE NOT {gone} AND ({differ}) "
                 "ORDER BY {keys} LIMIT 6",
-                keys=keys, differ=differ, **parts,
+                keys=keys, differ=differ, whole=subject.table, **parts,
             )  # fmt: skip
             return [
                 Step(
@@ -331,18 +405,21 @@ def _remembers(subject: Subject) -> bool:
     return header.cursor is not None and header.deleted is not None
 
 
-def _new_deletions(subject: Subject, *, keeps: bool) -> list[Step]:
-    """What is remembered of deletions after a rebuild: those of the query, and with `keeps` those of other keys."""
+def _new_deletions(subject: Subject, marked: Sql, *, keeps: bool) -> list[Step]:
+    """What is remembered of deletions after a rebuild: those of the query, and with `keeps` those of other keys.
+
+    `marked`: one row for each key that the query gives, each with whether it means "delete this key".
+    """
     header = subject.model.model.header
     if not _remembers(subject):
         return [forget(subject.table)] if subject.before is not None else []
     kept = [*header.key, header.cursor or ""]
     parts: dict[str, Part] = {
-        "deleted": deletions_of(subject.table), "cs": [Ident(name) for name in dict.fromkeys(kept)], "latest": _LATEST, "gone": _GONE,
+        "deleted": deletions_of(subject.table), "cs": [Ident(name) for name in dict.fromkeys(kept)], "latest": compose("({marked}) AS _row", marked=marked), "gone": _GONE,
     }  # fmt: skip
     if not keeps:
         return [write(compose("CREATE OR REPLACE TABLE {deleted} AS SELECT {cs} FROM {latest} WHERE {gone}", **parts))]
-    same = matches(subject.words, "_deleted", "_sqlflow_latest", header.key)
+    same = matches(subject.words, "_deleted", "_row", header.key)
     cast = [
         compose("CAST(_deleted.{c} AS {kind}) AS {c}", c=Ident(name), kind=Sql(subject.type_of(name)))
         for name in dict.fromkeys(kept)
@@ -413,5 +490,6 @@ def _deleted(subject: Subject) -> Sql:
     return compose("coalesce(({condition}), FALSE)", condition=Sql(deleted.sql or "FALSE"))
 
 
-def _measure(subject: Subject, limit: Sql | None) -> tuple[Step, ...]:
-    return () if subject.model.model.header.cursor is None else (measure(subject, _BATCH, limit),)
+def _measure(subject: Subject, rows: Part, limit: Sql | None) -> tuple[Step, ...]:
+    """What the next run must know of the rows that were read, before any of them are taken out."""
+    return () if subject.model.model.header.cursor is None else (measure(subject, rows, limit),)
