@@ -21,7 +21,7 @@ from fuzz.worlds import Failure, Invalid, Tally, run
 Outcome = tuple[Case | None, Tally, Failure | None]
 
 
-def one(seed: int, most_models: int = 12, steps: int = 8) -> Outcome:
+def one(seed: int, most_models: int = 24, steps: int = 8) -> Outcome:
     """Run the case of a seed: the case, None if the seed gives none; what was counted; the first thing that went wrong."""
     tally = Tally()
     try:
@@ -47,7 +47,7 @@ def _arguments() -> argparse.Namespace:
         "--shrink", type=float, default=60.0, help="seconds for making each failing case smaller; 0: leave it"
     )
     parser.add_argument("--stop-after", type=int, default=20, help="failures")
-    parser.add_argument("--models", type=int, default=12, help="at most, in a case")
+    parser.add_argument("--models", type=int, default=24, help="at most, in a case")
     parser.add_argument("--steps", type=int, default=8, help="builds after the first one, in a case")
     parser.add_argument("--out", type=Path, help="a folder for failing cases")
     parser.add_argument("--replay", type=Path, help="run the case in this file")
@@ -116,7 +116,8 @@ def _smaller(work: tuple[Case, Failure, float]) -> tuple[Case, Failure]:
 
 def _progress(number: int, total: Tally, failed: int, started: float) -> str:
     seconds = time.monotonic() - started
+    ways = ", ".join(f"{count} {way}" for way, count in total.ways.most_common())
     return (
-        f"{number} seeds, {total.cases} cases, {total.builds} builds, {total.refreshes} refreshes of tables, "
+        f"{number} seeds, {total.cases} cases, {total.builds} builds, {total.refreshes} refreshes of tables ({ways}), "
         f"{failed} failing cases, {total.unstable} without a single answer, {seconds:.0f} s, {total.refreshes / seconds:.1f} refreshes/s"
     )

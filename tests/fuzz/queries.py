@@ -250,7 +250,7 @@ class Maker:
     def source(self, rels: Sequence[Rel]) -> Rel:
         """A relation: a table, or a subquery in its place."""
         rel = self.rng.choice(rels)
-        if self.depth < 2 and self.chance(0.12):
+        if self.depth < 2 and self.chance(0.04 + self.odd):
             inner = self.nested(rels)
             return Rel(f"({inner.sql})", inner.cols)
         if self.chance(0.04):
@@ -323,7 +323,7 @@ class Maker:
         parts = []
         if self.chance(0.45):
             parts.append(self.predicate(scope))
-        if semi or self.chance(0.08):
+        if semi or self.chance(0.02 + 0.75 * self.odd):
             parts.append(self.membership(scope, rels))
         return f" WHERE {' AND '.join(parts)}" if parts else ""
 

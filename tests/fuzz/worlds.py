@@ -11,10 +11,11 @@ import math
 import os
 import re
 import shutil
+import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,8 +23,12 @@ import duckdb
 from fuzz.cases import Case, Change, Model, Step
 from lawful import Lawful
 
+from sqlflow.core.codec import decode
+from sqlflow.core.records import RunRecord
+
 SCHEMAS = ("ext", "raw", "seeds", "a", "b", "c")
 Row = tuple[object, ...]
+Made = tuple[str, tuple[tuple[str, int], ...]]
 Shape = list[tuple[str, str]]
 
 
@@ -43,18 +48,26 @@ class Failure:
 
 @dataclass(slots=True)
 class Tally:
-    """`refreshes`: tables that were held against their query after something that they read, or they themselves, had changed."""
+    """`refreshes`: tables that were held against their query after something that they read, or they themselves, had changed.
+    `ways`: how many of them were brought up to date in which way, by the records of the runs."""
 
     builds: int = 0
     refreshes: int = 0
     cases: int = 0
     unstable: int = 0
+    ways: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def followed(self) -> int:
+        """Refreshes by the rows or keys that changed."""
+        return self.ways["delta"] + self.ways["keys"]
 
     def add(self, other: Tally) -> None:
         self.builds += other.builds
         self.refreshes += other.refreshes
         self.cases += other.cases
         self.unstable += other.unstable
+        self.ways += other.ways
 
 
 # ---------------------------------------------------------------------- the oracle
@@ -123,8 +136,9 @@ class Oracle:
         return [str(name) for (name,) in found]
 
     def content(self, name: str) -> int:
-        """The bag of rows, as a number."""
-        return hash(frozenset(Counter(canonical(row) for row in table(self.db, name)[1]).items()))
+        """The columns and the bag of rows, to the last bit, as a number."""
+        columns, rows = table(self.db, name)
+        return hash((tuple(columns), frozenset(Counter(map(repr, rows)).items())))
 
     def unstable(self) -> str:
         """The first query that gives another bag of rows when its inputs come in another order; empty when none does."""
@@ -228,14 +242,19 @@ def _close(a: object, b: object) -> bool:
 
 @dataclass(slots=True)
 class World:
-    """A case on its way. `fresh`: what each table was made of when it last was right, to count refreshes."""
+    """A case on its way. `fresh`: what each table was made of when it last was right, to count refreshes, and for the
+    oracle, which need not make a table of the same rows again."""
 
     project: Lawful
     oracle: Oracle
     tally: Tally
     failing: str | None = None
-    fresh: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = field(default_factory=dict)
+    fresh: dict[str, Made] = field(default_factory=dict)
     _contents: dict[str, int] = field(default_factory=dict)
+    _made: dict[str, Made] = field(default_factory=dict)
+    _sources: list[str] = field(default_factory=list)
+    _ways: dict[str, str] = field(default_factory=dict)
+    _run: str = ""
 
     def happen(self, changes: Sequence[Change]) -> None:
         """Everything between two builds: in the database with one connection, which is closed then."""
@@ -279,17 +298,30 @@ class World:
         for model in list(self.oracle.models.values()):
             chosen = (selected is None or model.name in selected) and model.name not in skip
             if model.mode == "inline":
-                self.oracle.make(model)
+                self._make(model)
             elif model.mode in ("append", "merge") or not chosen:
+                self._made.pop(model.name, None)
+                self._contents.pop(model.name, None)
                 self.oracle.take(model, built)
             else:
-                self.oracle.make(model)
+                self._make(model)
                 yield model
+
+    def _make(self, model: Model) -> None:
+        """Make a table of the oracle, unless it is there, of the same query and the same rows."""
+        made_of = self._made_of(model)
+        if self._made.get(model.name) != made_of:
+            self._contents.pop(model.name, None)
+            self.oracle.make(model)
+            self._made[model.name] = made_of
 
     def compare(
         self, step: int, selected: Sequence[str] | None = None, skip: frozenset[str] = frozenset()
     ) -> Failure | None:
-        self._contents.clear()
+        self._sources = self.oracle.sources()
+        for name in [*self._sources, *(name for name in self._contents if name not in self._made)]:
+            self._contents.pop(name, None)
+        self._look_at_run()
         with duckdb.connect(str(self.project.database), read_only=True) as built:
             built.execute("SET TimeZone = 'UTC'")
             for model in self.expect(selected, built, skip):
@@ -309,12 +341,28 @@ class World:
                 self._count(model)
         return None
 
+    def _look_at_run(self) -> None:
+        """How each table was brought up to date in the last run."""
+        with closing(sqlite3.connect(self.project.root / ".sqlflow" / "state.db")) as state:
+            run_id, text = state.execute("SELECT run_id, record FROM runs ORDER BY rowid DESC LIMIT 1").fetchone()
+        self._ways.clear()
+        if run_id != self._run:
+            self._run = run_id
+            results = decode(text, RunRecord).results
+            self._ways.update({str(result.table): result.strategy for result in results if result.task})
+
+    def _made_of(self, model: Model) -> Made:
+        text = model.sql.replace('"', "")
+        read = [n for n in (*self._sources, *self.oracle.models) if n in text and n != model.name]
+        return model.sql, tuple((n, self._content(n)) for n in read)
+
     def _count(self, model: Model) -> None:
         """Whether that was a refresh: the code, or the rows of something that it reads, differ from last time."""
-        read = [n for n in [*self.oracle.sources(), *self.oracle.models] if n in model.sql and n != model.name]
-        made_of = (model.text(), tuple((n, self._content(n)) for n in read))
+        sql, read = self._made_of(model)
+        made_of = f"{model.header} {sql}", read
         if model.mode not in ("view", "inline") and self.fresh.get(model.name, made_of) != made_of:
             self.tally.refreshes += 1
+            self.tally.ways[self._ways.get(model.name, "not in the run")] += 1
         self.fresh[model.name] = made_of
 
     def _content(self, name: str) -> int:
