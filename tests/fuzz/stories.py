@@ -25,6 +25,7 @@ TYPES = {
     "ts": ("TIMESTAMP", "ts"),
     "c": ("BIGINT", "int"),
     "z": ("INTEGER", "int"),
+    "op": ("VARCHAR", "str"),
 }
 POOLS = {
     "k": ["NULL", "0", "1", "1", "2", "2", "3"],
@@ -42,6 +43,7 @@ POOLS = {
         "'1900-01-01 00:00:01'",
     ],
     "z": ["NULL", "1", "2"],
+    "op": ["'U'", "'U'", "'I'", "'D'"],
 }
 KINDS = [
     "table",
@@ -59,14 +61,16 @@ KINDS = [
     "csv",
     "seed",
     "view",
+    "stream",
 ]
-TRACEABLE = ["table", "table", "declared", "declared", "keyed", "cursor", "append", "parquet", "csv"]
+TRACEABLE = ["table", "table", "declared", "declared", "keyed", "cursor", "append", "parquet", "csv", "stream"]
 ROUGH = ["move", "null", "empty", "refill", "rewrite", "all"]
 
 
 @dataclass(slots=True)
 class Source:
-    """A source as it is now. `table`: where its rows are in the database; empty for files. `next`: the next id, or cursor."""
+    """A source as it is now. `table`: where its rows are in the database; empty for files. `next`: the next id, or cursor.
+    `history`: where all events of a stream are, also those that it forgot; for the oracle. `used`: their cursors."""
 
     name: str
     kind: str
@@ -74,6 +78,8 @@ class Source:
     table: str = ""
     next: int = 1
     parts: dict[int, str] = field(default_factory=dict)
+    history: str = ""
+    used: set[int] = field(default_factory=set)
 
     def rel(self) -> Rel:
         return Rel(self.name, tuple(Col(c, TYPES[c][1], wide=c == "v") for c in self.columns))
@@ -101,6 +107,8 @@ class Teller:
         self.cols: dict[str, tuple[Col, ...]] = {}
         self.files: dict[str, str] = {}
         self.inputs: dict[str, str] = {}
+        self.all_built = True
+        self.touched: set[str] = set()
 
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
@@ -151,10 +159,13 @@ class Teller:
             match kind:
                 case "table" | "view":
                     source.table = name if kind == "table" else f"ext.v{number}"
-                case "declared" | "keyed" | "cursor" | "append":
+                case "declared" | "keyed" | "cursor" | "append" | "stream":
                     source.table = f"ext.t{number}"
                     options = ""
-                    if kind in ("cursor", "append"):
+                    if kind == "stream":
+                        columns.append("op")
+                        source.history = f"ext.h{number}"
+                    if kind in ("cursor", "append", "stream"):
                         columns.append("c")
                         options = ", cursor: c" + (", append_only: true" if kind == "append" else "")
                     if kind == "keyed":
@@ -178,7 +189,8 @@ class Teller:
             self.sources.append(source)
             if source.table:
                 listed = ", ".join(f"{c} {TYPES[c][0]}" for c in columns)
-                setup.append(Change("sql", f"CREATE TABLE {source.table} ({listed})"))
+                for table in filter(None, (source.table, source.history)):
+                    setup.append(Change("sql", f"CREATE TABLE {table} ({listed})"))
                 if kind == "view":
                     setup.append(
                         Change(
@@ -187,7 +199,7 @@ class Teller:
                         )
                     )
                 if self.chance(0.9):
-                    setup.append(self._insert(source, self._size()))
+                    setup += self._inserted(source, self._size())
             else:
                 for part in range(1 if kind == "seed" else self.rng.choice([1, 2])):
                     setup.append(self._file(source, part))
@@ -209,6 +221,12 @@ class Teller:
             if source.kind == "keyed" or self.chance(0.85):
                 return str(source.next)
             return self.rng.choice(["NULL", *(str(self.rng.randint(1, source.next)) for _ in range(4))])
+        if column == "c" and source.kind == "stream":
+            source.next += 3
+            free = [c for c in range(1, source.next) if c not in source.used]
+            at = self.rng.choice(free) if self.chance(0.3) else source.next
+            source.used.add(at)
+            return str(at)
         if column == "c":
             source.next += 1
             roll = self.rng.random()
@@ -223,6 +241,13 @@ class Teller:
         return Change(
             "sql", f"INSERT INTO {source.table} ({', '.join(source.columns)}) VALUES {self._values(source, rows)}"
         )
+
+    def _inserted(self, source: Source, rows: int) -> list[Change]:
+        """New rows, written down in the history of a stream as well."""
+        made = self._insert(source, rows)
+        if not source.history:
+            return [made]
+        return [made, replace(made, text=made.text.replace(source.table, source.history, 1))]
 
     def _file(self, source: Source, part: int, rows: str = "") -> Change:
         listed = ", ".join(f"CAST({c} AS {TYPES[c][0]}) AS {c}" for c in source.columns)
@@ -279,6 +304,8 @@ class Teller:
 
     def _shaped(self, name: str, rels: Sequence[Rel]) -> tuple[Model, Query] | None:
         roll = self.rng.random()
+        if any(s.kind == "stream" for s in self.sources) and self.chance(0.08):
+            return self._stream(name)
         if roll < 0.05:
             return self._append(name)
         if roll < 0.10:
@@ -324,6 +351,20 @@ class Teller:
         sql = f"SELECT {', '.join(source.columns)} FROM {source.name}"
         return Model(name, ("mode: append", "cursor: c"), sql, "append"), Query(sql, source.rel().cols)
 
+    def _stream(self, name: str) -> tuple[Model, Query]:
+        """The newest event of each key, as long as that is no deletion: whatever the stream has forgotten."""
+        source = self.rng.choice([s for s in self.sources if s.kind == "stream"])
+        listed = ", ".join(source.columns)
+        key = ["k", "g"] if "g" in source.columns and self.chance(0.3) else ["k"]
+        newest = f"row_number() OVER (PARTITION BY {', '.join(key)} ORDER BY c DESC) = 1"
+        says = f"SELECT {listed} FROM (SELECT * FROM {source.history} QUALIFY {newest}) WHERE op <> 'D'"
+        how: list[tuple[str, ...]] = [("strategy: cdc",), ("conflict: latest_wins",)]
+        how += [("conflict: latest_wins", f"strategy: {way}") for way in ("merge", "snapshot", "cdc")]
+        kept = ("mode: merge", f"key: [{', '.join(key)}]", "cursor: c", "deleted: {column: op, values: [D]}")
+        sql = f"SELECT {listed} FROM {source.name}"
+        header = (*kept, *self.rng.choice(how))
+        return Model(name, header, sql, "stream", says=says), Query(sql, source.rel().cols)
+
     def _merge(self, name: str, rels: Sequence[Rel]) -> tuple[Model, Query] | None:
         rel = self.rng.choice(rels)
         scope = [(c.name, c) for c in rel.cols]
@@ -357,6 +398,7 @@ class Teller:
 
     def _step(self) -> Step | None:
         changes: list[Change] = []
+        self.touched.clear()
         for _ in range(self.rng.choice([1, 2, 2, 3] if self.calm else [0, 1, 1, 2, 2, 2, 3, 3, 4])):
             found = self._change()
             if found and self._possible(found):
@@ -366,8 +408,13 @@ class Teller:
         if not tables or any(change.what == "drop" for change in changes):
             return Step(tuple(changes), "all")
         build = self.rng.choice(["all"] * (30 if self.calm else 14) + ["twice", "some", "some", "refresh", "fail"])
+        self.all_built = build in ("all", "twice")
         match build:
             case "some" | "refresh":
+                if build == "refresh":  # of a stream that forgets, a rebuild knows less
+                    tables = [n for n in tables if self.models[n].mode != "stream"] or tables[:0]
+                if not tables:
+                    return Step(tuple(changes), "all")
                 chosen = self.rng.sample(tables, min(len(tables), self.rng.choice([1, 1, 2])))
                 return Step(tuple(changes), build, tuple(n for n in names if n in chosen))
             case "fail":
@@ -436,6 +483,8 @@ class Teller:
     def _table_change(self, source: Source) -> list[Change]:
         t, columns = source.table, source.columns
         data = [c for c in columns if c not in ("id", "c")]
+        if source.kind == "stream":
+            return self._events(source)
         insert = self._insert(source, self.rng.choice([1, 1, 2, 5]))
         if source.kind == "append":
             again = ", ".join(str(source.next) if c == "c" else c for c in columns)
@@ -503,6 +552,22 @@ class Teller:
             case _:
                 return [insert]
 
+    def _events(self, source: Source) -> list[Change]:
+        """New events and late ones; events told again; old events forgotten, once they have been read."""
+        t, touched = source.table, source.name in self.touched
+        self.touched.add(source.name)
+        again = f"INSERT INTO {t} SELECT * FROM {source.history} WHERE"
+        new = self._inserted(source, self.rng.choice([1, 1, 2, 4]))
+        match self.rng.choice(["new", "new", "new", "again", "window", "window"]):
+            case "again":
+                return [Change("sql", f"{again} {self._where(source)}")]
+            case "window" if self.all_built and not touched:
+                forgotten = self.rng.choice(["true", f"c <= {self.rng.randint(1, source.next)}"])
+                told = [Change("sql", f"{again} c % 5 = {self.rng.randint(0, 4)}")] if self.chance(0.5) else []
+                return [Change("sql", f"DELETE FROM {t} WHERE {forgotten}"), *told, *new]
+            case _:
+                return new
+
     def _where(self, source: Source) -> str:
         """Some of the rows, often few."""
         data = [c for c in source.columns if c not in ("id", "c")]
@@ -543,7 +608,7 @@ class Teller:
         """Another query, of the same columns where others read them."""
         name = self.rng.choice(list(self.models))
         old = self.models[name]
-        if old.mode in ("append", "merge"):
+        if old.mode in ("append", "merge", "stream"):
             return []
         saved = self.oracle.models.copy(), self.cols.get(name, ())
         if self.chance(0.5):

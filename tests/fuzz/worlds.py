@@ -38,7 +38,7 @@ class Invalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong. `kind`: rows, columns, build, plan or bug; `step`: 0 is the first build."""
+    """What went wrong. `kind`: rows, columns, build, plan, unsound or bug; `step`: 0 is the first build."""
 
     kind: str
     step: int
@@ -110,7 +110,7 @@ class Oracle:
 
     def make(self, model: Model) -> None:
         try:
-            self.db.execute(f"CREATE OR REPLACE TABLE {model.name} AS {model.sql}")
+            self.db.execute(f"CREATE OR REPLACE TABLE {model.name} AS {model.says or model.sql}")
         except duckdb.Error as error:
             raise Invalid(f"{model.name}: {error}") from None
 
@@ -124,10 +124,7 @@ class Oracle:
             return
         except duckdb.Error as error:  # a view whose inputs have other columns now, and that was not to be made anew
             raise Invalid(f"{name}: {error}") from None
-        listed = ", ".join(f'"{column}" {kind}' for column, kind in columns)
-        self.db.execute(f"CREATE OR REPLACE TABLE {name} ({listed})")
-        if rows:
-            self.db.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' for _ in columns)})", rows)
+        _fill(self.db, name, columns, rows)
 
     def sources(self) -> list[str]:
         found = self.db.execute(
@@ -148,13 +145,11 @@ class Oracle:
             for schema in SCHEMAS:
                 other.execute(f"CREATE SCHEMA {schema}")
             for name in self.sources():
-                columns, rows = table(self.db, name)
-                listed = ", ".join(f'"{column}" {kind}' for column, kind in columns)
-                other.execute(f"CREATE TABLE {name} ({listed})")
-                rows = [row for _, row in sorted(enumerate(rows), key=lambda item: (item[0] * 7919) % 101)]
-                if rows:
-                    other.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' for _ in rows[0])})", rows)
+                _copy(name, self.db, other)
             for model in self.models.values():
+                if model.mode == "stream":
+                    _copy(model.name, self.db, other)
+                    continue
                 other.execute(f"CREATE TABLE {model.name} AS {model.sql}")
                 if model.mode in ("append", "merge"):
                     continue
@@ -166,6 +161,19 @@ class Oracle:
         finally:
             other.close()
         return ""
+
+
+def _copy(name: str, one: duckdb.DuckDBPyConnection, other: duckdb.DuckDBPyConnection) -> None:
+    """The rows of a table in another order."""
+    columns, rows = table(one, name)
+    _fill(other, name, columns, [row for _, row in sorted(enumerate(rows), key=lambda item: (item[0] * 7919) % 101)])
+
+
+def _fill(db: duckdb.DuckDBPyConnection, name: str, columns: Shape, rows: Sequence[Row]) -> None:
+    listed = ", ".join(f'"{column}" {kind}' for column, kind in columns)
+    db.execute(f"CREATE OR REPLACE TABLE {name} ({listed})")
+    if rows:
+        db.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' for _ in columns)})", rows)
 
 
 def table(db: duckdb.DuckDBPyConnection, name: str) -> tuple[Shape, list[Row]]:
@@ -352,7 +360,7 @@ class World:
             self._ways.update({str(result.table): result.strategy for result in results if result.task})
 
     def _made_of(self, model: Model) -> Made:
-        text = model.sql.replace('"', "")
+        text = (model.sql + model.says).replace('"', "")
         read = [n for n in (*self._sources, *self.oracle.models) if n in text and n != model.name]
         return model.sql, tuple((n, self._content(n)) for n in read)
 
@@ -377,14 +385,14 @@ class World:
         match how.build:
             case "some" | "refresh":
                 built = self.project.build(*how.names, full_refresh=how.build == "refresh", threads=1)
-                if built.code != 0:
+                if built.code != 0 or _UNSOUND in built.told:
                     return _broken(step, built.told)
                 return self.compare(step, how.names)
             case "fail":
                 return self._fail(step, how.names[0])
             case _:
                 built = self.project.build(threads=1 + step % 2)
-                if built.code != 0:
+                if built.code != 0 or _UNSOUND in built.told:
                     return _broken(step, built.told)
                 found = self.compare(step)
                 if found is not None or how.build != "twice":
@@ -421,7 +429,13 @@ class World:
         return self.compare(step, skip=frozenset(below))
 
 
+# A followed table that does not hold what it should is rebuilt, and told. Here nobody else touches tables.
+_UNSOUND = "its rows were not those that were last written"
+
+
 def _broken(step: int, told: str) -> Failure:
+    if _UNSOUND in told:
+        return Failure("unsound", step, "", told)
     named = re.search(r"^failed: (\S+)", told, re.MULTILINE)
     return Failure("build", step, named[1] if named else "", told)
 
