@@ -64,6 +64,7 @@ KINDS = [
     "stream",
 ]
 TRACEABLE = ["table", "table", "declared", "declared", "keyed", "cursor", "append", "parquet", "csv", "stream"]
+PRODUCTS = frozenset({"join", "grouped_join", "union_all", "semi"})
 ROUGH = ["move", "null", "empty", "refill", "rewrite", "all"]
 
 
@@ -99,7 +100,7 @@ class Teller:
         self.seed = seed
         self.rng = random.Random(seed)
         self.calm = self.chance(0.75)
-        self.maker = Maker(self.rng, odd=0.01 if self.calm else 0.08)
+        self.maker = Maker(self.rng, odd=0.01, favoured=PRODUCTS) if self.calm else Maker(self.rng)
         self.most_models = most_models
         self.count = steps
         self.sources: list[Source] = []
@@ -399,8 +400,10 @@ class Teller:
     def _step(self) -> Step | None:
         changes: list[Change] = []
         self.touched.clear()
-        for _ in range(self.rng.choice([1, 2, 2, 3] if self.calm else [0, 1, 1, 2, 2, 2, 3, 3, 4])):
-            found = self._change()
+        sources = self.sources if self.calm and self.chance(0.4) else []  # all at once
+        count = self.rng.choice([1, 1, 2, 3] if self.calm else [0, 1, 1, 2, 2, 2, 3, 3, 4])
+        for number in range(count + len(sources)):
+            found = self._change() if number < count else self._data_change(sources[number - count])
             if found and self._possible(found):
                 changes += found
         names = list(self.models)
@@ -467,8 +470,7 @@ class Teller:
     def _change(self) -> list[Change]:
         roll = self.rng.random() * (0.83 if self.calm and self.chance(0.9) else 1)
         if roll < 0.80:
-            source = self.rng.choice(self.sources)
-            return self._table_change(source) if source.table else self._file_change(source)
+            return self._data_change(self.rng.choice(self.sources))
         if roll < 0.90:
             return self._edit()
         if roll < 0.95:
@@ -479,6 +481,9 @@ class Teller:
             return [Change("forget")]
         tables = [n for n, m in self.models.items() if m.mode in ("auto", "replace", "incremental")]
         return [Change("drop", name=self.rng.choice(tables))] if tables else []
+
+    def _data_change(self, source: Source) -> list[Change]:
+        return self._table_change(source) if source.table else self._file_change(source)
 
     def _table_change(self, source: Source) -> list[Change]:
         t, columns = source.table, source.columns

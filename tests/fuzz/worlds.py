@@ -137,8 +137,11 @@ class Oracle:
         columns, rows = table(self.db, name)
         return hash((tuple(columns), frozenset(Counter(map(repr, rows)).items())))
 
-    def unstable(self) -> str:
-        """The first query that gives another bag of rows when its inputs come in another order; empty when none does."""
+    def unstable(self, only: str = "") -> str:
+        """The first query that gives another bag of rows when what it reads comes in another order; empty when none does.
+
+        `only`: of this model, given those before it; those after it may not have been made yet.
+        """
         other = duckdb.connect(config={"threads": 1})
         try:
             other.execute("SET TimeZone = 'UTC'")
@@ -147,15 +150,15 @@ class Oracle:
             for name in self.sources():
                 _copy(name, self.db, other)
             for model in self.models.values():
-                if model.mode == "stream":
+                if model.mode in ("append", "merge", "stream") or (only and model.name != only):
                     _copy(model.name, self.db, other)
                     continue
                 other.execute(f"CREATE TABLE {model.name} AS {model.sql}")
-                if model.mode in ("append", "merge"):
-                    continue
                 columns, mine = table(self.db, model.name)
                 if difference(mine, table(other, model.name)[1], near_places(columns, model)):
                     return f"{model.name}: {model.sql}"
+                if model.name == only:
+                    return ""
         except duckdb.Error as error:
             return str(error)
         finally:
@@ -342,7 +345,7 @@ class World:
                     return Failure("columns", step, model.name, f"expected {wanted}, found {there}")
                 wrong = difference(rows, found, near_places(wanted, model))
                 if wrong:
-                    if unstable := self.oracle.unstable():
+                    if unstable := self.oracle.unstable(model.name):
                         self.tally.unstable += 1
                         raise Invalid(f"no single answer: {unstable}")
                     return Failure("rows", step, model.name, wrong)
@@ -352,10 +355,10 @@ class World:
     def _look_at_run(self) -> None:
         """How each table was brought up to date in the last run."""
         with closing(sqlite3.connect(self.project.root / ".sqlflow" / "state.db")) as state:
-            run_id, text = state.execute("SELECT run_id, record FROM runs ORDER BY rowid DESC LIMIT 1").fetchone()
+            newest = state.execute("SELECT run_id, record FROM runs ORDER BY rowid DESC LIMIT 1").fetchone()
         self._ways.clear()
-        if run_id != self._run:
-            self._run = run_id
+        if newest is not None and newest[0] != self._run:
+            self._run, text = newest
             results = decode(text, RunRecord).results
             self._ways.update({str(result.table): result.strategy for result in results if result.task})
 
