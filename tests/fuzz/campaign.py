@@ -99,7 +99,9 @@ def _many(asked: argparse.Namespace) -> int:
                 print(f"seed {case.seed}: {kind} {failure.table}", file=sys.stderr, flush=True)
                 if kinds[kind] <= (asked.stop_after if kind == "rows" else 2):
                     wanted.append((case, failure, asked.shrink))
-            if number % 50 == 0:
+            if tally.unstable:
+                print(f"seed {seeds[number - 1]} or near: no single answer", file=sys.stderr, flush=True)
+            if number % 20 == 0:
                 print(_progress(number, total, failed, started), file=sys.stderr, flush=True)
             late = asked.seconds is not None and time.monotonic() - started > asked.seconds
             enough = asked.refreshes is not None and total.refreshes >= asked.refreshes

@@ -419,6 +419,8 @@ def _type(shape: Shape, key: str) -> str:
 
 def _narrowed(shape: Shape, keys: tuple[str, ...]) -> Sql:
     """The body over only those rows that can have a touched key."""
+    # The touched keys get names of their own here: the expressions are over columns of the table that may be called alike.
+    wanted = {key: Ident(f"_sqlflow_key_{number}") for number, key in enumerate(keys)}
 
     def edits() -> Iterator[Edit]:
         for reading in shape.readings:
@@ -427,14 +429,14 @@ def _narrowed(shape: Shape, keys: tuple[str, ...]) -> Sql:
                 continue
             conditions = [
                 compose(
-                    "CAST({e} AS {kind}) IS NOT DISTINCT FROM _sqlflow_key.{key}",
-                    e=Sql(reading.keys[key][0]), kind=Sql(_type(shape, key)), key=Ident(key),
+                    "CAST({e} AS {kind}) IS NOT DISTINCT FROM {key}",
+                    e=Sql(reading.keys[key][0]), kind=Sql(_type(shape, key)), key=wanted[key],
                 )
                 for key in known
             ]  # fmt: skip
             inside = compose(
-                "(SELECT * FROM {t} WHERE EXISTS (SELECT 1 FROM {touched} AS _sqlflow_key WHERE {same}))",
-                t=reading.table, touched=_TOUCHED, same=joined(" AND ", conditions),
+                "(SELECT * FROM {t} WHERE EXISTS (SELECT 1 FROM {touched} AS _sqlflow_key({wanted}) WHERE {same}))",
+                t=reading.table, touched=_TOUCHED, wanted=list(wanted.values()), same=joined(" AND ", conditions),
             )  # fmt: skip
             yield Edit(reading.start, reading.end, inside if reading.aliased else f"{inside} AS {quoted(reading.name)}")
 
