@@ -886,3 +886,22 @@ def test_a_column_of_the_result_is_called_like_another_one_that_is_read(tmp_path
     kept.after("INSERT INTO raw.t VALUES (130, 1)", holds=[(130, 1), (260, 1)])
     kept.after("INSERT INTO raw.t VALUES (260, 1)", holds=[(130, 1), (260, 1), (260, 1), (520, 1)])
     kept.after("DELETE FROM raw.t WHERE k = 130", holds=[(260, 1), (520, 1)])
+
+
+@pytest.mark.parametrize("more", ["", ", sum(d) AS s", ", count(d) AS n"])
+def test_the_last_digit_of_an_average_of_decimals(tmp_path: Path, more: str) -> None:
+    """The engine divides in two ways, and takes one or the other by what else is asked for."""
+    query = f"SELECT g, avg(d) AS mean{more} FROM raw.t GROUP BY g"
+    kept = one(tmp_path, query, "g INT, d DECIMAL(10,2)")
+    kept.project.sql("INSERT INTO raw.t SELECT i % 40, (i * 7919 % 1999 - 999) / 100 FROM range(1200) AS r(i)")
+    for change in (
+        "",
+        "INSERT INTO raw.t SELECT i % 40, i * 1.37 FROM range(200) AS r(i)",
+        "DELETE FROM raw.t WHERE d < -3",
+    ):
+        if change:
+            kept.project.sql(change)
+        built = kept.project.build()
+        assert built.code == 0, built.told
+        assert "were not those" not in built.told
+        assert kept.project.rows(f"FROM a.kept EXCEPT ALL ({query})") == []
