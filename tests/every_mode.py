@@ -47,6 +47,12 @@ raw.changes: {table: ext.changes, cursor: c}
     "models/kept/newest.sql": "-- @strategy: delta\nSELECT id, day, k FROM raw.events QUALIFY row_number() OVER (PARTITION BY day ORDER BY id DESC) = 1\n",
     "models/kept/child.sql": "-- @strategy: delta\nSELECT n > 50 AS many, sum(total) AS total, count(*) AS ks FROM kept.grouped GROUP BY ALL\n",
     "models/kept/merged.sql": "-- @strategy: delta\nSELECT k2, count(*) AS n, sum(v) AS total FROM keyed.newest GROUP BY k2\n",
+    "models/kept/streamed.sql": "-- @strategy: delta\nSELECT k2, op, count(*) AS n, sum(v) AS total, max(c) AS newest FROM keyed.stream GROUP BY ALL\n",
+    "models/kept/swapped.sql": "-- @strategy: delta\nSELECT k1, k2, v + 1 AS more, c FROM keyed.swapped WHERE v % 3 <> 0\n",
+    "models/kept/both.sql": "-- @strategy: delta\nSELECT s.k1, s.k2, s.v AS streamed, w.v AS swapped FROM keyed.stream AS s "
+    "JOIN keyed.swapped AS w ON w.k1 IS NOT DISTINCT FROM s.k1 AND w.k2 = s.k2\n",
+    "models/kept/unmatched.sql": "-- @strategy: delta\nSELECT s.k2, count(*) AS n, count(w.c) AS matched FROM keyed.stream AS s "
+    "LEFT JOIN kept.swapped AS w ON w.k2 = s.k2 AND w.c = s.c GROUP BY ALL\n",
     "models/kept/pieces.sql": "-- @strategy: delta\nSELECT p.k, l.name, sum(p.n) AS n FROM raw.files AS p LEFT JOIN kept.linear AS l ON l.id = p.n GROUP BY ALL\n",
     "models/marts/lines.sql": "-- @mode: view\nSELECT count(*) AS n, max(c) AS newest FROM log.lines\n",
 }

@@ -124,6 +124,7 @@ class _Finder:
         self.columns = columns
         self.dialect = dialect
         self.binder = binder
+        self.averages: frozenset[str] = frozenset()
 
     def shape(self, *, counters: bool) -> Shape:
         resolved = _resolved(self.text.text, self.reads, self.columns, self.dialect)
@@ -148,7 +149,7 @@ class _Finder:
         schema = self.binder.bind(body)
         if isinstance(schema, BindError):
             raise _Refused("query", f"the engine does not read what is derived from it: {schema.message}")
-        if grouping is not None and (why := _not_exact(schema, grouping)) is not None:
+        if grouping is not None and (why := _not_exact(schema, grouping, self.averages)) is not None:
             return Shape(Tier.REFUSED, refusal=why)
         multiplied = _Terms(resolved)
         terms = multiplied.top(resolved.query, grouped=grouping is not None)
@@ -302,7 +303,10 @@ class _Finder:
         if not aggregates and not query.distinct:
             return None, None
         try:
-            return _Groups(self.text.text, query, self.dialect).found(), None
+            groups = _Groups(self.text.text, query, self.dialect)
+            found = groups.found()
+            self.averages = groups.averages_of_their_own()
+            return found, None
         except _Refused as refused:
             return None, self._placed(refused.refusal)
 
@@ -318,10 +322,19 @@ _WORDS: Mapping[type[exp.Expr], str] = {
 _ORDERED = tuple(_WORDS)
 
 
-def _not_exact(schema: Schema, grouping: Grouping) -> Refusal | None:
-    """Sums of floating point numbers depend on the order of addition, so they cannot be kept."""
+def _not_exact(schema: Schema, grouping: Grouping, averages: frozenset[str]) -> Refusal | None:
+    """Sums of floating point numbers depend on the order of addition, so they cannot be kept. `averages`: sums of which
+    an average is made in the engine's own way, which for decimals is not the sum divided by the count: it differs in the
+    last digit."""
     for counter in grouping.counters:
         column = schema.find(counter.name)
+        if counter.name in averages and column is not None and column.type.startswith("DECIMAL") and not (
+            column.type.endswith(",0)")
+        ):  # fmt: skip
+            return Refusal(
+                "AVG",
+                "the last digit of an average of decimals is the engine's own, unless their SUM is also asked for",
+            )
         if counter.kind == "sum" and column is not None and not (
             column.type.startswith("DECIMAL") or column.type in _WHOLE
         ):  # fmt: skip
@@ -495,6 +508,8 @@ class _Groups:
         self.counters: list[Counter] = []
         self.columns: dict[str, str] = {}  # SQL of an aggregate -> the name of its counter
         self.keys: dict[str, str] = {}  # canonical text of a key -> its name in the counters
+        self.averaged: dict[str, str | None] = {}  # the sum of an average -> what it averages; None: with a filter
+        self.asked: set[str] = set()  # what the query itself sums or counts
 
     def found(self) -> tuple[str, Grouping]:
         select = self.select
@@ -633,6 +648,8 @@ class _Groups:
             word = str(node.meta.get("name") or node.key).upper()
             raise _Refused(word, "this aggregate cannot be kept as a counter", *timing._place(node))
         inner = self._sql_of(argument, within)
+        if name in ("count", "sum") and condition is None:
+            self.asked.add(inner)
         if name == "count":
             return exp.column(self._counter("count", f"count({inner}){suffix}"))
         if name in ("sum", "avg"):
@@ -640,12 +657,19 @@ class _Groups:
             count = exp.column(self._counter("count", f"count({inner}){suffix}"))
             value: exp.Expr = total
             if name == "avg":
-                # What the engine does: the exact sum as a DOUBLE, divided once.
+                # What the engine does where it has the sum or the count anyway: the exact sum as a DOUBLE, divided once.
+                self.averaged[total.name] = inner if condition is None else None
                 value = exp.Div(this=exp.cast(total, "DOUBLE", dialect="duckdb"), expression=count.copy())
             return exp.Paren(
                 this=exp.Case(ifs=[exp.If(this=exp.GT(this=count, expression=exp.Literal.number(0)), true=value)])
             )
         return exp.column(self._counter(name, f"{name}({inner}){suffix}"))
+
+    def averages_of_their_own(self) -> frozenset[str]:
+        """The sums of which the engine makes an average without having that sum or its count otherwise."""
+        return frozenset(
+            name for name, inner in self.averaged.items() if inner is None or (self.keys and inner not in self.asked)
+        )
 
     def _sql(self, expression: Expression) -> str:
         if expression.node is None:

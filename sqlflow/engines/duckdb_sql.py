@@ -26,7 +26,8 @@ class DuckDBWording:
     """DuckDB's `hash` is made for joining: it takes values for equal that compare as equal, and more: 0.0 and -0.0, NaN
     with either sign, an interval of 1 month and one of 30 days, [NULL] and [], [[1], [2]] and [[1, 2]], structs with other
     field names. A change from one to the other must be seen, so what `hash` does not tell is put beside the row: the sign
-    of floating point numbers, and the text of whatever is not a plain value.
+    of floating point numbers, and the text of whatever is not a plain value. Only NaN is NaN with either sign: DuckDB's own
+    statistics take them for one value, so what it makes of the sign of a NaN (inf - inf has one) depends on the plan.
     """
 
     def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
@@ -132,7 +133,7 @@ def _fine(schema: Schema, row: Sql | None) -> list[Sql]:
     for column in schema:
         parts: dict[str, Part] = {"v": compose("{dot}{c}", dot=dot, c=Ident(column.name))}
         if column.type in ("DOUBLE", "FLOAT"):
-            found.append(compose("signbit({v})", **parts))
+            found.append(compose("(signbit({v}) AND NOT isnan({v}))", **parts))
         elif column.type.endswith("]") or not column.type.startswith(_PLAIN):
             if column.type.startswith("UNION"):
                 found.append(compose("union_tag({v})", **parts))

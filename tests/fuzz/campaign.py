@@ -18,10 +18,13 @@ from fuzz.shrink import about, shrink
 from fuzz.stories import tell
 from fuzz.worlds import Failure, Invalid, Tally, run
 
+# The seeds of `make test`: more than 500 refreshes, and each of the faults in fuzz/faults.py is found.
+SHORT = "3,33,61,64,30,35,1"
+
 Outcome = tuple[Case | None, Tally, Failure | None]
 
 
-def one(seed: int, most_models: int = 12, steps: int = 8) -> Outcome:
+def one(seed: int, most_models: int = 24, steps: int = 8) -> Outcome:
     """Run the case of a seed: the case, None if the seed gives none; what was counted; the first thing that went wrong."""
     tally = Tally()
     try:
@@ -29,6 +32,15 @@ def one(seed: int, most_models: int = 12, steps: int = 8) -> Outcome:
         return case, tally, run(case, tally)
     except Invalid:
         return None, tally, None
+
+
+def seeds_of(text: str) -> list[int]:
+    """`1..3,7` as 1, 2, 3, 7."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("..")
+        found += range(int(first), int(last or first) + 1)
+    return found
 
 
 def report(told: str, failure: Failure) -> str:
@@ -39,7 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", help="FIRST..LAST, both included", default="0..199")
+    parser.add_argument("--seeds", help="FIRST..LAST, both included, or several with commas", default="0..199")
     parser.add_argument("--seconds", type=float, help="start no new case after that time")
     parser.add_argument("--refreshes", type=int, help="start no new case once that many tables were refreshed")
     parser.add_argument("--jobs", type=int, default=2)
@@ -47,7 +59,7 @@ def _arguments() -> argparse.Namespace:
         "--shrink", type=float, default=60.0, help="seconds for making each failing case smaller; 0: leave it"
     )
     parser.add_argument("--stop-after", type=int, default=20, help="failures")
-    parser.add_argument("--models", type=int, default=12, help="at most, in a case")
+    parser.add_argument("--models", type=int, default=24, help="at most, in a case")
     parser.add_argument("--steps", type=int, default=8, help="builds after the first one, in a case")
     parser.add_argument("--out", type=Path, help="a folder for failing cases")
     parser.add_argument("--replay", type=Path, help="run the case in this file")
@@ -70,8 +82,7 @@ def main() -> int:
 
 def _many(asked: argparse.Namespace) -> int:
     """Run the cases; of each kind of failure the first few are made smaller, at the end."""
-    first, _, last = asked.seeds.partition("..")
-    seeds = list(range(int(first), int(last or first) + 1))
+    seeds = seeds_of(asked.seeds)
     started, total, failed = time.monotonic(), Tally(), 0
     kinds: Counter[str] = Counter()
     wanted: list[tuple[Case, Failure, float]] = []
@@ -88,7 +99,9 @@ def _many(asked: argparse.Namespace) -> int:
                 print(f"seed {case.seed}: {kind} {failure.table}", file=sys.stderr, flush=True)
                 if kinds[kind] <= (asked.stop_after if kind == "rows" else 2):
                     wanted.append((case, failure, asked.shrink))
-            if number % 50 == 0:
+            if tally.unstable:
+                print(f"seed {seeds[number - 1]} or near: no single answer", file=sys.stderr, flush=True)
+            if number % 20 == 0:
                 print(_progress(number, total, failed, started), file=sys.stderr, flush=True)
             late = asked.seconds is not None and time.monotonic() - started > asked.seconds
             enough = asked.refreshes is not None and total.refreshes >= asked.refreshes
@@ -116,7 +129,8 @@ def _smaller(work: tuple[Case, Failure, float]) -> tuple[Case, Failure]:
 
 def _progress(number: int, total: Tally, failed: int, started: float) -> str:
     seconds = time.monotonic() - started
+    ways = ", ".join(f"{count} {way}" for way, count in total.ways.most_common())
     return (
-        f"{number} seeds, {total.cases} cases, {total.builds} builds, {total.refreshes} refreshes of tables, "
+        f"{number} seeds, {total.cases} cases, {total.builds} builds, {total.refreshes} refreshes of tables ({ways}), "
         f"{failed} failing cases, {total.unstable} without a single answer, {seconds:.0f} s, {total.refreshes / seconds:.1f} refreshes/s"
     )

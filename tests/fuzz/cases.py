@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as it is written. `mode`: as in its header. `near`: its columns that are equal only but for rounding."""
+    """A model as it is written. `mode`: as in its header, or `stream`. `near`: its columns that are equal only but for
+    rounding. `says`: the query of what its table must hold, where that is not `sql`."""
 
     name: str
     header: tuple[str, ...]
     sql: str
     mode: str = "auto"
     near: tuple[str, ...] = ()
+    says: str = ""
 
     @property
     def path(self) -> str:
@@ -118,4 +120,5 @@ def _model(raw: Mapping[str, object]) -> Model:
         assert isinstance(value, Sequence)
         return tuple(str(word) for word in value)
 
-    return Model(str(raw["name"]), words(raw["header"]), str(raw["sql"]), str(raw["mode"]), words(raw["near"]))
+    says = str(raw.get("says", ""))
+    return Model(str(raw["name"]), words(raw["header"]), str(raw["sql"]), str(raw["mode"]), words(raw["near"]), says)

@@ -56,6 +56,7 @@ class Maker:
     rng: random.Random
     most_joins: int = 3
     odd: float = 0.08  # how often constructs are used that no incremental method has
+    favoured: frozenset[str] = frozenset()  # forms that are taken twice as often, and self-joins
     counter: int = 0
     depth: int = 0
     forms: dict[str, int] = field(default_factory=dict)
@@ -250,7 +251,7 @@ class Maker:
     def source(self, rels: Sequence[Rel]) -> Rel:
         """A relation: a table, or a subquery in its place."""
         rel = self.rng.choice(rels)
-        if self.depth < 2 and self.chance(0.12):
+        if self.depth < 2 and self.chance(0.04 + self.odd):
             inner = self.nested(rels)
             return Rel(f"({inner.sql})", inner.cols)
         if self.chance(0.04):
@@ -282,7 +283,7 @@ class Maker:
         aliases = [alias]
         count = self.rng.choice([1, 1, 1, 2, 2, 3][: 2 * self.most_joins])
         for number in range(count):
-            other = first if number == 0 and self.chance(0.25) else self.source(rels)
+            other = first if number == 0 and self.chance(0.4 if self.favoured else 0.25) else self.source(rels)
             alias = self.fresh("t")
             new = [(f"{alias}.{c.name}", c) for c in other.cols]
             if outer and (number == 0 or self.chance(0.4)):
@@ -323,7 +324,7 @@ class Maker:
         parts = []
         if self.chance(0.45):
             parts.append(self.predicate(scope))
-        if semi or self.chance(0.08):
+        if semi or self.chance(0.02 + 0.75 * self.odd):
             parts.append(self.membership(scope, rels))
         return f" WHERE {' AND '.join(parts)}" if parts else ""
 
@@ -402,7 +403,8 @@ class Maker:
             (self.odd * 12, "odd", self.odd_form),
         ]
         for _ in range(30):
-            _, name, make = self.rng.choices(forms, weights=[weight for weight, _, _ in forms])[0]
+            weights = [weight * (2 if name in self.favoured else 1) for weight, name, _ in forms]
+            _, name, make = self.rng.choices(forms, weights=weights)[0]
             try:
                 made = make(rels)
             except Unfit:

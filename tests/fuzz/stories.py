@@ -25,6 +25,7 @@ TYPES = {
     "ts": ("TIMESTAMP", "ts"),
     "c": ("BIGINT", "int"),
     "z": ("INTEGER", "int"),
+    "op": ("VARCHAR", "str"),
 }
 POOLS = {
     "k": ["NULL", "0", "1", "1", "2", "2", "3"],
@@ -42,6 +43,7 @@ POOLS = {
         "'1900-01-01 00:00:01'",
     ],
     "z": ["NULL", "1", "2"],
+    "op": ["'U'", "'U'", "'I'", "'D'"],
 }
 KINDS = [
     "table",
@@ -59,12 +61,17 @@ KINDS = [
     "csv",
     "seed",
     "view",
+    "stream",
 ]
+TRACEABLE = ["table", "table", "declared", "declared", "keyed", "cursor", "append", "parquet", "csv", "stream"]
+PRODUCTS = frozenset({"join", "grouped_join", "union_all", "semi"})
+ROUGH = ["move", "null", "empty", "refill", "rewrite", "all"]
 
 
 @dataclass(slots=True)
 class Source:
-    """A source as it is now. `table`: where its rows are in the database; empty for files. `next`: the next id, or cursor."""
+    """A source as it is now. `table`: where its rows are in the database; empty for files. `next`: the next id, or cursor.
+    `history`: where all events of a stream are, also those that it forgot; for the oracle. `used`: their cursors."""
 
     name: str
     kind: str
@@ -72,6 +79,8 @@ class Source:
     table: str = ""
     next: int = 1
     parts: dict[int, str] = field(default_factory=dict)
+    history: str = ""
+    used: set[int] = field(default_factory=set)
 
     def rel(self) -> Rel:
         return Rel(self.name, tuple(Col(c, TYPES[c][1], wide=c == "v") for c in self.columns))
@@ -81,12 +90,17 @@ class Source:
 
 
 class Teller:
-    """Makes a case step by step with an oracle beside it, so that every query and change in it can be run."""
+    """Makes a case step by step with an oracle beside it, so that every query and change in it can be run.
 
-    def __init__(self, seed: int, most_models: int = 12, steps: int = 8) -> None:
+    Three of four cases are `calm`: sources that can be followed, of some size, and changes of few rows, so that tables
+    really are followed and not rebuilt. In the others anything happens.
+    """
+
+    def __init__(self, seed: int, most_models: int = 24, steps: int = 8) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
-        self.maker = Maker(self.rng)
+        self.calm = self.chance(0.75)
+        self.maker = Maker(self.rng, odd=0.01, favoured=PRODUCTS) if self.calm else Maker(self.rng)
         self.most_models = most_models
         self.count = steps
         self.sources: list[Source] = []
@@ -94,6 +108,8 @@ class Teller:
         self.cols: dict[str, tuple[Col, ...]] = {}
         self.files: dict[str, str] = {}
         self.inputs: dict[str, str] = {}
+        self.all_built = True
+        self.touched: set[str] = set()
 
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
@@ -136,7 +152,7 @@ class Teller:
         setup: list[Change] = []
         declared = []
         for number in range(self.rng.choice([1, 2, 2, 2, 3, 3])):
-            kind = self.rng.choice(KINDS)
+            kind = self.rng.choice(TRACEABLE if self.calm else KINDS)
             optional = [c for c in ("g", "v", "d", "x", "b", "day", "ts") if self.chance(0.5)]
             columns = ["id", "k", *optional]
             name = f"raw.s{number}"
@@ -144,10 +160,13 @@ class Teller:
             match kind:
                 case "table" | "view":
                     source.table = name if kind == "table" else f"ext.v{number}"
-                case "declared" | "keyed" | "cursor" | "append":
+                case "declared" | "keyed" | "cursor" | "append" | "stream":
                     source.table = f"ext.t{number}"
                     options = ""
-                    if kind in ("cursor", "append"):
+                    if kind == "stream":
+                        columns.append("op")
+                        source.history = f"ext.h{number}"
+                    if kind in ("cursor", "append", "stream"):
                         columns.append("c")
                         options = ", cursor: c" + (", append_only: true" if kind == "append" else "")
                     if kind == "keyed":
@@ -171,7 +190,8 @@ class Teller:
             self.sources.append(source)
             if source.table:
                 listed = ", ".join(f"{c} {TYPES[c][0]}" for c in columns)
-                setup.append(Change("sql", f"CREATE TABLE {source.table} ({listed})"))
+                for table in filter(None, (source.table, source.history)):
+                    setup.append(Change("sql", f"CREATE TABLE {table} ({listed})"))
                 if kind == "view":
                     setup.append(
                         Change(
@@ -180,13 +200,17 @@ class Teller:
                         )
                     )
                 if self.chance(0.9):
-                    setup.append(self._insert(source, self.rng.randint(3, 12)))
+                    setup += self._inserted(source, self._size())
             else:
                 for part in range(1 if kind == "seed" else self.rng.choice([1, 2])):
                     setup.append(self._file(source, part))
         if declared:
             self.files["sources/raw.yml"] = "\n".join(declared) + "\n"
         return setup
+
+    def _size(self) -> int:
+        """The number of rows that a source begins with."""
+        return self.rng.randint(12, 24) if self.calm else self.rng.randint(3, 12)
 
     def _values(self, source: Source, rows: int) -> str:
         """Rows as SQL text: `(1, NULL, 'a'), ...`."""
@@ -198,6 +222,12 @@ class Teller:
             if source.kind == "keyed" or self.chance(0.85):
                 return str(source.next)
             return self.rng.choice(["NULL", *(str(self.rng.randint(1, source.next)) for _ in range(4))])
+        if column == "c" and source.kind == "stream":
+            source.next += 3
+            free = [c for c in range(1, source.next) if c not in source.used]
+            at = self.rng.choice(free) if self.chance(0.3) else source.next
+            source.used.add(at)
+            return str(at)
         if column == "c":
             source.next += 1
             roll = self.rng.random()
@@ -213,9 +243,16 @@ class Teller:
             "sql", f"INSERT INTO {source.table} ({', '.join(source.columns)}) VALUES {self._values(source, rows)}"
         )
 
+    def _inserted(self, source: Source, rows: int) -> list[Change]:
+        """New rows, written down in the history of a stream as well."""
+        made = self._insert(source, rows)
+        if not source.history:
+            return [made]
+        return [made, replace(made, text=made.text.replace(source.table, source.history, 1))]
+
     def _file(self, source: Source, part: int, rows: str = "") -> Change:
         listed = ", ".join(f"CAST({c} AS {TYPES[c][0]}) AS {c}" for c in source.columns)
-        values = rows or self._values(source, self.rng.randint(1, 8))
+        values = rows or self._values(source, self.rng.randint(1, 8) if source.parts else self._size())
         source.parts[part] = values
         number = source.name.rpartition("s")[2]
         place = f"seeds/s{number}.csv" if source.kind == "seed" else f"data/s{number}/{part}.{source.kind}"
@@ -230,6 +267,8 @@ class Teller:
                 break
             rel = Rel(name, self.cols[name])
             rels += [rel, rel]  # chains are what is most worth trying
+            if self.calm:
+                rels.append(self.rng.choice(self.sources).rel())
         return rels
 
     def _models(self) -> list[Model]:
@@ -254,7 +293,7 @@ class Teller:
             except Invalid:
                 continue
             rows = int(str(self.oracle.db.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]))
-            if rows > 2000 or (rows == 0 and self.chance(0.9)):
+            if rows > (600 if self.calm else 2000) or (rows == 0 and self.chance(0.9)):
                 continue  # too slow, or nothing that could go wrong
             self.oracle.models[name] = model
             self.cols[name] = query.cols
@@ -266,6 +305,8 @@ class Teller:
 
     def _shaped(self, name: str, rels: Sequence[Rel]) -> tuple[Model, Query] | None:
         roll = self.rng.random()
+        if any(s.kind == "stream" for s in self.sources) and self.chance(0.08):
+            return self._stream(name)
         if roll < 0.05:
             return self._append(name)
         if roll < 0.10:
@@ -274,7 +315,8 @@ class Teller:
             return self._incremental(name, rels)
         query = self.maker.query(rels)
         near = tuple(c.name for c in query.cols if not c.exact)
-        style = self.rng.choice(["delta"] * 10 + ["auto"] * 3 + ["full", "off", "view", "view", "inline", "replace"])
+        others = ["auto"] * 3 + ["full", "off", "view", "view", "inline", "replace"]
+        style = self.rng.choice(["delta"] * (60 if self.calm else 10) + others)
         header: tuple[str, ...] = ()
         mode = "auto"
         match style:
@@ -310,6 +352,20 @@ class Teller:
         sql = f"SELECT {', '.join(source.columns)} FROM {source.name}"
         return Model(name, ("mode: append", "cursor: c"), sql, "append"), Query(sql, source.rel().cols)
 
+    def _stream(self, name: str) -> tuple[Model, Query]:
+        """The newest event of each key, as long as that is no deletion: whatever the stream has forgotten."""
+        source = self.rng.choice([s for s in self.sources if s.kind == "stream"])
+        listed = ", ".join(source.columns)
+        key = ["k", "g"] if "g" in source.columns and self.chance(0.3) else ["k"]
+        newest = f"row_number() OVER (PARTITION BY {', '.join(key)} ORDER BY c DESC) = 1"
+        says = f"SELECT {listed} FROM (SELECT * FROM {source.history} QUALIFY {newest}) WHERE op <> 'D'"
+        how: list[tuple[str, ...]] = [("strategy: cdc",), ("conflict: latest_wins",)]
+        how += [("conflict: latest_wins", f"strategy: {way}") for way in ("merge", "snapshot", "cdc")]
+        kept = ("mode: merge", f"key: [{', '.join(key)}]", "cursor: c", "deleted: {column: op, values: [D]}")
+        sql = f"SELECT {listed} FROM {source.name}"
+        header = (*kept, *self.rng.choice(how))
+        return Model(name, header, sql, "stream", says=says), Query(sql, source.rel().cols)
+
     def _merge(self, name: str, rels: Sequence[Rel]) -> tuple[Model, Query] | None:
         rel = self.rng.choice(rels)
         scope = [(c.name, c) for c in rel.cols]
@@ -343,17 +399,25 @@ class Teller:
 
     def _step(self) -> Step | None:
         changes: list[Change] = []
-        for _ in range(self.rng.choice([0, 1, 1, 2, 2, 2, 3, 3, 4])):
-            found = self._change()
+        self.touched.clear()
+        sources = self.sources if self.calm and self.chance(0.4) else []  # all at once
+        count = self.rng.choice([1, 1, 2, 3] if self.calm else [0, 1, 1, 2, 2, 2, 3, 3, 4])
+        for number in range(count + len(sources)):
+            found = self._change() if number < count else self._data_change(sources[number - count])
             if found and self._possible(found):
                 changes += found
         names = list(self.models)
         tables = [n for n, m in self.models.items() if m.mode != "inline"]
         if not tables or any(change.what == "drop" for change in changes):
             return Step(tuple(changes), "all")
-        build = self.rng.choice(["all"] * 14 + ["twice", "some", "some", "refresh", "fail"])
+        build = self.rng.choice(["all"] * (30 if self.calm else 14) + ["twice", "some", "some", "refresh", "fail"])
+        self.all_built = build in ("all", "twice")
         match build:
             case "some" | "refresh":
+                if build == "refresh":  # of a stream that forgets, a rebuild knows less
+                    tables = [n for n in tables if self.models[n].mode != "stream"] or tables[:0]
+                if not tables:
+                    return Step(tuple(changes), "all")
                 chosen = self.rng.sample(tables, min(len(tables), self.rng.choice([1, 1, 2])))
                 return Step(tuple(changes), build, tuple(n for n in names if n in chosen))
             case "fail":
@@ -404,10 +468,9 @@ class Teller:
         self.oracle.load()
 
     def _change(self) -> list[Change]:
-        roll = self.rng.random()
+        roll = self.rng.random() * (0.83 if self.calm and self.chance(0.9) else 1)
         if roll < 0.80:
-            source = self.rng.choice(self.sources)
-            return self._table_change(source) if source.table else self._file_change(source)
+            return self._data_change(self.rng.choice(self.sources))
         if roll < 0.90:
             return self._edit()
         if roll < 0.95:
@@ -419,9 +482,14 @@ class Teller:
         tables = [n for n, m in self.models.items() if m.mode in ("auto", "replace", "incremental")]
         return [Change("drop", name=self.rng.choice(tables))] if tables else []
 
+    def _data_change(self, source: Source) -> list[Change]:
+        return self._table_change(source) if source.table else self._file_change(source)
+
     def _table_change(self, source: Source) -> list[Change]:
         t, columns = source.table, source.columns
         data = [c for c in columns if c not in ("id", "c")]
+        if source.kind == "stream":
+            return self._events(source)
         insert = self._insert(source, self.rng.choice([1, 1, 2, 5]))
         if source.kind == "append":
             again = ", ".join(str(source.next) if c == "c" else c for c in columns)
@@ -441,6 +509,8 @@ class Teller:
             ["insert"] * 4 + ["update"] * 3 + ["delete"] * 3
             + ["move", "null", "twice", "one_of_two", "swap", "instead", "empty", "refill", "rewrite", "back", "keys", "cancel", "all"]
         )  # fmt: skip
+        if self.calm and shape in ROUGH and self.chance(0.8):
+            shape = "update"
         match shape:
             case "insert":
                 return [insert]
@@ -487,11 +557,29 @@ class Teller:
             case _:
                 return [insert]
 
+    def _events(self, source: Source) -> list[Change]:
+        """New events and late ones; events told again; old events forgotten, once they have been read."""
+        t, touched = source.table, source.name in self.touched
+        self.touched.add(source.name)
+        again = f"INSERT INTO {t} SELECT * FROM {source.history} WHERE"
+        new = self._inserted(source, self.rng.choice([1, 1, 2, 4]))
+        match self.rng.choice(["new", "new", "new", "again", "window", "window"]):
+            case "again":
+                return [Change("sql", f"{again} {self._where(source)}")]
+            case "window" if self.all_built and not touched:
+                forgotten = self.rng.choice(["true", f"c <= {self.rng.randint(1, source.next)}"])
+                told = [Change("sql", f"{again} c % 5 = {self.rng.randint(0, 4)}")] if self.chance(0.5) else []
+                return [Change("sql", f"DELETE FROM {t} WHERE {forgotten}"), *told, *new]
+            case _:
+                return new
+
     def _where(self, source: Source) -> str:
         """Some of the rows, often few."""
         data = [c for c in source.columns if c not in ("id", "c")]
         column = self.rng.choice(data)
         value = self.rng.choice(POOLS[column])
+        if self.calm and self.chance(0.6):
+            return f"id BETWEEN {(low := self.rng.randint(0, source.next))} AND {low + self.rng.randint(0, 3)}"
         return self.rng.choice(
             [
                 f"id = {self.rng.randint(1, max(2, source.next))}",
@@ -507,7 +595,7 @@ class Teller:
         number = source.name.rpartition("s")[2]
         have = sorted(source.parts)
         part = self.rng.choice(have)
-        match self.rng.choice(["new", "new", "change", "remove", "reorder", "more"]):
+        match self.rng.choice(["new"] * (12 if self.calm else 2) + ["change", "remove", "reorder", "more"]):
             case "new" if source.kind != "seed":
                 return [self._file(source, max(have) + 1)]
             case "remove" if len(have) > 1:
@@ -525,7 +613,7 @@ class Teller:
         """Another query, of the same columns where others read them."""
         name = self.rng.choice(list(self.models))
         old = self.models[name]
-        if old.mode in ("append", "merge"):
+        if old.mode in ("append", "merge", "stream"):
             return []
         saved = self.oracle.models.copy(), self.cols.get(name, ())
         if self.chance(0.5):
@@ -588,7 +676,7 @@ def _split(values: str) -> list[str]:
     return [f"({row})" for row in values.removeprefix("(").removesuffix(")").split("), (")]
 
 
-def tell(seed: int, most_models: int = 12, steps: int = 8) -> Case:
+def tell(seed: int, most_models: int = 24, steps: int = 8) -> Case:
     """The case of a seed. Raises Invalid when the seed gives none."""
     try:
         return Teller(seed, most_models, steps).tell()

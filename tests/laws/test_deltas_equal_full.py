@@ -6,40 +6,63 @@ The cases, the oracle and how a failing case is made smaller are in tests/fuzz. 
 from __future__ import annotations
 
 import os
+from itertools import count
 
 import pytest
-from fuzz.campaign import one, report
+from fuzz.campaign import SHORT, one, report, seeds_of
 from fuzz.cases import loads
+from fuzz.faults import FAULTS, Fault, told
 from fuzz.shrink import shrink
 from fuzz.stories import tell
 from fuzz.worlds import Tally
 
-BATCHES, BATCH = 11, 2
+LONG_BATCHES, LONG_BATCH = 40, 505
 
 
-@pytest.mark.parametrize("batch", range(BATCHES))
-def test_tables_kept_by_deltas_equal_their_queries(batch: int) -> None:
-    """About 50 refreshes of tables each."""
-    _hold(range(batch * BATCH, (batch + 1) * BATCH), at_least=20)
+def test_tables_kept_by_deltas_equal_their_queries() -> None:
+    tally = Tally()
+    for seed in seeds_of(SHORT):
+        _hold(seed, tally)
+    assert tally.refreshes >= 500
+    assert tally.unstable == 0
+    _mostly_followed(tally)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("batch", range(40))
+@pytest.mark.parametrize("batch", range(LONG_BATCHES))
 def test_tables_kept_by_deltas_equal_their_queries_at_length(batch: int) -> None:
     """More than 20,000 refreshes in all; FUZZ_FROM moves on to seeds that were not tried yet."""
-    first = int(os.environ.get("FUZZ_FROM", "1000")) + batch * 20
-    _hold(range(first, first + 20), at_least=500)
-
-
-def _hold(seeds: range, at_least: int) -> None:
     tally = Tally()
-    for seed in seeds:
-        case, counted, failure = one(seed)
-        tally.add(counted)
-        if case is not None and failure is not None:
-            case, failure = shrink(case, failure, 60)
-            pytest.fail(f"made smaller:\n{report(case.told(), failure)}\n{case.dumps()}")
-    assert tally.refreshes >= at_least, "these cases try too little"
+    for seed in count(int(os.environ.get("FUZZ_FROM", "1000")) + batch * 100):
+        _hold(seed, tally)
+        if tally.refreshes >= LONG_BATCH:
+            break
+    _mostly_followed(tally)
+
+
+def _hold(seed: int, tally: Tally) -> None:
+    case, counted, failure = one(seed)
+    tally.add(counted)
+    if case is not None and failure is not None:
+        case, failure = shrink(case, failure, 60)
+        pytest.fail(f"made smaller:\n{report(case.told(), failure)}\n{case.dumps()}")
+
+
+def _mostly_followed(tally: Tally) -> None:
+    """That the tables were not just rebuilt."""
+    assert tally.followed >= 0.3 * tally.refreshes, tally
+    assert tally.ways["delta"] >= 0.1 * tally.refreshes, tally
+    assert tally.ways["keys"] >= 0.05 * tally.refreshes, tally
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_found_by_the_cases_of_every_day(fault: Fault) -> None:
+    assert told(fault)
+
+
+def test_the_faults_can_still_be_put_in() -> None:
+    assert {fault.name: fault.places() for fault in FAULTS} == {fault.name: 1 for fault in FAULTS}
 
 
 def test_a_case_survives_being_written_down() -> None:

@@ -872,3 +872,36 @@ def test_a_query_that_reads_the_clock_or_dice_is_not_followed(tmp_path: Path) ->
     after = kept.project.rows("SELECT k, r FROM a.kept ORDER BY k")
     assert [row[0] for row in after] == [1, 2, 3]
     assert all(old[1] != new[1] for old, new in zip(before, after, strict=False)), "a rebuild throws the dice again"
+
+
+def test_a_column_of_the_result_is_called_like_another_one_that_is_read(tmp_path: Path) -> None:
+    """The keys that are computed anew have the names of the result, where `k` is another `k` than that of the table."""
+    query = (
+        "WITH w AS (SELECT k * 2 AS k, x FROM raw.t) SELECT k, x FROM raw.t "
+        "UNION ALL SELECT k, x FROM w UNION ALL SELECT k, max(x) FROM raw.other GROUP BY k"
+    )
+    kept = one(tmp_path, query, "k INT, x INT")
+    kept.project.sql("CREATE TABLE raw.other (k INT, x INT)")
+    kept.after(holds=[])
+    kept.after("INSERT INTO raw.t VALUES (130, 1)", holds=[(130, 1), (260, 1)])
+    kept.after("INSERT INTO raw.t VALUES (260, 1)", holds=[(130, 1), (260, 1), (260, 1), (520, 1)])
+    kept.after("DELETE FROM raw.t WHERE k = 130", holds=[(260, 1), (520, 1)])
+
+
+@pytest.mark.parametrize("more", ["", ", sum(d) AS s", ", count(d) AS n"])
+def test_the_last_digit_of_an_average_of_decimals(tmp_path: Path, more: str) -> None:
+    """The engine divides in two ways, and takes one or the other by what else is asked for."""
+    query = f"SELECT g, avg(d) AS mean{more} FROM raw.t GROUP BY g"
+    kept = one(tmp_path, query, "g INT, d DECIMAL(10,2)")
+    kept.project.sql("INSERT INTO raw.t SELECT i % 40, (i * 7919 % 1999 - 999) / 100 FROM range(1200) AS r(i)")
+    for change in (
+        "",
+        "INSERT INTO raw.t SELECT i % 40, i * 1.37 FROM range(200) AS r(i)",
+        "DELETE FROM raw.t WHERE d < -3",
+    ):
+        if change:
+            kept.project.sql(change)
+        built = kept.project.build()
+        assert built.code == 0, built.told
+        assert "were not those" not in built.told
+        assert kept.project.rows(f"FROM a.kept EXCEPT ALL ({query})") == []

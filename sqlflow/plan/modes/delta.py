@@ -431,6 +431,8 @@ def _type(shape: Shape, key: str) -> str:
 
 def _narrowed(subject: Subject, shape: Shape, keys: tuple[str, ...]) -> Sql:
     """The body over only those rows that can have a touched key."""
+    # The touched keys get names of their own here: the expressions are over columns of the table that may be called alike.
+    wanted = {key: Ident(f"_sqlflow_key_{number}") for number, key in enumerate(keys)}
 
     def edits() -> Iterator[Edit]:
         for reading in shape.readings:
@@ -440,13 +442,13 @@ def _narrowed(subject: Subject, shape: Shape, keys: tuple[str, ...]) -> Sql:
             conditions = [
                 subject.words.same(
                     compose("CAST({e} AS {kind})", e=Sql(reading.keys[key][0]), kind=Sql(_type(shape, key))),
-                    compose("_sqlflow_key.{key}", key=Ident(key)),
+                    compose("{key}", key=wanted[key]),
                 )
                 for key in known
             ]
             inside = compose(
-                "(SELECT * FROM {t} WHERE EXISTS (SELECT 1 FROM {touched} AS _sqlflow_key WHERE {same}))",
-                t=reading.table, touched=_TOUCHED, same=joined(" AND ", conditions),
+                "(SELECT * FROM {t} WHERE EXISTS (SELECT 1 FROM {touched} AS _sqlflow_key({wanted}) WHERE {same}))",
+                t=reading.table, touched=_TOUCHED, wanted=list(wanted.values()), same=joined(" AND ", conditions),
             )  # fmt: skip
             yield Edit(reading.start, reading.end, inside if reading.aliased else f"{inside} AS {quoted(reading.name)}")
 

@@ -1,0 +1,179 @@
+"""Faults that are put into a copy of the package, one at a time, to see that the fuzz finds them.
+
+`python -m fuzz.faults` with `tests` on the path tries all, or those that are named, with the seeds of `make test`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from fuzz.campaign import SHORT
+
+HERE = Path(__file__).parent.parent
+PACKAGE = HERE.parent / "sqlflow"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """In `path`, `right` becomes `wrong`."""
+
+    name: str
+    path: str
+    right: str
+    wrong: str
+
+    def places(self) -> int:
+        """How often its text is there to be changed: once, or the fault has to be written anew."""
+        return (PACKAGE / self.path).read_text().count(self.right)
+
+
+FAULTS = (
+    Fault(
+        "NULL keys are compared with =",
+        "plan/log.py",
+        '"{l}.{c} IS NOT DISTINCT FROM {r}.{c}"',
+        '"{l}.{c} = {r}.{c}"',
+    ),
+    Fault(
+        "the term of a join in which both sides changed is dropped",
+        "plan/modes/delta.py",
+        "for size in range(1, max((len(term & place.keys()) for term in terms), default=0) + 1):",
+        "for size in range(1, 2):",
+    ),
+    Fault(
+        "that term has the wrong sign",
+        "plan/modes/delta.py",
+        "sign = -1 if (size + 1 + len(removed)) % 2 else 1",
+        "sign = -1 if len(removed) % 2 else 1",
+    ),
+    Fault(
+        "a branch of a union is computed in full beside the change of another",
+        "plan/modes/delta.py",
+        "elif number in item.empty:",
+        "elif number in item.empty and len(item.empty) < 0:",
+    ),
+    Fault(
+        "a SUM counts all rows, not those with a value",
+        "compiler/delta.py",
+        'count = exp.column(self._counter("count", f"count({inner}){suffix}"))',
+        'count = exp.column(self._counter("count", f"count(*){suffix}"))',
+    ),
+    Fault(
+        "HAVING is not asked of groups that leave",
+        "plan/modes/delta.py",
+        'having = Sql("") if grouping.having is None else',
+        'having = Sql("") if grouping.having is None or weight < 0 else',
+    ),
+    Fault(
+        "MIN and MAX are kept after a deletion",
+        "plan/modes/delta.py",
+        "growing = shape.grouping is not None and not shape.grouping.additive",
+        "growing = False",
+    ),
+    Fault(
+        "counts of distinct values are added up",
+        "compiler/delta.py",
+        "not isinstance(argument, (exp.Distinct, exp.Order, exp.Star))",
+        "not isinstance(argument, (exp.Order, exp.Star))",
+    ),
+    Fault(
+        "a group stays when its last row goes",
+        "plan/modes/delta.py",
+        "GROUP BY {keys} HAVING sum({rows}) <> 0",
+        "GROUP BY {keys} HAVING sum({rows}) IS NOT NULL",
+    ),
+    Fault(
+        "the side of a semi join that is not kept is multiplied out",
+        "compiler/delta.py",
+        'if join.kind in ("SEMI", "ANTI") or join.side in ("LEFT", "FULL")',
+        'if join.side in ("LEFT", "FULL")',
+    ),
+    Fault(
+        "rows that an outer join leaves without a key are forgotten",
+        "compiler/delta.py",
+        "            if nulled:\n",
+        "            if nulled and not name:\n",
+    ),
+    Fault(
+        "a reader takes the version that it had read already once more",
+        "plan/modes/delta.py",
+        '"{version} > {after} AND {version} <= {upto}"',
+        '"{version} >= {after} AND {version} <= {upto}"',
+    ),
+    Fault(
+        "a reader misses the newest version",
+        "plan/modes/delta.py",
+        '"{version} > {after} AND {version} <= {upto}"',
+        '"{version} > {after} AND {version} < {upto}"',
+    ),
+    Fault(
+        "a log forgets a version that somebody has not read yet",
+        "plan/log.py",
+        "log=log_of(self.table), version=VERSION, read=self.read\n",
+        "log=log_of(self.table), version=VERSION, read=self.read + 1\n",
+    ),
+    Fault(
+        "of several equal rows one is written down",
+        "plan/log.py",
+        "unnest(range(CAST({sign} * {w} AS BIGINT))) AS",
+        "unnest(range(1)) AS",
+    ),
+    Fault(
+        "the oldest event of a key wins",
+        "plan/modes/merge.py",
+        "ORDER BY {cursor} DESC NULLS LAST) = 1",
+        "ORDER BY {cursor} NULLS LAST) = 1",
+    ),
+    Fault(
+        "an older row is merged over a newer one",
+        "plan/modes/merge.py",
+        '"(_target.{c} > {latest}.{c} OR (',
+        '"(FALSE OR (',
+    ),
+    Fault(
+        "a remembered deletion does not keep out older rows",
+        "plan/modes/merge.py",
+        '        _without_deleted(subject),\n        write(compose("DELETE FROM {deleted}',
+        '        write(compose("DELETE FROM {deleted}',
+    ),
+)
+
+
+def told(fault: Fault, seeds: str = SHORT) -> str:
+    """What the fuzz says of a package with this fault: its first finding, empty when it finds nothing."""
+    with tempfile.TemporaryDirectory(prefix="sqlflow-fault-") as folder:
+        copy = Path(folder) / "sqlflow"
+        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        path = copy / fault.path
+        assert fault.places() == 1, f"{fault.path} is not as it was when this fault was written"
+        path.write_text(path.read_text().replace(fault.right, fault.wrong))
+        done = subprocess.run(
+            [sys.executable, "-m", "fuzz", "--seeds", seeds, "--jobs", "1", "--stop-after", "1", "--shrink", "0"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((folder, str(HERE)))},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode == 0:
+        return ""
+    found = next((line for line in done.stderr.splitlines() if line.startswith("seed ")), "")
+    assert done.returncode == 1, done.stderr
+    assert found, done.stderr
+    return found
+
+
+def main() -> None:
+    wanted = [fault for fault in FAULTS if not sys.argv[1:] or any(word in fault.name for word in sys.argv[1:])]
+    for fault in wanted:
+        print(f"{fault.name}: {told(fault) or 'NOT FOUND'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
