@@ -19,10 +19,11 @@ from sqlflow.plan.stale import Version
 ShapeOf = Callable[[TableName], Shape]
 
 # First guesses, until a model has been measured: what following costs at least, and what a followed row costs in rows of a
-# rebuild.
+# rebuild; and what it costs besides to write the row down where it came in, which is no part of the model's own time.
 _FIXED_SECONDS = 0.02
 _ROWS_PER_ADDED = 1.5
 _ROWS_PER_REMOVED = 4.0
+_ROWS_PER_LOGGED = 1.2
 _STAY = 1.25  # the other way must be this much cheaper before the choice changes
 
 
@@ -108,6 +109,48 @@ def _words(refusal: Refusal | None) -> str:
     return "" if refusal is None else f"`{refusal.construct}`: {refusal.reason}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """Up to how many changed rows following is cheaper than a rebuild, and the numbers behind that."""
+
+    most: int
+    per_row: float | None
+    weight: float
+    fixed: float
+    full: float | None
+    full_why: str
+
+
+def _limit(before: TableRecord, name: str, base: int, known: int | None, grown: bool) -> _Limit:
+    """`base`: how many rows a rebuild would read or write; `known`: how many of them are new."""
+    full = before.costs.get("full")
+    then = max(before.rows or 0, base - (known or 0))  # those of which the time is known
+    per_row = None if full is None or not then else full / then
+    weight = _ROWS_PER_ADDED if grown else _ROWS_PER_REMOVED
+    fixed = _FIXED_SECONDS
+    last, last_rows = before.costs.get(name), before.costs.get(f"{name}_rows")
+    if last is not None and last_rows is not None and then:
+        fixed = min(last, fixed)
+        if per_row and last_rows > 1000:
+            weight = max(0.1, (last - fixed) / last_rows / per_row)
+    weight += _ROWS_PER_LOGGED
+    if full is None or per_row is None:
+        return _Limit(int(base / weight), per_row, weight, fixed, full, f"{counted(base, 'row')}, never timed")
+    stay = _STAY if before.strategy in ("delta", "keys") else 1.0
+    most = int(max(0.0, per_row * base * stay - fixed) / (per_row * weight))
+    return _Limit(most, per_row, weight, fixed, full, f"took {duration(full)} for {counted(then, 'row')}")
+
+
+def would_follow(model: CompiledModel, before: TableRecord, shape: Shape, added: int, rows: int | None) -> bool:
+    """Whether it is worth while to write down rows that were added to an input, which has `rows` now, for this reader."""
+    if insists(model.model.header):
+        return True
+    if before.distrusted or (shape.grouping is not None and before.counters != counters_token(shape)):
+        return False
+    base = max(before.rows or 0, rows or 0)
+    return added <= max(_limit(before, name, base, added, grown=True).most for name in ("delta", "keys"))
+
+
 def _weighed(
     header: Header,
     before: TableRecord,
@@ -118,22 +161,10 @@ def _weighed(
 ) -> Followed | NotFollowed:
     name = "delta" if following.products else "keys"
     base = max([before.rows or 0, *(rows.get(item.table) or 0 for item in following.changed)])
-    full = before.costs.get("full")
-    per_row = None if full is None or not base else full / base
-    weight = _ROWS_PER_ADDED if grown else _ROWS_PER_REMOVED
-    fixed = _FIXED_SECONDS
-    last, last_rows = before.costs.get(name), before.costs.get(f"{name}_rows")
-    if last is not None and last_rows is not None and base:
-        fixed = min(last, fixed)
-        if per_row and last_rows > 1000:
-            weight = max(0.1, (last - fixed) / last_rows / per_row)
-    if full is None or per_row is None:
-        most = int(base / weight)
-        full_why = f"{counted(base, 'row')}, never timed"
-    else:
-        stay = _STAY if before.strategy in ("delta", "keys") else 1.0
-        most = int(max(0.0, full * stay - fixed) / (per_row * weight))
-        full_why = f"took {duration(full)} for {counted(base, 'row')}"
+    limit = _limit(before, name, base, known, grown)
+    most, per_row, weight, fixed, full, full_why = (
+        limit.most, limit.per_row, limit.weight, limit.fixed, limit.full, limit.full_why,
+    )  # fmt: skip
     seconds = None if known is None or per_row is None else fixed + known * weight * per_row
     size = "" if known is None else f"{counted(known, 'row')} added; "
     cheap = f"{size}cheaper up to {counted(most, 'changed row')}"

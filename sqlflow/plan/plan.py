@@ -20,7 +20,7 @@ from sqlflow.core.plan import Blame, Plan, Reason, ReasonKind, SignatureUpdate, 
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
-from sqlflow.core.words import sized
+from sqlflow.core.words import counted, sized
 from sqlflow.plan import indexes, partitions, selfcheck, sizes, strategies
 from sqlflow.plan.following import (
     Followed,
@@ -30,6 +30,7 @@ from sqlflow.plan.following import (
     follow_or_not,
     insists,
     may_follow,
+    would_follow,
 )
 from sqlflow.plan.log import (
     Cursor,
@@ -45,7 +46,7 @@ from sqlflow.plan.modes import append, delta, full, incremental, merge, view
 from sqlflow.plan.modes.delta import Changed
 from sqlflow.plan.selfcheck import SelfCheck
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
-from sqlflow.plan.subject import ZONED, Subject, within, write
+from sqlflow.plan.subject import ZONED, Subject, replace_table, within, write
 from sqlflow.quality.checks import audits, checks_of
 
 _KEPT_CHANGES = 50
@@ -351,7 +352,7 @@ class _Planner:
         for name in effect.inputs:
             version, consumed = self._versions[name], before.inputs.get(name.id, "")
             if not consumed.isdigit() or version.logged is None or int(consumed) < version.logged:
-                return NotFollowed(f"what changed in `{name}` is not known row by row")
+                return NotFollowed(self._not_told(subject.table, before, name))
             record = self._inputs.records.get(name)
             model = self._compiled.models.get(name)
             schema = model.schema if model is not None else self._compiled.columns[name]
@@ -359,6 +360,16 @@ class _Planner:
             state = self._inputs.states.get(name)
             rows[name] = state.rows if state is not None else record.rows if record is not None else None
         return follow_or_not(subject.model, before, self._shape_of(subject.table), changed, self._versions, rows)
+
+    def _not_told(self, table: TableName, before: TableRecord, name: TableName) -> str:
+        """Why nobody says which rows of an input changed."""
+        state, shape = self._inputs.states.get(name), self._shape_of(table)
+        if state is None or state.growth is None:
+            return f"what changed in `{name}` is not known row by row"
+        if shape.grouping is not None and before.counters != counters_token(shape):
+            return "its counters are not kept yet"
+        rows = counted(state.growth.rows, "row")
+        return f"a rebuild is cheaper than to follow the {rows} that were added to `{name}`"
 
     def _follow(self, subject: Subject, before: TableRecord, found: Followed, reason: Reason) -> None:
         """Bring the table up to date by the rows that changed."""
@@ -471,6 +482,8 @@ class _Planner:
         same = before is not None and before.schema == record.schema
         if before is not None and same and (state.growth is not None or (image and copied)):
             record, log = self._logged(record.schema, before, record)
+            if log is not None and state.growth is not None and not image and not self._worth_telling(name, state):
+                return replace(record, logged=None), ()
             if log is not None and state.growth is not None:
                 rows = state.growth.relation
                 kept = (
@@ -486,6 +499,16 @@ class _Planner:
         if image:
             return replace(record, image=True), (keep_image(self._words, name, relation, record.schema),)
         return record, ()
+
+    def _worth_telling(self, name: TableName, state: InputState) -> bool:
+        """Whether somebody will follow the rows that were added to an input, and not rather be rebuilt."""
+        assert state.growth is not None
+        added, rows = state.growth.rows, state.rows
+        for model in self._followers(name):
+            before = self._inputs.records.get(model.name)
+            if before is not None and would_follow(model, before, self._shape_of(model.name), added, rows):
+                return True
+        return False
 
     def _cursor_of(self, name: TableName, before: TableRecord) -> Cursor | None:
         """By what a source says which of its rows are new or changed."""
@@ -662,6 +685,8 @@ class _Planner:
             if len(pieces) > 1:
                 self._staged(subject, why, pieces)
                 return
+        prepared: tuple[Step, ...] = ()
+        query, token = subject.query, ""
         match header.mode:
             case Mode.VIEW:
                 action, strategy, steps = "create view", "", view.create(subject)
@@ -673,7 +698,12 @@ class _Planner:
             case Mode.INCREMENTAL:
                 action, strategy, steps = "create table", "full", incremental.rebuild(subject)
             case _:
-                action, strategy, steps = "create table", "full", full.rebuild(subject)
+                if may_follow(header) and self._prepares(subject, reason):
+                    shape = self._shape_of(subject.table)
+                    prepared, token = delta.prime(subject, shape), counters_token(shape)
+                    if reason.kind is ReasonKind.INPUT_CHANGED and not (subject.before and subject.before.distrusted):
+                        query = delta.whole_query(subject, shape)
+                action, strategy, steps = "create table", "full", replace_table(subject, query)
         before = subject.before
         change = Change(self._next_version(subject))
         if before is not None and reason.kind in _EDITS:
@@ -688,13 +718,10 @@ class _Planner:
             building = staging_name(subject.table)
             record, log = self._logged(subject.model.schema, before, record)
             if log is not None:
-                steps, opened = swap_and_compare(subject, building, subject.query, log), log.opened(subject.table)
+                steps, opened = swap_and_compare(subject, building, query, log), log.opened(subject.table)
             elif self._is_read(subject.table):
-                steps = swap_and_tell(subject, building, subject.query)
-        if header.mode is Mode.AUTO and may_follow(header) and self._prepares(subject, reason):
-            shape = self._shape_of(subject.table)
-            steps = (*steps, *delta.prime(subject, shape))
-            record = replace(record, counters=counters_token(shape))
+                steps = swap_and_tell(subject, building, query)
+        steps, record = (*prepared, *steps), replace(record, counters=token)
         dropped, gone = self._leftover(subject)
         if before is not None and before.mode == Mode.MERGE and header.mode is not Mode.MERGE:
             dropped = (*dropped, merge.forget(subject.table))
@@ -739,7 +766,16 @@ class _Planner:
             return True
         before = subject.before
         long = before is not None and before.costs.get("full", 0.0) > _WORTH_FOLLOWING
-        return long and reason.kind is ReasonKind.INPUT_CHANGED
+        return (
+            long and reason.kind is ReasonKind.INPUT_CHANGED and any(map(self._tells, self._data_inputs(subject.model)))
+        )
+
+    def _tells(self, name: TableName) -> bool:
+        """Whether an input may say row by row what changes in it, without a copy of it."""
+        source = self._compiled.project.sources.get(name)
+        return name in self._compiled.models or (
+            source is not None and (source.path is not None or source.cursor is not None)
+        )
 
     def _leftover(self, subject: Subject) -> tuple[tuple[Step, ...], tuple[TableName, ...]]:
         """What drops the half of a batched build that will not be finished."""

@@ -16,7 +16,7 @@ from sqlflow.core.keeping import counters_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Ident, Sql, Value, compose, joined, quoted
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, quoted
 from sqlflow.core.text import Edit
 from sqlflow.plan import selfcheck
 from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, expanded, names, net, same_key, same_row
@@ -111,6 +111,13 @@ def prime(subject: Subject, shape: Shape) -> tuple[Step, ...]:
     )
 
 
+def whole_query(subject: Subject, shape: Shape) -> Sql:
+    """The query of the whole table; of a grouped model whose counters have just been made, over these."""
+    if shape.grouping is None:
+        return subject.query
+    return _projected(subject, shape.grouping, counters_of(subject.table))
+
+
 def follow(
     subject: Subject,
     shape: Shape,
@@ -130,7 +137,8 @@ def follow(
         steps += _only(_is("delta"), _multiplied(subject, shape, following))
     if following.keys:
         steps += _only(_is("keys"), _recomputed(subject, shape, following))
-    steps += _only(_not_full(), (_netted(subject, shape), *_doomed(subject)))
+    netted = () if _is_net(shape, following) else (_netted(subject, shape),)
+    steps += _only(_not_full(), (*netted, *_doomed(subject)))
     steps.append(_sound(shape))
     if log is not None:
         steps += log.opened(subject.table)
@@ -269,7 +277,7 @@ def _multiplied(subject: Subject, shape: Shape, following: Following) -> list[St
         write(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {parts} AS {union}",
-                parts=_PARTS,
+                parts=_NET if _is_net(shape, following) else _PARTS,
                 union=joined("\nUNION ALL\n", parts),
             )
         )
@@ -277,6 +285,12 @@ def _multiplied(subject: Subject, shape: Shape, following: Following) -> list[St
     if shape.grouping is not None:
         steps += _merged(subject, shape, shape.grouping)
     return steps
+
+
+def _is_net(shape: Shape, following: Following) -> bool:
+    """Whether the products are what the table gains, with nothing to be taken back."""
+    added = following.products and all(item.sign > 0 and not item.removed for item in following.products)
+    return bool(added) and shape.grouping is None and not following.keys
 
 
 def _product_text(shape: Shape, item: Product) -> Sql:
@@ -462,30 +476,25 @@ def _netted(subject: Subject, shape: Shape) -> Step:
     schema = subject.model.schema
     if shape.grouping is None:
         return net(
-            subject.words,
-            _NET,
-            schema,
+            subject.words, _NET, schema,
             compose("SELECT {cs}, {w} FROM {parts}", cs=subject.columns, w=WEIGHT, parts=_PARTS),
-        )
-    after = _projected(subject, shape.grouping, _AFTER, 1)
-    before = _projected(subject, shape.grouping, _BEFORE, -1)
-    return net(subject.words, _NET, schema, compose("{after} UNION ALL {before}", after=after, before=before))
+        )  # fmt: skip
+    after, before = (_projected(subject, shape.grouping, rows) for rows in (_AFTER, _BEFORE))
+    weighted = compose(
+        "SELECT *, 1 AS {w} FROM ({after}) AS _a UNION ALL SELECT *, -1 AS {w} FROM ({before}) AS _b",
+        w=WEIGHT, after=after, before=before,
+    )  # fmt: skip
+    return net(subject.words, _NET, schema, weighted)
 
 
-def _projected(subject: Subject, grouping: Grouping, rows: Ident, weight: int) -> Sql:
+def _projected(subject: Subject, grouping: Grouping, rows: Part) -> Sql:
+    """The rows of the result that these counters stand for."""
     items = [
         compose("CAST({item} AS {kind}) AS {c}", item=Sql(item), kind=Sql(column.type), c=Ident(column.name))
         for item, column in zip(grouping.items, subject.model.schema, strict=True)
     ]
     having = Sql("") if grouping.having is None else compose("WHERE {h}", h=Sql(grouping.having))
-    return compose(
-        "SELECT {items}, {weight} AS {w} FROM {rows} {having}",
-        items=items,
-        weight=weight,
-        w=WEIGHT,
-        rows=rows,
-        having=having,
-    )
+    return compose("SELECT {items} FROM {rows} {having}", items=items, rows=rows, having=having)
 
 
 def _doomed(subject: Subject) -> list[Step]:
