@@ -1,11 +1,15 @@
 """What each strategy of a merge costs, and what `auto` makes of it: CPU seconds of whole builds.
 
     python benchmarks/strategies.py [--rows 1000000] [--shares 0.001,0.01,0.2,0.8] [--happens changed,new,again] [--tries 1]
+    python benchmarks/strategies.py --weights [--rows 1000000] [--tries 3]
 
 A table of that many rows is merged once. Then a share of it happens: keys that change (`changed`), keys that are new
 (`new`), or events that are mostly in the table as they are (`again`, nine of ten). Each strategy does the same from a copy
 of the same database, in a process of its own. `picked` is what `auto` chose; the ratio is its CPU seconds to those of the
 cheapest strategy.
+
+`--weights` derives the seconds per row and column that `sqlflow/plan/strategies.py` begins with: each kind of statement on a
+table of that many rows and eight columns, half of whose keys are met, with its commit and checkpoint; least of the tries.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import duckdb
@@ -41,7 +46,11 @@ def main() -> None:
     parser.add_argument("--shares", default="0.001,0.01,0.2,0.8")
     parser.add_argument("--happens", default="changed,new,again")
     parser.add_argument("--tries", type=int, default=1, help="the least CPU time of that many counts")
+    parser.add_argument("--weights", action="store_true", help="derive the weights of the prices instead")
     asked = parser.parse_args()
+    if asked.weights:
+        _print_weights(asked.rows, asked.tries)
+        return
     with tempfile.TemporaryDirectory(prefix="sqlflow-strategies-") as folder:
         base = Path(folder) / "base"
         _begin(base, asked.rows)
@@ -50,6 +59,48 @@ def main() -> None:
         for happens in asked.happens.split(","):
             for share in map(float, asked.shares.split(",")):
                 _compare(base, Path(folder), asked.rows, happens, share, asked.tries)
+
+
+COLUMNS = 8
+MET = "EXISTS (SELECT 1 FROM met WHERE met.r = t.rowid)"
+ALIKE = " AND ".join(
+    f"t.{c} IS NOT DISTINCT FROM latest.{c}" for c in ("c", "op", "name", "amount", "price", "note", "hash")
+)
+PRUNE = f"DELETE FROM latest USING (SELECT * FROM t WHERE {MET}) AS t WHERE t.k = latest.k AND {ALIKE}"
+SWAP = f"CREATE OR REPLACE TABLE t AS SELECT * FROM t WHERE NOT {MET} UNION ALL SELECT * FROM latest"
+
+
+def _print_weights(rows: int, tries: int) -> None:
+    half, few = rows // 2, rows // 100
+
+    def least(statement: str, step: int = 2, beyond: int = 0) -> float:
+        return min(_seconds(rows, statement, step, beyond) for _ in range(tries))
+
+    insert = least("INSERT INTO t FROM latest", beyond=rows) / half / COLUMNS
+    delete = least(f"DELETE FROM t WHERE {MET}") / half
+    copy = least(SWAP) / rows / COLUMNS
+    all_compared, few_compared = least(PRUNE), least(PRUNE, step=100)
+    compare = (all_compared - few_compared) / (half - few) / COLUMNS
+    scan = max(0.0, few_compared / COLUMNS - compare * few) / rows
+    found = {"_INSERT": insert, "_DELETE": delete, "_SCAN": scan, "_COMPARE": compare, "_COPY": copy}
+    for name, seconds in found.items():
+        print(f"{name:<9} = {seconds * 1e6:.3f}e-6")
+
+
+def _seconds(rows: int, statement: str, step: int, beyond: int) -> float:
+    """CPU seconds of one statement with its commit and checkpoint, where every `step`-th key comes again, or as many new ones."""
+    row = ROW.replace("BASE", "0").replace("EXTRA", "0")
+    with (
+        tempfile.TemporaryDirectory(prefix="sqlflow-weights-") as folder,
+        duckdb.connect(f"{folder}/t.duckdb") as connection,
+    ):
+        connection.execute(f"CREATE TABLE t AS {row} FROM range({rows}) r(i)")
+        connection.execute(f"CREATE TEMP TABLE latest AS {row} FROM range({beyond}, {beyond + rows}, {step}) r(i)")
+        connection.execute("CREATE TEMP TABLE met AS SELECT t.rowid AS r FROM t SEMI JOIN latest ON t.k = latest.k")
+        connection.execute("CHECKPOINT")
+        before = time.process_time()
+        connection.execute(f"BEGIN; {statement}; COMMIT; CHECKPOINT")
+        return time.process_time() - before
 
 
 def _begin(base: Path, rows: int) -> None:
