@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from every_mode import begin, child, contents
+from every_mode import begin, child
 from lawful import Lawful
 
 SLOW = "SELECT count(*) AS n FROM raw.big a, raw.big b, raw.big c, raw.big d WHERE hash(a.i, b.i, c.i, d.i) = 0\n"
@@ -78,7 +78,7 @@ def test_ctrl_c_between_statements(tmp_path: Path, share: float) -> None:
     assert "Traceback" not in told
     built = project.build()
     assert built.code == 0, built.told
-    assert contents(project) == contents(whole)
+    assert project.contents() == whole.contents()
     assert project.planned() == []
 
 
@@ -98,7 +98,7 @@ def test_a_build_beside_another_one_says_whose_turn_it_is(tmp_path: Path) -> Non
     assert project.planned() == []
     whole = begin(Lawful(tmp_path / "whole"))
     assert whole.build().code == 0
-    assert contents(project) == contents(whole)
+    assert project.contents() == whole.contents()
 
 
 def test_a_database_that_somebody_else_holds_is_told_with_its_process(tmp_path: Path) -> None:
