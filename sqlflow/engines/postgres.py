@@ -144,14 +144,14 @@ class PostgresSession:
             # Who takes the build's lock waits for those who have come as far as this, and so sees what they write.
             self._run("SELECT pg_advisory_xact_lock_shared($1, $2)", (_LOCK_CLASS, _COMMITTING))
             self._refuse_without_lock()
-        number = self.fetch("SELECT CAST(pg_current_xact_id_if_assigned() AS TEXT)")[0][0]
+        number, pid = self.fetch("SELECT CAST(pg_current_xact_id_if_assigned() AS TEXT), pg_backend_pid()")[0]
         try:
             self._run("COMMIT", ())
         except EngineError as error:
             self._within = False
             if self._connection is None or not self._connection.closed or number is None:
                 raise
-            if not self._was_committed(str(number), error):
+            if not self._was_committed(number, pid, error):
                 raise
         finally:
             self._within = False
@@ -178,7 +178,7 @@ class PostgresSession:
             )[0][0]
         )
 
-    def _was_committed(self, number: str, error: EngineError) -> bool:
+    def _was_committed(self, number: object, pid: object, error: EngineError) -> bool:
         """Whether the transaction whose COMMIT was not answered is committed. `error` says what is known, otherwise."""
         deadline = time.monotonic() + _UNSURE_SECONDS
         while time.monotonic() < deadline:
@@ -191,6 +191,10 @@ class PostgresSession:
                 state = None
             if state in ("committed", "aborted"):
                 return state == "committed"
+            if state is not None:
+                # The server has not noticed yet that the connection is gone.
+                with suppress(EngineError):
+                    self.fetch("SELECT pg_terminate_backend($1)", [pid])
             time.sleep(_POLL_SECONDS)
         error.conflict = False
         error.code = "commit-unknown"
