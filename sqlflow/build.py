@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import PurePath
@@ -21,7 +22,7 @@ from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config, Request
 from sqlflow.core.delta import Shape
 from sqlflow.core.diagnostics import Diagnostic, Severity, stop_on_errors
-from sqlflow.core.engine import Binder, Engine, Found, Session, Traits
+from sqlflow.core.engine import Binder, Engine, EngineError, Found, Interrupted, Session, Traits
 from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
 from sqlflow.core.graph import ModelGraph
 from sqlflow.core.inputs import Inputs
@@ -468,17 +469,23 @@ def run(
     up_to_date = sum(reason.kind == "up_to_date" for reason in plan.skipped.values())
     record = RunRecord(run_id, target, command, started_at, clock(), status, results, up_to_date)
     if plan.tasks:
-        _sweep(session)
+        _sweep(session, emit)
         store.append(record)
     store.put_sources({name: prepared.checked.compiled.columns[name] for name in prepared.inputs.states})
     emit(RunFinished(record))
     return record
 
 
-def _sweep(session: Session) -> None:
-    session.begin()
-    memory.sweep(session)
-    session.commit()
+def _sweep(session: Session, emit: Emit) -> None:
+    try:
+        session.begin()
+        memory.sweep(session)
+        session.commit()
+    except (EngineError, Interrupted) as error:
+        with suppress(EngineError, Interrupted):
+            session.rollback()
+        why = str(error).splitlines()[0] if str(error) else "interrupted"
+        emit(Told(f"what no table needs any more was not dropped, the next build does it: {why}", Severity.WARNING))
 
 
 def _settle(plan: Plan, engine: Engine, store: StateStore) -> None:

@@ -1,4 +1,4 @@
-"""A project that uses every mode, with batches, hooks, checks and seeds; what happens to it; what its tables hold."""
+"""A project that uses every mode, with batches, hooks, checks and seeds; what happens to it; how it is built elsewhere."""
 
 from __future__ import annotations
 
@@ -117,30 +117,18 @@ def _parquet(path: Path, query: str) -> None:
         scratch.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
 
 
-Contents = dict[str, tuple[list[tuple[str, str]], list[str]]]
-
-
-def contents(made: Lawful) -> Contents:
-    """Every table and view but SQLFlow's own, and the deletions it remembers: columns with types, and rows."""
-    found: Contents = {}
-    with made.connected() as connection:
-        names = connection.execute(
-            "SELECT format('{}.\"{}\"', table_schema, table_name) FROM information_schema.tables "
-            "WHERE table_schema <> '_sqlflow' OR starts_with(table_name, 'deleted ') ORDER BY 1"
-        ).fetchall()
-        for (name,) in names:
-            columns = [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {name}").fetchall()]
-            found[name] = (columns, sorted(repr(row) for row in connection.execute(f"FROM {name}").fetchall()))
-    return found
-
-
 def child(made: Lawful, *arguments: str, **environ: object) -> subprocess.Popen[str]:
     """`sqlflow` in a process of its own, with the engine that can be killed."""
     here = str(Path(__file__).parent)
     paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, "-m", "killing_engine", *arguments, "--project", str(made.root)],
-        env={**os.environ, "PYTHONPATH": paths, **{name: str(value) for name, value in environ.items()}},
+        env={
+            **os.environ,
+            **made.environ(),
+            "PYTHONPATH": paths,
+            **{name: str(value) for name, value in environ.items()},
+        },
         cwd=made.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

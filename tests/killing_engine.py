@@ -1,4 +1,4 @@
-"""The DuckDB adapter with a hook before every statement: it can count, wait, send itself a signal, or die.
+"""The adapter of an engine with a hook before every statement: it can count, wait, send itself a signal, or die.
 
 Used only in child processes: `python -m killing_engine build ...` is `sqlflow build ...` with this adapter. Read from the
 environment: KILL_AT, the number of the statement before which the process kills itself; INTERRUPT_AT, the same with
@@ -13,7 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from sqlflow.core.config import Config
 from sqlflow.core.engine import Binder, Engine, Found, Row, Session, Traits
@@ -21,7 +23,7 @@ from sqlflow.core.events import Emit
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Load
 from sqlflow.core.wording import Wording
-from sqlflow.engines import ENGINES, duckdb
+from sqlflow.engines import ENGINES, EngineModule
 
 
 class Hook:
@@ -115,16 +117,20 @@ def open_engine(
     config: Config, *, writing: bool, create: bool, wait: float, emit: Emit, files: Sequence[str]
 ) -> Engine | None:
     HOOK()
-    engine = duckdb.open_engine(config, writing=writing, create=create, wait=wait, emit=emit, files=files)
+    engine = _module(config).open_engine(config, writing=writing, create=create, wait=wait, emit=emit, files=files)
     return HookedEngine(engine) if engine is not None else None
 
 
 def open_binder(config: Config, *, files: Sequence[str]) -> Binder:
-    return duckdb.open_binder(config, files=files)
+    return _module(config).open_binder(config, files=files)
 
 
 def attach(engine: Engine, other: Config) -> str:
-    return duckdb.attach(engine, other)
+    return _module(other).attach(engine, other)
+
+
+def _module(config: Config) -> EngineModule:
+    return cast(EngineModule, import_module(f"sqlflow.engines.{config.target.engine}"))
 
 
 def main() -> None:
@@ -136,7 +142,7 @@ def main() -> None:
 
     # As `__main__` this module would exist twice, with two counters.
     sys.modules["killing_engine"] = sys.modules[__name__]
-    ENGINES["duckdb"] = "killing_engine"
+    ENGINES.update(dict.fromkeys(ENGINES, "killing_engine"))
     try:
         sqlflow()
     finally:

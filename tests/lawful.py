@@ -18,6 +18,9 @@ from sqlflow.cli.build import Asked, build
 
 CONFIG = "name: lawful\ntimezone: {zone}\ntargets: {{dev: {{engine: duckdb, path: lawful.duckdb}}}}\n"
 
+Contents = dict[str, tuple[list[tuple[str, str]], list[str]]]
+"""Tables by name: columns with types, and rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -82,6 +85,32 @@ class Lawful:
             code = build(Asked(project=self.root, dry_run=True, json=True, wait=0))
         assert code == 0, told.getvalue()
         return out.getvalue()
+
+    def contents(self) -> Contents:
+        """Every table and view but SQLFlow's own, and the deletions it remembers."""
+        found: Contents = {}
+        with self.connected() as connection:
+            names = connection.execute(
+                "SELECT format('{}.\"{}\"', table_schema, table_name) FROM information_schema.tables "
+                "WHERE table_schema <> '_sqlflow' OR starts_with(table_name, 'deleted ') ORDER BY 1"
+            ).fetchall()
+            for (name,) in names:
+                columns = [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {name}").fetchall()]
+                found[name] = (columns, sorted(repr(row) for row in connection.execute(f"FROM {name}").fetchall()))
+        return found
+
+    def environ(self) -> dict[str, str]:
+        """What a process needs to be told to build this project."""
+        return {}
+
+    def copy(self, to: Path) -> Lawful:
+        """The same project with the same tables in another folder."""
+        shutil.copytree(self.root, to)
+        return Lawful(to, self.zone)
+
+    def drop(self) -> None:
+        """Remove the folder and the tables."""
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def forget_state(self) -> None:
         shutil.rmtree(self.root / ".sqlflow", ignore_errors=True)

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import duckdb
 import psycopg
-from lawful import Lawful
+from lawful import Built, Contents, Lawful
 
 from sqlflow.engines.postgres_types import spelled
 from sqlflow.project.translate import translated
@@ -55,17 +55,18 @@ def server() -> str:
     return str(running.get_uri())
 
 
-def new_database() -> str:
-    """The address of a new, empty database."""
-    name = f"t{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return of_database(server(), name)
+def new_database(like: str | None = None) -> str:
+    """The address of a new database: an empty one, or a copy of another."""
+    there, name = like or server(), f"t{uuid.uuid4().hex[:12]}"
+    template = urlsplit(like).path.lstrip("/") if like is not None else "template1"
+    with psycopg.connect(of_database(there, "postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return of_database(there, name)
 
 
 def drop_database(url: str) -> None:
     name = urlsplit(url).path.lstrip("/")
-    with psycopg.connect(server(), autocommit=True) as connection:
+    with psycopg.connect(of_database(url, "postgres"), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
@@ -127,18 +128,49 @@ class LawfulPostgres(Lawful):
         return path
 
     def begin(self, files: Mapping[str, str]) -> None:
-        os.environ["LAWFUL_URL"] = self.url
         self.write({"sqlflow.yml": CONFIG.format(zone=self.zone), **files})
+
+    def build(self, *selection: str, full_refresh: bool = False, threads: int = 2) -> Built:
+        os.environ.update(self.environ())
+        return Lawful.build(self, *selection, full_refresh=full_refresh, threads=threads)
+
+    def plan(self) -> str:
+        os.environ.update(self.environ())
+        return Lawful.plan(self)
+
+    def environ(self) -> dict[str, str]:
+        return {"LAWFUL_URL": self.url}
+
+    def contents(self) -> Contents:
+        found: Contents = {}
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"SET TimeZone = '{self.zone}'")
+            tables = connection.execute(
+                "SELECT format('%I.%I', n.nspname, c.relname), array_agg(a.attname::text ORDER BY a.attnum), "
+                "array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FROM pg_class c "
+                "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
+                "WHERE c.relkind IN ('r', 'v', 'p') AND a.attnum > 0 AND NOT a.attisdropped "
+                "AND n.nspname !~ '^(pg_|information_schema)' "
+                "AND (n.nspname <> '_sqlflow' OR c.relname LIKE 'deleted %') GROUP BY 1 ORDER BY 1"
+            ).fetchall()
+            for name, columns, types in tables:
+                rows = connection.execute(f"SELECT * FROM {name}").fetchall()
+                found[name] = (list(zip(columns, types, strict=True)), sorted(repr(row) for row in rows))
+        return found
+
+    def copy(self, to: Path) -> LawfulPostgres:
+        shutil.copytree(self.root, to)
+        return LawfulPostgres(to, self.zone, new_database(like=self.url))
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[Any]:
-        os.environ["LAWFUL_URL"] = self.url
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f"SET TimeZone = '{self.zone}'")
             yield Translating(connection)
 
     def drop(self) -> None:
         drop_database(self.url)
+        shutil.rmtree(self.root, ignore_errors=True)
 
 
 def _in_duckdb(kind: str) -> str:

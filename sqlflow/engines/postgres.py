@@ -1,18 +1,19 @@
 """PostgreSQL 14 and later, through psycopg 3.
 
-A build has one connection that holds the advisory lock of its target, and one more for each transaction at a time. The
-driver is imported where it is first used, so that everything else works without it.
+A build has one connection that holds the advisory locks of its target, and one more for each transaction at a time. A
+commit is only made while those locks are held, whatever became of the connection. The driver is imported where it is
+first used, so that everything else works without it.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
@@ -25,18 +26,21 @@ from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, quoted, render
 from sqlflow.core.syntax import named_tables, parse_tree
 from sqlflow.engines.files import FileReader, PlainText
+from sqlflow.engines.postgres_connection import connect, engine_error, lost, without_secrets
 from sqlflow.engines.postgres_sql import PostgresWording
 from sqlflow.engines.postgres_types import of_file, spelled
 
 if TYPE_CHECKING:
-    import psycopg
     from psycopg import Connection
 
 TRAITS = Traits(dialect="postgres", wording=PostgresWording(), reads_files=False)
 
 _POLL_SECONDS = 0.1
-_OLDEST = 140000
-_LOCK_CLASS = 0x53514C46  # "SQLF": the first half of our advisory locks
+_UNSURE_SECONDS = 5.0
+# Our advisory locks have two halves: "SQLF" or "SQLG", and what they are about.
+_LOCK_CLASS = 0x53514C46
+_BUILDING, _COMMITTING = 1, 2
+_TOKEN_CLASS = 0x53514C47
 
 
 def open_engine(
@@ -68,121 +72,26 @@ def attach(engine: Engine, other: Config) -> str:
 # ---------------------------------------------------------------------- connections
 
 
-def _connect(config: Config, purpose: str) -> Connection[Row]:
-    """A connection in autocommit with the settings on which the text of values depends. Raises ProjectError."""
-    try:
-        import psycopg
-    except ImportError:
-        raise one_problem(
-            "missing-package",
-            "PostgreSQL targets need the package `psycopg`",
-            hint="install it with `pip install 'sqlflow[postgres]'`",
-        ) from None
-    options = config.target.options
-    settings = {
-        "TimeZone": config.timezone, "DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "bytea_output": "hex",
-        "extra_float_digits": "1", "client_min_messages": "warning", "standard_conforming_strings": "on",
-    }  # fmt: skip
-    if "statement_timeout" in options:
-        settings["statement_timeout"] = str(options["statement_timeout"])
-    try:
-        connection: Connection[Row] = psycopg.connect(
-            str(options["url"]),
-            autocommit=True,
-            cursor_factory=psycopg.RawCursor,
-            fallback_application_name=f"sqlflow {purpose}"[:63],
-            connect_timeout=int(str(options.get("connect_timeout", 10))),
-            prepare_threshold=None,
-        )
-        for name, value in settings.items():
-            connection.execute("SELECT set_config($1, $2, false)", (name, value))
-    except psycopg.Error as error:
-        raise _cannot_connect(config, error) from None
-    version = connection.info.server_version
-    if version < _OLDEST:
-        connection.close()
-        raise one_problem(
-            "database-version",
-            f"the server of the target `{config.target.name}` is PostgreSQL {version // 10000}",
-            hint="SQLFlow needs PostgreSQL 14 or later",
-        )
-    _adapt(connection)
-    return connection
-
-
-def _adapt(connection: Connection[Row]) -> None:
-    """Values that Python has no type for (infinity, years after 9999) are given as text; JSON as it is written."""
-    from psycopg import DataError
-    from psycopg.types import datetime as moments
-    from psycopg.types.string import TextLoader
-
-    def lenient(loader: type[Any]) -> type[Any]:
-        class Lenient(loader):  # type: ignore[misc]
-            def load(self, data: Any) -> Any:
-                try:
-                    return super().load(data)
-                except DataError:
-                    return bytes(data).decode()
-
-        return Lenient
-
-    for name, loader in (
-        ("date", moments.DateLoader),
-        ("timestamp", moments.TimestampLoader),
-        ("timestamptz", moments.TimestamptzLoader),
-        ("interval", moments.IntervalLoader),
-    ):
-        connection.adapters.register_loader(name, lenient(loader))
-    for name in ("json", "jsonb"):
-        connection.adapters.register_loader(name, TextLoader)
-
-
-def _cannot_connect(config: Config, error: psycopg.Error) -> ProjectError:
-    lines = [line.strip() for line in _without_secrets(config, str(error)).splitlines() if line.strip()]
-    message = lines[0] if lines else "no answer"
-    return one_problem(
-        "cannot-connect",
-        f"the target `{config.target.name}` cannot be reached: {message}",
-        hint="check its `url` in sqlflow.yml and that the server runs and lets this user in",
-    )
-
-
-def _without_secrets(config: Config, text: str) -> str:
-    """`text` without the password of the target, wherever a driver or a server put it."""
-    url = str(config.target.options.get("url", ""))
-    for secret in _secrets(url):
-        text = text.replace(secret, "***")
-    return text
-
-
-def _secrets(url: str) -> Iterator[str]:
-    found: list[str] = [url]
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        password = None
-    if password:
-        found += [password, unquote(password)]
-    for match in re.finditer(r"(?:ssl)?password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)", url):
-        found += [match[1], match[1].strip("'"), unquote(match[1])]
-    return (secret for secret in sorted(set(found), key=len, reverse=True) if secret)
-
-
 class PostgresSession:
     """One connection, made when it is first used and again after it was lost between two transactions."""
 
     wording = TRAITS.wording
 
-    def __init__(self, engine: PostgresEngine) -> None:
+    def __init__(self, engine: PostgresEngine, connection: Connection[Row] | None = None) -> None:
         self._engine = engine
-        self._connection: Connection[Row] | None = None
+        self._connection = connection
         self._within = False
-        self._lost = False
+        self._busy = False
 
     @property
     def connection(self) -> Connection[Row]:
         if self._connection is None or (self._connection.closed and not self._within):
-            self._connection = self._engine.connect()
+            try:
+                self._connection = self._engine.connect()
+            except ProjectError as error:
+                problem = error.diagnostics[0]
+                message = "\n".join(filter(None, (problem.message, problem.hint)))
+                raise EngineError(message, code=problem.code, conflict=True) from None
         return self._connection
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
@@ -192,7 +101,7 @@ class PostgresSession:
         return self._run(self.wording.statement(Sql(sql)), parameters)[0]
 
     def load(self, load: Load) -> int:
-        with self._errors(""):
+        with self._errors("COPY"):
             table, target = load.table, load.table
             if load.anew and load.fits:
                 self.connection.execute(f"TRUNCATE {render(table)}")
@@ -217,6 +126,8 @@ class PostgresSession:
                 )
                 with cursor.copy(into) as copy:
                     for block in text.blocks:
+                        if self._engine.interrupted:
+                            raise Interrupted
                         copy.write(block)
                 count = cursor.rowcount
             if target is not table:
@@ -226,22 +137,84 @@ class PostgresSession:
             return count
 
     def begin(self) -> None:
+        try:
+            self._begin()
+        except EngineError:
+            if self._connection is None or not self._connection.closed:
+                raise
+            self._within = False
+            self._begin()  # it was lost while nothing was done with it
+
+    def _begin(self) -> None:
         self._run("BEGIN ISOLATION LEVEL REPEATABLE READ", ())
         self._within = True
+        self._refuse_without_lock()
 
     def commit(self) -> None:
+        """Commit, if the build still holds its lock. Where the connection breaks, the server is asked what became of it."""
+        if self._engine.token is not None:
+            # Who takes the build's lock waits for those who have come as far as this, and so sees what they write.
+            self._run("SELECT pg_advisory_xact_lock_shared($1, $2)", (_LOCK_CLASS, _COMMITTING))
+            self._refuse_without_lock()
+        number, pid = self.fetch("SELECT CAST(pg_current_xact_id_if_assigned() AS TEXT), pg_backend_pid()")[0]
         try:
             self._run("COMMIT", ())
         except EngineError as error:
-            if self._connection is not None and self._connection.closed:
-                error.conflict = False
-                error.message = (
-                    f"the connection was lost while the work was being committed ({error.message.splitlines()[0]})\n"
-                    "build again: the next build sees in the database whether it was"
-                )
-            raise
+            self._within = False
+            if self._connection is None or not self._connection.closed or number is None:
+                raise
+            if not self._was_committed(number, pid, error):
+                raise
         finally:
             self._within = False
+
+    def _refuse_without_lock(self) -> None:
+        if not self._has_lock():
+            raise EngineError(
+                "the connection that held the lock of this build was lost, so that another build may begin at any time\n"
+                "nothing was written since: build again",
+                code="lock-lost",
+            )
+
+    def _has_lock(self) -> bool:
+        """Whether the build's lock is held, on the server and by us; reading needs none."""
+        token = self._engine.token
+        if token is None:
+            return True
+        return bool(
+            self.fetch(
+                "SELECT EXISTS (SELECT 1 FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database "
+                "WHERE l.locktype = 'advisory' AND l.classid::bigint = $1 AND l.objid::bigint = $2 AND l.granted "
+                "AND d.datname = current_database())",
+                (_TOKEN_CLASS, token),
+            )[0][0]
+        )
+
+    def _was_committed(self, number: object, pid: object, error: EngineError) -> bool:
+        """Whether the transaction whose COMMIT was not answered is committed. `error` says what is known, otherwise."""
+        deadline = time.monotonic() + _UNSURE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                # While the lock is held the server has not been away, and the number still is that of our transaction.
+                if not self._has_lock():
+                    break
+                state = self.fetch("SELECT pg_xact_status(CAST($1 AS xid8))", [number])[0][0]
+            except EngineError:
+                state = None
+            if state in ("committed", "aborted"):
+                return state == "committed"
+            if state is not None:
+                # The server has not noticed yet that the connection is gone.
+                with suppress(EngineError):
+                    self.fetch("SELECT pg_terminate_backend($1)", [pid])
+            time.sleep(_POLL_SECONDS)
+        error.conflict = False
+        error.code = "commit-unknown"
+        error.message = (
+            "the connection to the server was lost during the commit, and so it is unknown whether it was done\n"
+            "build again: the next build sees in the database what is there"
+        )
+        return False
 
     def rollback(self) -> None:
         self._within = False
@@ -261,75 +234,41 @@ class PostgresSession:
         import psycopg
 
         try:
+            self._busy = True
             yield
-        except psycopg.errors.QueryCanceled as error:
-            if self._engine.interrupted:
-                raise Interrupted from None
-            raise _engine_error(self._engine.config, error) from error
         except psycopg.Error as error:
-            found = _engine_error(self._engine.config, error)
+            if self._engine.interrupted and isinstance(error, psycopg.errors.QueryCanceled):
+                raise Interrupted from None
             if self._connection is not None and self._connection.closed:
-                # What was not committed is rolled back by the server, so doing it again is safe.
-                found.conflict = self._within
-                found.message = f"the connection to the server was lost: {found.message}"
-            raise found from None
+                raise lost(self._engine.config, error) from None
+            raise engine_error(self._engine.config, error, sql) from None
+        finally:
+            self._busy = False
 
     def cancel(self) -> None:
+        """Cancel the statement that runs now, if any."""
         import psycopg
 
-        if self._connection is not None and not self._connection.closed:
-            try:
+        if self._busy and self._connection is not None and not self._connection.closed:
+            with suppress(psycopg.Error):
                 self._connection.cancel_safe(timeout=5)
-            except (psycopg.Error, AttributeError):
-                self._connection.cancel()
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
 
 
-_RETRIED = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
-_PROGRAM_LIMITS = {"53100": "disk-full", "53200": "out-of-memory"}
-
-
-def _engine_error(config: Config, error: psycopg.Error) -> EngineError:
-    """The server's error with its detail and hint, which say what to do, on lines of their own."""
-    diag = error.diag
-    message = diag.message_primary or str(error).strip() or type(error).__name__
-    lines = [message]
-    if diag.message_detail:
-        lines += diag.message_detail.splitlines()
-    state = error.sqlstate or ""
-    if state == "2BP01":
-        lines.append("they are not SQLFlow's, so they are not dropped: drop or change them, then build again")
-    elif state == "57014":
-        lines.append("raise `statement_timeout` of the target in sqlflow.yml if it takes that long")
-    elif state == "42501":
-        lines.append("docs/targets/postgres.md says what the role of a target must be allowed to do")
-    elif diag.message_hint:
-        lines.append(diag.message_hint)
-    position = int(diag.statement_position) - 1 if diag.statement_position else None
-    return EngineError(
-        _without_secrets(config, "\n".join(lines)),
-        state,
-        position,
-        conflict=state in _RETRIED,
-        code=_PROGRAM_LIMITS.get(state, "statement-failed"),
-    )
-
-
 class PostgresEngine:
-    """A database on a server. `interrupted`: Ctrl-C was pressed, so cancelled statements are no failures."""
+    """A database on a server. `interrupted`: Ctrl-C was pressed, so cancelled statements are no failures. `token`: the
+    number of the lock that only this build holds, None when it only reads."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.interrupted = False
+        self.token: int | None = None
         self._opening = threading.Lock()
-        self._sessions: list[PostgresSession] = []
-        self._main = PostgresSession(self)
-        self._sessions.append(self._main)
-        self._main.connection  # noqa: B018 - a server that cannot be reached is told at once
-        self._holder: PostgresSession | None = None
+        self._main = PostgresSession(self, self.connect())  # a server that cannot be reached is told at once
+        self._sessions: list[PostgresSession] = [self._main]
 
     @property
     def traits(self) -> Traits:
@@ -339,18 +278,15 @@ class PostgresEngine:
         import os
         import socket
 
-        return _connect(self.config, f"{self.config.name} pid {os.getpid()} on {socket.gethostname()}")
+        return connect(self.config, f"{self.config.name} pid {os.getpid()} on {socket.gethostname()}")
 
     def lock(self, wait: float, emit: Emit) -> None:
         """Hold the lock of this database against other builds, here and on other machines, until the engine is closed.
         Raises ProjectError that says who holds it."""
-        holder = PostgresSession(self)
+        holder = PostgresSession(self, self.connect())
         self._sessions.append(holder)
         deadline, told = time.monotonic() + wait, False
-        while True:
-            if holder.fetch("SELECT pg_try_advisory_lock($1, 1)", [_LOCK_CLASS])[0][0]:
-                self._holder = holder
-                return
+        while not self._take(holder):
             who = self._who(holder)
             if time.monotonic() >= deadline:
                 raise one_problem(
@@ -363,17 +299,36 @@ class PostgresEngine:
                 told = True
             time.sleep(_POLL_SECONDS)
 
+    def _take(self, holder: PostgresSession) -> bool:
+        """Take the lock if it is free.
+
+        The build before may have lost it with its connection and still have transactions open. Those that are being
+        committed are waited for; the others find that its token is gone when they want to be.
+        """
+        if not holder.fetch("SELECT pg_try_advisory_lock($1, $2)", [_LOCK_CLASS, _BUILDING])[0][0]:
+            return False
+        if not holder.fetch("SELECT pg_try_advisory_lock($1, $2)", [_LOCK_CLASS, _COMMITTING])[0][0]:
+            holder.fetch("SELECT pg_advisory_unlock($1, $2)", [_LOCK_CLASS, _BUILDING])
+            return False
+        holder.fetch("SELECT pg_advisory_unlock($1, $2)", [_LOCK_CLASS, _COMMITTING])
+        token = secrets.randbits(31)
+        holder.fetch("SELECT pg_advisory_lock($1, $2)", [_TOKEN_CLASS, token])
+        self.token = token
+        return True
+
     def _who(self, session: PostgresSession) -> str:
+        """Who holds the lock. The start of another user's session is only told to those who may know."""
         found = session.fetch(
             "SELECT a.application_name, a.usename, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS') FROM pg_locks AS l "
             "JOIN pg_stat_activity AS a USING (pid) JOIN pg_database AS d ON d.oid = l.database "
-            "WHERE l.locktype = 'advisory' AND l.classid::bigint = $1 AND l.granted AND d.datname = current_database()",
-            [_LOCK_CLASS],
+            "WHERE l.locktype = 'advisory' AND l.classid::bigint = $1 AND l.objid::bigint = $2 AND l.granted "
+            "AND d.datname = current_database()",
+            [_LOCK_CLASS, _BUILDING],
         )
         if not found:
             return "it is just ending"
         name, user, since = found[0]
-        return f"`{name}` as user `{user}`, since {since}"
+        return f"`{name}` as user `{user}`" + (f", since {since}" if since is not None else "")
 
     def session(self) -> PostgresSession:
         with self._opening:
@@ -431,16 +386,16 @@ class PostgresBinder:
     @property
     def _connection(self) -> Connection[Row]:
         if self._opened is None:
-            self._opened = _connect(self._config, "compile")
+            self._opened = connect(self._config, "compile")
         return self._opened
 
     def define(self, table: TableName, schema: Schema) -> None:
         before = self._standing.get(table.key)
         if before is not None:
-            self._connection.execute(f"DROP TABLE pg_temp.{quoted(before)}")
+            self._execute(compose("DROP TABLE pg_temp.{t}", t=Ident(before)))
         name = f"_sqlflow_{len(self._standing)}" if before is None else before
         columns = [compose("{n} {k}", n=Ident(c.name), k=Sql(c.type)) for c in schema]
-        self._connection.execute(compose("CREATE TEMP TABLE {t} ({cs})", t=Ident(name), cs=columns))
+        self._execute(compose("CREATE TEMP TABLE {t} ({cs})", t=Ident(name), cs=columns))
         self._standing[table.key] = name
 
     def describe(self, reading: Sql) -> Schema | BindError:
@@ -465,6 +420,17 @@ class PostgresBinder:
             return _placed(found, edits)
         return found
 
+    def _execute(self, sql: Sql, parameters: Sequence[object] = ()) -> list[Row]:
+        import psycopg
+
+        try:
+            cursor = self._connection.execute(sql, tuple(parameters) or None)
+            return cursor.fetchall() if cursor.description is not None else []
+        except psycopg.Error as error:
+            if self._connection.closed:
+                raise lost(self._config, error) from None
+            raise engine_error(self._config, error, sql) from None
+
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
@@ -487,11 +453,14 @@ class PostgresBinder:
 
     def _prepared(self, text: str) -> Schema | BindError:
         """The columns of a query, by PREPARE, which runs nothing."""
+        import psycopg
         from psycopg.pq import DiagnosticField, ExecStatus
 
         server = self._connection.pgconn
         result = server.prepare(b"", text.encode())
         if result.status != ExecStatus.COMMAND_OK:
+            if self._opened is not None and self._opened.closed:
+                raise lost(self._config, psycopg.OperationalError(server.get_error_message()))
 
             def field(name: DiagnosticField) -> str:
                 found = result.error_field(name)
@@ -500,7 +469,7 @@ class PostgresBinder:
             position = field(DiagnosticField.STATEMENT_POSITION)
             return _bind_error(
                 field(DiagnosticField.SQLSTATE),
-                _without_secrets(self._config, field(DiagnosticField.MESSAGE_PRIMARY)),
+                without_secrets(self._config, field(DiagnosticField.MESSAGE_PRIMARY)),
                 field(DiagnosticField.MESSAGE_HINT),
                 text,
                 int(position) - 1 if position else None,
@@ -519,10 +488,10 @@ class PostgresBinder:
         unknown = sorted(wanted - self._types.keys())
         if not unknown:
             return
-        rows = self._connection.execute(
-            "SELECT t, m, format_type(t, m) FROM unnest($1::oid[], $2::int[]) AS u(t, m)",
+        rows = self._execute(
+            Sql("SELECT t, m, format_type(t, m) FROM unnest($1::oid[], $2::int[]) AS u(t, m)"),
             ([kind for kind, _ in unknown], [size for _, size in unknown]),
-        ).fetchall()
+        )
         for kind, size, text in rows:
             self._types[int(str(kind)), int(str(size))] = spelled(str(text))
 

@@ -26,6 +26,8 @@ from sqlflow.runner.task import UNCHANGED, Outcome, TaskError, run_task, stay
 GROUP_SECONDS = 0.25
 _MOST_TRIES = 5
 _PAUSE_SECONDS = 0.05
+# Work whose commit may have been done, or that nobody may commit any more, is not done again task by task.
+_NOT_ALONE_EITHER = ("commit-unknown", "lock-lost")
 
 Signatures = Sequence[tuple[TableName, Sequence[SignatureUpdate]]]
 WriteRecords = Callable[[Session, Sequence[TableRecord], Signatures, Sequence[TableName]], None]
@@ -181,7 +183,7 @@ class _Run:
             started_at, started = self._clock(), time.monotonic()
             try:
                 if not done:
-                    session.begin()
+                    _begin(session, task)
                 if task.idle is not None and self._unchanged(task, done):
                     outcome = stay(session, task)
                 else:
@@ -268,15 +270,16 @@ class _Run:
         if again and self._tries.setdefault(done[-1].task.id, 0) < _MOST_TRIES:
             self._again([item.task for item in done])
             return
-        if len(done) > 1:
+        if len(done) > 1 and error.code not in _NOT_ALONE_EITHER:
             with self._changed:
                 self._board.give_back([item.task for item in done])
                 self._changed.notify_all()
             return
         first, *rest = error.message.splitlines()
         hint = "\n".join(rest) or None if error.code != "statement-failed" else None
-        problem = Diagnostic(error.code, f"the commit failed: {first}", done[0].task.span, hint)
-        self._failed(done[0].task, problem, (), done[0].started_at, done[0].seconds, [])
+        for item in done:
+            problem = Diagnostic(error.code, f"the commit failed: {first}", item.task.span, hint)
+            self._failed(item.task, problem, (), item.started_at, item.seconds, [])
 
     def _failed(
         self,
@@ -294,13 +297,13 @@ class _Run:
             for given_up in self._board.failed(task):
                 skipped = _result(given_up.task, Status.SKIPPED, started_at, 0.0)
                 self._finish(replace(skipped, blame=given_up.cause.table))
-            if self._fail_fast:
+            if self._fail_fast or problem.code == "lock-lost":
                 self._give_up(Status.SKIPPED, task.table)
             self._changed.notify_all()
 
     def _again(self, tasks: list[Task]) -> None:
         """Another transaction was in the way: each task is tried again by itself."""
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(_PAUSE_SECONDS * 2 ** self._tries[tasks[-1].id])
         with self._changed:
             self._tries[tasks[-1].id] += 1
             self._board.give_back(tasks)
@@ -361,6 +364,15 @@ def _result(task: Task, status: Status, started_at: datetime, seconds: float) ->
         seconds=round(seconds, 4),
         reason=str(task.reason),
     )
+
+
+def _begin(session: Session, task: Task) -> None:
+    try:
+        session.begin()
+    except EngineError as error:
+        first, *rest = error.message.splitlines()
+        problem = Diagnostic(error.code, first, task.span, "\n".join(rest) or None)
+        raise TaskError(problem, conflict=error.conflict) from error
 
 
 def _rollback_quietly(session: Session) -> None:

@@ -1,18 +1,36 @@
-"""Ctrl-C in the middle of a build, and two builds at once."""
+"""Ctrl-C in the middle of a build, and two builds at once, on every engine."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from every_mode import begin, child, contents
+from every_mode import begin, child
 from lawful import Lawful
+from on_postgres import LawfulPostgres
 
-SLOW = "SELECT count(*) AS n FROM raw.big a, raw.big b, raw.big c, raw.big d WHERE hash(a.i, b.i, c.i, d.i) = 0\n"
+SLOW = "SELECT count(*) AS n FROM raw.big a, raw.big b, raw.big c, raw.big d WHERE a.i * b.i + c.i * d.i = 777\n"
+Make = Callable[[str], Lawful]
+
+
+@pytest.fixture(params=[Lawful, LawfulPostgres], ids=["duckdb", "postgres"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+    """Makes projects in folders of that name."""
+    made: list[Lawful] = []
+
+    def project(name: str) -> Lawful:
+        made.append(request.param(tmp_path / name))
+        return made[-1]
+
+    yield project
+    for one in made:
+        one.drop()
 
 
 def _runs(project: Lawful) -> list[dict[str, object]]:
@@ -36,8 +54,30 @@ def _wait_for_lock(project: Lawful) -> int:
     raise AssertionError("the build did not begin")
 
 
-def test_ctrl_c_cancels_the_running_statement_and_rolls_back(tmp_path: Path) -> None:
-    project = Lawful(tmp_path)
+def _wait_for_task(process: subprocess.Popen[str], table: str) -> None:
+    """Read what a build with `--json` tells until the task begins."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "task_started" and event["table"] == table:
+            return
+    raise AssertionError(f"the build ended before `{table}`")
+
+
+def _statements_on(project: Lawful) -> list[str]:
+    """What runs on the project's server, if it has one."""
+    if not isinstance(project, LawfulPostgres):
+        return []
+    return [
+        str(text)
+        for (text,) in project.rows(
+            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()"
+        )
+    ]
+
+
+def test_ctrl_c_cancels_the_running_statement_and_rolls_back(make: Make) -> None:
+    project = make("project")
     project.begin(
         {
             "models/a/slow.sql": SLOW,
@@ -48,15 +88,16 @@ def test_ctrl_c_cancels_the_running_statement_and_rolls_back(tmp_path: Path) -> 
     project.sql("CREATE SCHEMA raw", "CREATE TABLE raw.big AS SELECT i FROM range(0) t(i)")
     assert project.build().code == 0
     project.sql("INSERT INTO raw.big SELECT i FROM range(20000) t(i)")
-    process = child(project, "build", "--threads", "1")
-    _wait_for_lock(project)
-    time.sleep(2)
+    process = child(project, "build", "--json", "--threads", "1")
+    _wait_for_task(process, "a.slow")
+    time.sleep(0.5)
     assert process.poll() is None, "the build ended too early to be interrupted"
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     _, told = process.communicate(timeout=20)
     assert time.monotonic() - started < 5
     assert process.returncode == 130, told
+    assert _statements_on(project) == []
     assert _runs(project)[0]["status"] == "cancelled"
     assert project.rows("SELECT n FROM a.slow") == [(0,)]
     project.sql("DELETE FROM raw.big WHERE i > 3")
@@ -67,23 +108,23 @@ def test_ctrl_c_cancels_the_running_statement_and_rolls_back(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("share", [0.35, 0.6, 0.85])
-def test_ctrl_c_between_statements(tmp_path: Path, share: float) -> None:
-    whole = begin(Lawful(tmp_path / "whole"))
+def test_ctrl_c_between_statements(make: Make, tmp_path: Path, share: float) -> None:
+    whole = begin(make("whole"))
     count = tmp_path / "count"
     _finish(child(whole, "build", COUNT=count))
-    project = begin(Lawful(tmp_path / "interrupted"))
+    project = begin(make("interrupted"))
     process = child(project, "build", INTERRUPT_AT=int(int(count.read_text()) * share))
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
     assert "Traceback" not in told
     built = project.build()
     assert built.code == 0, built.told
-    assert contents(project) == contents(whole)
+    assert project.contents() == whole.contents()
     assert project.planned() == []
 
 
-def test_a_build_beside_another_one_says_whose_turn_it_is(tmp_path: Path) -> None:
-    project = begin(Lawful(tmp_path))
+def test_a_build_beside_another_one_says_whose_turn_it_is(make: Make) -> None:
+    project = begin(make("project"))
     first = child(project, "build", SLOW=0.08)
     pid = _wait_for_lock(project)
     assert pid == first.pid
@@ -96,9 +137,9 @@ def test_a_build_beside_another_one_says_whose_turn_it_is(tmp_path: Path) -> Non
     assert f"process {pid}" in told_later
     _finish(first)
     assert project.planned() == []
-    whole = begin(Lawful(tmp_path / "whole"))
+    whole = begin(make("whole"))
     assert whole.build().code == 0
-    assert contents(project) == contents(whole)
+    assert project.contents() == whole.contents()
 
 
 def test_a_database_that_somebody_else_holds_is_told_with_its_process(tmp_path: Path) -> None:
@@ -114,3 +155,49 @@ def test_a_database_that_somebody_else_holds_is_told_with_its_process(tmp_path: 
 def _finish(process: subprocess.Popen[str]) -> None:
     _, told = process.communicate(timeout=60)
     assert process.returncode == 0, told
+
+
+def test_two_folders_with_one_target_do_not_build_it_at_once(tmp_path: Path) -> None:
+    """Two machines share no file, only the server."""
+    here = LawfulPostgres(tmp_path / "here")
+    begin(here)
+    shutil.copytree(here.root, tmp_path / "there")
+    there = LawfulPostgres(tmp_path / "there", url=here.url)
+    first = child(here, "build", SLOW=0.05)
+    _wait_for_lock(here)
+    time.sleep(1)
+    refused, waiting = child(there, "build", "--wait", "0"), child(there, "build", "--wait", "60")
+    _, told = refused.communicate(timeout=60)
+    assert refused.returncode == 1, told
+    # The two of `there` share a folder and its lock file, so one of them may be in the way of the other.
+    assert f"pid {first.pid} on" in told or f"process {waiting.pid}" in told
+    _, told = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, told
+    assert "another build" in told
+    _finish(first)
+    assert here.planned() == there.planned() == []
+    whole = begin(LawfulPostgres(tmp_path / "whole"))
+    assert whole.build().code == 0
+    assert here.contents() == whole.contents()
+    here.drop()
+    whole.drop()
+
+
+def test_a_killed_build_leaves_no_lock_and_no_statement_behind(tmp_path: Path) -> None:
+    project = LawfulPostgres(tmp_path / "project")
+    project.begin({"models/a/slow.sql": SLOW})
+    project.sql("CREATE SCHEMA raw", "CREATE TABLE raw.big AS SELECT i FROM range(20000) t(i)")
+    process = child(project, "build")
+    deadline = time.monotonic() + 20
+    while not any("raw" in text and "big" in text for text in _statements_on(project)):
+        assert time.monotonic() < deadline, "the build did not begin"
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=60)
+    project.sql("DELETE FROM raw.big WHERE i > 3")
+    built = project.build()
+    assert built.code == 0, built.told
+    while _statements_on(project):  # the server looks every two seconds whether anybody listens
+        assert time.monotonic() < deadline, "a statement of the killed build runs on"
+        time.sleep(0.1)
+    project.drop()
