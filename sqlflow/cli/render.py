@@ -41,6 +41,7 @@ _GAP = "  "
 
 _STEP_LABELS = {
     StepKind.WRITE: "write",
+    StepKind.LOAD: "copy into the table what DuckDB reads from",
     StepKind.GUARD: "guard, must find no rows",
     StepKind.MEASURE: "measure, for the record",
     StepKind.NOTICE: "notice, rows become a warning",

@@ -1110,7 +1110,8 @@ class _Planner:
         return frozenset(self._last_task[name] for name in tables if name in self._last_task)
 
     def _add(self, task: Task) -> None:
-        self._draft.tasks.append(task)
+        steps = tuple(replace(step, sql=self._words.statement(step.sql)) for step in task.steps)
+        self._draft.tasks.append(replace(task, steps=steps))
         self._last_task[task.table] = task.id
 
     def _changed(self, subject: Subject, record: TableRecord, why: str) -> None:

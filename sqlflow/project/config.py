@@ -273,7 +273,7 @@ def _postgres(fields: Mapping[str, Given], chosen: bool) -> dict[str, object]:
 def _url(given: Given) -> str | None:
     """Where the server is. The text may have a password in it, so no message repeats it."""
     text = given.text()
-    if text is None or re.match(r"postgres(?:ql)?://|\w+\s*=", text):
+    if text is None or text == "?" or re.match(r"postgres(?:ql)?://|\w+\s*=", text):  # `?`: not set, which is told
         return text
     given.fail(
         "this is no address of a PostgreSQL database",

@@ -10,6 +10,7 @@ import pytest
 from lawful import Lawful
 from on_postgres import LawfulPostgres
 
+from sqlflow.cli.build import Asked, build
 from sqlflow.core.diagnostics import ProjectError
 
 ORDERS = "SELECT id, day, amount FROM ext.orders"
@@ -220,3 +221,25 @@ def test_partitions_and_every_way_of_writing(there: LawfulPostgres, header: str)
     assert there.rows("SELECT id, amount FROM marts.orders ORDER BY id") == [(1, 5), (2, 6), (3, 3), (4, 4), (5, 5)]
     rest = "SELECT count(*) FROM marts.orders_prest"
     assert _ask(there, rest) == [(0,)]
+
+
+def test_a_dry_run_shows_the_statements_of_the_server_and_writes_nothing(
+    there: LawfulPostgres, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAWFUL_URL", there.url)
+    there.write(
+        {
+            "seeds/sizes.csv": "id,size\n1,small\n",
+            "models/marts/sized.sql": "-- @mode: merge\n-- @key: id\nSELECT id, size FROM sizes",
+        }
+    )
+    for number in range(2):
+        before = _ask(there, "SELECT oid, relname, relfilenode FROM pg_class ORDER BY 1")
+        assert build(Asked(project=there.root, dry_run=True, sql=True, wait=0)) == 0
+        shown = capsys.readouterr().out
+        assert "copy into the table what DuckDB reads from" in shown
+        assert "CREATE OR REPLACE" not in shown
+        assert ("CREATE TEMP TABLE" in shown) == bool(number)
+        assert _ask(there, "SELECT oid, relname, relfilenode FROM pg_class ORDER BY 1") == before
+        _built(there)
+        there.write({"seeds/sizes.csv": "id,size\n1,small\n2,large\n"})
