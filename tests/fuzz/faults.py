@@ -1,6 +1,7 @@
-"""Faults that are put into a copy of the package, one at a time, to see that the fuzz finds them.
+"""Faults that are put into a copy of the package, one at a time, to see that `make test` finds them.
 
-`python -m fuzz.faults` with `tests` on the path tries all, or those that are named, with the seeds of `make test`.
+`python -m fuzz.faults` with `tests` on the path tries all, or those that are named. Most are found by the seeds of every
+day. Where a fault shows too rarely in them, it names the trap in tests/laws/test_traps.py that finds it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ PACKAGE = HERE.parent / "sqlflow"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """In `path`, `right` becomes `wrong`."""
+    """In `path`, `right` becomes `wrong`. `trap`: the test that finds it, if it is not left to the fuzz."""
 
     name: str
     path: str
     right: str
     wrong: str
+    trap: str = ""
 
     def places(self) -> int:
         """How often its text is there to be changed: once, or the fault has to be written anew."""
@@ -53,16 +55,11 @@ FAULTS = (
         "sign = -1 if len(removed) % 2 else 1",
     ),
     Fault(
-        "a branch of a union is computed in full beside the change of another",
-        "plan/modes/delta.py",
-        "elif number in item.empty:",
-        "elif number in item.empty and len(item.empty) < 0:",
-    ),
-    Fault(
         "a SUM counts all rows, not those with a value",
         "compiler/delta.py",
         'count = exp.column(self._counter("count", f"count({inner}){suffix}"))',
         'count = exp.column(self._counter("count", f"count(*){suffix}"))',
+        "test_a_sum_becomes_null_when_its_last_value_goes",
     ),
     Fault(
         "HAVING is not asked of groups that leave",
@@ -75,12 +72,14 @@ FAULTS = (
         "plan/modes/delta.py",
         "growing = shape.grouping is not None and not shape.grouping.additive",
         "growing = False",
+        "test_minimum_and_maximum_when_they_are_removed",
     ),
     Fault(
         "counts of distinct values are added up",
         "compiler/delta.py",
         "not isinstance(argument, (exp.Distinct, exp.Order, exp.Star))",
         "not isinstance(argument, (exp.Order, exp.Star))",
+        "test_a_value_that_is_counted_once_comes_again",
     ),
     Fault(
         "a group stays when its last row goes",
@@ -99,7 +98,26 @@ FAULTS = (
         "compiler/delta.py",
         "            if nulled:\n",
         "            if nulled and not name:\n",
+        "test_a_full_join",
     ),
+    Fault(
+        "a reader misses the newest version",
+        "plan/modes/delta.py",
+        '"{version} > {after} AND {version} <= {upto}"',
+        '"{version} > {after} AND {version} < {upto}"',
+        "test_an_update_is_a_delete_and_an_insert",
+    ),
+    Fault(
+        "of several equal rows one is written down",
+        "plan/log.py",
+        "unnest(range(CAST({sign} * {w} AS BIGINT))) AS",
+        "unnest(range(1)) AS",
+        "test_duplicates_are_rows_of_their_own",
+    ),
+)
+
+# Nothing was seen to find these yet: tell a case in which they show, and move them up.
+OPEN = (
     Fault(
         "a reader takes the version that it had read already once more",
         "plan/modes/delta.py",
@@ -107,22 +125,10 @@ FAULTS = (
         '"{version} >= {after} AND {version} <= {upto}"',
     ),
     Fault(
-        "a reader misses the newest version",
-        "plan/modes/delta.py",
-        '"{version} > {after} AND {version} <= {upto}"',
-        '"{version} > {after} AND {version} < {upto}"',
-    ),
-    Fault(
         "a log forgets a version that somebody has not read yet",
         "plan/log.py",
         "log=log_of(self.table), version=VERSION, read=self.read\n",
         "log=log_of(self.table), version=VERSION, read=self.read + 1\n",
-    ),
-    Fault(
-        "of several equal rows one is written down",
-        "plan/log.py",
-        "unnest(range(CAST({sign} * {w} AS BIGINT))) AS",
-        "unnest(range(1)) AS",
     ),
     Fault(
         "the oldest event of a key wins",
@@ -153,8 +159,20 @@ def told(fault: Fault, seeds: str = SHORT) -> str:
         path = copy / fault.path
         assert fault.places() == 1, f"{fault.path} is not as it was when this fault was written"
         path.write_text(path.read_text().replace(fault.right, fault.wrong))
+        words = ["fuzz", "--seeds", seeds, "--jobs", "1", "--stop-after", "1", "--shrink", "0"]
+        if fault.trap:
+            place = HERE / "laws" / "test_traps.py"
+            words = [
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "-c",
+                str(HERE.parent / "pyproject.toml"),
+                f"{place}::{fault.trap}",
+            ]
         done = subprocess.run(
-            [sys.executable, "-m", "fuzz", "--seeds", seeds, "--jobs", "1", "--stop-after", "1", "--shrink", "0"],
+            [sys.executable, "-m", *words],
             env={**os.environ, "PYTHONPATH": os.pathsep.join((folder, str(HERE)))},
             cwd=folder,
             capture_output=True,
@@ -163,6 +181,10 @@ def told(fault: Fault, seeds: str = SHORT) -> str:
         )
     if done.returncode == 0:
         return ""
+    if fault.trap:
+        failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED") and fault.trap in line]
+        assert failed, done.stdout
+        return fault.trap
     found = next((line for line in done.stderr.splitlines() if line.startswith("seed ")), "")
     assert done.returncode == 1, done.stderr
     assert found, done.stderr
@@ -170,7 +192,9 @@ def told(fault: Fault, seeds: str = SHORT) -> str:
 
 
 def main() -> None:
-    wanted = [fault for fault in FAULTS if not sys.argv[1:] or any(word in fault.name for word in sys.argv[1:])]
+    wanted = [
+        fault for fault in (*FAULTS, *OPEN) if not sys.argv[1:] or any(word in fault.name for word in sys.argv[1:])
+    ]
     for fault in wanted:
         print(f"{fault.name}: {told(fault) or 'NOT FOUND'}", flush=True)
 

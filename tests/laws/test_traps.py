@@ -905,3 +905,10 @@ def test_the_last_digit_of_an_average_of_decimals(tmp_path: Path, more: str) -> 
         assert built.code == 0, built.told
         assert "were not those" not in built.told
         assert kept.project.rows(f"FROM a.kept EXCEPT ALL ({query})") == []
+
+
+def test_a_value_that_is_counted_once_comes_again(tmp_path: Path) -> None:
+    kept = one(tmp_path, "SELECT k, count(DISTINCT v) AS n FROM raw.t GROUP BY k", "k INT, v INT", "(1, 1), (1, 2)")
+    kept.after(holds=[(1, 2)])
+    kept.after("INSERT INTO raw.t VALUES (1, 1), (1, 3)", holds=[(1, 3)])
+    kept.after("DELETE FROM raw.t WHERE v = 2", holds=[(1, 2)])
