@@ -38,9 +38,9 @@ class Fault:
 FAULTS = (
     Fault(
         "NULL keys are compared with =",
-        "plan/log.py",
-        '"{l}.{c} IS NOT DISTINCT FROM {r}.{c}"',
-        '"{l}.{c} = {r}.{c}"',
+        "engines/duckdb_sql.py",
+        '"{l} IS NOT DISTINCT FROM {r}"',
+        '"{l} = {r}"',
     ),
     Fault(
         "the term of a join in which both sides changed is dropped",
@@ -109,9 +109,9 @@ FAULTS = (
     ),
     Fault(
         "of several equal rows one is written down",
-        "plan/log.py",
-        "unnest(range(CAST({sign} * {w} AS BIGINT))) AS",
-        "unnest(range(1)) AS",
+        "engines/duckdb_sql.py",
+        "unnest(range(CAST({n} AS BIGINT)))",
+        "unnest(range(1))",
         "test_duplicates_are_rows_of_their_own",
     ),
 )
@@ -133,8 +133,8 @@ OPEN = (
     Fault(
         "the oldest event of a key wins",
         "plan/modes/merge.py",
-        "ORDER BY {cursor} DESC NULLS LAST) = 1",
-        "ORDER BY {cursor} NULLS LAST) = 1",
+        "ORDER BY {cursor} DESC NULLS LAST) \"",
+        "ORDER BY {cursor} NULLS LAST) \"",
     ),
     Fault(
         "an older row is merged over a newer one",
