@@ -22,6 +22,7 @@ class Traits:
     dialect: str  # of sqlglot
     wording: Wording
     reads_files: bool = True  # a query can name files; otherwise they are loaded into tables
+    scratch: bool = True  # a database for trying things out can be made beside the real one, which it reads
     memory: int | None = None  # the bytes that its work may take before it spills to disk
 
 
