@@ -5,6 +5,9 @@ path ends in `.duckdb` is SQL run in that database. Each `$ command` of a ```` `
 lines below it must be what it prints; a line `...` stands for lines left out. Durations do not count, nor does the
 order of lines, because models are built in parallel.
 
+A page in `docs/targets` has a PostgreSQL server of its own, and `DATABASE_URL` says where. There a block of the form
+```` ```sql on warehouse ```` is run by the server's owner in the database of that name.
+
 `python tests/test_docs.py docs/hints/cycle.md ...` writes what the commands print into the pages.
 """
 
@@ -30,14 +33,17 @@ from types import ModuleType
 from typing import Any
 
 import duckdb
+import psycopg
 import pytest
 import typer
+from own_server import OwnServer, own_server
 
 from sqlflow.cli import app as commands
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 HINTS = DOCS / "hints"
+TARGETS = DOCS / "targets"
 HOME = "/home/you"
 PROJECT_FILE = "name: example\ntargets:\n  dev: {engine: duckdb, path: example.duckdb}\n"
 
@@ -96,13 +102,22 @@ def calls_of(block: Block) -> Iterator[Call]:
 class Story:
     """A folder in which the blocks of one page happen."""
 
-    def __init__(self, page: Path, home: Path) -> None:
+    def __init__(self, page: Path, home: Path, server: OwnServer | None = None) -> None:
         self._home = home
+        self._server = server
         self.folder = home
         if page.parent == HINTS:
             self.folder = home / "example"
             self.folder.mkdir()
             (self.folder / "sqlflow.yml").write_text(PROJECT_FILE)
+
+    def ask(self, block: Block) -> None:
+        """Run SQL on the server of the page."""
+        assert self._server is not None
+        with psycopg.connect(self._server.database(block.info[2]), autocommit=True) as connection:
+            for statement in re.split(r";[^\n]*\n", "\n".join(block.lines) + "\n"):
+                if statement.strip():
+                    connection.execute(statement.encode())
 
     def write(self, block: Block) -> None:
         path = self.folder / block.info[1]
@@ -158,10 +173,32 @@ def alike(line: str) -> str:
 @pytest.mark.parametrize("page", STORIES, ids=[page.relative_to(ROOT).as_posix() for page in STORIES])
 def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    story = Story(page, tmp_path)
+    with serving(page) as server:
+        if server is not None:
+            monkeypatch.setenv("DATABASE_URL", address_on(server))
+        tell(page, Story(page, tmp_path, server))
+
+
+@contextlib.contextmanager
+def serving(page: Path) -> Iterator[OwnServer | None]:
+    """The server that a page tells of."""
+    if page.parent != TARGETS:
+        yield None
+        return
+    with own_server() as server:
+        yield server
+
+
+def address_on(server: OwnServer) -> str:
+    return server.over_tcp("warehouse", "flights", "change-me")
+
+
+def tell(page: Path, story: Story) -> None:
     for block in blocks_of(page.read_text(encoding="utf-8")):
         if len(block.info) == 2:
             story.write(block)
+        if len(block.info) == 3 and block.info[1] == "on":
+            story.ask(block)
         for call in calls_of(block) if block.info[:1] == ("console",) else ():
             actual = Counter(map(alike, story.run(call.command)))
             expected = Counter(alike(line) for line in call.printed if line.strip() != "...")
@@ -256,7 +293,7 @@ def _codes(node: ast.AST) -> Iterator[str]:
                 yield from _words(default)
     if isinstance(node, ast.Assign):
         target = node.targets[0]
-        if isinstance(target, ast.Name) and target.id == "code":
+        if "code" in (getattr(target, "id", None), getattr(target, "attr", None)):
             yield from _words(node.value)
         if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
             for part, value in zip(target.elts, node.value.elts, strict=False):
@@ -330,13 +367,17 @@ def update(page: Path) -> None:
     lines = page.read_text(encoding="utf-8").split("\n")
     written: list[str] = []
     done = 0
-    with tempfile.TemporaryDirectory() as home:
-        story = Story(page, Path(home))
+    with tempfile.TemporaryDirectory() as home, serving(page) as server:
+        story = Story(page, Path(home), server)
+        if server is not None:
+            os.environ["DATABASE_URL"] = address_on(server)
         for block in blocks_of("\n".join(lines)):
             written += lines[done : block.first]
             done = block.first
             if len(block.info) == 2:
                 story.write(block)
+            if len(block.info) == 3 and block.info[1] == "on":
+                story.ask(block)
             if block.info[:1] == ("console",):
                 for call in calls_of(block):
                     printed = story.run(call.command)

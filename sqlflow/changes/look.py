@@ -104,9 +104,10 @@ class _Look:
             return self._table_source(name, source)
         except EngineError as error:
             span = source.span if (source := project.sources.get(name)) is not None else None
-            self.problems.append(
-                Diagnostic("unreadable-source", f"`{name}` cannot be read: {error.message.splitlines()[0]}", span)
-            )
+            code = "unreadable-source" if error.code == "statement-failed" else error.code
+            first, *rest = error.message.splitlines()
+            hint = "\n".join(rest) or None if code == error.code else None
+            self.problems.append(Diagnostic(code, f"`{name}` cannot be read: {first}", span, hint))
         return None
 
     def _seed(self, seed: Seed) -> InputState:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlflow.cli.opening import read_settings
 from sqlflow.cli.reading import Reading, find_name, reading
 from sqlflow.cli.render import render_table, to_json
+from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import one_problem
-from sqlflow.core.engine import EngineError, Row, Session
+from sqlflow.core.engine import EngineError, Found, Row, Session
 from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
@@ -57,13 +58,17 @@ def diff_tables(
         catalog = None
         if with_target is not None:
             settings = read_settings(found.opened.config.root, with_target, variables)
+            _refuse_other_kind(found.opened.config, settings)
             catalog = found.opened.module.attach(found.opened.engine, settings)
         pairs = (
             [(_existing(found, table), other or table)] if table is not None else [(n, str(n)) for n in _tables(found)]
         )
         differences = []
         for left, right in pairs:
-            differences.append(_compare(session, left, TableName.parse(right), catalog, limit))
+            for name in (left, TableName.parse(right)) if catalog is None else ():
+                if name not in (found.tables or {}):
+                    raise one_problem("unknown-table", f"there is no table `{name}` in this database")
+            differences.append(_compare(session, found.tables or {}, left, TableName.parse(right), catalog, limit))
     if json:
         print(to_json([_json(difference) for difference in differences]))
     else:
@@ -72,6 +77,15 @@ def diff_tables(
     different = sum(not difference.equal for difference in differences)
     print(f"{len(differences)} compared: {len(differences) - different} equal, {different} differ", file=sys.stderr)
     return 1 if different else 0
+
+
+def _refuse_other_kind(config: Config, other: Config) -> None:
+    if config.target.engine != other.target.engine:
+        raise one_problem(
+            "not-available-yet",
+            f"the targets `{config.target.name}` and `{other.target.name}` are databases of different kinds, which cannot be "
+            "compared row for row yet",
+        )
 
 
 def _existing(found: Reading, text: str) -> TableName:
@@ -85,11 +99,19 @@ def _tables(found: Reading) -> list[TableName]:
     return [name for name in compiled.order if compiled.models[name].model.header.mode is not Mode.INLINE]
 
 
-def _compare(session: Session, left: TableName, right: TableName, catalog: str | None, limit: int) -> Difference:
+def _compare(
+    session: Session,
+    tables: Mapping[TableName, Found],
+    left: TableName,
+    right: TableName,
+    catalog: str | None,
+    limit: int,
+) -> Difference:
     here = Sql(render(left))
     there = Sql(render(right)) if catalog is None else compose("{c}.{t}", c=Ident(catalog), t=right)
     try:
-        mine, theirs = _columns(session, here), _columns(session, there)
+        mine = _columns(session, here, tables.get(left))
+        theirs = _columns(session, there, tables.get(right) if catalog is None else None)
         schemas = mine.differences(theirs)
         shared = [Ident(c.name) for c in mine if theirs.find(c.name) is not None]
         if not shared:
@@ -97,13 +119,13 @@ def _compare(session: Session, left: TableName, right: TableName, catalog: str |
         only_left = compose("SELECT {cs} FROM {a} EXCEPT ALL SELECT {cs} FROM {b}", cs=shared, a=here, b=there)
         only_right = compose("SELECT {cs} FROM {b} EXCEPT ALL SELECT {cs} FROM {a}", cs=shared, a=here, b=there)
         rows, minus, plus = (
-            int(str(session.fetch(compose("SELECT count(*) FROM ({q})", q=q))[0][0]))
+            int(str(session.fetch(compose("SELECT count(*) FROM ({q}) AS _q", q=q))[0][0]))
             for q in (compose("SELECT 1 FROM {a}", a=here), only_left, only_right)
         )
         sample: list[Row] = []
         if minus or plus:
             for sign, query in (("-", only_left), ("+", only_right)):
-                found = session.fetch(compose("SELECT * FROM ({q}) ORDER BY ALL LIMIT {n}", q=query, n=limit))
+                found = session.fetch(compose("{q} ORDER BY {cs} LIMIT {n}", q=query, cs=shared, n=limit))
                 sample += [(sign, *row) for row in found]
     except EngineError as error:
         raise one_problem(
@@ -112,7 +134,10 @@ def _compare(session: Session, left: TableName, right: TableName, catalog: str |
     return Difference(str(left), str(right), schemas, rows, minus, plus, tuple(sample), ("", *shared))
 
 
-def _columns(session: Session, relation: Sql) -> Schema:
+def _columns(session: Session, relation: Sql, found: Found | None) -> Schema:
+    """The columns of a table, as they stand in our database, or as another one tells them."""
+    if found is not None:
+        return found.schema
     rows = session.fetch(compose("DESCRIBE SELECT * FROM {r}", r=relation))
     return Schema(tuple(Column(str(row[0]), str(row[1])) for row in rows))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlflow.cli.build import _moment
 from sqlflow.cli.opening import clock, files_of, new_run_id, owner, project_root, read_settings, versions
+from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.engines import engine_module
 from sqlflow.watch.desk import Desk, Wishes
@@ -54,6 +55,8 @@ def watch(asked: Asked, report: Callable[[Exception], str]) -> int:
     root = project_root(asked.project)
     if not (root / "sqlflow.yml").is_file():
         read_settings(asked.project, asked.target, asked.variables)  # says what is missing
+    if asked.build:
+        _refuse_without_scratch(read_settings(root, asked.target, asked.variables))
     desk = Desk(
         root=root,
         settings=lambda: read_settings(root, asked.target, asked.variables),
@@ -68,6 +71,18 @@ def watch(asked: Asked, report: Callable[[Exception], str]) -> int:
     with _teller(asked.json) as tell, session(desk, wishes, tell) as found, _keys(found):
         found.run()
     return 0
+
+
+def _refuse_without_scratch(config: Config) -> None:
+    binder = engine_module(config.target.engine).open_binder(config, files=())
+    traits = binder.traits
+    binder.close()
+    if not traits.scratch:
+        raise one_problem(
+            "not-available-yet",
+            f"the target `{config.target.name}` is a database in which `watch --build` cannot make a scratch copy yet",
+            hint="leave `--build` out: what is wrong, the impact and the plan are told on each save, and the first rows of the query",
+        )
 
 
 def _teller(json: bool) -> AbstractContextManager[Tell]:

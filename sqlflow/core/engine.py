@@ -25,6 +25,7 @@ class Traits:
     index_options: bool = True  # unique and partial indexes, and other methods, also while the rows change
     partitioned_tables: bool = True
     reads_files: bool = True  # a query can name files; otherwise they are loaded into tables
+    scratch: bool = True  # a database for trying things out can be made beside the real one, which it reads
     memory: int | None = None  # the bytes that its work may take before it spills to disk
 
 

@@ -33,7 +33,7 @@ from sqlflow.engines.postgres_types import of_file, spelled
 if TYPE_CHECKING:
     from psycopg import Connection
 
-TRAITS = Traits(dialect="postgres", wording=PostgresWording(), reads_files=False)
+TRAITS = Traits(dialect="postgres", wording=PostgresWording(), reads_files=False, scratch=False)
 
 _POLL_SECONDS = 0.1
 _UNSURE_SECONDS = 5.0
@@ -66,6 +66,7 @@ def attach(engine: Engine, other: Config) -> str:
     raise one_problem(
         "not-available-yet",
         f"the target `{other.target.name}` is a PostgreSQL database, which cannot be read beside another one yet",
+        hint="tables of one database can be compared, such as `sqlflow diff marts.orders before.orders`",
     )
 
 

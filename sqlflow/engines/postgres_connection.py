@@ -176,10 +176,7 @@ def lost(config: Config, error: psycopg.Error) -> EngineError:
 
 
 _RETRIED = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
-_CODES = {
-    "53100": "disk-full", "53200": "out-of-memory", "42501": "missing-privilege", "40001": "write-conflict",
-    "40P01": "write-conflict", "55P03": "write-conflict",
-}  # fmt: skip
+_FULL = {"53100": "disk-full", "53200": "out-of-memory"}
 
 
 def engine_error(config: Config, error: psycopg.Error, sql: str) -> EngineError:
@@ -190,15 +187,17 @@ def engine_error(config: Config, error: psycopg.Error, sql: str) -> EngineError:
     if diag.message_detail:
         lines += diag.message_detail.splitlines()
     state = error.sqlstate or ""
-    code = _CODES.get(state, "statement-failed")
+    code = _FULL.get(state, "statement-failed")
     if state == "2BP01":
         lines.append("they are not SQLFlow's, so they are not dropped: drop or change them, then build again")
     elif state == "57014" and "timeout" in message:
         code = "statement-timeout"
         lines.append("raise `statement_timeout` of the target in sqlflow.yml if it takes that long")
     elif state == "42501":
+        code = "missing-privilege"
         lines.append(_grant(message, sql))
     elif state in _RETRIED:
+        code = "write-conflict"
         lines.append(
             "something else writes to these tables, or locks them, at the same time: find out what it is, and build again"
         )

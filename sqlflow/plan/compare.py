@@ -125,12 +125,12 @@ def tolerate(words: Wording, wrong: Ident, schema: Schema) -> tuple[Step, ...]:
         "GROUP BY _l.{copy} HAVING sum(_r.{side}) = 0",
         **parts,
     )
+    emptied = compose("DELETE FROM {wrong} WHERE {both}", both=both, **parts)
     left_over = compose(
-        "CREATE OR REPLACE TEMP TABLE {wrong} AS SELECT {cs}, {w} FROM {wrong} WHERE NOT ({both}) UNION ALL "
-        "SELECT {cs}, count(*) * {side} AS {w} FROM {almost} GROUP BY {cs}, {side}",
-        both=both, **parts,
-    )  # fmt: skip
-    return (write(numbered), write(paired), write(taken_out), write(clustered), write(taken_out), write(left_over))
+        "INSERT INTO {wrong} ({cs}, {w}) SELECT {cs}, count(*) * {side} FROM {almost} GROUP BY {cs}, {side}", **parts
+    )
+    last = (write(emptied), write(left_over))
+    return (write(numbered), write(paired), write(taken_out), write(clustered), write(taken_out), *last)
 
 
 def _near(words: Wording, column: Ident, kind: str) -> Sql:
