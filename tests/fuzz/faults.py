@@ -133,8 +133,8 @@ OPEN = (
     Fault(
         "the oldest event of a key wins",
         "plan/modes/merge.py",
-        "ORDER BY {cursor} DESC NULLS LAST) \"",
-        "ORDER BY {cursor} NULLS LAST) \"",
+        'ORDER BY {cursor} DESC NULLS LAST) "',
+        'ORDER BY {cursor} NULLS LAST) "',
     ),
     Fault(
         "an older row is merged over a newer one",
