@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -134,3 +136,15 @@ def child(made: Lawful, *arguments: str, **environ: object) -> subprocess.Popen[
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def wait_for_lock(made: Lawful) -> int:
+    """The process that holds the build lock of the project's folder."""
+    lock = made.root / ".sqlflow" / "build-dev.lock"
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            return int(json.loads(lock.read_text())["pid"])
+        except (OSError, ValueError):
+            time.sleep(0.01)
+    raise AssertionError("the build did not begin")

@@ -87,6 +87,9 @@ class Wording(Protocol):
     def has_schema(self, schema: str) -> Sql:
         """A query of one truth value: whether there is a schema of that name."""
 
+    def has_table(self, table: TableName) -> Sql:
+        """The same of a table, whether or not we may read it."""
+
     def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
         """Statements that put the table `building` in the place of `table`; `fits` as above, None when there is none."""
 

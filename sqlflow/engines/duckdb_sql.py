@@ -108,6 +108,12 @@ class DuckDBWording:
     def has_schema(self, schema: str) -> Sql:
         return Sql("SELECT FALSE")  # making it once more does no harm
 
+    def has_table(self, table: TableName) -> Sql:
+        return compose(
+            "SELECT count(*) > 0 FROM information_schema.tables WHERE table_schema = {s} AND table_name = {t}",
+            s=Value(table.schema), t=Value(table.name),
+        )  # fmt: skip
+
     def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
         drop = [] if fits is None else [compose("DROP TABLE {t}", t=table)]
         return [*drop, compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name))]

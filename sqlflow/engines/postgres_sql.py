@@ -180,6 +180,13 @@ class PostgresWording:
         # Not written to the log: it is copied into the table's own place, and dropped.
         return compose("DROP TABLE IF EXISTS {b};\nCREATE UNLOGGED TABLE {b} AS\n{q}", b=building, q=query)
 
+    def has_table(self, table: TableName) -> Sql:
+        return compose(
+            "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = {s} AND c.relname = {t})",
+            s=Value(table.schema), t=Value(table.name),
+        )  # fmt: skip
+
     def moment(self, value: Sql, zoned: bool) -> Sql:
         return compose(
             "CASE WHEN {v} IS NULL THEN 'null' WHEN NOT isfinite({v}) THEN CASE WHEN {v} > TIMESTAMP '2000-01-01' THEN 'inf' "

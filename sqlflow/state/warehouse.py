@@ -25,10 +25,7 @@ _META = TableName("_sqlflow", "meta")
 
 def exists(session: Session) -> bool:
     """Whether this warehouse has commit records."""
-    found = session.fetch(
-        "SELECT count(*) FROM information_schema.tables WHERE table_schema = '_sqlflow' AND table_name = 'commits'"
-    )
-    return bool(found[0][0])
+    return bool(session.fetch(session.wording.has_table(_COMMITS))[0][0])
 
 
 def prepare(session: Session, schemas: Iterable[str]) -> None:

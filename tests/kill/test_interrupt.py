@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from every_mode import begin, child
+from every_mode import begin, child, wait_for_lock
 from lawful import Lawful
 from on_postgres import LawfulPostgres
 
@@ -40,18 +40,6 @@ def _runs(project: Lawful) -> list[dict[str, object]]:
     found = json.loads(out)
     runs: list[dict[str, object]] = found["runs"] if isinstance(found, dict) else found
     return runs
-
-
-def _wait_for_lock(project: Lawful) -> int:
-    """The process that holds the build lock."""
-    lock = project.root / ".sqlflow" / "build-dev.lock"
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            return int(json.loads(lock.read_text())["pid"])
-        except (OSError, ValueError):
-            time.sleep(0.01)
-    raise AssertionError("the build did not begin")
 
 
 def _wait_for_task(process: subprocess.Popen[str], table: str) -> None:
@@ -126,7 +114,7 @@ def test_ctrl_c_between_statements(make: Make, tmp_path: Path, share: float) -> 
 def test_a_build_beside_another_one_says_whose_turn_it_is(make: Make) -> None:
     project = begin(make("project"))
     first = child(project, "build", SLOW=0.08)
-    pid = _wait_for_lock(project)
+    pid = wait_for_lock(project)
     assert pid == first.pid
     refused, waiting = child(project, "build", "--wait", "0"), child(project, "build", "--wait", "60")
     _, told = refused.communicate(timeout=60)
@@ -164,7 +152,7 @@ def test_two_folders_with_one_target_do_not_build_it_at_once(tmp_path: Path) -> 
     shutil.copytree(here.root, tmp_path / "there")
     there = LawfulPostgres(tmp_path / "there", url=here.url)
     first = child(here, "build", SLOW=0.05)
-    _wait_for_lock(here)
+    wait_for_lock(here)
     time.sleep(1)
     refused, waiting = child(there, "build", "--wait", "0"), child(there, "build", "--wait", "60")
     _, told = refused.communicate(timeout=60)
