@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
-from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits
+from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits, Unsteady
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
@@ -24,6 +24,7 @@ from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, quoted, render
 from sqlflow.core.syntax import named_tables, parse_tree
 from sqlflow.engines.files import FileReader
+from sqlflow.engines.postgres_functions import judged
 from sqlflow.engines.postgres_sql import PostgresWording
 from sqlflow.engines.postgres_types import of_file, spelled
 
@@ -31,7 +32,15 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg import Connection
 
-TRAITS = Traits(dialect="postgres", wording=PostgresWording(), reads_files=False)
+TRAITS = Traits(
+    dialect="postgres",
+    wording=PostgresWording(),
+    reads_files=False,
+    cuts_days=False,
+    averages_in="DECIMAL",
+    loose_decimals=True,
+    clock_texts=frozenset({"now", "today", "tomorrow", "yesterday"}),
+)
 
 _POLL_SECONDS = 0.1
 _OLDEST = 140000
@@ -452,6 +461,24 @@ class PostgresBinder:
         if isinstance(found, BindError):
             return _placed(found, edits)
         return found
+
+    def unsteady(self, query: str) -> tuple[Unsteady, ...]:
+        """Asked of the server, which knows what each name and operator stands for: it keeps that of a view."""
+        import psycopg
+
+        text, _ = self._with_stand_ins(query)
+        connection = self._connection
+        try:
+            connection.execute("BEGIN")
+            connection.execute(f"CREATE TEMP VIEW _sqlflow_judged AS {text}")
+            tree = connection.execute(
+                "SELECT ev_action FROM pg_rewrite WHERE ev_class = 'pg_temp._sqlflow_judged'::regclass"
+            ).fetchall()
+            return judged(connection, str(tree[0][0]))
+        except psycopg.Error as error:
+            return (Unsteady("query", f"the server does not tell what it calls: {error.diag.message_primary}"),)
+        finally:
+            connection.execute("ROLLBACK")
 
     def close(self) -> None:
         if self._opened is not None:

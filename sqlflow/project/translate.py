@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
 
+from sqlflow.core.syntax import sqlglot_dialect, statements_of
 from sqlflow.project import duckdb_to_postgres
 
 _BOUND = re.compile(r"\$(start|end)\b", re.IGNORECASE)
@@ -30,7 +30,7 @@ def translated(text: str, dialect: str, target: str) -> str:
     """
     masked = _BOUND.sub(lambda found: f"{_STAND_IN}{found[1].lower()}", text)
     try:
-        tree = Dialect.get_or_raise(dialect).parse(masked)[0]
+        tree = statements_of(sqlglot_dialect(dialect).tokenize(masked), masked, dialect)[0]
     except (SqlglotError, RecursionError) as error:
         raise Untranslatable((_first_line(str(error)),)) from error
     if tree is None:
