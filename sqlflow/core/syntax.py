@@ -105,6 +105,18 @@ def named_tables(tree: exp.Query, query: str) -> tuple[tuple[ReadTable, ...], st
     return tuple(sorted(tables, key=lambda table: table.start)), forbidden
 
 
+def qualified_columns(tree: exp.Query) -> list[tuple[int, int]]:
+    """Where the schemas stand in `schema.table.column`, with the point behind each."""
+    found = []
+    for column in tree.find_all(exp.Column):
+        schema, table = column.args.get("db"), column.args.get("table")
+        if isinstance(schema, exp.Identifier) and isinstance(table, exp.Identifier):
+            start, end = schema.meta.get("start"), table.meta.get("start")
+            if isinstance(start, int) and isinstance(end, int):
+                found.append((start, end))
+    return found
+
+
 def _is_cte(table: exp.Table, name: str) -> bool:
     """Whether a name without a schema is a CTE there: of a query around it, or one that stands before the CTE it is in."""
     node: exp.Expr = table

@@ -22,7 +22,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, quoted, render
-from sqlflow.core.syntax import named_tables, parse_tree
+from sqlflow.core.syntax import named_tables, parse_tree, qualified_columns
 from sqlflow.engines.files import FileReader
 from sqlflow.engines.postgres_functions import judged
 from sqlflow.engines.postgres_sql import PostgresWording
@@ -490,14 +490,18 @@ class PostgresBinder:
         """The query with the temporary tables' names, and where they are: place in the query, length there, growth."""
         parts, edits, position = [], [], 0
         tree = parse_tree(query, TRAITS.dialect)
+        places: list[tuple[int, int, str]] = []
         for read in named_tables(tree, query)[0] if tree is not None else ():
             name = self._standing.get(((read.schema or "").lower(), read.name.lower()))
-            if name is None:
-                continue
-            stand_in = f"pg_temp.{quoted(name)}" + ("" if read.aliased else f" AS {quoted(_folded(query, read))}")
-            parts += [query[position : read.start], stand_in]
-            edits.append((read.start, read.end - read.start, len(stand_in) - (read.end - read.start)))
-            position = read.end
+            if name is not None:
+                alias = "" if read.aliased else f" AS {quoted(_folded(query, read))}"
+                places.append((read.start, read.end, f"pg_temp.{quoted(name)}{alias}"))
+        for start, end in qualified_columns(tree) if tree is not None else ():
+            places.append((start, end, ""))
+        for start, end, text in sorted(places):
+            parts += [query[position:start], text]
+            edits.append((start, end - start, len(text) - (end - start)))
+            position = end
         return "".join([*parts, query[position:]]), edits
 
     def _prepared(self, text: str) -> Schema | BindError:

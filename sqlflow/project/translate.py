@@ -81,9 +81,10 @@ def _settle(tree: exp.Expr) -> None:
 
 
 def _aggregates(item: exp.Expr) -> bool:
+    """Whether an item of a SELECT list has an aggregate of that SELECT in it."""
+    inside = {id(node) for query in item.find_all(exp.Query) for node in query.walk()}
     return any(
-        not isinstance(found.parent, exp.Window) and found.find_ancestor(exp.Subquery) is None
-        for found in item.find_all(exp.AggFunc)
+        not isinstance(found.parent, exp.Window) and id(found) not in inside for found in item.find_all(exp.AggFunc)
     )
 
 
