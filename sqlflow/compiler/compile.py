@@ -397,7 +397,8 @@ class _Compiler:
         if resolved is None:
             facts = Facts(bound)
         else:  # all columns: the mappings look into views
-            facts = find_facts(resolved, bound, time, self._columns, self._view, self._zone)
+            traits = self._binder.traits
+            facts = find_facts(resolved, bound, time, self._columns, self._view, self._zone, traits)
         self._cache.put(key, msgspec.json.encode(facts))
         return facts
 

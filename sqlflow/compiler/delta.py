@@ -6,6 +6,7 @@ computes of its aggregates, a few scalar expressions, is written from the syntax
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -41,7 +42,7 @@ from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import SourceFile
 from sqlflow.core.sql import Ident, Sql, compose, quoted
-from sqlflow.core.syntax import parse_tree
+from sqlflow.core.syntax import parse_tree, told_again
 from sqlflow.core.text import Edit, MappedText
 
 _MOST_TERMS = 16
@@ -125,10 +126,13 @@ class _Finder:
         self.dialect = dialect
         self.binder = binder
         self.averages: frozenset[str] = frozenset()
+        self.rewritable = True
 
     def shape(self, *, counters: bool) -> Shape:
         resolved = _resolved(self.text.text, self.reads, self.columns, self.dialect)
         self._refuse_everywhere(resolved.query)
+        self._refuse_unsteady()
+        self.rewritable = told_again(resolved.query.node, self.text.text, self.dialect)
         if any((name or "").lower() == "rowid" for name in output_names(resolved.query) or ()):
             raise _Refused("rowid", "a column of this name hides the engine's own, by which rows are removed")
         grouped, why = self._grouped(resolved.query) if counters else (None, None)
@@ -204,7 +208,7 @@ class _Finder:
         keys: dict[int, dict[str, tuple[str, ...]]] = {}
         narrow: dict[int, bool] = {}
         emerging = []
-        for name in names:
+        for name in names if self.rewritable else ():
             mappings, nulled = timing.key_mappings(resolved, name)
             if nulled:
                 emerging.append(name)
@@ -229,7 +233,10 @@ class _Finder:
 
         # Floating point numbers may be equal and have different texts: 0.0 and -0.0.
         return all(
-            (kind := type_of(one)) is not None and kind == type_of(two) and kind.split("(")[0] in _EQUAL_IS_SAME
+            (kind := type_of(one)) is not None
+            and kind == type_of(two)
+            and kind.split("(")[0] in _EQUAL_IS_SAME
+            and kind != "DECIMAL"  # without a scale: 1.0 and 1.00
             for one, two in pairs
         )
 
@@ -245,6 +252,8 @@ class _Finder:
                         raise self._refused("sample", "it picks rows at random", relation.node, volatile=True)
                     if relation.limit:
                         raise self._refused("LIMIT", "which rows it keeps depends on all rows", relation.limit[0].node)
+                    if relation.node.args.get("locks"):
+                        raise self._refused("FOR UPDATE", "it locks the rows that it reads", relation.node)
                     for source in relation.sources:
                         self._refuse_source(source)
                     for expression in timing._expressions(relation):
@@ -262,6 +271,14 @@ class _Finder:
                             self._refuse_expression(expression)
                 case Opaque():
                     raise self._refused(relation.node.key.upper(), "it is not looked into", relation.node)
+
+    def _refuse_unsteady(self) -> None:
+        """What the engine itself knows of the functions."""
+        for found in self.binder.unsteady(self.text.text):
+            place = re.search(rf"\b{re.escape(found.name)}\b", self.text.text, re.IGNORECASE)
+            at = (None, None) if place is None else place.span()
+            placed = self._placed(Refusal(f"{found.name}", found.reason, *at))
+            raise _Refused(placed.construct, placed.reason, placed.start, placed.end, volatile=found.volatile)
 
     def _refuse_source(self, source: Source) -> None:
         if source.sampled:
@@ -303,12 +320,36 @@ class _Finder:
         if not aggregates and not query.distinct:
             return None, None
         try:
-            groups = _Groups(self.text.text, query, self.dialect)
-            found = groups.found()
-            self.averages = groups.averages_of_their_own()
-            return found, None
+            if not self.rewritable:
+                raise _Refused("query", "SQLFlow's own parser cannot write its expressions again as they are")
+            return self._counted(query), None
         except _Refused as refused:
             return None, self._placed(refused.refusal)
+
+    def _counted(self, query: Select) -> tuple[str, Grouping]:
+        traits = self.binder.traits
+        groups = _Groups(self.text.text, query, self.dialect, traits.averages_in)
+        found = groups.found()
+        if traits.averages_in == "DOUBLE":
+            self.averages = groups.averages_of_their_own()
+        if not traits.loose_decimals or not groups.summed:
+            return found
+        # What is added up must be known: a decimal that is no number stays in a sum for ever.
+        items = ", ".join(f"{sql} AS _s{number}" for number, sql in enumerate(groups.summed))
+        kinds = self.binder.bind(groups.over(items))
+        if isinstance(kinds, BindError):
+            raise _Refused("SUM", f"the engine does not say what is added up: {kinds.message}")
+        decimals = set()
+        for sql, column in zip(groups.summed, kinds, strict=True):
+            if column.type.startswith("DECIMAL("):
+                decimals.add(sql)
+            elif column.type == "DECIMAL":
+                raise _Refused(
+                    "SUM", f"a sum of {column.type} without a scale may have another one, so it cannot be kept"
+                )
+        if not decimals:
+            return found
+        return _Groups(self.text.text, query, self.dialect, traits.averages_in, frozenset(decimals)).found()
 
 
 _WORDS: Mapping[type[exp.Expr], str] = {
@@ -346,6 +387,7 @@ _EQUAL_IS_SAME = frozenset(
     {
         "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
         "DECIMAL", "BOOLEAN", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "UUID", "VARCHAR", "BLOB", "ENUM",
+        "TEXT", "BYTEA",
     }
 )  # fmt: skip
 
@@ -501,10 +543,16 @@ def _not_a_product(select: Select) -> tuple[str, str, exp.Expr | None] | None:
 class _Groups:
     """A grouped SELECT as a query of counters and expressions over them."""
 
-    def __init__(self, text: str, select: Select, dialect: str) -> None:
+    def __init__(
+        self, text: str, select: Select, dialect: str, averages_in: str, decimals: frozenset[str] = frozenset()
+    ) -> None:
+        """`decimals`: arguments of sums that may be NaN."""
         self.text = text
         self.select = select
         self.dialect = dialect
+        self.averages_in = averages_in
+        self.decimals = decimals
+        self.summed: dict[str, None] = {}  # the arguments of sums
         self.counters: list[Counter] = []
         self.columns: dict[str, str] = {}  # SQL of an aggregate -> the name of its counter
         self.keys: dict[str, str] = {}  # canonical text of a key -> its name in the counters
@@ -540,6 +588,11 @@ class _Groups:
         return body, Grouping(
             tuple(self.keys.values()), rows, tuple(self.counters), tuple(items), having, visible
         )  # fmt: skip
+
+    def over(self, items: str) -> str:
+        """A query of these items over what is grouped."""
+        head, tail = self._cuts()
+        return f"{self.text[: head[0]]}SELECT {items}\n{self.text[head[1] : tail]}"
 
     def _refuse(self) -> None:
         select = self.select
@@ -653,16 +706,25 @@ class _Groups:
         if name == "count":
             return exp.column(self._counter("count", f"count({inner}){suffix}"))
         if name in ("sum", "avg"):
-            total = exp.column(self._counter("sum", f"sum({inner}){suffix}"))
+            self.summed[inner] = None
+            loose = inner in self.decimals
+            added = f"nullif({inner}, 'NaN')" if loose else inner
+            total = exp.column(self._counter("sum", f"sum({added}){suffix}"))
             count = exp.column(self._counter("count", f"count({inner}){suffix}"))
             value: exp.Expr = total
             if name == "avg":
-                # What the engine does where it has the sum or the count anyway: the exact sum as a DOUBLE, divided once.
+                # What the engine does (DuckDB: where it has the sum or the count anyway): the exact sum in this type,
+                # divided once.
                 self.averaged[total.name] = inner if condition is None else None
-                value = exp.Div(this=exp.cast(total, "DOUBLE", dialect="duckdb"), expression=count.copy())
-            return exp.Paren(
-                this=exp.Case(ifs=[exp.If(this=exp.GT(this=count, expression=exp.Literal.number(0)), true=value)])
-            )
+                divided = exp.cast(total, self.averages_in, dialect=self.dialect)
+                value = exp.Div(this=divided, expression=count.copy(), typed=self.averages_in == "DECIMAL")
+            ifs = [exp.If(this=exp.GT(this=count, expression=exp.Literal.number(0)), true=value)]
+            if loose:
+                no_numbers = f"{inner} = 'NaN'" if condition is None else f"({inner} = 'NaN') AND ({condition})"
+                nothing = exp.column(self._counter("count", f"count(*) FILTER (WHERE {no_numbers})"))
+                no_number = exp.cast(exp.Literal.string("NaN"), "DECIMAL", dialect=self.dialect)
+                ifs.insert(0, exp.If(this=exp.GT(this=nothing, expression=exp.Literal.number(0)), true=no_number))
+            return exp.Paren(this=exp.Case(ifs=ifs))
         return exp.column(self._counter(name, f"{name}({inner}){suffix}"))
 
     def averages_of_their_own(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ from sqlflow.compiler import time as timing
 from sqlflow.compiler.moments import chain
 from sqlflow.compiler.resolve import AmbiguousColumn, Resolved, UnknownColumn, resolve
 from sqlflow.core.compiled import ColumnLineage, Lineage, Occurrence, TimeMapping
-from sqlflow.core.engine import BindError
+from sqlflow.core.engine import BindError, Traits
 from sqlflow.core.known import Facts, TableReads, TableTimes
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.schema import Schema
@@ -65,6 +65,7 @@ def find_facts(
     columns: Mapping[TableName, Schema],
     view_of: ViewOf,
     zone: str,
+    traits: Traits,
 ) -> Facts:
     """Lineage, and for a `time` column the mappings of all inputs, with views looked through."""
     traced = tracing.trace(resolved)
@@ -94,7 +95,7 @@ def find_facts(
     known = complete and traced.rows_fingerprint is not None and len(prints) == len(schema)
     times: dict[TableName, TimeMapping] = {}
     if time is not None:
-        look = _Look(columns, view_of, zone, times)
+        look = _Look(columns, view_of, zone, traits, times)
         for table, mapping in timing.time_mappings(resolved, time, look.types).items():
             look.through(table, mapping)
     return Facts(
@@ -115,12 +116,14 @@ class _Look:
         columns: Mapping[TableName, Schema],
         view_of: ViewOf,
         zone: str,
+        traits: Traits,
         found: dict[TableName, TimeMapping],
     ) -> None:
         self._columns = columns
         self._view_of = view_of
         self._found = found
-        self.types = timing.Types(lambda ref: _type_of(ref, columns), zone in _STEADY)
+        self.traits = traits
+        self.types = timing.Types(lambda ref: _type_of(ref, columns), zone in _STEADY, traits.cuts_days)
 
     def through(
         self, table: TableName, mapping: timing.TimeMapping | timing.Unmapped | None, view: TableName | None = None
@@ -136,7 +139,7 @@ class _Look:
         if not all(_same_type(left, right, self._columns) for left, right in mapping.same_type):
             self._skip(table, TimeMapping(reason="it is joined on columns of different types", view=view))
             return
-        occurrences = tuple(_occurrence(table, o, self._columns) for o in mapping.occurrences)
+        occurrences = tuple(_occurrence(table, o, self._columns, self.traits) for o in mapping.occurrences)
         _add(self._found, table, TimeMapping(occurrences))
         inner = self._view_of(table)
         if inner is not None:
@@ -175,13 +178,15 @@ def _same_type(left: ColumnRef, right: ColumnRef, columns: Mapping[TableName, Sc
     return types[0] is not None and types[1] is not None and types[0].type == types[1].type
 
 
-def _occurrence(table: TableName, found: timing.Occurrence, columns: Mapping[TableName, Schema]) -> Occurrence:
+def _occurrence(
+    table: TableName, found: timing.Occurrence, columns: Mapping[TableName, Schema], traits: Traits
+) -> Occurrence:
     def type_of(node: exp.Expr) -> str | None:
         return _type_of(ColumnRef(table, node.name), columns) if isinstance(node, exp.Column) else None
 
-    made = chain(found.expression, type_of)
+    made = chain(found.expression, type_of, cuts_days=traits.cuts_days)
     return Occurrence(
-        expression=found.expression.sql("duckdb"),
+        expression=found.expression.sql(traits.dialect),
         column=made.leaf.name if made is not None else None,
         type=made.types[0] if made is not None else "",
         steps=made.steps if made is not None else (),

@@ -54,18 +54,21 @@ class Chain:
         return count, (low, high)
 
 
-def chain(tree: exp.Expr, type_of: Callable[[exp.Expr], str | None]) -> Chain | None:
-    """An expression as a chain; None if it is none. `type_of`: the type of a column's node, None for any other node."""
+def chain(tree: exp.Expr, type_of: Callable[[exp.Expr], str | None], *, cuts_days: bool = True) -> Chain | None:
+    """An expression as a chain; None if it is none. `type_of`: the type of a column's node, None for any other node.
+    `cuts_days`: `date_trunc` of a DATE is a TIMESTAMP."""
     if isinstance(tree, exp.Paren):
-        return chain(tree.this, type_of)
+        return chain(tree.this, type_of, cuts_days=cuts_days)
     leaf_type = type_of(tree)
     if leaf_type is not None:
         return Chain(tree, (), (tree,), (leaf_type,)) if leaf_type in TIMES else None
     for inner, step_of in _forms(tree):
-        below = chain(inner, type_of)
+        below = chain(inner, type_of, cuts_days=cuts_days)
         if below is None:
             continue
         if below.type not in KNOWN:
+            return None
+        if below.type == "DATE" and not cuts_days and isinstance(tree, (exp.DateTrunc, exp.TimestampTrunc)):
             return None
         found = step_of(below.type)
         if found is None:

@@ -39,9 +39,10 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
         tables = found
     else:
         tables, forbidden = named_tables(tree, query)
+    texts = binder.traits.clock_texts
     parsed = Parsed(
         tables=tables,
-        clock=_clock(tokens) if _TIMELY.search(query) else (),
+        clock=_clock(tokens, texts) if texts or _TIMELY.search(query) else (),
         bounds=tuple(_bounds(query, tokens)) if "$" in query else (),
         meaning=meaning(tokens, query),
         forbidden=forbidden,
@@ -51,7 +52,18 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
 
 
 _CLOCK_WORDS = frozenset({"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"})
-_CLOCK_CALLS = frozenset({"now", "today", "get_current_timestamp", "get_current_time", "transaction_timestamp"})
+_CLOCK_CALLS = frozenset(
+    {
+        "now",
+        "today",
+        "get_current_timestamp",
+        "get_current_time",
+        "transaction_timestamp",
+        "clock_timestamp",
+        "statement_timestamp",
+        "timeofday",
+    }
+)
 _DAY = frozenset({"current_date", "today"})
 _OUTSIDE = frozenset(
     {
@@ -65,10 +77,13 @@ _OUTSIDE = frozenset(
 _TIMELY = re.compile(rf"\b(?:{'|'.join(sorted({*_CLOCK_WORDS, *_CLOCK_CALLS, *_OUTSIDE, 'age'}))})\b", re.IGNORECASE)
 
 
-def _clock(tokens: Sequence[Token]) -> tuple[str, ...]:
-    """Functions that give something else at another time: `day` for those that change at midnight, else the name."""
+def _clock(tokens: Sequence[Token], texts: frozenset[str]) -> tuple[str, ...]:
+    """Functions, and `texts`, that give something else at another time: `day` for those that change at midnight, else
+    the name."""
     found: set[str] = set()
     for index, token in enumerate(tokens):
+        if texts and token.token_type is TokenType.STRING and (text := token.text.strip().lower()) in texts:
+            found.add(text if text == "now" else "day")
         if token.token_type in (TokenType.STRING, TokenType.NUMBER, TokenType.IDENTIFIER):
             continue
         word = token.text.lower()

@@ -281,6 +281,7 @@ class Resolved:
     query: Relation
     problems: tuple[Problem, ...]
     pinned: frozenset[Source]
+    dialect: str = "duckdb"
 
 
 def resolve(
@@ -308,6 +309,7 @@ def resolve(
         relation,
         tuple(sorted(problems, key=lambda problem: problem.start)),
         frozenset(resolver.pinned),
+        dialect,
     )
 
 

@@ -143,6 +143,7 @@ class Types:
 
     of: Callable[[ColumnRef], str]
     steady: bool = False
+    cuts_days: bool = True  # `date_trunc` of a DATE is a TIMESTAMP
 
 
 def time_mappings(resolved: Resolved, output_column: str, types: Types | None = None) -> TimeMappings:
@@ -150,7 +151,7 @@ def time_mappings(resolved: Resolved, output_column: str, types: Types | None = 
 
     Without `types` every reach is zero: rows of one value of E touch output rows of that value and no others.
     """
-    walk = _Walk(resolved.pinned, types)
+    walk = _Walk(resolved, types)
     names = output_names(resolved.query) or ()
     places = [i for i, name in enumerate(names) if (name or "").lower() == output_column.lower()]
     if len(places) == 1:
@@ -164,7 +165,7 @@ def time_mappings(resolved: Resolved, output_column: str, types: Types | None = 
 def key_mappings(resolved: Resolved, output_column: str) -> tuple[TimeMappings, bool]:
     """The same for any column of the output, and whether rows where it is NULL may come and go with changes of rows
     whose expression is not NULL, because an outer join nulls it."""
-    walk = _Walk(resolved.pinned, None)
+    walk = _Walk(resolved, None)
     names = output_names(resolved.query) or ()
     places = [i for i, name in enumerate(names) if (name or "").lower() == output_column.lower()]
     if len(places) != 1:
@@ -179,7 +180,7 @@ def through(mapping: TimeMapping, view: Resolved, types: Types | None = None) ->
 
     Its occurrences have no place in the reader's text, so nothing is pushable.
     """
-    walk = _Walk(view.pinned, types, direct=False)
+    walk = _Walk(view, types, direct=False)
     names = [(name or "").lower() for name in output_names(view.query) or ()]
     for occurrence in mapping.occurrences:
         tree = occurrence.expression.copy()
@@ -238,8 +239,9 @@ class _Seen:
 
 
 class _Walk:
-    def __init__(self, pinned: frozenset[Source], types: Types | None, *, direct: bool = True) -> None:
-        self.pinned = pinned
+    def __init__(self, resolved: Resolved, types: Types | None, *, direct: bool = True) -> None:
+        self.pinned = resolved.pinned
+        self.dialect = resolved.dialect
         self.types = types
         self.direct = direct
         self.nulled = False  # an outer join may null the columns of the time
@@ -266,10 +268,10 @@ class _Walk:
 
     def _occurrences(self, seen: _Seen) -> list[Occurrence]:
         source = seen.source
-        distinct = {expression.sql("duckdb"): expression for expression, _ in seen.expressions}
+        distinct = {expression.sql(self.dialect): expression for expression, _ in seen.expressions}
         reaches: dict[str, dict[Reach, None]] = {}
         for expression, reach in seen.expressions:
-            reaches.setdefault(expression.sql("duckdb"), {})[reach] = None
+            reaches.setdefault(expression.sql(self.dialect), {})[reach] = None
         pushable = (
             self.direct
             and source.start is not None
@@ -471,7 +473,7 @@ class _Walk:
                 # here + its shifts - (there + its shifts) in [low, high]
                 first = None if low is None else low + low_there - high_here - high_error
                 last = None if high is None else high + high_there - low_here - low_error
-                key = (same, f"{there.column.index} {there.chain.nodes[theirs].sql('duckdb')}")
+                key = (same, f"{there.column.index} {there.chain.nodes[theirs].sql(self.dialect)}")
                 before = bounds.get(key)
                 if before is not None:
                     first, last = _tighter(before[2], Reach(first, last))
@@ -895,7 +897,7 @@ def _local_chain(local: _Local, types: Types) -> Chain | None:
         direct = local.leaves.get(id(node))
         return _type(direct, types) if direct is not None else None
 
-    return chain(local.tree, type_of)
+    return chain(local.tree, type_of, cuts_days=types.cuts_days)
 
 
 def _side(node: exp.Expr, bindings: Mapping[int, Reference], types: Types) -> _Side | None:
@@ -908,7 +910,7 @@ def _side(node: exp.Expr, bindings: Mapping[int, Reference], types: Types) -> _S
         columns[id(leaf)] = direct
         return _type(direct, types)
 
-    found = chain(node, type_of)
+    found = chain(node, type_of, cuts_days=types.cuts_days)
     return None if found is None else _Side(columns[id(found.leaf)], found, bindings)
 
 
@@ -942,7 +944,7 @@ def _output_type(relation: Relation, index: int, types: Types, depth: int) -> st
         direct = leaves.get(id(node))
         return _type(direct, types, depth + 1) if direct is not None else None
 
-    found = chain(tree, type_of)
+    found = chain(tree, type_of, cuts_days=types.cuts_days)
     return found.type if found is not None else ""
 
 

@@ -27,6 +27,10 @@ class Traits:
     reads_files: bool = True  # a query can name files; otherwise they are loaded into tables
     scratch: bool = True  # a database for trying things out can be made beside the real one, which it reads
     memory: int | None = None  # the bytes that its work may take before it spills to disk
+    cuts_days: bool = True  # `date_trunc` of a DATE is a TIMESTAMP, not one with a time zone
+    averages_in: str = "DOUBLE"  # the type in which the average of whole numbers and decimals is divided
+    loose_decimals: bool = False  # a DECIMAL may be NaN, and have no scale: then equal ones may differ as text
+    clock_texts: frozenset[str] = frozenset()  # texts that are a time of now where they are cast to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,15 @@ class BindError:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsteady:
+    """A function that may give something else another time, or of which nobody can say; `volatile`: each time."""
+
+    name: str
+    reason: str
+    volatile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReadTable:
     """A table that a query names, at the characters `[start, end)` of its text. CTEs are not among them."""
 
@@ -145,5 +158,8 @@ class Binder(Protocol):
 
     def bind(self, query: str) -> Schema | BindError:
         """The columns of a query, or what is wrong with it. Nothing is run."""
+
+    def unsteady(self, query: str) -> tuple[Unsteady, ...]:
+        """What the engine says against the functions of a query, besides those whose names SQLFlow knows."""
 
     def close(self) -> None: ...

@@ -108,10 +108,15 @@ def is_zoned(steps: Sequence[TimeStep], zoned: bool) -> bool:
     return zoned
 
 
+_UTC = ("UTC", "GMT")
+
+
 def zone_named(name: str, session: ZoneInfo) -> ZoneInfo | None:
     """The zone that an author wrote; None when Python does not know it."""
     if not name:
         return session
+    if "/" not in name and name not in _UTC:
+        return None  # CET is an offset to some engines, and to others the clock of a place
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):

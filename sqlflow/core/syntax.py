@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
-from sqlglot.tokenizer_core import Token
+from sqlglot.tokenizer_core import Token, TokenType
 
 from sqlflow.core.engine import ReadTable
 
@@ -28,11 +30,65 @@ def sqlglot_dialect(name: str) -> Dialect:
 
 def tree_of(tokens: Sequence[Token], query: str, dialect: str) -> exp.Query | None:
     try:
-        statements = sqlglot_dialect(dialect).parser().parse(list(tokens), query)
+        statements = statements_of(tokens, query, dialect)
     except (ParseError, SqlglotError, RecursionError):
         return None
     tree = statements[0] if len(statements) == 1 else None
     return tree if isinstance(tree, exp.Query) else None
+
+
+_MARK = "\x00"
+_PARTS = re.compile(r"\s*(-?[0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]+)\s*")
+
+
+def statements_of(tokens: Sequence[Token], text: str, dialect: str) -> list[exp.Expr | None]:
+    """The syntax trees of a text. Raises SqlglotError.
+
+    Of an interval such as `1 day 02:00` or `1 day ago` sqlglot keeps the first part alone, unless it sees two; so it is
+    shown another one, which is taken out again.
+    """
+    marked = list(tokens)
+    for number, token in enumerate(tokens):
+        follows = number > 0 and tokens[number - 1].token_type is TokenType.INTERVAL
+        if follows and token.token_type is TokenType.STRING and _loses_parts(token.text):
+            marked[number] = Token(
+                token.token_type, f"{token.text}{_MARK}0 a 0 a", token.line, token.col, token.start, token.end
+            )
+    statements: list[exp.Expr | None] = list(sqlglot_dialect(dialect).parser().parse(marked, text))
+    if any(new is not old for new, old in zip(marked, tokens, strict=True)):
+        for statement in statements:
+            for literal in statement.find_all(exp.Literal) if statement is not None else ():
+                literal.set("this", str(literal.this).partition(_MARK)[0])
+    return statements
+
+
+def _loses_parts(interval: str) -> bool:
+    return len(_PARTS.findall(interval)) == 1 and _PARTS.fullmatch(interval) is None
+
+
+def told_again(tree: exp.Expr, text: str, dialect: str) -> bool:
+    """Whether SQL that is written from the tree has all the constants of the text: sqlglot translates formats of times
+    into its own and back, and what it does not know gets lost on the way."""
+    try:
+        before = sqlglot_dialect(dialect).tokenize(text)
+        after = sqlglot_dialect(dialect).tokenize(tree.sql(dialect))
+    except (SqlglotError, ValueError, RecursionError):
+        return False
+    exactly = tree.find(exp.TimeToStr, exp.StrToTime, exp.StrToDate, exp.ToChar, exp.ToNumber) is not None
+    return not Counter(_constants(before, exactly)) - Counter(_constants(after, exactly))
+
+
+def _constants(tokens: Sequence[Token], exactly: bool) -> Iterator[str]:
+    before: TokenType | None = None
+    for token in tokens:
+        if token.token_type in (TokenType.STRING, TokenType.NUMBER):
+            if before is TokenType.INTERVAL:  # '1 day' may become '1' DAY
+                yield from re.findall(r"[0-9.]+", token.text)
+            elif exactly and not token.text.isalpha():
+                yield token.text
+            else:
+                yield token.text.lower()
+        before = token.token_type
 
 
 def named_tables(tree: exp.Query, query: str) -> tuple[tuple[ReadTable, ...], str]:
@@ -47,6 +103,18 @@ def named_tables(tree: exp.Query, query: str) -> tuple[tuple[ReadTable, ...], st
             if table.schema is not None or not _is_cte(node, table.name.lower()):
                 tables.append(table)
     return tuple(sorted(tables, key=lambda table: table.start)), forbidden
+
+
+def qualified_columns(tree: exp.Query) -> list[tuple[int, int]]:
+    """Where the schemas stand in `schema.table.column`, with the point behind each."""
+    found = []
+    for column in tree.find_all(exp.Column):
+        schema, table = column.args.get("db"), column.args.get("table")
+        if isinstance(schema, exp.Identifier) and isinstance(table, exp.Identifier):
+            start, end = schema.meta.get("start"), table.meta.get("start")
+            if isinstance(start, int) and isinstance(end, int):
+                found.append((start, end))
+    return found
 
 
 def _is_cte(table: exp.Table, name: str) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
-from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits
+from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits, Unsteady
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Load
@@ -453,6 +453,9 @@ class DuckDBBinder:
                 end = words.end() if words else start
                 found.append(ReadTable(schema or None, name, start, end, bool(table.get("alias"))))
         return tuple(found)
+
+    def unsteady(self, query: str) -> tuple[Unsteady, ...]:
+        return ()  # the names that are known are DuckDB's, and all others are refused
 
     def close(self) -> None:
         if self._opened is not None:

@@ -17,23 +17,33 @@ from typing import TYPE_CHECKING
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
-from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits
+from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits, Unsteady
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Load
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, quoted, render
-from sqlflow.core.syntax import named_tables, parse_tree
+from sqlflow.core.syntax import named_tables, parse_tree, qualified_columns
 from sqlflow.engines.files import FileReader, PlainText
 from sqlflow.engines.postgres_connection import connect, engine_error, lost, without_secrets
+from sqlflow.engines.postgres_functions import judged
 from sqlflow.engines.postgres_sql import PostgresWording
 from sqlflow.engines.postgres_types import of_file, spelled
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-TRAITS = Traits(dialect="postgres", wording=PostgresWording(), reads_files=False, scratch=False)
+TRAITS = Traits(
+    dialect="postgres",
+    wording=PostgresWording(),
+    reads_files=False,
+    scratch=False,
+    cuts_days=False,
+    averages_in="DECIMAL",
+    loose_decimals=True,
+    clock_texts=frozenset({"now", "today", "tomorrow", "yesterday"}),
+)
 
 _POLL_SECONDS = 0.1
 _UNSURE_SECONDS = 5.0
@@ -432,6 +442,24 @@ class PostgresBinder:
                 raise lost(self._config, error) from None
             raise engine_error(self._config, error, sql) from None
 
+    def unsteady(self, query: str) -> tuple[Unsteady, ...]:
+        """Asked of the server, which knows what each name and operator stands for: it keeps that of a view."""
+        import psycopg
+
+        text, _ = self._with_stand_ins(query)
+        connection = self._connection
+        try:
+            connection.execute("BEGIN")
+            connection.execute(f"CREATE TEMP VIEW _sqlflow_judged AS {text}")
+            tree = connection.execute(
+                "SELECT ev_action FROM pg_rewrite WHERE ev_class = 'pg_temp._sqlflow_judged'::regclass"
+            ).fetchall()
+            return judged(connection, str(tree[0][0]))
+        except psycopg.Error as error:
+            return (Unsteady("query", f"the server does not tell what it calls: {error.diag.message_primary}"),)
+        finally:
+            connection.execute("ROLLBACK")
+
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
@@ -442,14 +470,18 @@ class PostgresBinder:
         """The query with the temporary tables' names, and where they are: place in the query, length there, growth."""
         parts, edits, position = [], [], 0
         tree = parse_tree(query, TRAITS.dialect)
+        places: list[tuple[int, int, str]] = []
         for read in named_tables(tree, query)[0] if tree is not None else ():
             name = self._standing.get(((read.schema or "").lower(), read.name.lower()))
-            if name is None:
-                continue
-            stand_in = f"pg_temp.{quoted(name)}" + ("" if read.aliased else f" AS {quoted(_folded(query, read))}")
-            parts += [query[position : read.start], stand_in]
-            edits.append((read.start, read.end - read.start, len(stand_in) - (read.end - read.start)))
-            position = read.end
+            if name is not None:
+                alias = "" if read.aliased else f" AS {quoted(_folded(query, read))}"
+                places.append((read.start, read.end, f"pg_temp.{quoted(name)}{alias}"))
+        for start, end in qualified_columns(tree) if tree is not None else ():
+            places.append((start, end, ""))
+        for start, end, text in sorted(places):
+            parts += [query[position:start], text]
+            edits.append((start, end - start, len(text) - (end - start)))
+            position = end
         return "".join([*parts, query[position:]]), edits
 
     def _prepared(self, text: str) -> Schema | BindError:

@@ -15,7 +15,7 @@ from sqlflow.core.sql import Ident, Sql, Value, compose, joined, render
 _OURS = re.compile(r'CREATE OR REPLACE (TEMP )?TABLE ("(?:[^"]|"")*"(?:\."(?:[^"]|"")*")?) AS\s')
 # Types of which values that compare as equal have the same text.
 _EXACT = (
-    "BOOLEAN", "SMALLINT", "INTEGER", "BIGINT", "DATE", "TIMESTAMP", "UUID", "BYTEA", "DECIMAL",
+    "BOOLEAN", "SMALLINT", "INTEGER", "BIGINT", "DATE", "TIMESTAMP", "UUID", "BYTEA", "DECIMAL(",
 )  # fmt: skip
 
 

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
+
+from sqlflow.core.syntax import sqlglot_dialect, statements_of
+from sqlflow.project import duckdb_to_postgres
 
 _BOUND = re.compile(r"\$(start|end)\b", re.IGNORECASE)
 _STAND_IN = "_sqlflow_bound_"
@@ -28,12 +30,16 @@ def translated(text: str, dialect: str, target: str) -> str:
     """
     masked = _BOUND.sub(lambda found: f"{_STAND_IN}{found[1].lower()}", text)
     try:
-        tree = Dialect.get_or_raise(dialect).parse(masked)[0]
+        tree = statements_of(sqlglot_dialect(dialect).tokenize(masked), masked, dialect)[0]
     except (SqlglotError, RecursionError) as error:
         raise Untranslatable((_first_line(str(error)),)) from error
     if tree is None:
         raise Untranslatable(("there is no SQL here",))
-    _settle(tree, dialect, target)
+    _settle(tree)
+    if (dialect, target) in _FITTINGS:
+        tree, reasons = _FITTINGS[dialect, target](tree)
+        if reasons:
+            raise Untranslatable(reasons)
     try:
         out = tree.sql(dialect=target, unsupported_level=ErrorLevel.RAISE, comments=False, pretty=True)
     except UnsupportedError as error:
@@ -41,7 +47,11 @@ def translated(text: str, dialect: str, target: str) -> str:
     return re.sub(rf"{_STAND_IN}(start|end)", r"$\1", out)
 
 
-def _settle(tree: exp.Expr, dialect: str, target: str) -> None:
+# What sqlglot's words do not say, by pair of dialects.
+_FITTINGS = {("duckdb", "postgres"): duckdb_to_postgres.fit}
+
+
+def _settle(tree: exp.Expr) -> None:
     """Write out what only the author's dialect says in short."""
     for interval in list(tree.find_all(exp.Interval)):
         count, unit = interval.this, interval.args.get("unit")
@@ -63,13 +73,18 @@ def _settle(tree: exp.Expr, dialect: str, target: str) -> None:
                 select.set("group", None)
         order = select.args.get("order")
         if isinstance(order, exp.Order) and [item.name.upper() for item in order.expressions] == ["ALL"]:
-            order.set("expressions", [exp.Literal.number(n) for n in range(1, len(select.expressions) + 1)])
+            every = order.expressions[0]
+            places = [every.copy() for _ in select.expressions]
+            for number, place in enumerate(places, 1):
+                place.set("this", exp.Literal.number(number))
+            order.set("expressions", places)
 
 
 def _aggregates(item: exp.Expr) -> bool:
+    """Whether an item of a SELECT list has an aggregate of that SELECT in it."""
+    inside = {id(node) for query in item.find_all(exp.Query) for node in query.walk()}
     return any(
-        not isinstance(found.parent, exp.Window) and found.find_ancestor(exp.Subquery) is None
-        for found in item.find_all(exp.AggFunc)
+        not isinstance(found.parent, exp.Window) and id(found) not in inside for found in item.find_all(exp.AggFunc)
     )
 
 

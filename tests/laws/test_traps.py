@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg
 import pytest
 from lawful import Lawful
+from on_postgres import LawfulPostgres
 
 Rows = Sequence[tuple[object, ...]]
 NAN = float("nan")
@@ -28,7 +30,7 @@ class Kept:
     project: Lawful = field(init=False)
 
     def __post_init__(self) -> None:
-        self.project = Lawful(self.root)
+        self.project = _project(self.root)
         self.project.begin({**self.more, "models/a/kept.sql": self.header + self.query})
         self.project.sql("CREATE SCHEMA raw", *self.setup)
 
@@ -51,7 +53,80 @@ class Kept:
 
 
 def bag(rows: Rows) -> Counter[tuple[object, ...]]:
-    return Counter(tuple("NaN" if isinstance(v, float) and math.isnan(v) else v for v in row) for row in rows)
+    return Counter(tuple(_plain(value) for value in row) for row in rows)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case float() if math.isnan(value):
+            return "NaN"
+        case Decimal() if value.is_nan():
+            return "NaN"
+        case bool():
+            return value
+        case float() | Decimal() | int() if _engine == "postgres":
+            return float(f"{float(value):.12g}")  # averages of whole numbers are decimals there
+        case _:
+            return value
+
+
+# ---------------------------------------------------------------------- engines
+
+_engine = "duckdb"
+_made: list[LawfulPostgres] = []
+
+
+def _project(root: Path) -> Lawful:
+    if _engine == "duckdb":
+        return Lawful(root)
+    _made.append(LawfulPostgres(root))
+    return _made[-1]
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    global _engine
+    _engine = request.param
+    yield
+    _engine = "duckdb"
+    while _made:
+        _made.pop().drop()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    name = metafunc.function.__name__
+    marks = [] if name in SHORT else [pytest.mark.long]
+    if name in ON_POSTGRES:
+        reason, error = ON_POSTGRES[name]
+        marks.append(pytest.mark.xfail(reason=reason, raises=error, strict=True))
+    metafunc.parametrize("engine", ["duckdb", pytest.param("postgres", marks=marks)], indirect=True)
+
+
+# Those that always run on PostgreSQL too.
+SHORT = (
+    "test_minus_zero_is_zero_and_nan_is_nan",
+    "test_average_of_integers_too_large_for_a_double",
+    "test_a_sum_becomes_null_when_its_last_value_goes",
+    "test_minimum_and_maximum_when_they_are_removed",
+    "test_having_that_flips",
+)
+# What the story is told in and PostgreSQL does not have, and the error.
+_NO_ROWID = ("never: rows have no `rowid`", psycopg.errors.UndefinedColumn)
+_NO_DESCRIBE = ("never: there is no DESCRIBE, and sums have other types", psycopg.errors.SyntaxError)
+_NO_NOCASE = ("never: there is no collation NOCASE", psycopg.errors.UndefinedObject)
+_NO_REPLACE = ("never: a table is not replaced in one statement", psycopg.errors.SyntaxError)
+ON_POSTGRES: dict[str, tuple[str, type[Exception]]] = {
+    "test_a_sum_beyond_bigint": _NO_DESCRIBE,
+    "test_average_of_decimals_keeps_its_scale": _NO_DESCRIBE,
+    "test_the_type_of_a_column_changes": _NO_DESCRIBE,
+    "test_collation_a_change_of_case_only": _NO_NOCASE,
+    "test_collation_in_a_group": _NO_NOCASE,
+    "test_collation_in_a_filter_and_a_join": _NO_NOCASE,
+    "test_duplicates_are_rows_of_their_own": _NO_ROWID,
+    "test_union_all_of_equal_branches": _NO_ROWID,
+    "test_rows_that_are_there_as_long_as_something_exists": _NO_ROWID,
+    "test_other_rows_with_the_same_count_sum_and_extremes": _NO_REPLACE,
+}
 
 
 def one(root: Path, query: str, columns: str, *rows: str, **more: str) -> Kept:
