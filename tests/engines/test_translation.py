@@ -234,7 +234,6 @@ a NOT IN (1, NULL)
 [a, b][1]
 list_value(a, b)[2]
 list_contains([a, b], 1)
-list_sort([a, b])
 array_length([a, b])
 isnan(x)
 isinf(x)

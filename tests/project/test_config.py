@@ -153,7 +153,7 @@ def test_the_environment_is_refused_outside_of_targets(tmp_path: Path) -> None:
     ]
 
 
-def test_postgres_is_refused_only_when_it_is_chosen(tmp_path: Path) -> None:
+def test_the_address_of_a_server_is_looked_at_only_when_its_target_is_chosen(tmp_path: Path) -> None:
     text = """\
 name: x
 targets:
@@ -162,8 +162,12 @@ targets:
 default_target: dev
 """
     assert config_problems(tmp_path, text) == []
-    assert config_problems(tmp_path, text, "prod", environ={"DATABASE_URL": "postgres://u:p@h"}) == [
-        "not-available-yet: targets.prod.engine: the engine `postgres` is not available yet [4:18+8]"
+    assert config_problems(tmp_path, text, "prod", environ={"DATABASE_URL": "postgres://u:p@h/d"}) == []
+    assert config_problems(tmp_path, text, "prod", environ={"DATABASE_URL": "u:p@h"}) == [
+        "invalid-value: targets.prod.url: this is no address of a PostgreSQL database [4:33+17]"
+    ]
+    assert config_problems(tmp_path, text, "prod") == [
+        "environment: targets.prod.url: the environment variable `DATABASE_URL` is not set [4:33+17]"
     ]
 
 
