@@ -34,7 +34,7 @@ def show_rows(
         if found.opened.engine is None or (not inline and table not in (found.tables or {})):
             raise one_problem("not-built", f"`{table}` is not built yet", None, f"`sqlflow build +{table}` builds it")
         if inline and model is not None:
-            columns, relation = model.schema.names, Sql(f"(\n{model.query.text}\n)")
+            columns, relation = model.schema.names, Sql(f"(\n{model.query.text}\n) AS _q")
         else:
             assert found.tables is not None
             columns, relation = found.tables[table].schema.names, Sql(render(table))

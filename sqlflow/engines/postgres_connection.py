@@ -45,8 +45,8 @@ def connect(config: Config, purpose: str) -> Connection[Row]:
             prepare_threshold=None,
             **_parameters(config, purpose),
         )
-        for name, value in settings.items():
-            connection.execute("SELECT set_config($1, $2, false)", (name, value))
+        set_all = ", ".join(f"set_config(${n}, ${n + 1}, false)" for n in range(1, 2 * len(settings), 2))
+        connection.execute(f"SELECT {set_all}", [text for setting in settings.items() for text in setting])
     except psycopg.Error as error:
         raise _cannot_connect(config, error) from None
     version = connection.info.server_version

@@ -122,7 +122,7 @@ def swap_and_compare(subject: Subject, building: TableName, query: Sql, log: Log
         write(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {different} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} "
-                "FROM {building} UNION ALL SELECT {hash} AS {h}, -1 AS {w} FROM {t}) GROUP BY {h} HAVING sum({w}) <> 0",
+                "FROM {building} UNION ALL SELECT {hash} AS {h}, -1 AS {w} FROM {t}) AS _w GROUP BY {h} HAVING sum({w}) <> 0",
                 different=_DIFFERENT, h=_HASH, hash=hashes, w=WEIGHT, building=building, t=table,
             )
         ),

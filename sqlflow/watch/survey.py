@@ -218,7 +218,7 @@ def _rows_of_query(survey: Survey, engine: Engine | None, tell: Tell) -> None:
     if engine is None:
         tell(Rows(survey.edited, model.schema.names, None, "query", "there is no database yet: build it once"))
         return
-    tell(_fetched(survey, engine, model, Sql(f"(\n{_runnable(model)}\n)"), "query"))
+    tell(_fetched(survey, engine, model, Sql(f"(\n{_runnable(model)}\n) AS _q"), "query"))
 
 
 def _fetched(survey: Survey, engine: Engine, model: CompiledModel, relation: Sql, origin: str) -> Rows:

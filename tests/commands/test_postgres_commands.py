@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +112,13 @@ def test_watching_tells_problems_and_the_plan(project: LawfulPostgres) -> None:
         events = session.after(lambda: write(project.root, {"models/inc/new.sql": "SELECT day FROM inc.days\n"}))
         assert errors(events) == []
         assert "inc.new" in json.dumps(one(events, "planned"))
+
+
+def test_a_missing_driver_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "name: tiny\ntargets: {dev: {engine: postgres, url: 'postgresql://u@127.0.0.1:1/x'}}\n"
+    write(tmp_path, {"sqlflow.yml": text, "models/a/one.sql": "SELECT 1 AS x\n"})
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    ran = sqlflow(tmp_path, "sqlflow build")
+    assert ran.code == 1
+    assert "error[missing-package]" in ran.err
+    assert "pip install 'sqlflow[postgres]'" in ran.err

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import sqlglot
 from every_mode import begin, happen, happen_more
 from lawful import Lawful
 from on_postgres import LawfulPostgres
+from sqlglot import exp
 
 
 @pytest.fixture
@@ -58,3 +62,31 @@ def _plain(value: object) -> object:
             return value.isoformat()
         case _:
             return value
+
+
+def test_every_subquery_has_a_name(pair: tuple[Lawful, LawfulPostgres]) -> None:
+    """PostgreSQL 14 and 15 want one, and these tests mostly run on a newer server."""
+    _, there = pair
+    there.write(
+        {
+            "models/kept/whole.sql": "SELECT count(*) AS n FROM raw.events AS a, raw.events AS b WHERE a.id = b.k\n",
+            "models/kept/below.sql": "SELECT n + 1 AS n FROM kept.whole\n",
+        }
+    )
+    for change in (None, happen, happen_more):
+        if change is not None:
+            change(there)
+        for sql in _statements(there):
+            tree = sqlglot.parse_one(sql, dialect="postgres")
+            nameless = [
+                s for s in tree.find_all(exp.Subquery) if isinstance(s.parent, exp.From | exp.Join) and not s.alias
+            ]
+            assert not nameless, sql
+        assert there.build().code == 0
+
+
+def _statements(project: LawfulPostgres) -> Iterator[str]:
+    for task in json.loads(project.plan())["tasks"]:
+        for sql in (*(step.get("sql") or "" for step in task["steps"]), *task["audits"]):
+            if re.match(r"\s*(SELECT|WITH|INSERT|DELETE|UPDATE|CREATE (OR REPLACE )?(TEMP )?TABLE)", sql):
+                yield sql
