@@ -136,7 +136,7 @@ def _everywhere(scenes: Scenes, folder: Path, kills: int) -> None:
         )
         for position, (scene, number) in enumerate(chosen)
     )
-    assert killed > 0.9 * len(chosen), "too few builds were really killed"
+    assert killed >= 0.8 * len(chosen), "too few builds were really killed"
 
 
 def _at_any_time(scenes: Scenes, folder: Path, kills: int, chance: random.Random) -> None:
