@@ -251,7 +251,7 @@ def test_batches_go_on_where_a_build_was_killed(tmp_path: Path, batch: str) -> N
     made = _daily(tmp_path, "memory_limit: 15MB, threads: 1", batch + IN_BATCHES)
     in_all = len(made.planned())
     # Kill before the statements of the last batch but one: each batch is a transaction of several statements.
-    for at in (20, 26):
+    for at in (28, 34):
         killed = child(made, "build", KILL_AT=at, ALONE=1)
         killed.communicate(timeout=120)
         assert killed.returncode == -signal.SIGKILL
