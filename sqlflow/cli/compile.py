@@ -44,7 +44,16 @@ def _write(folder: Path, checked: Checked) -> None:
     for model in checked.compiled.models.values():
         path = compiled / _file_name(model.name.schema) / f"{_file_name(model.name.name)}.sql"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(model.query.text + "\n", encoding="utf-8")
+        path.write_text(_both(model) + "\n", encoding="utf-8")
+
+
+def _both(model: CompiledModel) -> str:
+    """The query that runs, after what the author wrote where it was translated for the target."""
+    authored = model.model.authored
+    if not authored:
+        return model.query.text
+    written = "".join(f"-- {line}".rstrip() + "\n" for line in authored.splitlines())
+    return f"-- As it is written:\n{written}\n{model.query.text}"
 
 
 def _file_name(name: str) -> str:

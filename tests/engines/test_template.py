@@ -13,6 +13,7 @@ from tables import same_rows
 from test_template import ROWS
 
 from sqlflow.cli.build import Asked, build
+from sqlflow.cli.compile import compile_project
 
 TEMPLATE = Path(__file__).parents[2] / "project_template"
 ZONE = "America/New_York"
@@ -54,3 +55,22 @@ def test_the_template_builds_the_same_tables_on_both_targets(
             theirs = server.execute(f"SELECT {listed} FROM {name}").fetchall()
             assert len(mine) > 0
             assert same_rows(mine, theirs, ROUNDED) == "", name
+
+
+def test_compile_shows_both_texts(there: LawfulPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAWFUL_URL", there.url)
+    there.write(
+        {
+            "sqlflow.yml": "name: two\ndialect: duckdb\ntargets: {there: {engine: postgres, url: '${LAWFUL_URL}'}}\n",
+            "sources/raw.yml": "raw.t: {table: ext.t, columns: {k: INTEGER, v: INTEGER}}\n",
+        }
+    )
+    shutil.rmtree(there.root / "models")
+    shutil.rmtree(there.root / "macros", ignore_errors=True)
+    shutil.rmtree(there.root / "seeds", ignore_errors=True)
+    there.write({"models/m/sums.sql": "SELECT k, sum(v) AS n\nFROM raw.t GROUP BY ALL\n"})
+    there.sql("CREATE SCHEMA ext", "CREATE TABLE ext.t (k INTEGER, v INTEGER)")
+    assert compile_project(there.root, None, (), json=False) == 0
+    shown = (there.root / "target/compiled/m/sums.sql").read_text()
+    assert shown.startswith("-- As it is written:\n-- SELECT k, sum(v) AS n\n-- FROM raw.t GROUP BY ALL\n\nSELECT\n")
+    assert "GROUP BY\n  1" in shown
