@@ -270,7 +270,8 @@ class _Look:
             or found.schema != schema
         ):
             query = compose("SELECT * FROM {relation}", relation=relation)
-            stands = found is not None and found.relation is Relation.VIEW
+            # A table of that name is somebody's, and the engine refuses to put a view in its place.
+            stands = Relation.VIEW if found is not None and found.relation is Relation.VIEW else None
             words = self._warehouse.traits.wording
             work = tuple(
                 words.create_view(name, query, stands=stands, fits=found is not None and found.schema == schema)

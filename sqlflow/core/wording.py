@@ -11,6 +11,7 @@ from typing import Protocol
 
 from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
+from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql
 
@@ -62,11 +63,18 @@ class Wording(Protocol):
         """The number of indexes and constraints that somebody put on a table, which a swap would lose."""
 
     def publish(
-        self, table: TableName, query: Sql, schema: Schema, *, fits: bool, parts: PartitionBy | None = None
+        self,
+        table: TableName,
+        query: Sql,
+        schema: Schema,
+        *,
+        fits: bool,
+        parts: PartitionBy | None = None,
+        was_view: bool = False,
     ) -> Sequence[Sql]:
-        """Statements after which the table has the rows of `query`; the first one counts them.
+        """Statements after which the table has the rows of `query`; the first one that is no DROP VIEW counts them.
 
-        `fits`: it stands, with these columns. What belongs to it (grants, comments, what others built on it) is kept
+        `fits`: it stands, with these columns; `was_view`: a view stands in its place. What belongs to it (grants, comments, what others built on it) is kept
         where the engine can."""
 
     def settle(self, table: TableName, parts: PartitionBy) -> Sql:
@@ -78,8 +86,8 @@ class Wording(Protocol):
         """A statement that puts the rows of a temporary table in the place of those for which `condition` holds:
         partitions of which all rows go are detached and dropped, and filled ones attached."""
 
-    def create_view(self, view: TableName, query: Sql, *, stands: bool, fits: bool) -> Sequence[Sql]:
-        """Statements after which there is the view. `stands`: there is one; `fits`: with these columns."""
+    def create_view(self, view: TableName, query: Sql, *, stands: Relation | None, fits: bool) -> Sequence[Sql]:
+        """Statements after which there is the view. `stands`: what is there now; `fits`: with these columns."""
 
     def collated(self) -> Sql:
         """A query of the schemas and names of tables in which different texts may count as equal."""
@@ -90,7 +98,9 @@ class Wording(Protocol):
     def has_table(self, table: TableName) -> Sql:
         """The same of a table, whether or not we may read it."""
 
-    def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
+    def swap_in(
+        self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None, was_view: bool = False
+    ) -> Sequence[Sql]:
         """Statements that put the table `building` in the place of `table`; `fits` as above, None when there is none."""
 
     def analyzed(self, table: TableName) -> tuple[Sql, Sql] | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
+from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose
 
@@ -87,9 +88,17 @@ class DuckDBWording:
         )
 
     def publish(
-        self, table: TableName, query: Sql, schema: Schema, *, fits: bool, parts: PartitionBy | None = None
+        self,
+        table: TableName,
+        query: Sql,
+        schema: Schema,
+        *,
+        fits: bool,
+        parts: PartitionBy | None = None,
+        was_view: bool = False,
     ) -> Sequence[Sql]:
-        return [compose("CREATE OR REPLACE TABLE {t} AS\n{q}", t=table, q=query)]
+        dropped = [compose("DROP VIEW {t}", t=table)] if was_view else []
+        return [*dropped, compose("CREATE OR REPLACE TABLE {t} AS\n{q}", t=table, q=query)]
 
     def settle(self, table: TableName, parts: PartitionBy) -> Sql:
         raise NotImplementedError("DuckDB has no partitioned tables")
@@ -99,8 +108,9 @@ class DuckDBWording:
     ) -> Sql:
         raise NotImplementedError("DuckDB has no partitioned tables")
 
-    def create_view(self, view: TableName, query: Sql, *, stands: bool, fits: bool) -> Sequence[Sql]:
-        return [compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)]
+    def create_view(self, view: TableName, query: Sql, *, stands: Relation | None, fits: bool) -> Sequence[Sql]:
+        dropped = [compose("DROP TABLE {t}", t=view)] if stands is Relation.TABLE else []
+        return [*dropped, compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)]
 
     def collated(self) -> Sql:
         return Sql("SELECT schema_name, table_name FROM duckdb_tables() WHERE contains(sql, ' COLLATE ')")
@@ -114,8 +124,11 @@ class DuckDBWording:
             s=Value(table.schema), t=Value(table.name),
         )  # fmt: skip
 
-    def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
-        drop = [] if fits is None else [compose("DROP TABLE {t}", t=table)]
+    def swap_in(
+        self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None, was_view: bool = False
+    ) -> Sequence[Sql]:
+        kind = Sql("VIEW" if was_view else "TABLE")
+        drop = [] if fits is None else [compose("DROP {kind} {t}", kind=kind, t=table)]
         return [*drop, compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name))]
 
     def analyzed(self, table: TableName) -> tuple[Sql, Sql] | None:

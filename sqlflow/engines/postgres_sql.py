@@ -9,6 +9,7 @@ from typing import LiteralString
 from sqlflow.core.intervals import Grain
 from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
+from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, render
 
@@ -80,8 +81,17 @@ class PostgresWording:
         return Sql("0")  # a table that fits is emptied and filled, and keeps them
 
     def publish(
-        self, table: TableName, query: Sql, schema: Schema, *, fits: bool, parts: PartitionBy | None = None
+        self,
+        table: TableName,
+        query: Sql,
+        schema: Schema,
+        *,
+        fits: bool,
+        parts: PartitionBy | None = None,
+        was_view: bool = False,
     ) -> Sequence[Sql]:
+        dropped = compose("DROP {kind} IF EXISTS {t}", kind=Sql("VIEW" if was_view else "TABLE"), t=table)
+        fits = fits and not was_view
         building = TableName(table.schema, _building(table.name))
         columns = [Ident(name) for name in schema.names]
         if not fits and parts is not None:
@@ -96,7 +106,7 @@ class PostgresWording:
                 ),
                 compose("CREATE TABLE {r} PARTITION OF {b} DEFAULT", r=aside, b=building),
                 _put_aside(table),
-                compose("DROP TABLE IF EXISTS {t}", t=table),
+                dropped,
                 compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name)),
                 compose("ALTER TABLE {r} RENAME TO {name}", r=aside, name=Ident(rest.name)),
                 self.replace_partitions(table, rows, schema, parts, Sql("TRUE")),
@@ -107,7 +117,7 @@ class PostgresWording:
             return [
                 compose("CREATE TABLE {b} AS\n{q}", b=building, q=query),
                 _put_aside(table),
-                compose("DROP TABLE IF EXISTS {t}", t=table),
+                dropped,
                 compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name)),
                 _put_back(table),
             ]
@@ -139,7 +149,9 @@ class PostgresWording:
             source=Value(str(rows)),
         )  # fmt: skip
 
-    def swap_in(self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None) -> Sequence[Sql]:
+    def swap_in(
+        self, building: TableName, table: TableName, schema: Schema, *, fits: bool | None, was_view: bool = False
+    ) -> Sequence[Sql]:
         columns = [Ident(name) for name in schema.names]
         if fits:
             return [
@@ -150,13 +162,14 @@ class PostgresWording:
         rename = compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name))
         if fits is None:
             return [rename]
-        return [_put_aside(table), compose("DROP TABLE IF EXISTS {t}", t=table), rename, _put_back(table)]
+        dropped = compose("DROP {kind} IF EXISTS {t}", kind=Sql("VIEW" if was_view else "TABLE"), t=table)
+        return [_put_aside(table), dropped, rename, _put_back(table)]
 
-    def create_view(self, view: TableName, query: Sql, *, stands: bool, fits: bool) -> Sequence[Sql]:
-        if not stands or fits:
+    def create_view(self, view: TableName, query: Sql, *, stands: Relation | None, fits: bool) -> Sequence[Sql]:
+        if stands is None or (stands is Relation.VIEW and fits):
             return [compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)]
-        create = compose("CREATE VIEW {t} AS\n{q}", t=view, q=query)
-        return [_put_aside(view), compose("DROP VIEW {t}", t=view), create, _put_back(view)]
+        dropped = compose("DROP {kind} {t}", kind=Sql(str(stands).upper()), t=view)
+        return [_put_aside(view), dropped, compose("CREATE VIEW {t} AS\n{q}", t=view, q=query), _put_back(view)]
 
     def collated(self) -> Sql:
         return Sql(

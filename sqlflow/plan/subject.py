@@ -63,15 +63,13 @@ def write(
 
 def replace_table(subject: Subject, query: Sql) -> tuple[Step, ...]:
     """The table becomes the result of `query`, whatever stood there before."""
-    steps = []
-    if subject.standing is Relation.VIEW:
-        steps.append(write(compose("DROP VIEW {t}", t=subject.table)))
-    fits = subject.fits and subject.standing is Relation.TABLE
+    was_view = subject.standing is Relation.VIEW
     statements = subject.words.publish(
-        subject.table, query, subject.model.schema, fits=fits, parts=subject.model.model.header.partition_by
-    )
-    steps += [write(sql, counts=number == 0) for number, sql in enumerate(statements)]
-    return tuple(steps)
+        subject.table, query, subject.model.schema, fits=subject.fits and subject.standing is Relation.TABLE,
+        parts=subject.model.model.header.partition_by, was_view=was_view,
+    )  # fmt: skip
+    counting = next(number for number, sql in enumerate(statements) if not sql.startswith("DROP VIEW"))
+    return tuple(write(sql, counts=number == counting) for number, sql in enumerate(statements))
 
 
 def matches(words: Wording, left: str, right: str, key: tuple[str, ...]) -> Sql:

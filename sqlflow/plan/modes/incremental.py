@@ -106,15 +106,10 @@ def checked(check: SelfCheck, gap: tuple[Step, ...]) -> tuple[Step, ...]:
 
 def swap(subject: Subject, staged: Subject) -> tuple[Step, ...]:
     """Put the table that was built batch by batch in the place of the old one."""
-    steps = []
-    fits: bool | None = None
-    if subject.standing is Relation.VIEW:
-        steps.append(write(compose("DROP VIEW {t}", t=subject.table)))
-    elif subject.standing is not None:
-        fits = subject.fits
-    swapped = subject.words.swap_in(staged.table, subject.table, subject.model.schema, fits=fits)
-    steps += [write(sql) for sql in swapped]
-    return (*steps, *_measure(subject, fresh=True))
+    was_view = subject.standing is Relation.VIEW
+    fits = None if subject.standing is None else subject.fits and not was_view
+    swapped = subject.words.swap_in(staged.table, subject.table, subject.model.schema, fits=fits, was_view=was_view)
+    return (*(write(sql) for sql in swapped), *_measure(subject, fresh=True))
 
 
 def _parts(subject: Subject, intervals: IntervalSet, nulls: bool) -> list[tuple[IntervalSet, bool]]:
