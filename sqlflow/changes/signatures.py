@@ -146,7 +146,7 @@ def by_partition(
                 "FROM (SELECT date_trunc({grain}, CAST(CAST({e} AS {time_type}) AS {moment})) AS _part, "
                 "count(*) AS _rows, sum({digest}) AS _hashes FROM {relation} AS _sqlflow_row GROUP BY 1) AS _parts",
                 number=number,
-                name=session.wording.moment(Sql("_part"), moment == "TIMESTAMPTZ"),
+                name=session.wording.moment(Sql("_part")),
                 digest=digest,
                 grain=Value(str(grain)),
                 e=Sql(expression),

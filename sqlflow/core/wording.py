@@ -110,5 +110,5 @@ class Wording(Protocol):
     def staged(self, building: TableName, query: Sql) -> Sql:
         """A statement that makes a table which does not outlive its transaction, and takes the rows of `query`."""
 
-    def moment(self, value: Sql, zoned: bool) -> Sql:
+    def moment(self, value: Sql) -> Sql:
         """The microseconds since 1970 of a timestamp, as text; `inf`, `-inf` or `null`."""

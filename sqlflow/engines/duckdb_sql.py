@@ -137,7 +137,7 @@ class DuckDBWording:
     def staged(self, building: TableName, query: Sql) -> Sql:
         return compose("CREATE OR REPLACE TABLE {b} AS\n{q}", b=building, q=query)
 
-    def moment(self, value: Sql, zoned: bool) -> Sql:
+    def moment(self, value: Sql) -> Sql:
         return compose(
             "CASE WHEN {v} IS NULL THEN 'null' WHEN isinf({v}) THEN CASE WHEN {v} > TIMESTAMP '2000-01-01' THEN 'inf' "
             "ELSE '-inf' END ELSE CAST(epoch_us({v}) AS VARCHAR) END",

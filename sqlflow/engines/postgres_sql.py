@@ -110,7 +110,7 @@ class PostgresWording:
                 compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name)),
                 compose("ALTER TABLE {r} RENAME TO {name}", r=aside, name=Ident(rest.name)),
                 self.replace_partitions(table, rows, schema, parts, Sql("TRUE")),
-                _put_back(table),
+                _put_back(),
             ]
         if not fits:
             # Under another name first: the query may read the table that stands.
@@ -119,7 +119,7 @@ class PostgresWording:
                 _put_aside(table),
                 dropped,
                 compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name)),
-                _put_back(table),
+                _put_back(),
             ]
         rows = Ident("_sqlflow_published")
         return [
@@ -163,13 +163,13 @@ class PostgresWording:
         if fits is None:
             return [rename]
         dropped = compose("DROP {kind} IF EXISTS {t}", kind=Sql("VIEW" if was_view else "TABLE"), t=table)
-        return [_put_aside(table), dropped, rename, _put_back(table)]
+        return [_put_aside(table), dropped, rename, _put_back()]
 
     def create_view(self, view: TableName, query: Sql, *, stands: Relation | None, fits: bool) -> Sequence[Sql]:
         if stands is None or (stands is Relation.VIEW and fits):
             return [compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)]
         dropped = compose("DROP {kind} {t}", kind=Sql(str(stands).upper()), t=view)
-        return [_put_aside(view), dropped, compose("CREATE VIEW {t} AS\n{q}", t=view, q=query), _put_back(view)]
+        return [_put_aside(view), dropped, compose("CREATE VIEW {t} AS\n{q}", t=view, q=query), _put_back()]
 
     def collated(self) -> Sql:
         return Sql(
@@ -200,7 +200,7 @@ class PostgresWording:
             s=Value(table.schema), t=Value(table.name),
         )  # fmt: skip
 
-    def moment(self, value: Sql, zoned: bool) -> Sql:
+    def moment(self, value: Sql) -> Sql:
         return compose(
             "CASE WHEN {v} IS NULL THEN 'null' WHEN NOT isfinite({v}) THEN CASE WHEN {v} > TIMESTAMP '2000-01-01' THEN 'inf' "
             "ELSE '-inf' END ELSE CAST(CAST(extract(epoch FROM {v}) * 1000000 AS BIGINT) AS TEXT) END",
@@ -330,7 +330,7 @@ def _put_aside(table: TableName) -> Sql:
     return compose(_ASIDE, name=Value(render(table)))
 
 
-def _put_back(table: TableName) -> Sql:
+def _put_back() -> Sql:
     return compose(_BACK)
 
 
