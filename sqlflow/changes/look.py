@@ -380,9 +380,11 @@ class _Look:
     def _digest(self, name: TableName, schema: Schema) -> Sql:
         """What tells the rows of an input apart."""
         source = self._compiled.project.sources.get(name)
-        if source is None or source.path is not None or source.cursor is None or schema.find(source.cursor) is None:
+        if source is None or source.path is not None or source.cursor is None:
             return signatures.by_row(self._warehouse.traits.wording, schema)
-        return signatures.by_cursor_and_key(self._warehouse.traits.wording, source.cursor, source.key)
+        if any(schema.find(column) is None for column in (source.cursor, *source.key)):
+            return signatures.by_row(self._warehouse.traits.wording, schema)
+        return signatures.by_cursor_and_key(self._warehouse.traits.wording, schema, source.cursor, source.key)
 
     def _signature(self, session: Session, name: TableName, relation: Sql, schema: Schema) -> str:
         """The signature of a whole table: where an incremental model will ask for its partitions, by them."""

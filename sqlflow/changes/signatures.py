@@ -51,7 +51,7 @@ def by_cursor(
     whether rows were only added.
     """
     column = Ident(cursor.name)
-    hashed = session.wording.hash([column])
+    hashed = session.wording.row_hash(Schema((cursor,)))
     old = (before or "").split("|")
     known = len(old) > 2 and old[0].isdigit() and old[1] != "None"
     checked = append_only and known and len(old) > 3
@@ -109,9 +109,9 @@ def by_row(words: Wording, schema: Schema) -> Sql:
     return words.row_digest(schema)
 
 
-def by_cursor_and_key(words: Wording, cursor: str, key: Sequence[str]) -> Sql:
+def by_cursor_and_key(words: Wording, schema: Schema, cursor: str, key: Sequence[str]) -> Sql:
     """What tells the rows of a relation apart that get a new cursor whenever they change."""
-    return words.hash([Ident(name) for name in dict.fromkeys((cursor, *key))])
+    return words.row_hash(schema.only(dict.fromkeys((cursor, *key))))
 
 
 def collated(session: Session) -> frozenset[TableName]:

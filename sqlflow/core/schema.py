@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -34,6 +34,11 @@ class Schema:
         """The column of that name, without regard to case."""
         folded = name.lower()
         return next((c for c in self.columns if c.name.lower() == folded), None)
+
+    def only(self, names: Iterable[str]) -> Schema:
+        """The columns of these names, in the order of the names. Raises KeyError for one that is not there."""
+        mine = {column.name.lower(): column for column in self.columns}
+        return Schema(tuple(mine[name.lower()] for name in names))
 
     def differences(self, other: Schema) -> tuple[str, ...]:
         """What `other` has otherwise, in words: `+ b INTEGER`, `- c`, `a: INTEGER -> BIGINT`, `order of columns`."""

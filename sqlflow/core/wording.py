@@ -26,14 +26,12 @@ class Wording(Protocol):
     def statement(self, sql: Sql) -> Sql:
         """A statement of ours as the engine takes it."""
 
-    def hash(self, values: Sequence[Sql | Ident]) -> Sql:
-        """A whole number of 64 bits for a list of values, NULL among them; equal lists have equal numbers."""
-
     def row_digest(self, schema: Schema) -> Sql:
-        """The hash of a row of the relation with the alias `_sqlflow_row`, different for rows that differ in any bit."""
+        """The hash of a row of the relation with the alias `_sqlflow_row`: a whole number of 64 bits, different for rows
+        that differ in any bit (but for one chance in 2^64)."""
 
     def row_hash(self, schema: Schema) -> Sql:
-        """The same of a row whose columns are in reach by their names."""
+        """The same of a row whose columns are in reach by their names; `schema` may be some of its columns."""
 
     def same(self, left: Sql, right: Sql) -> Sql:
         """The condition that two values are equal, NULL being a value, in words by which the engine can join."""

@@ -11,11 +11,14 @@ from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose
 
 _ROW = Sql("_sqlflow_row")
-# Types of which `hash` tells all values apart (but for a collision of 64 bits).
+# Types of which values that compare as different have different hashes (but for a collision of 64 bits), or of which
+# `_unhashed` says the rest.
 _PLAIN = (
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
     "DECIMAL", "BOOLEAN", "DATE", "TIMESTAMP", "UUID", "VARCHAR", "BLOB", "ENUM", "JSON",
 )  # fmt: skip
+# The widest decimal that is a number of 64 bits.
+_NARROW = 18
 # Types of which values that compare as equal are the same.
 _EXACT = (
     "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
@@ -27,7 +30,9 @@ class DuckDBWording:
     """DuckDB's `hash` is made for joining: it takes values for equal that compare as equal, and more: 0.0 and -0.0, NaN
     with either sign, an interval of 1 month and one of 30 days, [NULL] and [], [[1], [2]] and [[1, 2]], structs with other
     field names. A change from one to the other must be seen, so what `hash` does not tell is put beside the row: the sign
-    of floating point numbers, and the text of whatever is not a plain value. Only NaN is NaN with either sign: DuckDB's own
+    of floating point numbers, and the text of whatever is not a plain value. Numbers of 128 bits hash as the XOR of the
+    hashes of their halves (measured, DuckDB 2.0.0): 0 and -1 are one to it, and so are 0.00 and -0.01 in the DECIMAL(38,2)
+    that every sum of decimals is. Only NaN is NaN with either sign: DuckDB's own
     statistics take them for one value, so what it makes of the sign of a NaN (inf - inf has one) depends on the plan.
     """
 
@@ -37,14 +42,12 @@ class DuckDBWording:
     def statement(self, sql: Sql) -> Sql:
         return sql
 
-    def hash(self, values: Sequence[Sql | Ident]) -> Sql:
-        return compose("hash({values})", values=values)
-
     def row_digest(self, schema: Schema) -> Sql:
-        return self.hash([_ROW, *_fine(schema, _ROW)])
+        return compose("hash({values})", values=[_ROW, *_fine(schema, _ROW), *_unhashed(schema, _ROW)])
 
     def row_hash(self, schema: Schema) -> Sql:
-        return self.hash([*(Ident(name) for name in schema.names), *_fine(schema, None)])
+        plain = [Ident(name) for name in schema.names]
+        return compose("hash({values})", values=[*plain, *_fine(schema, None), *_unhashed(schema, None)])
 
     def same(self, left: Sql, right: Sql) -> Sql:
         return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
@@ -158,3 +161,23 @@ def _fine(schema: Schema, row: Sql | None) -> list[Sql]:
                 found.append(compose("union_tag({v})", **parts))
             found.append(compose("CAST({v} AS VARCHAR)", **parts))
     return found
+
+
+def _unhashed(schema: Schema, row: Sql | None) -> list[Sql]:
+    """What tells apart values of different halves with the same XOR, for each column of 128 bits. A DOUBLE does it but for
+    numbers whose halves agree in their first 53 bits and are swapped; identifiers, which may be made so, are text."""
+    dot = Sql("") if row is None else Sql(f"{row}.")
+    found = []
+    for column in schema:
+        value = compose("{dot}{c}", dot=dot, c=Ident(column.name))
+        if column.type in ("HUGEINT", "UHUGEINT") or _is_wide_decimal(column.type):
+            found.append(compose("CAST({v} AS DOUBLE)", v=value))
+        elif column.type == "UUID":
+            found.append(compose("CAST({v} AS VARCHAR)", v=value))
+    return found
+
+
+def _is_wide_decimal(kind: str) -> bool:
+    if not kind.startswith("DECIMAL(") or not kind.endswith(")"):
+        return False
+    return int(kind.removeprefix("DECIMAL(").partition(",")[0]) > _NARROW

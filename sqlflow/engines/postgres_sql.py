@@ -37,14 +37,11 @@ class PostgresWording:
         where, word = ("pg_temp.", "TEMP ") if temporary else ("", "")
         return Sql(f"DROP TABLE IF EXISTS {where}{name};\nCREATE {word}TABLE {name} AS {sql[found.end() :]}")
 
-    def hash(self, values: Sequence[Sql | Ident]) -> Sql:
-        return compose("hashtextextended(CAST(ROW({values}) AS TEXT), 0)", values=values)
-
     def row_digest(self, schema: Schema) -> Sql:
-        return self.hash([compose("_sqlflow_row.{c}", c=Ident(name)) for name in schema.names])
+        return _hash([compose("_sqlflow_row.{c}", c=Ident(name)) for name in schema.names])
 
     def row_hash(self, schema: Schema) -> Sql:
-        return self.hash([Ident(name) for name in schema.names])
+        return _hash([Ident(name) for name in schema.names])
 
     def same(self, left: Sql, right: Sql) -> Sql:
         # `IS NOT DISTINCT FROM` cannot be hashed or merged; arrays can, and take NULL elements for equal.
@@ -337,6 +334,10 @@ def _put_back() -> Sql:
 def _building(name: str) -> str:
     """A name beside that of a table, within the 63 bytes that PostgreSQL keeps of one."""
     return name.encode()[:50].decode(errors="ignore") + "__new"
+
+
+def _hash(values: Sequence[Sql | Ident]) -> Sql:
+    return compose("hashtextextended(CAST(ROW({values}) AS TEXT), 0)", values=values)
 
 
 def _same_text(left: Sql, right: Sql) -> Sql:

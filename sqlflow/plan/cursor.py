@@ -140,4 +140,5 @@ def measure(subject: Subject, rows: Part, limit: Sql | None) -> Step:
 
 def _hash(subject: Subject, cursor: Ident) -> Sql:
     """What tells a row by its cursor and its key."""
-    return subject.words.hash([cursor, *(Ident(name) for name in subject.model.model.header.key)])
+    identity = subject.model.schema.only(dict.fromkeys((cursor, *subject.model.model.header.key)))
+    return subject.words.row_hash(identity)

@@ -235,7 +235,7 @@ def _by_cursor(
     limit = compose("CAST({v} AS {kind})", v=Value(cursor.latest), kind=Sql(found.type))
     parts: dict[str, Part] = {
         "new": _NEW, "old": _OLD, "few": _FEW, "cs": names(schema), "relation": relation, "c": c, "limit": limit,
-        "image": image_of(table), "key": key, "keys": [Ident(name) for name in cursor.key], "w": WEIGHT, "of_c": words.hash([c]),
+        "image": image_of(table), "key": key, "keys": [Ident(name) for name in cursor.key], "w": WEIGHT, "of_c": words.row_hash(Schema((found,))),
         "h": _HASH, "hash": words.row_hash(schema),
     }  # fmt: skip
     weighted = compose("SELECT {cs}, 1 AS {w} FROM {new} UNION ALL SELECT {cs}, -1 AS {w} FROM {old}", **parts)

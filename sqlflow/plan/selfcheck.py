@@ -106,7 +106,7 @@ def _sampled(
     if columns and check.parts > 1:
         picked = compose(
             "abs({h} % {parts}) = {part}",
-            h=words.hash([Ident(name) for name in columns]),
+            h=words.row_hash(schema.only(columns)),
             parts=check.parts,
             part=check.part,
         )
