@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import PurePath
 
@@ -23,7 +23,7 @@ from sqlflow.core.config import Config, Request
 from sqlflow.core.delta import Shape
 from sqlflow.core.diagnostics import Diagnostic, Severity, stop_on_errors
 from sqlflow.core.engine import Binder, Engine, EngineError, Found, Interrupted, Session, Traits
-from sqlflow.core.events import Clock, Emit, RunFinished, RunStarted, Told
+from sqlflow.core.events import Clock, Emit, PlanChanged, RunFinished, RunStarted, Told
 from sqlflow.core.graph import ModelGraph
 from sqlflow.core.inputs import Inputs
 from sqlflow.core.known import KnownModel, KnownProject, Parsed, Settings
@@ -31,7 +31,7 @@ from sqlflow.core.later import Later
 from sqlflow.core.model import Mode, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Signature
-from sqlflow.core.records import RunRecord, Status, TableKind, TableRecord
+from sqlflow.core.records import RunRecord, Status, TableKind, TableRecord, TaskResult
 from sqlflow.core.schema import Schema
 from sqlflow.core.store import StateStore
 from sqlflow.core.words import counted
@@ -371,13 +371,15 @@ def _shapes(workshop: Workshop, compiled: Compiled) -> Callable[[TableName], Sha
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan and what it was made from."""
+    """A plan and what it was made from. `again`: makes the plan of the same models once more, after some files have been
+    loaded."""
 
     checked: Checked
     inputs: Inputs
     plan: Plan
     selected: frozenset[TableName]
     shape_of: Callable[[TableName], Shape]
+    again: Callable[[Standing], Prepared] | None = None
 
 
 def prepare(
@@ -407,30 +409,42 @@ def draw_up(
 ) -> Prepared:
     """The plan of a build, with what it refuses to do in `Plan.problems`. Raises ProjectError for a project or selection
     that is wrong."""
-    tables, records, session = standing.tables, standing.records, standing.session
     compiled = checked.compiled
 
     shape_of = _shapes(workshop, compiled)
 
-    def stored(table: TableName, source: TableName) -> Mapping[str, Signature]:
-        return memory.signatures(session, table, source) if session is not None else {}
+    def planned(
+        selected: Collection[TableName], standing: Standing = standing, known: Inputs | None = None
+    ) -> tuple[Inputs, Plan]:
+        session = standing.session
 
-    def planned(selected: Collection[TableName]) -> tuple[Inputs, Plan]:
+        def stored(table: TableName, source: TableName) -> Mapping[str, Signature]:
+            return memory.signatures(session, table, source) if session is not None else {}
+
         wanted = [name for name in compiled.order if name in selected]
         also = [name for name in (*compiled.project.seeds, *compiled.project.sources) if name in selected]
         now = clock()
         traits = standing.traits or workshop.binder.traits
-        warehouse = Warehouse(tables, records, session, stored, traits)
-        anew = request.full_refresh
-        inputs, unreadable = look(compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=anew)
+        warehouse = Warehouse(standing.tables, standing.records, session, stored, traits)
+        inputs, unreadable = look(
+            compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=request.full_refresh, known=known
+        )
         stop_on_errors(unreadable)
         return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now, shape_of, traits)
 
-    universe = universe_of(checked, workshop.config, records, store, lambda: planned(frozenset(compiled.models))[1])
+    universe = universe_of(
+        checked, workshop.config, standing.records, store, lambda: planned(frozenset(compiled.models))[1]
+    )
     selected, wrong = select(request.selection, request.exclude, universe)
     stop_on_errors([*wrong, *_not_restated(request, selected, compiled)])
     inputs, plan = planned(selected)
-    return Prepared(checked, inputs, plan, frozenset(selected), shape_of)
+
+    def again(standing: Standing) -> Prepared:
+        later, changed = planned(selected, standing, inputs)
+        stop_on_errors(changed.problems)
+        return Prepared(checked, later, changed, frozenset(selected), shape_of)
+
+    return Prepared(checked, inputs, plan, frozenset(selected), shape_of, again)
 
 
 def run(
@@ -444,23 +458,43 @@ def run(
     emit: Emit,
     clock: Clock,
 ) -> RunRecord:
-    """Carry out a plan and record what happened."""
+    """Carry out a plan and record what happened.
+
+    Where the plan depends on files that must be loaded first, these are loaded, each in a transaction of its own, and the
+    plan is made again; if one of them fails, the plan is carried out as it is, without what needs that one.
+    """
     plan, started_at = prepared.plan, clock()
     emit(RunStarted(run_id, plan))
     session = engine.session()
-    if plan.tasks or plan.settled:
-        memory.prepare(session, sorted({task.table.schema for task in plan.tasks}))
-        _settle(plan, engine, store)
-    results = execute(
-        plan,
-        engine,
-        write_records=memory.write,
-        committed=store.put,
-        emit=emit,
-        clock=clock,
-        threads=request.threads,
-        fail_fast=request.fail_fast,
-    )
+
+    def done(plan: Plan, already: Sequence[TaskResult] = ()) -> tuple[TaskResult, ...]:
+        if plan.tasks or plan.settled:
+            memory.prepare(session, sorted({task.table.schema for task in plan.tasks}))
+            _settle(plan, engine, store)
+        return execute(
+            plan,
+            engine,
+            write_records=memory.write,
+            committed=store.put,
+            emit=emit,
+            clock=clock,
+            threads=request.threads,
+            fail_fast=request.fail_fast,
+            already=already,
+        )
+
+    loaded: tuple[TaskResult, ...] = ()
+    if plan.loads_first and prepared.again is not None:
+        first = tuple(task for task in plan.tasks if task.id in plan.loads_first)
+        loaded = done(Plan(first))
+        if all(result.status is Status.DONE for result in loaded):
+            plan = prepared.again(look_at(engine)).plan
+            emit(PlanChanged(replace(plan, tasks=(*first, *plan.tasks))))
+            results = (*loaded, *done(plan))
+        else:
+            results = (*loaded, *done(plan, loaded))
+    else:
+        results = done(plan)
     status = Status.DONE
     if any(result.status in (Status.FAILED, Status.SKIPPED) for result in results):
         status = Status.FAILED
@@ -468,7 +502,7 @@ def run(
         status = Status.CANCELLED
     up_to_date = sum(reason.kind == "up_to_date" for reason in plan.skipped.values())
     record = RunRecord(run_id, target, command, started_at, clock(), status, results, up_to_date)
-    if plan.tasks:
+    if results:
         _sweep(session, emit)
         store.append(record)
     store.put_sources({name: prepared.checked.compiled.columns[name] for name in prepared.inputs.states})

@@ -46,11 +46,13 @@ def look(
     now: datetime,
     *,
     anew: bool = False,
+    known: Inputs | None = None,
 ) -> tuple[Inputs, list[Diagnostic]]:
     """The state of all seeds, sources and undeclared tables that the `wanted` models read, and of those in `also`.
 
     At most one query each, plus one per incremental model whose input changed, or all of whose rows are to be computed
-    (`anew`, or because it has no table). Gives also what could not be read.
+    (`anew`, or because it has no table). Gives also what could not be read. `known`: what was found a moment ago; only
+    files that had to be loaded since are looked at again.
     """
     look_at = _Look(compiled, config, warehouse, run_id, now, wanted)
     needed = compiled.inputs_of(wanted) | frozenset(also)
@@ -58,12 +60,14 @@ def look(
     for name in sorted(needed):
         if name in compiled.models:
             continue
-        state = look_at.state(name)
+        state = known.states.get(name) if known is not None else None
+        if state is None or state.loads:
+            state = look_at.state(name)
         if state is not None:
             states[name] = state
     partitions: dict[tuple[TableName, TableName], SignatureUpdate] = {}
     for name in sorted(wanted):
-        partitions |= look_at.partitions(compiled.models[name], states, anew=anew)
+        partitions |= look_at.partitions(compiled.models[name], states, known, anew=anew)
     collated: frozenset[TableName] = frozenset()
     if warehouse.session is not None and any(state.changed for state in states.values()):
         found = signatures.collated(warehouse.session)
@@ -328,7 +332,7 @@ class _Look:
         return "unknown" if session is None else signatures.whole(session, relation, schema)
 
     def partitions(
-        self, model: CompiledModel, states: Mapping[TableName, InputState], *, anew: bool
+        self, model: CompiledModel, states: Mapping[TableName, InputState], known: Inputs | None, *, anew: bool
     ) -> dict[tuple[TableName, TableName], SignatureUpdate]:
         """For an incremental model, which partitions of its inputs differ from when it last read them."""
         header = model.model.header
@@ -341,6 +345,10 @@ class _Look:
         for name, mapping in model.times.items():
             state = states.get(name)
             if state is None or column is None or not mapping.occurrences:
+                continue
+            if known is not None and state is known.states.get(name):
+                if (model.name, name) in known.partitions:
+                    found[model.name, name] = known.partitions[model.name, name]
                 continue
             fresh = (
                 anew

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 from sqlflow.cli import watch_text as text
-from sqlflow.core.events import RunStarted, TaskFinished
+from sqlflow.core.events import PlanChanged, RunStarted, TaskFinished
 from sqlflow.core.words import counted, duration
 from sqlflow.observe.console import Board
 from sqlflow.observe.text import Paint, Style, ansi, cut, display_width, visible
@@ -158,6 +158,8 @@ class Sheet:
             case Building():
                 if isinstance(event.event, RunStarted):
                     self._running, self._finished, self._tasks = Board(monotonic), 0, len(event.event.plan.tasks)
+                if isinstance(event.event, PlanChanged):
+                    self._tasks = len(event.event.plan.tasks)
                 if isinstance(event.event, TaskFinished):
                     self._finished += 1
                 if self._running is not None:

@@ -18,6 +18,13 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanChanged:
+    """More is known now: the run has these tasks, some of which have ended."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
 class TaskStarted:
     task: Task
 
@@ -42,6 +49,6 @@ class Told:
     severity: Severity = Severity.WARNING
 
 
-Event = RunStarted | TaskStarted | TaskFinished | RunFinished | Told
+Event = RunStarted | PlanChanged | TaskStarted | TaskFinished | RunFinished | Told
 Emit = Callable[[Event], None]
 Clock = Callable[[], datetime]

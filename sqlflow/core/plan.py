@@ -194,6 +194,8 @@ class Plan:
     """Tasks in an order that can be run, and for every model without a task the reason why not.
 
     `settled`: records that change without any work on the table (its inputs moved, but not in what it reads).
+    `loads_first`: tasks that copy files into tables. What models have to do is not known before these are done: the plan
+    says the most that it may be.
     """
 
     tasks: tuple[Task, ...] = ()
@@ -202,3 +204,4 @@ class Plan:
     settled_signatures: Mapping[TableName, tuple[SignatureUpdate, ...]] = field(default_factory=dict)
     orphans: tuple[TableName, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    loads_first: frozenset[str] = frozenset()

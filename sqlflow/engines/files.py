@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, LiteralString
 
 from sqlflow.core.config import Config
@@ -82,32 +80,30 @@ class FileReader:
         if isinstance(described, BindError):
             raise EngineError(described.message)
         items = [_as_text(column) for column in described]
-        with tempfile.TemporaryDirectory(prefix="sqlflow-") as folder:
-            pipe = Path(folder) / "rows.csv"
-            os.mkfifo(pipe)
-            failures: list[str] = []
+        reading_end, writing_end = os.pipe()
+        failures: list[str] = []
 
-            def write() -> None:
-                try:
-                    self._connection.execute(
-                        compose(
-                            "COPY (SELECT {items} FROM {r}) TO {path} (FORMAT csv, HEADER false, NULLSTR '\\N', USE_TMP_FILE false)",
-                            items=items, r=reading, path=Value(str(pipe)),
-                        )
-                    )  # fmt: skip
-                except duckdb.Error as error:
-                    failures.append(str(error).splitlines()[0])
-                    with open(pipe, "wb"):
-                        pass  # the reader may not have opened it yet
+        def write() -> None:
+            try:
+                self._connection.execute(
+                    compose(
+                        "COPY (SELECT {items} FROM {r}) TO {path} (FORMAT csv, HEADER false, NULLSTR '\\N', USE_TMP_FILE false)",
+                        items=items, r=reading, path=Value(f"/dev/fd/{writing_end}"),
+                    )
+                )  # fmt: skip
+            except duckdb.Error as error:
+                failures.append(str(error).splitlines()[0])
+            finally:
+                os.close(writing_end)  # which the reader sees as the end, however far DuckDB came
 
-            writer = threading.Thread(target=write, daemon=True)
+        writer = threading.Thread(target=write, daemon=True)
+        with open(reading_end, "rb", buffering=0) as source:  # closed early, it ends the writer as well
             writer.start()
-            with open(pipe, "rb", buffering=0) as source:
-                while block := source.read(_BLOCK):
-                    yield block
-            writer.join()
-            if failures:
-                raise EngineError(failures[0])
+            while block := source.read(_BLOCK):
+                yield block
+        writer.join()
+        if failures:
+            raise EngineError(failures[0])
 
     def plain(self, path: str, schema: Schema) -> PlainText | None:
         """The text of a CSV file as it is, if a database that reads CSV takes it for the same rows; else None."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 from sqlflow.core.events import (
     Emit,
     Event,
+    PlanChanged,
     RunFinished,
     RunStarted,
     TaskFinished,
@@ -151,6 +152,13 @@ class Board:
         self._work_left = sum(self._work.values())
         self._work_done = 0.0
 
+    def _change(self, plan: Plan) -> None:
+        """Some tasks of the new plan have ended: those that no longer ran count by what is left."""
+        self._total = len(plan.tasks)
+        self._names = name_width(plan)
+        self._work = _work(plan)
+        self._work_left = max(0.0, sum(self._work.values()) - self._work_done)
+
     @property
     def building(self) -> bool:
         """Whether there is something to look at: between `RunStarted` and `RunFinished`."""
@@ -163,6 +171,8 @@ class Board:
                 case RunStarted():
                     self._start(event.plan)
                     self._building = bool(event.plan.tasks)
+                case PlanChanged():
+                    self._change(event.plan)
                 case TaskStarted():
                     self._running[event.task.id] = event.task, self._clock()
                 case TaskFinished():

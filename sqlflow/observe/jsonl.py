@@ -17,6 +17,7 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.events import (
     Emit,
     Event,
+    PlanChanged,
     RunFinished,
     RunStarted,
     TaskFinished,
@@ -67,6 +68,8 @@ def _content(event: Event) -> dict[str, object]:
                 "tasks": [task.id for task in plan.tasks],
                 "up_to_date": reasons[ReasonKind.UP_TO_DATE],
             }
+        case PlanChanged(plan):
+            return {"tasks": [task.id for task in plan.tasks]}
         case TaskStarted(task):
             return _task_fields(task)
         case TaskFinished(result):

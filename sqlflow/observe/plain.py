@@ -8,6 +8,7 @@ from typing import TextIO
 from sqlflow.core.events import (
     Emit,
     Event,
+    PlanChanged,
     RunFinished,
     RunStarted,
     TaskFinished,
@@ -38,6 +39,9 @@ def plain(stream: TextIO) -> Emit:
         match event:
             case RunStarted():
                 total, finished, names = len(event.plan.tasks), 0, name_width(event.plan)
+                return []
+            case PlanChanged():
+                total, names = len(event.plan.tasks), name_width(event.plan)
                 return []
             case TaskStarted():
                 return []

@@ -86,6 +86,7 @@ class _Draft:
     settled: list[TableRecord] = field(default_factory=list)
     settled_signatures: dict[TableName, tuple[SignatureUpdate, ...]] = field(default_factory=dict)
     problems: list[Diagnostic] = field(default_factory=list)
+    loads_first: set[str] = field(default_factory=set)
 
 
 class _Planner:
@@ -171,6 +172,7 @@ class _Planner:
     def plan_model(self, model: CompiledModel) -> None:
         name = model.name
         self._causes = frozenset()
+        self._note_loads(model)
         before = self._inputs.records.get(name)
         if model.model.header.mode is Mode.INLINE:
             self._draft.skipped[name] = Reason(ReasonKind.NO_TABLE, "inline: put into its readers")
@@ -233,6 +235,15 @@ class _Planner:
                 self._plan_keyed(subject, before, effect, clock)
             case _:
                 self._plan_auto(subject, before, effect, clock)
+
+    def _note_loads(self, model: CompiledModel) -> None:
+        """Files of whose rows the partitions must be known, and are not before they are loaded."""
+        if model.model.header.mode is not Mode.INCREMENTAL or model.name not in self._selected:
+            return
+        for name, mapping in model.times.items():
+            state = self._inputs.states.get(name)
+            if mapping.occurrences and state is not None and state.loads and name in self._last_task:
+                self._draft.loads_first.add(self._last_task[name])
 
     def _may_stay(self, name: TableName, reader: TableRecord) -> bool:
         """Whether all that a reader has not seen of a table is what this build does to it, which may turn out to be
@@ -600,7 +611,7 @@ class _Planner:
         off = header.incremental is Incremental.OFF or header.strategy is Strategy.FULL or bool(before.distrusted)
         if before.distrusted:
             reason = replace(reason, detail=f"{reason}; {only_rebuilt(before)}")
-        if (wanted == domain or off) and not header.full_refresh:
+        if (wanted == domain or off) and not header.full_refresh and not effect.loads:
             self._refused(subject, reason)
         elif off or (wanted == domain and header.batch is None):
             self._rebuild(subject, reason)
@@ -1133,6 +1144,7 @@ class _Planner:
             settled_signatures=draft.settled_signatures,
             orphans=orphans(self._compiled, self._inputs.records, self._inputs.tables),
             problems=tuple(draft.problems),
+            loads_first=frozenset(draft.loads_first),
         )
 
 

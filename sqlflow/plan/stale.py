@@ -36,12 +36,14 @@ class Effect:
     """What changes of its inputs mean for a model: rows of these intervals may differ.
 
     `definition`: the query of something it reads was edited. `why`: one sentence per input that matters, `inputs`: which.
+    `loads`: the intervals are the most that it may be, and will be known when files have been loaded.
     """
 
     intervals: IntervalSet = NOTHING
     definition: bool = False
     why: tuple[str, ...] = ()
     inputs: tuple[TableName, ...] = ()
+    loads: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.why)
@@ -97,7 +99,7 @@ def effect_of_inputs(
     zone: ZoneInfo,
 ) -> Effect:
     """What the changes of a model's inputs since it last read them mean for it."""
-    intervals, definition = NOTHING, False
+    intervals, definition, loads = NOTHING, False, False
     why: list[str] = []
     moved: list[TableName] = []
     for name in data_inputs:
@@ -111,9 +113,10 @@ def effect_of_inputs(
         if found:
             intervals |= found.intervals
             definition = definition or found.definition
+            loads = loads or found.loads
             why += found.why
             moved.append(name)
-    return Effect(intervals, definition, tuple(why), tuple(moved))
+    return Effect(intervals, definition, tuple(why), tuple(moved), loads)
 
 
 def _effect_of(
@@ -138,6 +141,8 @@ def _effect_of(
     if model.bounds and any(occurrence.reaches != (HERE,) for occurrence in mapping.occurrences):
         reason = "its rows look at those of other times, which `$start` and `$end` may leave out"
         return Effect(EVERYTHING, False, (f"{why}, and {reason}",))
+    if name in inputs.states and inputs.states[name].loads:
+        return Effect(EVERYTHING, False, (f"{why}: which intervals, will be known when it is loaded",), loads=True)
     if partitions is not None and all(change.intervals is None for change in matter):
         if partitions.whole:
             return Effect(EVERYTHING, False, (f"{why}, and its partitions were not known before",))

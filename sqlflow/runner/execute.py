@@ -20,7 +20,7 @@ from sqlflow.core.events import Clock, Emit, TaskFinished, TaskStarted, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, SignatureUpdate, Task
 from sqlflow.core.records import CheckResult, Status, TableRecord, TaskResult
-from sqlflow.runner.schedule import Board
+from sqlflow.runner.schedule import Board, Failed
 from sqlflow.runner.task import UNCHANGED, Outcome, TaskError, run_task, stay
 
 GROUP_SECONDS = 0.25
@@ -52,15 +52,18 @@ def execute(
     clock: Clock,
     threads: int,
     fail_fast: bool,
+    already: Sequence[TaskResult] = (),
 ) -> tuple[TaskResult, ...]:
-    """Run the tasks of a plan; how each ended, in the order in which they ended.
+    """Run the tasks of a plan; how each ended, in the order in which they ended. `already`: how some of them have ended
+    before; those are not run again, nor are they among the results.
 
     `write_records` writes records into an open transaction; `committed` is called after each commit with the
     records that are now true and the names of tables that are gone. On Ctrl-C or SIGTERM running statements are
     cancelled and rolled back, and the rest is reported as cancelled.
     """
     run = _Run(plan, engine, write_records, committed, emit, clock, fail_fast)
-    count = min(threads, len(plan.tasks))
+    run.go_on_after(already)
+    count = min(threads, len(plan.tasks) - len(already))
     run.working = count
     with _signals_noted(run.interrupted):
         for number in range(count):
@@ -124,6 +127,19 @@ class _Run:
         self._one_at_a_time = False  # since there was too little memory for several transactions at once
         self._same: set[TableName] = set()  # tables that were written, or not, and are what they were
         self._crash: BaseException | None = None
+
+    def go_on_after(self, already: Sequence[TaskResult]) -> None:
+        """Take over how some tasks have ended."""
+        for result in already:
+            task = self._board.withdraw(result.task)
+            if result.status is Status.FAILED:
+                self._skip(self._board.failed(task))
+                if self._fail_fast:
+                    self._give_up(Status.SKIPPED, result.table)
+                continue
+            self._board.committed([task])
+            if result.status is Status.CANCELLED:
+                self.interrupted.set()  # so what waited for it is cancelled, too
 
     def cancel(self) -> None:
         with self._changed:
@@ -294,12 +310,15 @@ class _Run:
             self._board.give_back([item.task for item in rolled_back])
             result = _result(task, Status.FAILED, started_at, seconds)
             self._finish(replace(result, error=problem, checks=checks))
-            for given_up in self._board.failed(task):
-                skipped = _result(given_up.task, Status.SKIPPED, started_at, 0.0)
-                self._finish(replace(skipped, blame=given_up.cause.table))
+            self._skip(self._board.failed(task))
             if self._fail_fast or problem.code == "lock-lost":
                 self._give_up(Status.SKIPPED, task.table)
             self._changed.notify_all()
+
+    def _skip(self, given_up: Sequence[Failed]) -> None:
+        for item in given_up:
+            skipped = _result(item.task, Status.SKIPPED, self._clock(), 0.0)
+            self._finish(replace(skipped, blame=item.cause.table))
 
     def _again(self, tasks: list[Task]) -> None:
         """Another transaction was in the way: each task is tried again by itself."""

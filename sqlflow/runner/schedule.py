@@ -132,6 +132,11 @@ class Board:
                 stack.extend(self._children[name])
         return sorted(given_up, key=lambda item: self._order[item.task.id])
 
+    def withdraw(self, name: str) -> Task:
+        """Take a task that has ended already; then say how."""
+        del self._waiting[name]
+        return self._tasks[name]
+
     def abandon(self) -> list[Task]:
         """Give up everything that has not started."""
         names = sorted(self._waiting, key=lambda name: self._order[name])
