@@ -209,7 +209,7 @@ class _Look:
             signature = "unknown"
         elif source is not None and cursor is not None:
             seen = signatures.by_cursor(
-                self._warehouse.session, relation, cursor,
+                self._warehouse.session, relation, schema, cursor,
                 append_only=source.append_only,
                 before=before.below if before else None,
                 grows=self._may_be_followed(name),
@@ -363,7 +363,7 @@ class _Look:
                 continue
             expressions = mapping.expressions
             try:
-                digest = self._digest(name, state.record.schema)
+                digest = self._digest(name, state.record.schema, state.record.below)
                 now = self._by_partition(session, state.relation, digest, expressions, header.grain, column.type)
             except EngineError:
                 continue  # without signatures the model reads everything again
@@ -385,12 +385,12 @@ class _Look:
             self._parted[key] = signatures.by_partition(session, relation, digest, expressions, grain, kind)
         return self._parted[key]
 
-    def _digest(self, name: TableName, schema: Schema) -> Sql:
-        """What tells the rows of an input apart."""
+    def _digest(self, name: TableName, schema: Schema, below: str | None) -> Sql:
+        """What tells the rows of an input apart: rows without a cursor nothing but themselves. `below`: its signature."""
         source = self._compiled.project.sources.get(name)
         if source is None or source.path is not None or source.cursor is None:
             return signatures.by_row(self._warehouse.traits.wording, schema)
-        if any(schema.find(column) is None for column in (source.cursor, *source.key)):
+        if signatures.some_without_cursor(below) or any(schema.find(column) is None for column in (source.cursor, *source.key)):
             return signatures.by_row(self._warehouse.traits.wording, schema)
         return signatures.by_cursor_and_key(self._warehouse.traits.wording, schema, source.cursor, source.key)
 

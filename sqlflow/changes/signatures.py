@@ -40,9 +40,10 @@ class ByCursor:
 
 
 def by_cursor(
-    session: Session, relation: Sql, cursor: Column, *, append_only: bool, before: str | None, grows: bool
+    session: Session, relation: Sql, schema: Schema, cursor: Column, *, append_only: bool, before: str | None, grows: bool
 ) -> ByCursor:
-    """The signature of a relation whose `cursor` grows whenever a row is new or changed, in one statement.
+    """The signature of a relation whose `cursor` grows whenever a row is new or changed, in one statement; and in another
+    one if there are rows without a cursor, of which it says nothing: they are compared as a whole.
 
     Reads only the cursor: the number of rows, the greatest value, and unless rows are only ever appended the sum of
     the hashes of all values. That rows are only appended is not believed: the same statement counts those up to the
@@ -80,9 +81,12 @@ def by_cursor(
     )
     total, latest, digest, timed, ties, under, equal, without, hashes = session.fetch(query)[0]
     rows = int(str(total))
+    silent = not append_only and rows > int(str(timed))
+    if silent:
+        digest = f"{digest}+{_of_those_without(session, relation, schema, column)}"
     signature = f"{rows}|{latest}|{digest}"
     if not append_only:
-        grown = grows and known and (str(under), str(hashes)) == (old[0], old[2])
+        grown = grows and known and not silent and (str(under), str(hashes)) == (old[0], old[2])
         return ByCursor(signature, beyond=rows - int(old[0]) if grown else None)
     # Rows below the greatest value, those that have it, those that have none.
     signature += f"|{int(str(timed)) - int(str(ties))}|{ties}|{rows - int(str(timed))}"
@@ -92,6 +96,20 @@ def by_cursor(
     if found != (int(old[3]), int(old[5])) or tied < int(old[4]):
         return ByCursor(signature, f"rows up to {old[1]} changed, although `append_only` says that they never do")
     return ByCursor(signature, beyond=rows - int(old[0]) if tied == int(old[4]) else None)
+
+
+def _of_those_without(session: Session, relation: Sql, schema: Schema, cursor: Ident) -> str:
+    query = compose(
+        "SELECT CAST(sum({digest}) AS VARCHAR) FROM {relation} AS _sqlflow_row WHERE {c} IS NULL",
+        digest=session.wording.row_digest(schema), relation=relation, c=cursor,
+    )  # fmt: skip
+    return str(session.fetch(query)[0][0])
+
+
+def some_without_cursor(signature: str | None) -> bool:
+    """Whether a signature of `by_cursor` tells of rows that have no cursor."""
+    parts = (signature or "").split("|")
+    return (len(parts) == 3 and "+" in parts[-1]) or (len(parts) == 6 and parts[-1] != "0")
 
 
 def _mark(cursor: Column, text: str) -> Sql:

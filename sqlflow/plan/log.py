@@ -203,7 +203,7 @@ def compare_image(
     """Write down how an input differs from its image, and bring the image up to date.
 
     With a `cursor`, first only rows beyond it are read: if all the others are those of the image less the rows of the
-    same keys, by their number and the cursors' hashes, there is nothing more to find.
+    same keys, by their number and the cursors' hashes, and all rows have a cursor, there is nothing more to find.
     """
     if cursor is None or cursor.latest is None:
         return _by_hash(words, table, relation, schema, log, None)
@@ -255,8 +255,8 @@ def _by_cursor(
         write(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {few} AS SELECT kept = there - moved AND hashes IS NOT DISTINCT FROM "
-                "coalesce(there_hashes, 0) - coalesce(moved_hashes, 0) AND NOT repeated AS same FROM "
-                "(SELECT count(*) AS kept, coalesce(sum({of_c}), 0) AS hashes FROM {relation} AS _r WHERE {c} <= {limit} OR {c} IS NULL) AS _a, "
+                "coalesce(there_hashes, 0) - coalesce(moved_hashes, 0) AND silent = 0 AND NOT repeated AS same FROM "
+                "(SELECT count(*) AS kept, coalesce(sum({of_c}), 0) AS hashes, count(*) - count({c}) AS silent FROM {relation} AS _r WHERE {c} <= {limit} OR {c} IS NULL) AS _a, "
                 "(SELECT count(*) AS there, sum({of_c}) AS there_hashes FROM {image}) AS _b, "
                 "(SELECT count(*) AS moved, sum({of_c}) AS moved_hashes FROM {old}) AS _c, "
                 "(SELECT EXISTS (SELECT 1 FROM {new} GROUP BY {keys} HAVING count(*) > 1) AS repeated) AS _d",

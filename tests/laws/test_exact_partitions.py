@@ -222,6 +222,27 @@ def test_a_glob_says_which_file_changed(tmp_path: Path) -> None:
     same(project, "m.days", query.replace("raw.files", f"read_parquet('{tmp_path}/data/*.parquet')"))
 
 
+def test_partitions_of_rows_without_a_cursor(tmp_path: Path) -> None:
+    project = Lawful(tmp_path)
+    query = "SELECT day, sum(v) AS v FROM raw.e GROUP BY day"
+    project.begin(
+        {"sources/raw.yml": "raw.e: {table: ext.e, cursor: c, key: [id]}\n", "models/m/days.sql": DAILY + query}
+    )
+    project.sql(
+        "CREATE SCHEMA ext",
+        "CREATE TABLE ext.e AS SELECT i AS id, DATE '2024-03-01' + i::INT AS day, i AS v, "
+        "CASE WHEN i % 2 = 0 THEN i END AS c FROM range(10) t(i)",
+    )
+    built(project)
+    project.sql("UPDATE ext.e SET v = 100 WHERE id = 3")
+    assert plan(project)["m.days"][0] == ["2024-03-04 .. 2024-03-05"]
+    built(project)
+    project.sql("UPDATE ext.e SET v = 100, c = 20 WHERE id = 6")
+    assert plan(project)["m.days"][0] == ["2024-03-07 .. 2024-03-08"]
+    built(project)
+    same(project, "m.days", query.replace("raw.e", "ext.e"))
+
+
 # ---------------------------------------------------------------------- what a hash does not tell
 
 

@@ -806,6 +806,25 @@ def test_a_row_vanishes_while_a_late_one_comes(tmp_path: Path) -> None:
     kept.after("UPDATE ext.t SET c = 4 WHERE c = 5", "INSERT INTO ext.t VALUES (10)", holds=[(4,), (9,), (10,)])
 
 
+@pytest.mark.parametrize("options", ["cursor: c", "cursor: c, key: [id]"])
+def test_rows_without_a_cursor_make_no_promise(tmp_path: Path, options: str) -> None:
+    source = {"sources/s.yml": f"raw.t: {{table: ext.t, {options}}}"}
+    rows = "(1, 10, 5), (2, 20, NULL), (3, 30, NULL)"
+    setup = ["CREATE SCHEMA ext", "CREATE TABLE ext.t (id INT, v INT, c INT)", f"INSERT INTO ext.t VALUES {rows}"]
+    kept = Kept(tmp_path, "SELECT id, v FROM raw.t", setup, source)
+    kept.after(holds=[(1, 10), (2, 20), (3, 30)])
+    kept.after("UPDATE ext.t SET v = 21 WHERE id = 2", holds=[(1, 10), (2, 21), (3, 30)])
+    kept.after(
+        "UPDATE ext.t SET v = 31 WHERE id = 3",
+        "INSERT INTO ext.t VALUES (4, 40, 6)",
+        holds=[(1, 10), (2, 21), (3, 31), (4, 40)],
+    )
+    kept.after("DELETE FROM ext.t WHERE id = 2", "INSERT INTO ext.t VALUES (5, 50, NULL)",
+               holds=[(1, 10), (3, 31), (4, 40), (5, 50)])  # fmt: skip
+    kept.after("UPDATE ext.t SET c = 7 WHERE c IS NULL", holds=[(1, 10), (3, 31), (4, 40), (5, 50)])
+    kept.after("UPDATE ext.t SET c = 8, v = 51 WHERE id = 5", holds=[(1, 10), (3, 31), (4, 40), (5, 51)])
+
+
 def test_a_model_edited_between_runs(tmp_path: Path) -> None:
     kept = one(tmp_path, "SELECT k, sum(v) AS s FROM raw.t GROUP BY k", "k INT, v INT", "(1, 5), (2, 6)")
     kept.after(holds=[(1, 5), (2, 6)])
