@@ -507,6 +507,10 @@ _DISK_FULL = (
 )
 
 
+_ASSERTION = "an assertion of DuckDB itself failed"
+_OTHERWISE = "the query may be right: write it otherwise, or try another version of DuckDB, and tell its authors"
+
+
 def _engine_error(error: duckdb.Error, sql: str) -> EngineError:
     """DuckDB's error with its JSON taken apart. Its position counts bytes; ours counts characters."""
     text = str(error)
@@ -514,7 +518,7 @@ def _engine_error(error: duckdb.Error, sql: str) -> EngineError:
         return EngineError(_DISK_FULL, "IO", code="disk-full")
     brace = text.find("{")
     try:
-        facts = json.loads(text[brace:]) if brace >= 0 else {}
+        facts = json.JSONDecoder().raw_decode(text[brace:])[0] if brace >= 0 else {}
     except ValueError:
         facts = {}
     if not isinstance(facts, dict) or "exception_message" not in facts:
@@ -524,6 +528,8 @@ def _engine_error(error: duckdb.Error, sql: str) -> EngineError:
     position = len(sql.encode()[: int(start)].decode(errors="ignore")) if start is not None else None
     kind = str(facts.get("error_subtype") or facts.get("exception_type", ""))
     message = str(facts["exception_message"])
+    if type(error).__name__ == "InternalException":  # the text has DuckDB's stack in it
+        message = f"{_ASSERTION}: {message}\n{_OTHERWISE}"
     found = EngineError(
         message,
         kind,

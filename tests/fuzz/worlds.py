@@ -389,19 +389,30 @@ class World:
             case "some" | "refresh":
                 built = self.project.build(*how.names, full_refresh=how.build == "refresh", threads=1)
                 if built.code != 0 or _UNSOUND in built.told:
-                    return _broken(step, built.told)
+                    return self._broken(step, built.told)
                 return self.compare(step, how.names)
             case "fail":
                 return self._fail(step, how.names[0])
             case _:
                 built = self.project.build(threads=1 + step % 2)
                 if built.code != 0 or _UNSOUND in built.told:
-                    return _broken(step, built.told)
+                    return self._broken(step, built.told)
                 found = self.compare(step)
                 if found is not None or how.build != "twice":
                     return found
                 planned = self.project.planned()
                 return Failure("plan", step, "", f"a build right after a build plans {planned}") if planned else None
+
+    def _broken(self, step: int, told: str) -> Failure:
+        failure = _broken(step, told)
+        model = self.oracle.models.get(failure.table)
+        if model is not None and "an assertion of DuckDB itself failed" in told:
+            with duckdb.connect(str(self.project.database), read_only=True) as built:
+                try:
+                    built.execute(model.sql)
+                except duckdb.InternalException as error:
+                    raise Invalid(f"{model.name}: {error}") from None
+        return failure
 
     @staticmethod
     def _standing(built: duckdb.DuckDBPyConnection, name: str) -> list[Row] | None:
