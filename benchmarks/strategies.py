@@ -82,9 +82,9 @@ def _print_weights(rows: int, tries: int) -> None:
     all_compared, few_compared = least(PRUNE), least(PRUNE, step=100)
     compare = (all_compared - few_compared) / (half - few) / COLUMNS
     scan = max(0.0, few_compared / COLUMNS - compare * few) / rows
-    found = {"_INSERT": insert, "_DELETE": delete, "_SCAN": scan, "_COMPARE": compare, "_COPY": copy}
+    found = {"insert": insert, "delete": delete, "scan": scan, "compare": compare, "copy": copy}
     for name, seconds in found.items():
-        print(f"{name:<9} = {seconds * 1e6:.3f}e-6")
+        print(f"{name}={seconds * 1e6:.3f}e-6")
 
 
 def _seconds(rows: int, statement: str, step: int, beyond: int) -> float:

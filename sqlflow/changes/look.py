@@ -390,7 +390,9 @@ class _Look:
         source = self._compiled.project.sources.get(name)
         if source is None or source.path is not None or source.cursor is None:
             return signatures.by_row(self._warehouse.traits.wording, schema)
-        if signatures.some_without_cursor(below) or any(schema.find(column) is None for column in (source.cursor, *source.key)):
+        if signatures.some_without_cursor(below) or any(
+            schema.find(column) is None for column in (source.cursor, *source.key)
+        ):
             return signatures.by_row(self._warehouse.traits.wording, schema)
         return signatures.by_cursor_and_key(self._warehouse.traits.wording, schema, source.cursor, source.key)
 

@@ -40,7 +40,14 @@ class ByCursor:
 
 
 def by_cursor(
-    session: Session, relation: Sql, schema: Schema, cursor: Column, *, append_only: bool, before: str | None, grows: bool
+    session: Session,
+    relation: Sql,
+    schema: Schema,
+    cursor: Column,
+    *,
+    append_only: bool,
+    before: str | None,
+    grows: bool,
 ) -> ByCursor:
     """The signature of a relation whose `cursor` grows whenever a row is new or changed, in one statement; and in another
     one if there are rows without a cursor, of which it says nothing: they are compared as a whole.

@@ -7,6 +7,7 @@ TABLE name AS` at the beginning of a statement, which `Wording.statement` puts i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from sqlflow.core.model import PartitionBy
@@ -16,8 +17,28 @@ from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql
 
 
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What the ways of a merge cost, in seconds of the engine's CPU. Only how they stand to each other matters, and only for
+    the first choice: from then on a table's own times are known."""
+
+    insert: float  # a row and column that is inserted
+    delete: float  # a row of the table that is found by its key and deleted
+    scan: float  # a row and column of the table that is read to be compared
+    compare: float  # a row and column of the batch that is compared with the table's
+    copy: float  # a row and column of a table that is written anew
+
+
 class Wording(Protocol):
-    """The words of one engine. Pure functions of text."""
+    """The words of one engine, and what they cost. Pure functions of text."""
+
+    @property
+    def prices(self) -> Prices:
+        """The prices of this engine."""
+
+    @property
+    def numbers_rows(self) -> bool:
+        """Whether a row whose `row_id` is known is found for less than by joining its key."""
 
     def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
         """What tells one row of a table with this alias from all others, while nobody writes to it; None when it is hidden

@@ -9,6 +9,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose
+from sqlflow.core.wording import Prices
 
 _ROW = Sql("_sqlflow_row")
 # Types of which values that compare as different have different hashes (but for a collision of 64 bits), or of which
@@ -26,6 +27,10 @@ _EXACT = (
 )  # fmt: skip
 
 
+# From timing the statements one by one on a million rows of eight columns (benchmarks/strategies.py --weights).
+_PRICES = Prices(insert=0.115e-6, delete=0.18e-6, scan=0.011e-6, compare=0.05e-6, copy=0.13e-6)
+
+
 class DuckDBWording:
     """DuckDB's `hash` is made for joining: it takes values for equal that compare as equal, and more: 0.0 and -0.0, NaN
     with either sign, an interval of 1 month and one of 30 days, [NULL] and [], [[1], [2]] and [[1, 2]], structs with other
@@ -35,6 +40,9 @@ class DuckDBWording:
     that every sum of decimals is. Only NaN is NaN with either sign: DuckDB's own
     statistics take them for one value, so what it makes of the sign of a NaN (inf - inf has one) depends on the plan.
     """
+
+    prices = _PRICES
+    numbers_rows = True
 
     def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
         return None if schema.find("rowid") is not None else Sql(f"{alias}.rowid")

@@ -235,10 +235,14 @@ class PostgresSession:
     def _run(self, sql: str, parameters: Sequence[object]) -> tuple[list[Row], int]:
         with self._errors(sql):
             cursor = self.connection.execute(sql, tuple(parameters) if parameters else None)
-            while cursor.nextset():
-                pass
-            rows = cursor.fetchall() if cursor.description is not None else []
-            return rows, max(cursor.rowcount, 0)
+            rows: list[Row] = []
+            count = 0
+            while True:
+                if cursor.statusmessage not in ("SET", "RESET"):
+                    rows = cursor.fetchall() if cursor.description is not None else []
+                    count = max(cursor.rowcount, 0)
+                if not cursor.nextset():
+                    return rows, count
 
     @contextmanager
     def _errors(self, sql: str) -> Iterator[None]:

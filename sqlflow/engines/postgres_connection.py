@@ -47,6 +47,7 @@ def connect(config: Config, purpose: str) -> Connection[Row]:
         )
         set_all = ", ".join(f"set_config(${n}, ${n + 1}, false)" for n in range(1, 2 * len(settings), 2))
         connection.execute(f"SELECT {set_all}", [text for setting in settings.items() for text in setting])
+        connection.execute(_MEMORY)
     except psycopg.Error as error:
         raise _cannot_connect(config, error) from None
     version = connection.info.server_version
@@ -60,6 +61,11 @@ def connect(config: Config, purpose: str) -> Connection[Row]:
     _let_go_when_killed(connection)
     _adapt(connection)
     return connection
+
+
+# The memory of a sort or a hash table that the server comes with is meant for many short transactions. What somebody has
+# set, for the server, the database or the role, stays.
+_MEMORY = "SELECT set_config('work_mem', '64MB', false) FROM pg_settings WHERE name = 'work_mem' AND source = 'default'"
 
 
 def _parameters(config: Config, purpose: str) -> dict[str, Any]:

@@ -12,17 +12,32 @@ from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, render
+from sqlflow.core.wording import Prices
 
 _OURS = re.compile(r'CREATE OR REPLACE (TEMP )?TABLE ("(?:[^"]|"")*"(?:\."(?:[^"]|"")*")?) AS\s')
+# Of the values in `PostgresWording.same` and of temporary tables the server knows no statistics, and takes joins by them for
+# so large that it sorts both sides, or for so small that it loops (measured: a million keys with a million, 3.7 s by
+# hashing, 39 s else). Queries of authors, which stand in lines of their own, are left to the server.
+_SAME = "] = ARRAY["
+_AUTHORS = "(\n"
+_BY_HASHING = "SET LOCAL enable_mergejoin = off;\nSET LOCAL enable_nestloop = off;\n"
+_AS_BEFORE = "RESET enable_mergejoin;\nRESET enable_nestloop"
 # Types of which values that compare as equal have the same text.
 _EXACT = (
     "BOOLEAN", "SMALLINT", "INTEGER", "BIGINT", "DATE", "TIMESTAMP", "UUID", "BYTEA", "DECIMAL(",
 )  # fmt: skip
 
 
+# From timing the statements one by one on a million rows of four columns, PostgreSQL 17.
+_PRICES = Prices(insert=0.4e-6, delete=5e-6, scan=0.04e-6, compare=0.8e-6, copy=0.95e-6)
+
+
 class PostgresWording:
     """The text of a row tells all its values apart that can be told apart at all: the sign of zero, an interval of a
     month from one of thirty days, NULL from an empty text. Sessions fix the settings that the text depends on."""
+
+    prices = _PRICES
+    numbers_rows = False
 
     def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
         if parts is not None:  # partitions have rows of the same places
@@ -30,12 +45,17 @@ class PostgresWording:
         return Sql(f"{alias}.ctid")
 
     def statement(self, sql: Sql) -> Sql:
-        found = _OURS.match(sql)
-        if found is None:
+        if sql.startswith(_BY_HASHING):
             return sql
-        temporary, name = found[1], found[2]
-        where, word = ("pg_temp.", "TEMP ") if temporary else ("", "")
-        return Sql(f"DROP TABLE IF EXISTS {where}{name};\nCREATE {word}TABLE {name} AS {sql[found.end() :]}")
+        found = _OURS.match(sql)
+        said = sql
+        if found is not None:
+            temporary, name = found[1], found[2]
+            where, word = ("pg_temp.", "TEMP ") if temporary else ("", "")
+            said = Sql(f"DROP TABLE IF EXISTS {where}{name};\nCREATE {word}TABLE {name} AS {sql[found.end() :]}")
+        if _SAME in sql and _AUTHORS not in sql:
+            return Sql(f"{_BY_HASHING}{said};\n{_AS_BEFORE}")
+        return said
 
     def row_digest(self, schema: Schema) -> Sql:
         return _hash([compose("_sqlflow_row.{c}", c=Ident(name)) for name in schema.names])

@@ -58,5 +58,7 @@ def _known(subject: Subject, rows: Ident) -> Sql:
 
 
 def _number(subject: Subject) -> Sql | None:
-    """By what the engine tells a row of `_target` from others; None when a column hides it."""
+    """By what the engine finds a row of `_target` again; None when a column hides it, or its key does as well."""
+    if not subject.words.numbers_rows:
+        return None
     return subject.words.row_id("_target", subject.model.schema, subject.model.model.header.partition_by)

@@ -548,7 +548,7 @@ class _Planner:
             return
         reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
         if model.header.mode is Mode.MERGE:
-            choice = strategies.choice_of(model.header, before, subject.model.schema)
+            choice = strategies.choice_of(model.header, before, subject.model.schema, self._words.prices)
             everything = effect.definition or clock is not None or model.header.incremental is Incremental.OFF
             ways = strategies.expected(choice, before)
             record, log = self._written(subject, before)

@@ -6,20 +6,22 @@ batch against the table into `_sqlflow_facts`, compare a sample of the rows wher
 write the cheapest into `_sqlflow_choice`, which the steps that follow ask. A dry run prices the ways with the numbers of
 the last run.
 
-A price is a sum of counts times seconds. The seconds per row (and column) below are where a new model begins; how long
-its own runs took against them (`TableRecord.paces`) corrects them from the second run on.
+A price is a sum of counts times seconds. The engine's seconds per row and column (`Wording.prices`) are where a new model
+begins; how long its own runs took against them (`TableRecord.paces`) corrects them from the second run on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import LiteralString
 
 from sqlflow.core.model import Conflict, Header, Incremental, Strategy
 from sqlflow.core.plan import Step, StepKind, Way
 from sqlflow.core.records import Facts, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, render
+from sqlflow.core.wording import Prices
 from sqlflow.core.words import counted
 from sqlflow.plan.met import MET, is_met
 from sqlflow.plan.subject import Subject, matches, write
@@ -29,14 +31,6 @@ CHOICE = Ident("_sqlflow_choice")
 _SAMPLE = Ident("_sqlflow_sample")
 
 APPEND, MERGE, CHANGES, CDC, SNAPSHOT = "append", "merge", "changes", "cdc", "snapshot"
-
-# Seconds of CPU, from timing the statements one by one on a million rows of eight columns. Only how they stand to each other matters
-# for the first choice.
-_INSERT = 0.115e-6  # a row and column that is inserted
-_DELETE = 0.18e-6  # a row of the table that is found by its key and deleted
-_SCAN = 0.011e-6  # a row and column of the table that is read to be compared
-_COMPARE = 0.05e-6  # a row and column of the batch that is compared with the table's
-_COPY = 0.13e-6  # a row and column of a table that is written anew
 
 _SAMPLE_ROWS = 300
 _SAMPLE_SECONDS = 0.03  # what it costs to compare the sample, however large the table: 0.02 to 0.04 were measured
@@ -50,6 +44,7 @@ class Choice:
     `compares`: the table is large enough that looking at a sample of the rows can pay.
     """
 
+    prices: Prices
     ways: tuple[str, ...]
     paces: Mapping[str, float]
     last: str
@@ -61,8 +56,8 @@ class Choice:
         return self.ways[0] if len(self.ways) == 1 else None
 
 
-def choice_of(header: Header, before: TableRecord | None, schema: Schema) -> Choice:
-    """What may be chosen from for a merge."""
+def choice_of(header: Header, before: TableRecord | None, schema: Schema, prices: Prices) -> Choice:
+    """What may be chosen from for a merge, at the prices of the engine."""
     changes = CDC if is_stream(header) else CHANGES
     match header.strategy:
         case _ if header.incremental is Incremental.OFF:
@@ -74,8 +69,8 @@ def choice_of(header: Header, before: TableRecord | None, schema: Schema) -> Cho
     columns = len(schema.names)
     rows = before.rows if before is not None and before.rows is not None else 0
     paces = before.paces if before is not None else {}
-    worth = rows * (columns * _INSERT + _DELETE) * paces.get(MERGE, 1.0) > 2 * _SAMPLE_SECONDS
-    return Choice(ways, paces, before.strategy if before is not None else "", columns, worth)
+    worth = rows * (columns * prices.insert + prices.delete) * paces.get(MERGE, 1.0) > 2 * _SAMPLE_SECONDS
+    return Choice(prices, ways, paces, before.strategy if before is not None else "", columns, worth)
 
 
 def is_stream(header: Header) -> bool:
@@ -86,18 +81,19 @@ def is_stream(header: Header) -> bool:
 # ---------------------------------------------------------------------- prices
 
 
-def _prices(columns: int, changes: str) -> Mapping[str, Mapping[str, float]]:
+def _prices(choice: Choice, changes: str) -> Mapping[str, Mapping[str, float]]:
     """Way -> fact -> seconds for each. The facts are those that `_count` and `_price` measure."""
+    columns, of = choice.columns, choice.prices
     return {
-        APPEND: {"written": _INSERT * columns},
-        MERGE: {"matched": _DELETE, "written": _INSERT * columns},
+        APPEND: {"written": of.insert * columns},
+        MERGE: {"matched": of.delete, "written": of.insert * columns},
         changes: {
-            "table_rows": _SCAN * columns,
-            "matched": _COMPARE * columns + _DELETE,
-            "written": _INSERT * columns,
-            "unchanged": -_DELETE - _INSERT * columns,
+            "table_rows": of.scan * columns,
+            "matched": of.compare * columns + of.delete,
+            "written": of.insert * columns,
+            "unchanged": -of.delete - of.insert * columns,
         },
-        SNAPSHOT: {"unmatched": _COPY * columns, "written": _COPY * columns},
+        SNAPSHOT: {"unmatched": of.copy * columns, "written": of.copy * columns},
     }
 
 
@@ -164,7 +160,7 @@ def _count(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> Step:
     """The sizes, and how many keys of the batch the table has."""
     alone = Sql("0")  # whether every key of the batch has one row in the table: asked where a way depends on it
     if choice.fixed == CDC:
-        alone = _found_keys(parts)
+        alone = _found_keys(subject, parts)
     indexes = Sql("0")
     if SNAPSHOT in choice.ways:
         indexes = subject.words.own_indexes(subject.table)
@@ -173,17 +169,34 @@ def _count(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> Step:
             "CREATE OR REPLACE TEMP TABLE {facts} AS SELECT *, keys - deletions AS written, known + removed AS matched, "
             "table_rows - known - removed AS unmatched, keys - deletions - known AS new_keys, {alone} AS lone_keys FROM "
             "(SELECT count(*) AS keys, count(*) FILTER (WHERE {gone}) AS deletions FROM {latest}) AS _a, "
-            "(SELECT count(*) FILTER (WHERE NOT {gone}) AS known, count(*) FILTER (WHERE {gone}) AS removed "
-            "FROM {latest} JOIN {met} AS _target ON {same}) AS _b, "
+            "({matches}) AS _b, "
             "(SELECT (SELECT count(*) FROM {t}) AS table_rows, {indexes} AS own_indexes) AS _c",
             alone=alone,
             indexes=indexes,
+            matches=compose(_ALL_MET if _meets_all(subject) else _SOME_MET, **parts),
             **parts,
         )
     )
 
 
-def _found_keys(parts: Mapping[str, Part]) -> Sql:
+def _meets_all(subject: Subject) -> bool:
+    """Whether each row that was met is that of one row of the batch: neither has lost any since, and keys come once."""
+    header = subject.model.model.header
+    return header.cursor is None and header.deleted is None and header.conflict is Conflict.SOURCE_WINS
+
+
+_ALL_MET: LiteralString = "SELECT count(*) AS known, 0 AS removed FROM {met}"
+_SOME_MET: LiteralString = (
+    "SELECT count(*) FILTER (WHERE NOT {gone}) AS known, count(*) FILTER (WHERE {gone}) AS removed "
+    "FROM {latest} JOIN {met} AS _target ON {same}"
+)
+
+
+def _found_keys(subject: Subject, parts: Mapping[str, Part]) -> Sql:
+    """How many keys of the batch the table has, however many rows it has of each."""
+    if _meets_all(subject):
+        keys = [Ident(name) for name in subject.model.model.header.key]
+        return compose("(SELECT count(*) FROM (SELECT DISTINCT {keys} FROM {met}) AS _keys)", keys=keys, **parts)
     return compose(
         "(SELECT count(*) FROM {latest} WHERE EXISTS (SELECT 1 FROM {met} AS _target WHERE {same}))", **parts
     )
@@ -200,11 +213,11 @@ def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> lis
     if not choice.compares:
         return [none]
     changes = choice.ways[2]
-    prices = _prices(choice.columns, changes)
+    prices = _prices(choice, changes)
     rewriting = _sum(prices[MERGE], _pace(choice, MERGE))
     least = {  # what the way costs at least: with every known row as it was
         "table_rows": prices[changes]["table_rows"],
-        "matched": prices[changes]["matched"] - _DELETE,
+        "matched": prices[changes]["matched"] - choice.prices.delete,
         "new_keys": prices[changes]["written"],
     }
     worth = compose(
@@ -219,7 +232,7 @@ def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> lis
         "SELECT (SELECT count(*) FROM _some) AS sampled, (SELECT count(*) FROM _some JOIN _theirs ON {joined} AND {equal}) "
         "AS sampled_unchanged, {found} AS found_keys",
         sample_of=subject.words.sample(_SAMPLE_ROWS), known=is_met(subject, Ident("_some")), joined=matches(subject.words, "_theirs", "_some", key),
-        equal=same_row(subject, "_theirs", "_some"), found=_found_keys(parts), **parts,
+        equal=same_row(subject, "_theirs", "_some"), found=_found_keys(subject, parts), **parts,
     )  # fmt: skip
     return [none, write(found, only_if=worth)]
 
@@ -231,7 +244,7 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
         unless = {SNAPSHOT: Sql("own_indexes > 0"), CDC: Sql("lone_keys <> matched")}.get(choice.fixed, Sql("FALSE"))
         price = Sql("0")  # what the others cost depends on counts that nobody asks for here
         if choice.fixed == SNAPSHOT:
-            price = compose("(table_rows + keys) * {copy}", copy=Value(_COPY * choice.columns))
+            price = compose("(table_rows + keys) * {copy}", copy=Value(choice.prices.copy * choice.columns))
         return write(
             compose(
                 "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT *, CASE WHEN {unless} THEN 'merge' ELSE {way} END AS strategy, "
@@ -240,7 +253,7 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
             )
         )  # fmt: skip
     changes = choice.ways[2]
-    prices = _prices(choice.columns, changes)
+    prices = _prices(choice, changes)
     never = Sql("CAST('inf' AS DOUBLE PRECISION)")
     allowed = {
         APPEND: Sql("matched = 0"),
@@ -319,7 +332,7 @@ def expected(choice: Choice, before: TableRecord | None) -> tuple[Way, ...]:
             Way(way, None, "; ".join(filter(None, (_WHEN.get(way, _WHEN[CHANGES]), size)))) for way in choice.ways
         )
     found = []
-    for way, prices in _prices(choice.columns, changes).items():
+    for way, prices in _prices(choice, changes).items():
         seconds = sum(counts[name] * price for name, price in prices.items()) * _pace(choice, way)
         possible = way == MERGE or (way == APPEND and counts["matched"] == 0)
         possible = possible or (way == SNAPSHOT and not facts.get("own_indexes"))

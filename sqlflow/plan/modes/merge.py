@@ -222,10 +222,10 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
     steps = []
     if CHANGES in choice.ways or CDC in choice.ways:
         alike = strategies.same_row(subject, "_target", "_sqlflow_latest")
+        found = compose("(SELECT * FROM {t} AS _target WHERE {met})", **parts)
         prune = compose(
-            "DELETE FROM {latest} USING (SELECT * FROM {t} AS _target WHERE {met}) AS _target "
-            "WHERE {same} AND NOT {gone} AND {alike}",
-            alike=alike, **parts,
+            "DELETE FROM {latest} USING {found} AS _target WHERE {same} AND NOT {gone} AND {alike}",
+            found=found if subject.words.numbers_rows else subject.table, alike=alike, **parts,
         )  # fmt: skip
         steps.append(write(prune, only_if=strategies.taken(CHANGES, CDC), timed=True, fact="unchanged"))
     # MERGE is what the others fall back to when they cannot be taken.
