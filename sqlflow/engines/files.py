@@ -82,6 +82,8 @@ class FileReader:
         if isinstance(described, BindError):
             raise EngineError(described.message)
         items = [_as_text(column) for column in described]
+        # Until version 17, PostgreSQL takes a line of `\.` for the end of the rows, unless it is quoted.
+        quoted = Sql(", FORCE_QUOTE *") if len(items) == 1 else Sql("")
         with tempfile.TemporaryDirectory(prefix="sqlflow-") as folder:
             pipe = Path(folder) / "rows.csv"
             os.mkfifo(pipe)
@@ -91,8 +93,8 @@ class FileReader:
                 try:
                     self._connection.execute(
                         compose(
-                            "COPY (SELECT {items} FROM {r}) TO {path} (FORMAT csv, HEADER false, NULLSTR '\\N', USE_TMP_FILE false)",
-                            items=items, r=reading, path=Value(str(pipe)),
+                            "COPY (SELECT {items} FROM {r}) TO {path} (FORMAT csv, HEADER false, NULLSTR '\\N', USE_TMP_FILE false{quoted})",
+                            items=items, r=reading, path=Value(str(pipe)), quoted=quoted,
                         )
                     )  # fmt: skip
                 except duckdb.Error as error:
@@ -113,8 +115,8 @@ class FileReader:
         """The text of a CSV file as it is, if a database that reads CSV takes it for the same rows; else None."""
         import duckdb
 
-        if not all(c.type in _PLAIN or c.type.startswith("DECIMAL(") for c in schema):
-            return None
+        if not all(c.type in _PLAIN or c.type.startswith("DECIMAL(") for c in schema) or len(schema.names) == 1:
+            return None  # a file of one column may have a line that ends the rows; see above
         try:
             found = self._connection.execute(compose(_SNIFFED, path=Value(path))).fetchall()[0]
         except duckdb.Error:
