@@ -30,6 +30,7 @@ from sqlflow.engines.postgres_connection import connect, engine_error, lost, wit
 from sqlflow.engines.postgres_functions import judged
 from sqlflow.engines.postgres_sql import PostgresWording
 from sqlflow.engines.postgres_types import of_file, spelled
+from sqlflow.engines.postgres_versions import too_new, written
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -285,6 +286,10 @@ class PostgresEngine:
     def traits(self) -> Traits:
         return TRAITS
 
+    @property
+    def version(self) -> str:
+        return written(self._main.connection.info.server_version)
+
     def connect(self) -> Connection[Row]:
         import os
         import socket
@@ -506,6 +511,7 @@ class PostgresBinder:
                 field(DiagnosticField.MESSAGE_HINT),
                 text,
                 int(position) - 1 if position else None,
+                server.server_version,
             )
         described = server.describe_prepared(b"")
         if described.nfields == 0:
@@ -560,13 +566,14 @@ _CODES = {
 }  # fmt: skip
 
 
-def _bind_error(state: str, message: str, hint: str, query: str, start: int | None) -> BindError:
+def _bind_error(state: str, message: str, hint: str, query: str, start: int | None, version: int) -> BindError:
     code = _CODES.get(state, "invalid-query")
     end = None
     if start is not None:
         word = re.compile(r'"(?:[^"]|"")+"|[\w.$]+|\S').match(query, start)
         end = word.end() if word else None
     candidates: tuple[str, ...] = ()
+    newer = too_new(message, version)
     if code == "unknown-column" and (found := _MISSING_COLUMN.match(message)):
         of = f"`{found['table']}`" if found["table"] else "what this query reads"
         message = f"there is no column `{found['column']}` in {of}"
@@ -576,4 +583,4 @@ def _bind_error(state: str, message: str, hint: str, query: str, start: int | No
         message = "there is no " + re.sub(r"^(\w+) (.+) does not exist$", r"\1 `\2`", message)
     elif code == "unknown-table":
         message = "there is no table " + re.sub(r'^relation "(.+)" does not exist$', r"`\1`", message)
-    return BindError(code, message, start, end, candidates)
+    return BindError(code, message + newer, start, end, candidates)
