@@ -18,7 +18,8 @@ from sqlflow.cli.opening import versions
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError
 from sqlflow.core.engine import Binder, BindError
-from sqlflow.engines.postgres import open_binder, open_engine
+from sqlflow.core.schema import Schema
+from sqlflow.engines.postgres import PostgresBinder, PostgresEngine, open_binder, open_engine
 from sqlflow.engines.postgres_versions import OLDEST, SINCE, too_new, written
 from sqlflow.project.config import read_config
 
@@ -145,6 +146,26 @@ def test_what_one_server_judged_is_not_taken_for_the_judgement_of_another(projec
     assert engine.version == written(_version(project))
     engine.close()
     assert versions(config, "14") != versions(config, "18")
+
+
+def test_after_an_upgrade_models_are_compiled_again_and_not_built_again(
+    project: LawfulPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write({"models/m.sql": "SELECT 1 AS n\n"})
+    assert project.build().code == 0
+    bound: list[str] = []
+    bind = PostgresBinder.bind
+
+    def remembering(binder: PostgresBinder, query: str) -> Schema | BindError:
+        bound.append(query)
+        return bind(binder, query)
+
+    monkeypatch.setattr(PostgresBinder, "bind", remembering)
+    assert project.planned() == []
+    assert bound == []
+    monkeypatch.setattr(PostgresEngine, "version", "99")
+    assert project.planned() == []
+    assert len(bound) == 1
 
 
 # ---------------------------------------------------------------- what differs
