@@ -253,7 +253,7 @@ class PostgresSession:
                 raise Interrupted from None
             if self._connection is not None and self._connection.closed:
                 raise lost(self._engine.config, error) from None
-            raise engine_error(self._engine.config, error, sql) from None
+            raise engine_error(self._engine.config, error, sql, self.connection.info.server_version) from None
         finally:
             self._busy = False
 
@@ -445,7 +445,7 @@ class PostgresBinder:
         except psycopg.Error as error:
             if self._connection.closed:
                 raise lost(self._config, error) from None
-            raise engine_error(self._config, error, sql) from None
+            raise engine_error(self._config, error, sql, self._connection.info.server_version) from None
 
     def unsteady(self, query: str) -> tuple[Unsteady, ...]:
         """Asked of the server, which knows what each name and operator stands for: it keeps that of a view."""
@@ -583,4 +583,4 @@ def _bind_error(state: str, message: str, hint: str, query: str, start: int | No
         message = "there is no " + re.sub(r"^(\w+) (.+) does not exist$", r"\1 `\2`", message)
     elif code == "unknown-table":
         message = "there is no table " + re.sub(r'^relation "(.+)" does not exist$', r"`\1`", message)
-    return BindError(code, message + newer, start, end, candidates)
+    return BindError(code, f"{message}; {newer}" if newer else message, start, end, candidates)

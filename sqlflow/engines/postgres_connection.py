@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import EngineError, Row
-from sqlflow.engines.postgres_versions import OLDEST, written
+from sqlflow.engines.postgres_versions import OLDEST, too_new, written
 
 if TYPE_CHECKING:
     import psycopg
@@ -197,8 +197,8 @@ _RETRIED = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock 
 _FULL = {"53100": "disk-full", "53200": "out-of-memory"}
 
 
-def engine_error(config: Config, error: psycopg.Error, sql: str) -> EngineError:
-    """The server's error with its detail and hint, which say what to do, on lines of their own."""
+def engine_error(config: Config, error: psycopg.Error, sql: str, version: int) -> EngineError:
+    """The error of a server of that version with its detail and hint, which say what to do, on lines of their own."""
     diag = error.diag
     message = diag.message_primary or str(error).strip() or type(error).__name__
     lines = [message]
@@ -219,6 +219,8 @@ def engine_error(config: Config, error: psycopg.Error, sql: str) -> EngineError:
         lines.append(
             "something else writes to these tables, or locks them, at the same time: find out what it is, and build again"
         )
+    elif newer := too_new(message, version):
+        lines.append(newer)
     elif diag.message_hint:
         lines.append(diag.message_hint)
     position = int(diag.statement_position) - 1 if diag.statement_position else None

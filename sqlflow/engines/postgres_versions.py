@@ -36,19 +36,21 @@ SINCE: Mapping[str, int] = {
 }
 # No functions but syntax, which the catalogue does not list.
 SYNTAX_SINCE: Mapping[str, int] = {
+    "MERGE": 15,
     **_words(16, "json_array json_arrayagg json_objectagg"),
     **_words(17, "json_exists json_query json_scalar json_serialize json_table json_value merge_action"),
 }
 _FUNCTION = re.compile(r"function (?:pg_catalog\.)?(\w+)\(.*\) does not exist", re.DOTALL)
+_STATEMENT = re.compile(r'syntax error at or near "(MERGE)"')
 
 
 def too_new(message: str, number: int) -> str:
-    """What to add to the server's error when a newer version would take it; empty otherwise."""
+    """What to say beside the server's error when a newer version would take it; empty otherwise."""
     if number < 160000 and message.endswith(" in FROM must have an alias"):
-        return "; before version 16, PostgreSQL wants a name behind it, such as `(SELECT ...) AS q`"
-    found = _FUNCTION.match(message)
+        return "before version 16, PostgreSQL wants a name behind it, such as `(SELECT ...) AS q`"
+    found = _FUNCTION.match(message) or _STATEMENT.match(message)
     name = found[1] if found is not None else ""
     since = SINCE.get(name) or SYNTAX_SINCE.get(name)
     if since is None or number >= since * 10000:
         return ""
-    return f"; PostgreSQL {since} and later have `{name}`, and this server is version {written(number)}"
+    return f"PostgreSQL {since} and later have `{name}`, and this server is version {written(number)}"

@@ -20,8 +20,8 @@ Rule = Callable[[exp.Expr], exp.Expr | str | None]
 def fit(tree: exp.Expr) -> tuple[exp.Expr, tuple[str, ...]]:
     """The tree with what PostgreSQL needs to give what DuckDB gives, and the reasons why it cannot."""
     reasons: list[str] = []
-    for select in list(tree.find_all(exp.Select)):
-        _name_relations(select)
+    for reading in list(tree.find_all(exp.Select, exp.Update, exp.Delete, exp.Merge)):
+        _name_relations(reading)
     # Innermost first: a rule finds its arguments done.
     for node in reversed(list(tree.walk())):
         rule = _rule(node)
@@ -45,13 +45,13 @@ def _rule(node: exp.Expr) -> Rule | None:
 # ---------------------------------------------------------------------- what stands in FROM without a name
 
 
-def _name_relations(select: exp.Select) -> None:
+def _name_relations(reading: exp.Expr) -> None:
     """Give what stands in FROM without a name the one by which DuckDB knows it: PostgreSQL wants one until version 15, and
     has another one later. Columns of VALUES are `col0` and so on to DuckDB, `column1` to PostgreSQL."""
-    given = select.args.get("from_")
-    if given is None:
-        return
-    relations = [found for part in (given, *(select.args.get("joins") or ())) for found in _relations(part.this)]
+    parts = [part.this for part in (reading.args.get("from_"), *(reading.args.get("joins") or ())) if part is not None]
+    using = reading.args.get("using") or ()
+    parts += [using] if isinstance(using, exp.Expr) else using
+    relations = [found for part in parts for found in _relations(part)]
     taken = {relation.alias_or_name.lower() for relation in relations}
     number = 0
     for relation in relations:

@@ -134,9 +134,20 @@ def test_nothing_is_said_of_what_no_version_has() -> None:
     assert too_new("function summ(integer) does not exist", 140023) == ""
     assert too_new("function any_value(integer) does not exist", 160000) == ""
     assert too_new("function any_value(integer) does not exist", 150018) == (
-        "; PostgreSQL 16 and later have `any_value`, and this server is version 15"
+        "PostgreSQL 16 and later have `any_value`, and this server is version 15"
     )
-    assert too_new("subquery in FROM must have an alias", 150018).startswith("; before version 16")
+    assert too_new("subquery in FROM must have an alias", 150018).startswith("before version 16")
+
+
+def test_a_statement_of_newer_servers_is_told_with_their_version(project: LawfulPostgres) -> None:
+    project.write(
+        {
+            "models/m.sql": "-- @after: MERGE INTO main.m USING (SELECT 1 AS k) AS q ON n = k WHEN MATCHED THEN DO NOTHING\nSELECT 1 AS n\n"
+        }
+    )
+    built = project.build()
+    assert built.code == (1 if _version(project) < 150000 else 0), built.told
+    assert ("PostgreSQL 15 and later have `MERGE`" in built.told) == (_version(project) < 150000)
 
 
 def test_what_one_server_judged_is_not_taken_for_the_judgement_of_another(project: LawfulPostgres) -> None:
