@@ -182,6 +182,27 @@ def test_after_an_upgrade_models_are_compiled_again_and_not_built_again(
 # ---------------------------------------------------------------- what differs
 
 
+@pytest.mark.parametrize(
+    ("since", "item", "unsteady"),
+    [
+        (16, "JSON_ARRAYAGG(v ORDER BY v)", ""),
+        (16, "JSON_OBJECTAGG(v: v WITH UNIQUE KEYS)", "JSON_OBJECT_AGG_UNIQUE"),
+        (16, "any_value(v)", "ANY_VALUE"),
+        (17, "max(random(1, v))", "random"),
+        (18, "max(array_sort(ARRAY[v]))", ""),
+        (18, "max(uuidv7()::text)", "uuidv7"),
+    ],
+)
+def test_functions_of_newer_servers_are_judged_like_the_others(
+    project: LawfulPostgres, since: int, item: str, unsteady: str
+) -> None:
+    if _version(project) < since * 10000:
+        pytest.skip(f"from version {since} on")
+    with _binder(project) as binder:
+        found = binder.unsteady(f"SELECT k, {item} AS x FROM (VALUES (1, 2)) AS t(k, v) GROUP BY k")
+    assert [one.name for one in found] == ([unsteady] if unsteady else [])
+
+
 def test_a_line_that_older_servers_take_for_the_end_of_a_file_is_a_value(project: LawfulPostgres) -> None:
     project.write(
         {
