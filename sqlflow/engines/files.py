@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 import threading
@@ -82,7 +83,7 @@ class FileReader:
         if isinstance(described, BindError):
             raise EngineError(described.message)
         items = [_as_text(column) for column in described]
-        # Until version 17, PostgreSQL takes a line of `\.` for the end of the rows, unless it is quoted.
+        # Such a line is a value when it is quoted; see `_may_end_early`.
         quoted = Sql(", FORCE_QUOTE *") if len(items) == 1 else Sql("")
         with tempfile.TemporaryDirectory(prefix="sqlflow-") as folder:
             pipe = Path(folder) / "rows.csv"
@@ -115,8 +116,8 @@ class FileReader:
         """The text of a CSV file as it is, if a database that reads CSV takes it for the same rows; else None."""
         import duckdb
 
-        if not all(c.type in _PLAIN or c.type.startswith("DECIMAL(") for c in schema) or len(schema.names) == 1:
-            return None  # a file of one column may have a line that ends the rows; see above
+        if not all(c.type in _PLAIN or c.type.startswith("DECIMAL(") for c in schema):
+            return None
         try:
             found = self._connection.execute(compose(_SNIFFED, path=Value(path))).fetchall()[0]
         except duckdb.Error:
@@ -133,12 +134,21 @@ class FileReader:
             return None
         if sorted(name.lower() for name in names) != sorted(name.lower() for name in schema.names):
             return None
+        if _may_end_early(path):
+            return None
         spelled = {c.name.lower(): c.name for c in schema}
         return PlainText(_blocks(path), delimiter, tuple(spelled[name.lower()] for name in names))
 
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
+
+
+def _may_end_early(path: str) -> bool:
+    """Whether a line begins with `\\.`, which PostgreSQL takes for the end of the rows until version 17:
+    https://www.postgresql.org/docs/17/sql-copy.html"""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return any(text.find(line) >= 0 for line in (b"\n\\.", b"\r\\."))
 
 
 def _blocks(path: str) -> Iterator[bytes]:

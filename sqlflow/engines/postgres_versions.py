@@ -38,7 +38,7 @@ SINCE: Mapping[str, int] = {
 SYNTAX_SINCE: Mapping[str, int] = {
     "MERGE": 15,
     **_words(16, "json_array json_arrayagg json_objectagg"),
-    **_words(17, "json_exists json_query json_scalar json_serialize json_table json_value merge_action"),
+    **_words(17, "json_exists json_query json_scalar json_serialize json_value"),
 }
 _FUNCTION = re.compile(r"function (?:pg_catalog\.)?(\w+)\(.*\) does not exist", re.DOTALL)
 _STATEMENT = re.compile(r'syntax error at or near "(MERGE)"')

@@ -219,6 +219,19 @@ def test_a_line_that_older_servers_take_for_the_end_of_a_file_is_a_value(project
     ]  # fmt: skip
 
 
+def test_a_broken_line_that_older_servers_take_for_the_end_of_a_file_is_told(project: LawfulPostgres) -> None:
+    project.write(
+        {
+            "data/marks.csv": "n,mark\n" + "".join(f"{n},x\n" for n in range(30_000)) + "\\.\n1,z\n",
+            "sources/raw.yml": "raw.marks: {path: data/marks.csv, columns: {n: INTEGER, mark: TEXT}}\n",
+            "models/m.sql": "SELECT n, mark FROM raw.marks\n",
+        }
+    )
+    built = project.build()
+    assert built.code == 1, project.rows("SELECT count(*) FROM main.m")
+    assert "30002" in built.told
+
+
 def test_a_transaction_that_the_server_ends_is_not_tried_again(project: LawfulPostgres) -> None:
     if _version(project) < 170000:
         pytest.skip("servers before version 17 have no `transaction_timeout`")
