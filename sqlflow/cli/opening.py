@@ -59,12 +59,13 @@ def project_root(project: Path | None) -> Path:
     return root
 
 
-def versions(config: Config) -> str:
-    """What the judgement of a query depends on besides its text."""
+def versions(config: Config, server: str) -> str:
+    """What the judgement of a query depends on besides its text. `server`: `Engine.version`, because what one server has an
+    older one may not."""
     parts = [f"sqlflow {__version__}"]
     for package in ("sqlglot", {"postgres": "psycopg"}.get(config.target.engine, config.target.engine)):
         parts.append(f"{package} {_installed(package)}")
-    parts += [config.target.engine, str(config.target.options.get("extensions", ""))]
+    parts += [f"{config.target.engine} {server}", str(config.target.options.get("extensions", ""))]
     return "; ".join(parts)
 
 
@@ -159,7 +160,8 @@ def opened(
         stack.callback(cache.close)
         binder = module.open_binder(config, files=files)
         stack.callback(binder.close)
-        yield Opened(config, module, engine, store, Workshop(config, binder, cache, versions(config)), emit, files)
+        version = versions(config, engine.version if engine is not None else "")
+        yield Opened(config, module, engine, store, Workshop(config, binder, cache, version), emit, files)
 
 
 def owner() -> dict[str, object]:

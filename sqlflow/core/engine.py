@@ -97,6 +97,10 @@ class Engine(Protocol):
     @property
     def traits(self) -> Traits: ...
 
+    @property
+    def version(self) -> str:
+        """Of the server that answers; empty where the engine is a package, which has its own."""
+
     def session(self) -> Session:
         """A new connection to it."""
 

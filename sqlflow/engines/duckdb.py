@@ -351,6 +351,10 @@ class DuckDBEngine:
     def traits(self) -> Traits:
         return replace(_TRAITS, memory=self._memory.limit)
 
+    @property
+    def version(self) -> str:
+        return ""
+
     def session(self) -> DuckDBSession:
         with self._opening:
             cursor = self._connection.cursor()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 from collections.abc import Iterator
@@ -80,6 +81,8 @@ class FileReader:
         if isinstance(described, BindError):
             raise EngineError(described.message)
         items = [_as_text(column) for column in described]
+        # Such a line is a value when it is quoted; see `_may_end_early`.
+        quoted = Sql(", FORCE_QUOTE *") if len(items) == 1 else Sql("")
         reading_end, writing_end = os.pipe()
         failures: list[str] = []
 
@@ -87,8 +90,8 @@ class FileReader:
             try:
                 self._connection.execute(
                     compose(
-                        "COPY (SELECT {items} FROM {r}) TO {path} (FORMAT csv, HEADER false, NULLSTR '\\N', USE_TMP_FILE false)",
-                        items=items, r=reading, path=Value(f"/dev/fd/{writing_end}"),
+                        "COPY (SELECT {items} FROM {r}) TO {path} (FORMAT csv, HEADER false, NULLSTR '\\N', USE_TMP_FILE false{quoted})",
+                        items=items, r=reading, path=Value(f"/dev/fd/{writing_end}"), quoted=quoted,
                     )
                 )  # fmt: skip
             except duckdb.Error as error:
@@ -127,12 +130,21 @@ class FileReader:
             return None
         if sorted(name.lower() for name in names) != sorted(name.lower() for name in schema.names):
             return None
+        if _may_end_early(path):
+            return None
         spelled = {c.name.lower(): c.name for c in schema}
         return PlainText(_blocks(path), delimiter, tuple(spelled[name.lower()] for name in names))
 
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
+
+
+def _may_end_early(path: str) -> bool:
+    """Whether a line begins with `\\.`, which PostgreSQL takes for the end of the rows until version 17:
+    https://www.postgresql.org/docs/17/sql-copy.html"""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return any(text.find(line) >= 0 for line in (b"\n\\.", b"\r\\."))
 
 
 def _blocks(path: str) -> Iterator[bytes]:

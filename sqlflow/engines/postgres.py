@@ -30,6 +30,7 @@ from sqlflow.engines.postgres_connection import connect, engine_error, lost, wit
 from sqlflow.engines.postgres_functions import judged
 from sqlflow.engines.postgres_sql import PostgresWording
 from sqlflow.engines.postgres_types import of_file, spelled
+from sqlflow.engines.postgres_versions import too_new, written
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -256,7 +257,7 @@ class PostgresSession:
                 raise Interrupted from None
             if self._connection is not None and self._connection.closed:
                 raise lost(self._engine.config, error) from None
-            raise engine_error(self._engine.config, error, sql) from None
+            raise engine_error(self._engine.config, error, sql, self.connection.info.server_version) from None
         finally:
             self._busy = False
 
@@ -288,6 +289,10 @@ class PostgresEngine:
     @property
     def traits(self) -> Traits:
         return TRAITS
+
+    @property
+    def version(self) -> str:
+        return written(self._main.connection.info.server_version)
 
     def connect(self) -> Connection[Row]:
         import os
@@ -444,7 +449,7 @@ class PostgresBinder:
         except psycopg.Error as error:
             if self._connection.closed:
                 raise lost(self._config, error) from None
-            raise engine_error(self._config, error, sql) from None
+            raise engine_error(self._config, error, sql, self._connection.info.server_version) from None
 
     def unsteady(self, query: str) -> tuple[Unsteady, ...]:
         """Asked of the server, which knows what each name and operator stands for: it keeps that of a view."""
@@ -510,6 +515,7 @@ class PostgresBinder:
                 field(DiagnosticField.MESSAGE_HINT),
                 text,
                 int(position) - 1 if position else None,
+                server.server_version,
             )
         described = server.describe_prepared(b"")
         if described.nfields == 0:
@@ -564,13 +570,14 @@ _CODES = {
 }  # fmt: skip
 
 
-def _bind_error(state: str, message: str, hint: str, query: str, start: int | None) -> BindError:
+def _bind_error(state: str, message: str, hint: str, query: str, start: int | None, version: int) -> BindError:
     code = _CODES.get(state, "invalid-query")
     end = None
     if start is not None:
         word = re.compile(r'"(?:[^"]|"")+"|[\w.$]+|\S').match(query, start)
         end = word.end() if word else None
     candidates: tuple[str, ...] = ()
+    newer = too_new(message, version)
     if code == "unknown-column" and (found := _MISSING_COLUMN.match(message)):
         of = f"`{found['table']}`" if found["table"] else "what this query reads"
         message = f"there is no column `{found['column']}` in {of}"
@@ -580,4 +587,4 @@ def _bind_error(state: str, message: str, hint: str, query: str, start: int | No
         message = "there is no " + re.sub(r"^(\w+) (.+) does not exist$", r"\1 `\2`", message)
     elif code == "unknown-table":
         message = "there is no table " + re.sub(r'^relation "(.+)" does not exist$', r"`\1`", message)
-    return BindError(code, message, start, end, candidates)
+    return BindError(code, f"{message}; {newer}" if newer else message, start, end, candidates)

@@ -10,12 +10,11 @@ from urllib.parse import unquote
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import EngineError, Row
+from sqlflow.engines.postgres_versions import OLDEST, too_new, written
 
 if TYPE_CHECKING:
     import psycopg
     from psycopg import Connection
-
-_OLDEST = 140000
 
 
 def connect(config: Config, purpose: str) -> Connection[Row]:
@@ -45,19 +44,19 @@ def connect(config: Config, purpose: str) -> Connection[Row]:
             prepare_threshold=None,
             **_parameters(config, purpose),
         )
+    except psycopg.Error as error:
+        raise _cannot_connect(config, error) from None
+    try:
+        _refuse_older(config, connection.info.server_version)
         set_all = ", ".join(f"set_config(${n}, ${n + 1}, false)" for n in range(1, 2 * len(settings), 2))
         connection.execute(f"SELECT {set_all}", [text for setting in settings.items() for text in setting])
         connection.execute(_MEMORY)
     except psycopg.Error as error:
-        raise _cannot_connect(config, error) from None
-    version = connection.info.server_version
-    if version < _OLDEST:
         connection.close()
-        raise one_problem(
-            "database-version",
-            f"the server of the target `{config.target.name}` is PostgreSQL {version // 10000}",
-            hint="SQLFlow needs PostgreSQL 14 or later",
-        )
+        raise _cannot_connect(config, error) from None
+    except ProjectError:
+        connection.close()
+        raise
     _let_go_when_killed(connection)
     _adapt(connection)
     return connection
@@ -66,6 +65,18 @@ def connect(config: Config, purpose: str) -> Connection[Row]:
 # The memory of a sort or a hash table that the server comes with is meant for many short transactions. What somebody has
 # set, for the server, the database or the role, stays.
 _MEMORY = "SELECT set_config('work_mem', '64MB', false) FROM pg_settings WHERE name = 'work_mem' AND source = 'default'"
+
+
+def _refuse_older(config: Config, number: int) -> None:
+    """`number`: of the server's version, such as 140023. Before 14 there is neither `client_connection_check_interval`,
+    without which a killed build would keep its locks, nor `idle_session_timeout`; and `extract` gave another type."""
+    if number >= OLDEST * 10000:
+        return
+    raise one_problem(
+        "database-version",
+        f"the server of the target `{config.target.name}` is PostgreSQL {written(number)}",
+        hint=f"SQLFlow needs PostgreSQL {OLDEST} or later",
+    )
 
 
 def _parameters(config: Config, purpose: str) -> dict[str, Any]:
@@ -172,6 +183,13 @@ def _cannot_connect(config: Config, error: psycopg.Error) -> ProjectError:
 def lost(config: Config, error: psycopg.Error) -> EngineError:
     """The error of a connection that is gone. What was not committed is rolled back, so doing it again is safe."""
     lines = [line.strip() for line in without_secrets(config, str(error)).splitlines() if line.strip()]
+    if error.sqlstate == "25P04":
+        return EngineError(
+            "the server ended a transaction that took longer than its `transaction_timeout`\n"
+            "a model is built in one: give the role more, `ALTER ROLE ... SET transaction_timeout = ...`",
+            "25P04",
+            code="statement-timeout",
+        )
     return EngineError(
         f"the connection to the server was lost: {lines[0] if lines else type(error).__name__}\n"
         "nothing of it was written: build again when the server answers",
@@ -185,8 +203,8 @@ _RETRIED = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock 
 _FULL = {"53100": "disk-full", "53200": "out-of-memory"}
 
 
-def engine_error(config: Config, error: psycopg.Error, sql: str) -> EngineError:
-    """The server's error with its detail and hint, which say what to do, on lines of their own."""
+def engine_error(config: Config, error: psycopg.Error, sql: str, version: int) -> EngineError:
+    """The error of a server of that version with its detail and hint, which say what to do, on lines of their own."""
     diag = error.diag
     message = diag.message_primary or str(error).strip() or type(error).__name__
     lines = [message]
@@ -207,6 +225,8 @@ def engine_error(config: Config, error: psycopg.Error, sql: str) -> EngineError:
         lines.append(
             "something else writes to these tables, or locks them, at the same time: find out what it is, and build again"
         )
+    elif newer := too_new(message, version):
+        lines.append(newer)
     elif diag.message_hint:
         lines.append(diag.message_hint)
     position = int(diag.statement_position) - 1 if diag.statement_position else None

@@ -28,8 +28,9 @@ _HIDDEN = re.compile(r":varattno -\d")  # ctid, xmin, tableoid and so on
 _FIXED = _words(
     """
     age anytextcat array_to_json array_to_string array_to_text concat concat_ws date date_add date_part date_subtract
-    date_trunc extract format generate_series interval_pl_timestamptz json_agg json_build_array json_build_object
-    json_object_agg jsonb_agg jsonb_build_array jsonb_build_object jsonb_object_agg make_timestamptz overlaps row_to_json
+    date_trunc extract format generate_series interval_pl_timestamptz json_agg json_agg_strict json_build_array
+    json_build_object json_object_agg json_object_agg_strict json_object_agg_unique json_object_agg_unique_strict jsonb_agg
+    jsonb_agg_strict jsonb_build_array jsonb_build_object jsonb_object_agg make_timestamptz overlaps row_to_json
     textanycat time timestamp timestamptz timestamptz_mi_interval timestamptz_pl_interval timetz timezone to_char to_date
     to_json to_jsonb to_timestamp
     """

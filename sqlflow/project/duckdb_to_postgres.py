@@ -8,7 +8,7 @@ it on both.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 import sqlglot
@@ -20,6 +20,8 @@ Rule = Callable[[exp.Expr], exp.Expr | str | None]
 def fit(tree: exp.Expr) -> tuple[exp.Expr, tuple[str, ...]]:
     """The tree with what PostgreSQL needs to give what DuckDB gives, and the reasons why it cannot."""
     reasons: list[str] = []
+    for reading in list(tree.find_all(exp.Select, exp.Update, exp.Delete, exp.Merge)):
+        _name_relations(reading)
     # Innermost first: a rule finds its arguments done.
     for node in reversed(list(tree.walk())):
         rule = _rule(node)
@@ -38,6 +40,73 @@ def _rule(node: exp.Expr) -> Rule | None:
     if isinstance(node, exp.Anonymous):
         return _NAMED.get(str(node.this).lower())
     return _RULES.get(type(node))
+
+
+# ---------------------------------------------------------------------- what stands in FROM without a name
+
+
+def _name_relations(reading: exp.Expr) -> None:
+    """Give what stands in FROM without a name the one by which DuckDB knows it: PostgreSQL wants one until version 15, and
+    has another one later. Columns of VALUES are `col0` and so on to DuckDB, `column1` to PostgreSQL."""
+    parts = [part.this for part in (reading.args.get("from_"), *(reading.args.get("joins") or ())) if part is not None]
+    using = reading.args.get("using") or ()
+    parts += [using] if isinstance(using, exp.Expr) else using
+    relations = [found for part in parts for found in _relations(part)]
+    taken = {relation.alias_or_name.lower() for relation in relations}
+    number = 0
+    for relation in relations:
+        if not isinstance(relation, (exp.Subquery, exp.Values, exp.Lateral)):
+            continue
+        if not relation.alias:
+            number += 1
+            name = f"unnamed_subquery{number if number > 1 else ''}"
+            while name in taken:
+                name = f"_{name}"
+            _set_alias(relation, name)
+        _name_values(relation)
+
+
+def _relations(node: exp.Expr) -> Iterator[exp.Expr]:
+    """What a part of FROM reads, from left to right. Parentheses around a join give it no name, and those around one table
+    are left out, because PostgreSQL does not take them."""
+    inner, joins = node.this, node.args.get("joins") or ()
+    if not isinstance(node, exp.Subquery) or node.alias or _is_query(inner):
+        yield node
+    elif inner.args.get("joins"):
+        yield from _relations(inner)
+    else:
+        inner.set("joins", [join.copy() for join in joins])
+        yield from _relations(node.replace(inner))
+        return
+    for join in joins:
+        yield from _relations(join.this)
+
+
+def _is_query(node: exp.Expr) -> bool:
+    """Whether it is a query, and not a table, VALUES, a join or something with a name in parentheses."""
+    if isinstance(node, exp.Subquery):
+        return not node.alias and not node.args.get("joins") and _is_query(node.this)
+    return isinstance(node, exp.Query)
+
+
+def _set_alias(relation: exp.Expr, name: str) -> None:
+    alias = relation.args.get("alias")
+    if isinstance(alias, exp.TableAlias):
+        alias.set("this", exp.to_identifier(name))
+    else:
+        relation.set("alias", exp.TableAlias(this=exp.to_identifier(name)))
+
+
+def _name_values(relation: exp.Expr) -> None:
+    values = relation if isinstance(relation, exp.Values) else relation.this
+    while isinstance(values, exp.Subquery):
+        values = values.this
+    if not isinstance(values, exp.Values) or not isinstance(row := values.expressions[0], exp.Tuple):
+        return
+    alias = relation.args["alias"]
+    written = alias.args.get("columns") or []
+    rest = range(len(written), len(row.expressions))
+    alias.set("columns", [*written, *(exp.to_identifier(f"col{place}") for place in rest)])
 
 
 # ---------------------------------------------------------------------- writing trees
@@ -464,6 +533,7 @@ _RULES: Mapping[type[exp.Expr], Rule] = {
     exp.Star: _star,
     exp.Columns: _never("`COLUMNS`"),
     exp.Bracket: _bracket,
+    exp.ArraySort: _never("sorting a list; write `array_agg(... ORDER BY ...)`"),
     exp.Join: _join,
     exp.Select: _select,
     **dict.fromkeys((exp.Union, exp.Except, exp.Intersect), _set_operation),
@@ -472,6 +542,7 @@ _NAMED: Mapping[str, Rule] = {
     "date_part": _date_part,
     "datepart": _date_part,
     "age": _never("`age`, which counts months in another way"),
+    "timezone": lambda node: "`timezone` of one value, the offset to DuckDB" if len(node.expressions) == 1 else None,
     **dict.fromkeys(("regr_slope", "regr_intercept", "regr_r2"), _never(_FLAT)),
     "weekday": _as("CAST(EXTRACT(dow FROM x) AS BIGINT)"),
     **{f"to_{unit}{'s' if unit != 'century' else ''}": _interval(unit) for unit in _INTERVALS},

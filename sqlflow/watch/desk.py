@@ -14,12 +14,12 @@ from sqlflow.engines import EngineModule
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`settings` reads sqlflow.yml anew. `owner`: who we are, for locks. `report`: puts a bug down, and says where."""
+    """`settings` reads sqlflow.yml anew. `version`: of all programs that judge queries, the server's given. `owner`: who we are, for locks. `report`: puts a bug down, and says where."""
 
     root: Path
     settings: Callable[[], Config]
     module: Callable[[Config], EngineModule]
-    version: Callable[[Config], str]
+    version: Callable[[Config, str], str]
     files: Callable[[Config], Sequence[str]]
     owner: Callable[[], dict[str, object]]
     clock: Clock

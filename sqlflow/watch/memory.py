@@ -37,6 +37,7 @@ class Surroundings:
     tables: Mapping[TableName, Found] | None = None
     remembered: Mapping[TableName, Schema] = field(default_factory=dict)
     records: Mapping[TableName, TableRecord] = field(default_factory=dict)
+    server: str = ""  # `Engine.version`
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ class Session:
                     config.name, str(config.root), config.target.name, self._wishes.build, sample_in_words(self._wishes)
                 )
             )
-            self._version = self._desk.version(config)
+            self._version = self._desk.version(config, self._surroundings.server)
             self._open_binder(config)
         self._compile(Batch(frozenset(paths), everything=True, began=began))
 

@@ -98,7 +98,7 @@ def glimpse(desk: Desk, config: Config) -> tuple[Surroundings, Locked | None]:
     if engine is not None:
         try:
             standing = look_at(engine)
-            return Surroundings(standing.tables, {}, standing.records), None
+            return Surroundings(standing.tables, {}, standing.records, engine.version), None
         finally:
             engine.close()
     return _remembered(desk, config), locked
@@ -144,7 +144,7 @@ def conduct(survey: Survey, desk: Desk, tell: Tell) -> Moved | Locked | None:
         if engine is not None:
             survey.opened(engine)
             standing = look_at(engine)
-            seen = Surroundings(standing.tables, {}, standing.records)
+            seen = Surroundings(standing.tables, {}, standing.records, engine.version)
             if seen != known.surroundings:
                 return Moved(seen)
         elif known.surroundings.tables is not None:

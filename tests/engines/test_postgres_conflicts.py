@@ -119,8 +119,9 @@ class Wire:
     `before`: the server never hears of the COMMIT; otherwise it does, and its answer does not arrive.
     """
 
-    def __init__(self, path: str) -> None:
-        self._server = path
+    def __init__(self, project: LawfulPostgres) -> None:
+        given = psycopg.conninfo.conninfo_to_dict(project.url)
+        self._server = str(given["host"]), int(given.get("port") or 5432)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.cut: str | None = None
@@ -132,11 +133,18 @@ class Wire:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            there = socket.socket(socket.AF_UNIX)
-            there.connect(self._server)
+            there = self._connected()
             silent = threading.Event()
             threading.Thread(target=self._forth, args=(client, there, silent), daemon=True).start()
             threading.Thread(target=self._back, args=(there, client, silent), daemon=True).start()
+
+    def _connected(self) -> socket.socket:
+        host, port = self._server
+        if not host.startswith("/"):
+            return socket.create_connection((host, port))
+        made = socket.socket(socket.AF_UNIX)
+        made.connect(f"{host}/.s.PGSQL.{port}")
+        return made
 
     def _forth(self, client: socket.socket, there: socket.socket, silent: threading.Event) -> None:
         with there, client, suppress(OSError):
@@ -175,7 +183,7 @@ def _received(end: socket.socket) -> bytes:
 @contextmanager
 def _through_a_wire(project: LawfulPostgres) -> Iterator[tuple[Wire, PostgresEngine]]:
     given = psycopg.conninfo.conninfo_to_dict(project.url)
-    wire = Wire(f"{given['host']}/.s.PGSQL.{given.get('port', 5432)}")
+    wire = Wire(project)
     plain = "gssencmode=disable sslmode=disable"
     url = f"host=127.0.0.1 port={wire.port} user={given['user']} dbname={given['dbname']} {plain}"
     config = read_config(project.root, None, {}, {"LAWFUL_URL": url})

@@ -641,6 +641,28 @@ SELECT DISTINCT ON (b) b, id FROM t ORDER BY b, id DESC
 SELECT b, max(a) AS a FROM t GROUP BY b ORDER BY a DESC, b LIMIT 3
 SELECT * FROM (VALUES (1, 2.5), (2, NULL)) AS v(a, b)
 SELECT median(x), quantile_cont(x, 0.9) FROM t
+SELECT a FROM (SELECT a, b FROM t)
+SELECT a FROM (FROM t SELECT a)
+SELECT unnamed_subquery.a FROM (SELECT a FROM t)
+SELECT unnamed_subquery2.q, u.id FROM (SELECT a FROM t), t AS u, (SELECT 7 AS q)
+SELECT a, (SELECT max(q) FROM (SELECT t.b AS q)) FROM t
+SELECT unnamed_subquery.a FROM (SELECT a FROM t) WHERE EXISTS (SELECT unnamed_subquery.b FROM (SELECT b FROM t))
+SELECT a, q FROM t, LATERAL (SELECT t.a + 1 AS q)
+SELECT a FROM (SELECT a FROM t UNION SELECT b FROM (SELECT b FROM t))
+SELECT a FROM (SELECT a FROM t) JOIN (SELECT b AS a FROM t) USING (a)
+SELECT a FROM (SELECT a FROM t) SEMI JOIN (SELECT b FROM t) ON a = b
+SELECT z, id FROM ((SELECT 1 AS z) JOIN t ON true)
+SELECT z, id FROM (t JOIN ((SELECT 1 AS z)) ON true)
+SELECT id FROM (t)
+SELECT count(*) FROM ((t AS u CROSS JOIN t AS v))
+SELECT k.z FROM ((SELECT 1 AS z) AS k JOIN t ON true)
+SELECT a FROM (SELECT a, b, id FROM t QUALIFY row_number() OVER (ORDER BY id) < 5)
+WITH unnamed_subquery AS (SELECT 1 AS a) SELECT b FROM unnamed_subquery, (SELECT 2 AS b)
+SELECT col1 FROM (VALUES (1, 'a'), (2, 'b'))
+SELECT col1 FROM ((VALUES (1, 'a')))
+SELECT col0 FROM (VALUES (1), (2)) AS v
+SELECT v.x, col1 FROM (VALUES (1, 2)) AS v(x)
+SELECT a FROM t WHERE (a, b) IN (SELECT * FROM (VALUES (1, 2), (2, 3)))
 """
 
 REFUSED = r"""
@@ -656,6 +678,10 @@ format('{:.2f}', x)
 extract(yearweek FROM ts)
 date_diff('week', ts, ts2)
 age(ts, ts2)
+timezone(ts)
+list_sort([a, b])
+list_reverse_sort([a, b])
+array_sort([a, b])
 strftime(ts, '%j %U %W %w %u %V %G')
 strftime(ts, '%x %X %c')
 last_value(a IGNORE NULLS) OVER (ORDER BY id)
@@ -773,7 +799,6 @@ SELECT a, b, count(*), grouping_id(a, b) FROM t GROUP BY GROUPING SETS ((a), (b)
 SELECT id, l.q FROM t, (SELECT a + 1 AS q) AS l
 SELECT id, u FROM t, UNNEST(string_split(s, 'a')) AS x(u)
 SELECT unnest(range(3)) AS u
-SELECT col0 FROM (VALUES (1), (2)) AS v
 SELECT A, "b", "S" FROM T
 SELECT TOTAL + 1 FROM (SELECT a AS "Total" FROM t) AS q
 SELECT #1 FROM t
