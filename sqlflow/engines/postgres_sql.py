@@ -183,9 +183,13 @@ class PostgresWording:
         return [_put_aside(table), dropped, rename, _put_back()]
 
     def create_view(self, view: TableName, query: Sql, *, stands: Relation | None, fits: bool) -> Sequence[Sql]:
-        if stands is None or (stands is Relation.VIEW and fits):
-            return [compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)]
-        dropped = compose("DROP {kind} {t}", kind=Sql(str(stands).upper()), t=view)
+        made = compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)
+        if stands is None:
+            return [made]
+        if stands is Relation.VIEW and fits:
+            return [compose(_OPTIONS_ASIDE, name=Value(render(view))), made, compose(_OPTIONS_BACK)]
+        # It may have gone in this build, with a table that it does not fit any more.
+        dropped = compose("DROP {kind} IF EXISTS {t}", kind=Sql(str(stands).upper()), t=view)
         return [_put_aside(view), dropped, compose("CREATE VIEW {t} AS\n{q}", t=view, q=query), _put_back()]
 
     def collated(self) -> Sql:
@@ -293,7 +297,7 @@ DECLARE
   found record;
   dropped oid := to_regclass({name});
 BEGIN
-  CREATE TEMP TABLE IF NOT EXISTS _sqlflow_aside (place int, name text, definition text, grants text[], comment text);
+  CREATE TEMP TABLE IF NOT EXISTS _sqlflow_aside (place int, name text, definition text, grants text[], comment text, options text[]);
   DELETE FROM _sqlflow_aside;
   FOR found IN
     WITH RECURSIVE above(id, depth) AS (
@@ -303,16 +307,22 @@ BEGIN
       JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = above.id AND d.classid = 'pg_rewrite'::regclass
       JOIN pg_rewrite AS r ON r.oid = d.objid AND r.ev_class <> above.id
     )
-    SELECT c.oid AS id, max(above.depth) AS depth, format('%I.%I', n.nspname, c.relname) AS name, obj_description(c.oid, 'pg_class') AS comment,
-      ARRAY(SELECT format('GRANT %s ON %I.%I TO %s', a.privilege_type, n.nspname, c.relname,
-          CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
-        FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner) AS grants
+    SELECT c.oid AS id, c.relkind AS kind, max(above.depth) AS depth, format('%I.%I', n.nspname, c.relname) AS name, obj_description(c.oid, 'pg_class') AS comment,
+      c.reloptions AS options,
+      ARRAY(SELECT format('GRANT %s%s ON %I.%I TO %s%s', a.privilege_type, a.of_column, n.nspname, c.relname,
+          CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+          CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+        FROM (SELECT '' AS of_column, g.* FROM aclexplode(c.relacl) AS g UNION ALL
+          SELECT format(' (%I)', t.attname), g.* FROM pg_attribute AS t, aclexplode(t.attacl) AS g
+          WHERE t.attrelid = c.oid AND NOT t.attisdropped) AS a
+        WHERE a.grantee <> c.relowner) AS grants
     FROM above JOIN pg_class AS c ON c.oid = above.id JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE above.depth = 0 OR (c.relkind = 'v' AND lower(n.nspname || '.' || c.relname) IN (SELECT name FROM _sqlflow.commits))
-    GROUP BY c.oid, c.relname, c.relacl, c.relowner, n.nspname ORDER BY depth DESC
+    GROUP BY c.oid, c.relname, c.relkind, c.reloptions, c.relacl, c.relowner, n.nspname ORDER BY depth DESC
   LOOP
     INSERT INTO _sqlflow_aside VALUES (found.depth, found.name,
-      CASE WHEN found.depth > 0 THEN pg_get_viewdef(found.id) END, found.grants, found.comment);
+      CASE WHEN found.depth > 0 THEN pg_get_viewdef(found.id) END, found.grants, found.comment,
+      CASE WHEN found.kind = 'v' THEN found.options END);
     IF found.depth > 0 THEN
       EXECUTE 'DROP VIEW ' || found.name;
     END IF;
@@ -328,8 +338,15 @@ BEGIN
       IF found.definition IS NOT NULL THEN
         EXECUTE 'CREATE VIEW ' || found.name || ' AS ' || found.definition;
       END IF;
+      IF found.options IS NOT NULL AND (SELECT relkind FROM pg_class WHERE oid = to_regclass(found.name)) = 'v' THEN
+        EXECUTE format('ALTER VIEW %s SET (%s)', found.name, array_to_string(found.options, ', '));
+      END IF;
       FOREACH statement IN ARRAY found.grants LOOP
-        EXECUTE statement;
+        BEGIN
+          EXECUTE statement;
+        EXCEPTION WHEN undefined_column THEN
+          NULL; -- what was granted went with its column
+        END;
       END LOOP;
       IF found.comment IS NOT NULL THEN
         EXECUTE format('COMMENT ON %s %s IS %L', CASE WHEN (SELECT relkind FROM pg_class WHERE oid = to_regclass(found.name)) = 'v'
@@ -340,6 +357,23 @@ BEGIN
     END;
   END LOOP;
   DELETE FROM _sqlflow_aside;
+END $sqlflow$"""
+
+
+# The options of a view (`security_barrier`, ...) do not outlive CREATE OR REPLACE VIEW.
+_OPTIONS_ASIDE: LiteralString = """DO $sqlflow$
+BEGIN
+  CREATE TEMP TABLE IF NOT EXISTS _sqlflow_options (name text, options text[]);
+  DELETE FROM _sqlflow_options;
+  INSERT INTO _sqlflow_options SELECT {name}, reloptions FROM pg_class WHERE oid = to_regclass({name});
+END $sqlflow$"""
+_OPTIONS_BACK: LiteralString = """DO $sqlflow$
+DECLARE
+  found record;
+BEGIN
+  FOR found IN SELECT * FROM _sqlflow_options WHERE options IS NOT NULL LOOP
+    EXECUTE format('ALTER VIEW %s SET (%s)', found.name, array_to_string(found.options, ', '));
+  END LOOP;
 END $sqlflow$"""
 
 

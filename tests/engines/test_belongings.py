@@ -95,6 +95,39 @@ def test_views_of_the_project_are_made_again_over_other_columns(there: LawfulPos
         assert _ask(there, f"SELECT has_table_privilege('pg_monitor', 'marts.{table}', 'SELECT')") == [(True,)]
 
 
+def test_options_of_views_and_grants_on_columns_or_to_be_handed_on_are_kept(there: LawfulPostgres) -> None:
+    first, second = "SELECT id, day, amount FROM marts.orders", "SELECT id, day, amount AS amount FROM marts.orders"
+    there.write({"models/marts/seen.sql": f"-- @mode: view\n{first}"})
+    _built(there)
+    _ask(there, "DROP ROLE IF EXISTS sqlflow_reader")
+    _ask(there, "CREATE ROLE sqlflow_reader")
+    try:
+        _ask(there, "ALTER VIEW marts.seen SET (security_barrier = true)")
+        _ask(there, "GRANT SELECT ON marts.seen TO sqlflow_reader WITH GRANT OPTION")
+        _ask(there, "GRANT SELECT (id, amount) ON marts.orders TO sqlflow_reader")
+        there.write({"models/marts/seen.sql": f"-- @mode: view\n{second}"})  # replaced as it stands
+        _built(there)
+        assert _ask(there, _OPTIONS) == [(["security_barrier=true"],)]
+        there.write({"models/marts/orders.sql": ORDERS.replace("amount", "CAST(amount AS BIGINT) AS amount")})
+        _built(there)  # both are dropped and made again
+        assert _ask(there, _OPTIONS) == [(["security_barrier=true"],)]
+        granted = "has_table_privilege('sqlflow_reader', 'marts.seen', 'SELECT WITH GRANT OPTION')"
+        assert _ask(there, f"SELECT {granted}") == [(True,)]
+        columns = [_ask(there, f"SELECT has_column_privilege('sqlflow_reader', 'marts.orders', '{c}', 'SELECT')")
+                   for c in ("id", "day", "amount")]  # fmt: skip
+        assert columns == [[(True,)], [(False,)], [(True,)]]
+        there.write({"models/marts/seen.sql": "-- @mode: view\nSELECT id FROM marts.orders",
+                     "models/marts/orders.sql": "SELECT id, day FROM ext.orders"})  # fmt: skip
+        _built(there)
+        assert _ask(there, "SELECT has_column_privilege('sqlflow_reader', 'marts.orders', 'id', 'SELECT')") == [(True,)]
+    finally:
+        _ask(there, "DROP OWNED BY sqlflow_reader")
+        _ask(there, "DROP ROLE sqlflow_reader")
+
+
+_OPTIONS = "SELECT reloptions FROM pg_class WHERE oid = 'marts.seen'::regclass"
+
+
 def test_indexes_are_made_kept_and_dropped(there: LawfulPostgres) -> None:
     def standing() -> list[str]:
         rows = _ask(there, "SELECT indexdef FROM pg_indexes WHERE schemaname = 'marts' ORDER BY 1")
