@@ -236,12 +236,14 @@ class _Look:
         return replace(state, growth=Growth(added, seen.beyond, f"only rows with a greater `{cursor.name}`"))
 
     def _may_be_followed(self, name: TableName) -> bool:
-        """Whether somebody may want to know which rows were added to a table, by what the headers say."""
+        """Whether somebody may want to know which rows were added to a table, by what the headers say: to follow them, or
+        to look for the partitions of these alone."""
         if self._followed is None:
             self._followed = {
                 read
                 for model in self._compiled.models.values()
-                if model.model.header.mode in (Mode.AUTO, Mode.VIEW) or model.model.header.strategy is Strategy.DELTA
+                if model.model.header.mode in (Mode.AUTO, Mode.VIEW, Mode.INCREMENTAL)
+                or model.model.header.strategy is Strategy.DELTA
                 for read in model.parents
             }
         return name in self._followed
@@ -362,13 +364,19 @@ class _Look:
             if state.record.below == "unknown" or state.loads:
                 continue
             expressions = mapping.expressions
+            stored = {} if fresh else self._warehouse.stored(model.name, name)
+            # When rows were only added since the model read the input, they alone are read: signatures add up.
+            last = before.inputs.get(name.id) if before is not None else None
+            grew = state.growth if stored and last == str(state.record.version - 1) else None
+            relation = state.relation if grew is None else grew.relation
             try:
                 digest = self._digest(name, state.record.schema, state.record.below)
-                now = self._by_partition(session, state.relation, digest, expressions, header.grain, column.type)
+                now = self._by_partition(session, relation, digest, expressions, header.grain, column.type)
             except EngineError:
                 continue  # without signatures the model reads everything again
-            stored = {} if fresh else self._warehouse.stored(model.name, name)
-            if fresh or not stored:
+            if grew is not None:
+                found[model.name, name] = SignatureUpdate(name, signatures.grown(stored, now))
+            elif fresh or not stored:
                 found[model.name, name] = SignatureUpdate(name, dict(now), whole=True)
             else:
                 changed = {part: s for part, s in now.items() if stored.get(part) != s}

@@ -153,6 +153,16 @@ def of_all(partitions: Mapping[str, Signature]) -> str:
     return f"{sum(signature.rows for signature in own)}|{sum(int(signature.digest) for signature in own)}"
 
 
+def grown(before: Mapping[str, Signature], added: Mapping[str, Signature]) -> dict[str, Signature]:
+    """The signatures of the partitions to which rows were added."""
+    nothing = Signature(0, "0")
+    found = {}
+    for part, more in added.items():
+        was = before.get(part, nothing)
+        found[part] = Signature(was.rows + more.rows, str(int(was.digest) + int(more.digest)))
+    return found
+
+
 def by_partition(
     session: Session, relation: Sql, digest: Sql, expressions: Sequence[str], grain: Grain, time_type: str
 ) -> Mapping[str, Signature]:

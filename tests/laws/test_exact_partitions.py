@@ -148,6 +148,45 @@ def test_a_frame_in_a_query_with_bounds_of_its_own(project: Lawful) -> None:
     same(project, "m.days", query)
 
 
+def test_signatures_of_rows_that_were_added_add_up(tmp_path: Path) -> None:
+    """What is remembered after builds that read only new rows is what reading all of them gives: then one changed row is
+    seen as one changed day."""
+    project = Lawful(tmp_path)
+    files = "SELECT day, id, sum(v) AS v FROM raw.files GROUP BY ALL"
+    table = "SELECT day, id, sum(v) AS v FROM raw.e GROUP BY ALL"
+    project.begin(
+        {
+            "sources/raw.yml": "raw.files: {path: data/*.parquet}\nraw.e: {table: ext.e, cursor: c, key: [id]}\n",
+            "models/m/files.sql": DAILY + files,
+            "models/m/rows.sql": DAILY + table,
+        }
+    )
+    (tmp_path / "data").mkdir()
+    row = "i AS id, DATE '2024-03-01' + (i % 10)::INT AS day, (i * 7)::DECIMAL(20, 2) AS v, i AS c"
+
+    def arrive(number: int) -> None:
+        rows = f"SELECT {row} FROM range({number * 13}, {number * 13 + 13}) t(i)"
+        project.sql(f"COPY ({rows}) TO '{tmp_path}/data/{number}.parquet'", f"INSERT INTO ext.e {rows}")
+
+    project.sql("CREATE SCHEMA ext", f"CREATE TABLE ext.e AS SELECT {row} FROM range(0) t(i)")
+    for number in range(4):
+        arrive(number)
+        if number == 3:
+            reasons = {name: reason for name, (_, reason) in plan(project).items()}
+            assert "new: `data/3.parquet`" in reasons["m.files"]
+        built(project)
+    project.sql("UPDATE ext.e SET v = v + 1, c = 1000 WHERE id = 15")
+    project.sql(
+        f"COPY (SELECT * REPLACE (CASE WHEN id = 15 THEN v + 1 ELSE v END AS v) FROM read_parquet('{tmp_path}/data/1.parquet')) TO '{tmp_path}/data/1.parquet'"
+    )
+    found = {name: intervals for name, (intervals, _) in plan(project).items()}
+    assert found["m.rows"] == found["m.files"] == ["2024-03-06 .. 2024-03-07"]
+    built(project)
+    same(project, "m.files", files.replace("raw.files", f"read_parquet('{tmp_path}/data/*.parquet')"))
+    same(project, "m.rows", table.replace("raw.e", "ext.e"))
+    assert project.planned() == []
+
+
 # ---------------------------------------------------------------------- append_only, verified
 
 
