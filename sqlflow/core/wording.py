@@ -63,8 +63,8 @@ class Wording(Protocol):
     def finer(self, left: Sql, right: Sql, schema: Schema) -> Sequence[Sql]:
         """What must hold of two rows with equal values so that they are the same in every bit."""
 
-    def first(self, column: Ident) -> Sql:
-        """An aggregate: the value of any one row, NULL included."""
+    def first(self, column: Column) -> Sql:
+        """An aggregate over rows that agree in the column to the last bit: their value, NULL included."""
 
     def copies(self, count: Sql) -> Sql:
         """An item of a SELECT list that gives each row as often as `count` says."""

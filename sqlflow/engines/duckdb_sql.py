@@ -73,8 +73,8 @@ class DuckDBWording:
     def finer(self, left: Sql, right: Sql, schema: Schema) -> Sequence[Sql]:
         return [self.same(a, b) for a, b in zip(_fine(schema, left), _fine(schema, right), strict=True)]
 
-    def first(self, column: Ident) -> Sql:
-        return compose("first({c})", c=column)
+    def first(self, column: Column) -> Sql:
+        return compose("first({c})", c=Ident(column.name))
 
     def copies(self, count: Sql) -> Sql:
         return compose("unnest(range(CAST({n} AS BIGINT)))", n=count)

@@ -79,8 +79,10 @@ class PostgresWording:
             if not c.type.startswith(_EXACT) or c.type.endswith("]")
         ]
 
-    def first(self, column: Ident) -> Sql:
-        return compose("(array_agg({c}))[1]", c=column)
+    def first(self, column: Column) -> Sql:
+        if column.type.endswith("]"):  # arrays of arrays have one shape, and no element of theirs is an array
+            return compose("CAST(min(CAST({c} AS TEXT)) AS {kind})", c=Ident(column.name), kind=Sql(column.type))
+        return compose("(array_agg({c}))[1]", c=Ident(column.name))
 
     def copies(self, count: Sql) -> Sql:
         return compose("generate_series(1, CAST({n} AS BIGINT))", n=count)

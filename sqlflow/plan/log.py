@@ -84,7 +84,7 @@ def same_key(words: Wording, left: Sql, right: Sql, columns: Sequence[str]) -> S
 def net(words: Wording, table: Ident, schema: Schema, weighted: Sql) -> Step:
     """A temporary table of the rows whose weights do not add up to nothing. `weighted`: a query of the columns and a
     weight. Rows are told apart by their hash, not by what a collation calls equal."""
-    firsts = [compose("{first} AS {c}", first=words.first(c), c=c) for c in names(schema)]
+    firsts = [compose("{first} AS {c}", first=words.first(c), c=Ident(c.name)) for c in schema]
     return write(
         compose(
             "CREATE OR REPLACE TEMP TABLE {table} AS SELECT {firsts}, sum({w}) AS {w} FROM ({weighted}) AS _w "

@@ -64,6 +64,8 @@ def _plain(value: object) -> object:
             return "NaN"
         case bool():
             return value
+        case list():
+            return tuple(_plain(item) for item in value)
         case float() | Decimal() | int() if _engine == "postgres":
             return float(f"{float(value):.12g}")  # averages of whole numbers are decimals there
         case _:
@@ -109,6 +111,7 @@ SHORT = (
     "test_a_sum_becomes_null_when_its_last_value_goes",
     "test_minimum_and_maximum_when_they_are_removed",
     "test_having_that_flips",
+    "test_lists_are_values",
 )
 # What the story is told in and PostgreSQL does not have, and the error.
 _NO_ROWID = ("never: rows have no `rowid`", psycopg.errors.UndefinedColumn)
@@ -251,6 +254,27 @@ def test_average_of_integers_too_large_for_a_double(tmp_path: Path) -> None:
         "INSERT INTO raw.t VALUES (-9223372036854775807)", holds=[(9223372036854775805 / 3, 9223372036854775805)]
     )
     kept.after("DELETE FROM raw.t WHERE v = 9223372036854775805", holds=[(0.0, 0)])
+
+
+def test_lists_are_values(tmp_path: Path) -> None:
+    query = "SELECT id, l, [name] AS names FROM raw.t"
+    kept = one(
+        tmp_path,
+        query,
+        "id INT, l INT[], name VARCHAR",
+        "(1, [1, 2], 'a,b'), (1, [1, 2], 'a,b'), (2, CAST([] AS INT[]), NULL), (3, NULL, '')",
+    )
+    kept.after(holds=([(1, [1, 2], ["a,b"]), (1, [1, 2], ["a,b"]), (2, [], [None]), (3, None, [""])]))
+    kept.after(
+        "DELETE FROM raw.t WHERE id = 2",
+        "INSERT INTO raw.t VALUES (4, [NULL, 3], '{\"}'), (3, NULL, ''), (1, [2, 1], 'a,b'), (5, CAST([] AS INT[]), 'NULL')",
+        holds=([(1, [1, 2], ["a,b"]), (1, [1, 2], ["a,b"]), (1, [2, 1], ["a,b"]), (3, None, [""]), (3, None, [""]),
+                     (4, [None, 3], ['{"}']), (5, [], ["NULL"])]),
+    )  # fmt: skip
+    kept.after(
+        "DELETE FROM raw.t WHERE id = 1",
+        holds=([(3, None, [""]), (3, None, [""]), (4, [None, 3], ['{"}']), (5, [], ["NULL"])]),
+    )
 
 
 def test_a_sum_beyond_bigint(tmp_path: Path) -> None:
