@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -94,6 +94,12 @@ class Translating:
             return _Result(self._connection.execute(sql.replace("?", "%s"), parameters))
         return _Result(psycopg.RawCursor(self._connection).execute(translated(sql, "duckdb", "postgres")))
 
+    def copy(self, table: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Rows into a table, one by one."""
+        with self._connection.cursor().copy(f"COPY {table} FROM STDIN".encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
+
 
 @dataclass(frozen=True, slots=True)
 class LawfulPostgres(Lawful):
@@ -129,6 +135,12 @@ class LawfulPostgres(Lawful):
 
     def begin(self, files: Mapping[str, str]) -> None:
         self.write({"sqlflow.yml": CONFIG.format(zone=self.zone), **files})
+
+    def own_sql(self, *statements: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"SET TimeZone = '{self.zone}'")
+            for statement in statements:
+                connection.execute(statement.encode())
 
     def build(self, *selection: str, full_refresh: bool = False, threads: int = 2) -> Built:
         os.environ.update(self.environ())
