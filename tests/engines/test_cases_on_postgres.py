@@ -21,7 +21,7 @@ from sqlflow.project.translate import translated
 CONFIG = (
     "name: tiny\ndialect: duckdb\ndefault_schema: public\ntargets: {dev: {engine: postgres, url: '${LAWFUL_URL}'}}\n"
 )
-FILES = ("failure_demos", "modes")
+FILES = ("failure_demos", "modes", "following", "strategies", "verify", "state", "selection", "commands")
 CASES = [case for name in FILES for case in read_cases(Path(__file__).parents[1] / "cases" / f"{name}.md")]
 # Title -> the word that PostgreSQL does not have.
 NEVER = {

@@ -19,10 +19,12 @@ def project(tmp_path: Path) -> Iterator[LawfulPostgres]:
     made.drop()
 
 
-def holds(project: LawfulPostgres, query: str, setup: tuple[str, ...], *changes: str) -> None:
+def holds(
+    project: LawfulPostgres, query: str, setup: tuple[str, ...], *changes: str, header: str = "@strategy: delta"
+) -> None:
     """After each change the table has the rows that the query gives, letter by letter."""
     config = CONFIG.format(zone="Europe/Berlin").replace("dialect: duckdb", "dialect: postgres")
-    project.write({"sqlflow.yml": config, "models/a/kept.sql": f"-- @strategy: delta\n{query}"})
+    project.write({"sqlflow.yml": config, "models/a/kept.sql": f"-- {header}\n{query}"})
     _run(project, "CREATE SCHEMA raw", *setup)
     for change in ("", *changes):
         if change:
@@ -110,4 +112,19 @@ def test_months_of_a_date_and_of_a_moment(project: LawfulPostgres) -> None:
         ),
         "INSERT INTO raw.t VALUES ('2024-01-01', '2024-03-31 01:30+00'), (NULL, NULL)",
         "DELETE FROM raw.t WHERE day = '2024-01-31'",
+    )
+
+
+def test_a_time_that_is_rounded_into_the_next_day(project: LawfulPostgres) -> None:
+    holds(
+        project,
+        "SELECT date_trunc('hour', z::timestamptz(0)) AS t, id, v FROM raw.t",
+        (
+            "CREATE TABLE raw.t (z timestamptz, id int, v int)",
+            "INSERT INTO raw.t VALUES ('2024-03-01 23:59:59.7+01', 1, 1), ('2024-03-02 12:00', 2, 2), ('2024-03-05', 3, 3)",
+        ),
+        "UPDATE raw.t SET v = 9 WHERE id = 1",
+        "UPDATE raw.t SET v = 9 WHERE id = 2",
+        "DELETE FROM raw.t WHERE id = 2",
+        header="@mode: incremental\n-- @time: t",
     )
