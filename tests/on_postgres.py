@@ -58,16 +58,25 @@ def server() -> str:
 def new_database(like: str | None = None) -> str:
     """The address of a new database: an empty one, or a copy of another."""
     there, name = like or server(), f"t{uuid.uuid4().hex[:12]}"
-    template = urlsplit(like).path.lstrip("/") if like is not None else "template1"
+    template = name_of(like) if like is not None else "template1"
     with psycopg.connect(of_database(there, "postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return of_database(there, name)
 
 
 def drop_database(url: str) -> None:
-    name = urlsplit(url).path.lstrip("/")
     with psycopg.connect(of_database(url, "postgres"), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"DROP DATABASE IF EXISTS {name_of(url)} WITH (FORCE)".encode())
+
+
+def rename_database(url: str, to: str) -> None:
+    with psycopg.connect(of_database(url, "postgres"), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name_of(url)} RENAME TO {name_of(to)}".encode())
+
+
+def name_of(url: str) -> str:
+    """The name of the database at an address."""
+    return urlsplit(url).path.lstrip("/")
 
 
 def of_database(url: str, name: str) -> str:
