@@ -128,3 +128,20 @@ def test_a_time_that_is_rounded_into_the_next_day(project: LawfulPostgres) -> No
         "DELETE FROM raw.t WHERE id = 2",
         header="@mode: incremental\n-- @time: t",
     )
+
+
+@pytest.mark.parametrize("kind", ["timestamp(6)", "timestamptz(6)"])
+def test_a_time_of_six_digits_is_any_time(project: LawfulPostgres, kind: str) -> None:
+    holds(
+        project,
+        "SELECT created_at, id, v FROM raw.t",
+        (
+            f"CREATE TABLE raw.t (created_at {kind}, id int, v int)",
+            "INSERT INTO raw.t VALUES ('2024-03-01 23:59:59.999999', 1, 1), ('2024-03-02', 2, 2), ('2024-03-31 02:30', 3, 3)",
+        ),
+        "UPDATE raw.t SET v = 9 WHERE id = 1",
+        "INSERT INTO raw.t VALUES ('2024-03-02 12:00:00.123456', 4, 4), (NULL, 5, 5)",
+        "DELETE FROM raw.t WHERE id = 2",
+        header="@mode: incremental\n-- @time: created_at",
+    )
+    assert project.planned() == []
