@@ -473,7 +473,7 @@ CHAINS = [
 
 @pytest.mark.parametrize("sql", CHAINS)
 @pytest.mark.parametrize("zone", ["UTC", NEW_YORK, "Australia/Lord_Howe", "Asia/Kolkata"])
-@pytest.mark.parametrize("engine", LABS)
+@pytest.mark.parametrize("engine", ["duckdb", pytest.param("postgres", marks=pytest.mark.long)])
 def test_images_hold_what_the_engine_computes(engine: str, zone: str, sql: str, labs: Labs) -> None:
     lab = labs(engine, zone)
     holds_what_is_computed(lab, lab.own(sql))

@@ -145,3 +145,52 @@ def test_a_time_of_six_digits_is_any_time(project: LawfulPostgres, kind: str) ->
         header="@mode: incremental\n-- @time: created_at",
     )
     assert project.planned() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "time"),
+    [
+        ("timestamptz", "date_trunc('hour', day)"),
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in (("date", "day"), ("timestamp", "day"), ("timestamptz", "day"), ("date", "day + 1"))
+        ),
+    ],
+)
+def test_times_before_christ_and_in_the_far_future(project: LawfulPostgres, kind: str, time: str) -> None:
+    last = "5874897-12-30" if kind == "date" else "294276-12-30"
+    holds(
+        project,
+        f"SELECT {time} AS t, id, v FROM raw.t",
+        (
+            f"CREATE TABLE raw.t (day {kind}, id int, v int)",
+            "INSERT INTO raw.t VALUES ('0044-03-15 BC', 1, 1), ('2024-03-02', 2, 2), ('infinity', 3, 3), ('-infinity', 4, 4), "
+            f"('{last}', 5, 5), (NULL, 6, 6), ('10000-01-01', 7, 7), ('0001-01-01', 8, 8), ('9999-12-31', 9, 9)",
+        ),
+        "UPDATE raw.t SET v = 10 WHERE id = 1",
+        "UPDATE raw.t SET v = 10 WHERE id = 3",
+        "UPDATE raw.t SET v = 10 WHERE id = 5",
+        "UPDATE raw.t SET v = 11 WHERE id IN (4, 7)",
+        "UPDATE raw.t SET v = 11 WHERE id IN (2, 8, 9)",
+        "DELETE FROM raw.t WHERE id IN (1, 3, 5)",
+        "INSERT INTO raw.t VALUES ('0100-02-28 BC', 10, 1), ('12024-02-29', 11, 1)",
+        "DELETE FROM raw.t WHERE id > 6 OR id = 4",
+        header="@mode: incremental\n-- @time: t",
+    )
+
+
+def test_hours_in_which_clocks_are_set(project: LawfulPostgres) -> None:
+    holds(
+        project,
+        "SELECT z::date AS t, date_trunc('hour', z) AS h, count(*) AS n, sum(v) AS s FROM raw.t GROUP BY 1, 2",
+        (
+            "CREATE TABLE raw.t (z timestamptz, v int)",
+            "INSERT INTO raw.t SELECT '2024-03-30 20:00+00'::timestamptz + i * interval '30 minutes', i FROM generate_series(0, 60) AS i",
+            "INSERT INTO raw.t SELECT '2024-10-26 20:00+00'::timestamptz + i * interval '30 minutes', i FROM generate_series(0, 60) AS i",
+        ),
+        "UPDATE raw.t SET v = 100 WHERE z = '2024-03-31 01:00+00'",
+        "UPDATE raw.t SET v = 100 WHERE z = '2024-10-27 00:30+00'",
+        "DELETE FROM raw.t WHERE z = '2024-10-27 01:30+00'",
+        "INSERT INTO raw.t VALUES ('2024-03-30 23:00+00', 5), ('2024-10-26 22:00+00', 5), ('2024-10-27 23:00+00', 5)",
+        header="@mode: incremental\n-- @time: t",
+    )
