@@ -49,9 +49,12 @@ def on_every_engine(
     said = any(mark.args[0] == "new_project" for mark in metafunc.definition.iter_markers("parametrize"))
     if said or "new_project" not in metafunc.fixturenames:
         return
+    differing = differing or {}
+    gone = [name for name in (*short, *differing) if not hasattr(metafunc.module, name)]
+    assert not gone, f"there is no test {gone}"
     name = metafunc.function.__name__
     marks = [] if name in short else [pytest.mark.long]
-    if differing is not None and name in differing:
+    if name in differing:
         marks.append(differing[name])
     metafunc.parametrize("new_project", ["duckdb", pytest.param("postgres", marks=marks)], indirect=True)
 

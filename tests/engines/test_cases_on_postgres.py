@@ -60,18 +60,22 @@ SLOW = frozenset({"More rows are added at once than the engine keeps in one grou
 
 
 def _cases() -> Iterator[object]:
+    unknown = DIFFERING.keys() | SLOW
     for name in (*FILES, *LONGER):
         for case in read_cases(Path(__file__).parents[1] / "cases" / f"{name}.md"):
+            unknown -= {case.title}
             marks = [pytest.mark.long] if name in LONGER or case.title in SLOW else []
             if case.title in DIFFERING:
                 marks.append(DIFFERING[case.title])
             yield pytest.param(case, id=case.id, marks=marks)
+    assert not unknown, f"there is no case {unknown}"
 
 
 class OnPostgres(Runner):
     """A case whose database is on a server."""
 
     url: str = ""
+    copy: str = ""  # the address of another database, which the story made of this one
 
     def run(self, blocks: Sequence[Block]) -> None:
         shown = ""
@@ -100,9 +104,9 @@ class OnPostgres(Runner):
         for line in block.body.splitlines():
             match line.split():
                 case ["cp", "tiny.duckdb", "copy.duckdb"]:
-                    copies[self.url] = new_database(like=self.url)
+                    self.copy = new_database(like=self.url)
                 case ["cp", "copy.duckdb", "tiny.duckdb"]:
-                    _replace(self.url, copies.pop(self.url))
+                    _replace(self.url, self.copy)
                 case ["rm", *words] if "tiny.duckdb" in words:
                     _replace(self.url, _empty())
                     words.remove("tiny.duckdb")
@@ -124,9 +128,6 @@ class OnPostgres(Runner):
             cursor = psycopg.RawCursor(connection).execute(translated(sql, "duckdb", "postgres"))
             names = [column.name for column in cursor.description or ()]
             return render_table(names, cursor.fetchall(), width=None)
-
-
-copies: dict[str, str] = {}
 
 
 def _empty() -> str:
