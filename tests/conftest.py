@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from every_engine import NewProject, projects_on
 from markdown_cases import Case, Correction, apply_corrections
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -38,3 +40,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         paths[str(case.path)] = case.path
     for name, found in by_path.items():
         apply_corrections(paths[name], found)
+
+
+@pytest.fixture
+def new_project(request: pytest.FixtureRequest) -> Iterator[NewProject]:
+    """See `every_engine`."""
+    with projects_on(request.param) as made:
+        yield made

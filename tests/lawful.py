@@ -62,6 +62,10 @@ class Lawful:
             for statement in statements:
                 connection.execute(statement)
 
+    def own_sql(self, *statements: str) -> None:
+        """Statements in the SQL of the engine, which are not translated."""
+        self.sql(*statements)
+
     def rows(self, query: str) -> list[tuple[object, ...]]:
         with self.connected() as connection:
             return connection.execute(query).fetchall()

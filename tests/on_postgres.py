@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -63,16 +63,25 @@ def server() -> str:
 def new_database(like: str | None = None) -> str:
     """The address of a new database: an empty one, or a copy of another."""
     there, name = like or server(), f"t{uuid.uuid4().hex[:12]}"
-    template = urlsplit(like).path.lstrip("/") if like is not None else "template1"
+    template = name_of(like) if like is not None else "template1"
     with psycopg.connect(of_database(there, "postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return of_database(there, name)
 
 
 def drop_database(url: str) -> None:
-    name = urlsplit(url).path.lstrip("/")
     with psycopg.connect(of_database(url, "postgres"), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"DROP DATABASE IF EXISTS {name_of(url)} WITH (FORCE)".encode())
+
+
+def rename_database(url: str, to: str) -> None:
+    with psycopg.connect(of_database(url, "postgres"), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name_of(url)} RENAME TO {name_of(to)}".encode())
+
+
+def name_of(url: str) -> str:
+    """The name of the database at an address."""
+    return urlsplit(url).path.lstrip("/")
 
 
 def of_database(url: str, name: str) -> str:
@@ -98,6 +107,12 @@ class Translating:
         if parameters:
             return _Result(self._connection.execute(sql.replace("?", "%s"), parameters))
         return _Result(psycopg.RawCursor(self._connection).execute(translated(sql, "duckdb", "postgres")))
+
+    def copy(self, table: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Rows into a table, one by one."""
+        with self._connection.cursor().copy(f"COPY {table} FROM STDIN".encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +149,12 @@ class LawfulPostgres(Lawful):
 
     def begin(self, files: Mapping[str, str]) -> None:
         self.write({"sqlflow.yml": CONFIG.format(zone=self.zone), **files})
+
+    def own_sql(self, *statements: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"SET TimeZone = '{self.zone}'")
+            for statement in statements:
+                connection.execute(statement.encode())
 
     def build(self, *selection: str, full_refresh: bool = False, threads: int = 2) -> Built:
         os.environ.update(self.environ())

@@ -7,11 +7,14 @@ uniform and comments are short. `python -m tpch` prints tier and method of each 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import duckdb
 from lawful import Lawful
+from on_postgres import LawfulPostgres
 
 ORDERS = 1500
 
@@ -243,14 +246,38 @@ UNLIMITED: Mapping[str, str] = {
 }
 
 
-def begin(root: Path) -> Lawful:
+_MADE = re.compile(r"(CREATE TABLE|INSERT INTO) (tpch\.\w+) (?:AS )?(?=SELECT)")
+_IN_POSTGRES = {"STRING": "TEXT", "NUMBER": "DECIMAL(15,2)"}
+
+
+def begin(project: Lawful) -> None:
     """A project with the 22 queries, and those with a LIMIT once more without it, as models; nothing built yet."""
-    project = Lawful(root)
     project.begin(
         {f"models/out/{name}.sql": f"-- @strategy: delta\n{sql}\n" for name, sql in {**QUERIES, **UNLIMITED}.items()}
     )
-    project.sql(*tables())
-    return project
+    fill(project, *tables())
+
+
+def fill(project: Lawful, *statements: str) -> None:
+    """Run statements whose rows DuckDB makes: `CREATE TABLE ... AS` and `INSERT INTO`, or others."""
+    if not isinstance(project, LawfulPostgres):
+        project.sql(*statements)
+        return
+    with duckdb.connect() as here:
+        for statement in statements:
+            made = _MADE.match(statement)
+            if made is None:
+                project.sql(statement)
+                continue
+            new, table = made[1].startswith("CREATE"), made[2]
+            found = here.execute(statement[made.end() :])
+            columns = ", ".join(
+                f"{entry[0]} {_IN_POSTGRES.get(str(entry[1]), entry[1])}" for entry in found.description
+            )
+            if new:
+                project.own_sql(f"CREATE TABLE {table} ({columns})")
+            with project.connected() as connection:
+                connection.copy(table, found.fetchall())
 
 
 def methods(project: Lawful) -> list[tuple[str, str, str, str]]:
@@ -268,7 +295,8 @@ def methods(project: Lawful) -> list[tuple[str, str, str, str]]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        project = begin(Path(folder))
+        project = Lawful(Path(folder))
+        begin(project)
         assert project.build().code == 0
         project.sql(
             *insert_orders(ORDERS + 1, 15),

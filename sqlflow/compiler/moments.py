@@ -84,7 +84,7 @@ _StepOf = Callable[[str], tuple[TimeStep, str] | None]
 def _forms(tree: exp.Expr) -> list[tuple[exp.Expr, _StepOf]]:
     """The argument that the time may come from, and what step the function is for its type."""
     match tree:
-        case exp.Cast() if type(tree) is exp.Cast:
+        case exp.Cast() if type(tree) is exp.Cast and not tree.to.expressions:  # to so many digits, it is rounded
             kind = tree.to.sql("duckdb").upper()
             return [(tree.this, lambda type_: _cast(type_, kind))]
         case exp.TsOrDsToDate() | exp.Date() if not tree.args.get("expressions") and not tree.args.get("zone"):
@@ -174,6 +174,12 @@ def interval(node: exp.Expr) -> tuple[int, int, int] | None:
             return None if count is None or not isinstance(unit, exp.Var) else _times(count, unit.name)
         case exp.Cast() if node.to.sql("duckdb").upper() == "INTERVAL" and isinstance(node.this, exp.Literal):
             return _written(node.this.name)
+        case exp.Mul():
+            for count, of in ((whole_number(node.this), node.expression), (whole_number(node.expression), node.this)):
+                one = interval(of) if count is not None else None
+                if count is not None and one is not None and abs(count) <= _MOST:
+                    return count * one[0], count * one[1], count * one[2]
+            return None
         case exp.ToDays():
             count = whole_number(node.this)
             return None if count is None else _times(count, "day")

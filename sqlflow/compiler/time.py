@@ -1110,9 +1110,6 @@ def _frame_bound(spec: exp.Expr, side: str, rows: bool, by: str, types: Types) -
     bound, way = spec.args.get(side), str(spec.args.get(f"{side}_side") or "").upper()
     if str(bound).upper() == "CURRENT ROW":
         return 0, 0
-    if isinstance(bound, exp.Interval) and not way and bound.text("unit").upper() in ("PRECEDING", "FOLLOWING"):
-        # INTERVAL '36:00:00' PRECEDING: the parser takes the word for the interval's unit.
-        bound, way = exp.Interval(this=bound.this), bound.text("unit").upper()
     if not isinstance(bound, exp.Expr) or way not in ("PRECEDING", "FOLLOWING"):
         return None
     ahead = way == "FOLLOWING"

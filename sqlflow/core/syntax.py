@@ -59,7 +59,34 @@ def statements_of(tokens: Sequence[Token], text: str, dialect: str) -> list[exp.
         for statement in statements:
             for literal in statement.find_all(exp.Literal) if statement is not None else ():
                 literal.set("this", str(literal.this).partition(_MARK)[0])
+    if any(_is_bound(tokens, number) for number in range(2, len(tokens))):
+        for statement in statements:
+            for frame in statement.find_all(exp.WindowSpec) if statement is not None else ():
+                _settle_bounds(frame)
     return statements
+
+
+_WAYS = ("PRECEDING", "FOLLOWING")
+
+
+def _is_bound(tokens: Sequence[Token], number: int) -> bool:
+    """Whether this is the word behind an interval without a unit, `INTERVAL '36:00:00' PRECEDING`."""
+    return (
+        tokens[number - 2].token_type is TokenType.INTERVAL
+        and tokens[number - 1].token_type is TokenType.STRING
+        and tokens[number].text.upper() in _WAYS
+    )
+
+
+def _settle_bounds(frame: exp.WindowSpec) -> None:
+    """sqlglot takes that word for the unit."""
+    for side in ("start", "end"):
+        bound = frame.args.get(side)
+        if isinstance(bound, exp.Interval) and not frame.args.get(f"{side}_side"):
+            way = bound.text("unit").upper()
+            if way in _WAYS:
+                bound.set("unit", None)
+                frame.set(f"{side}_side", way)
 
 
 def _loses_parts(interval: str) -> bool:

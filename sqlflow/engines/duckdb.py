@@ -30,7 +30,7 @@ from sqlflow.engines.duckdb_sql import DuckDBWording
 if TYPE_CHECKING:
     import duckdb
 
-_TRAITS = Traits(dialect="duckdb", wording=DuckDBWording(), index_options=False, partitioned_tables=False)
+TRAITS = Traits(dialect="duckdb", wording=DuckDBWording(), index_options=False, partitioned_tables=False)
 _POLL_SECONDS = 0.1
 
 
@@ -267,7 +267,7 @@ def _plain(name: str) -> str:
 class DuckDBSession:
     """One cursor. Each statement runs in the calling thread."""
 
-    wording = _TRAITS.wording
+    wording = TRAITS.wording
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, memory: _Memory | None = None) -> None:
         self.connection = connection
@@ -349,7 +349,7 @@ class DuckDBEngine:
 
     @property
     def traits(self) -> Traits:
-        return replace(_TRAITS, memory=self._memory.limit)
+        return replace(TRAITS, memory=self._memory.limit)
 
     @property
     def version(self) -> str:
@@ -397,7 +397,7 @@ class DuckDBEngine:
 class DuckDBBinder:
     """Queries bound against empty tables in a database of its own."""
 
-    traits = _TRAITS
+    traits = TRAITS
     _PREFIX = "DESCRIBE "
 
     def __init__(self, config: Config, files: Sequence[str]) -> None:

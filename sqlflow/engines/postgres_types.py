@@ -19,17 +19,25 @@ _SPELLED = {
 }
 _FORMATTED = re.compile(r"([^\[(]+?)(\(\d+(?:,-?\d+)?\))?( with(?:out)? time zone)?((?:\[\])*)")
 
+_ALL_DIGITS = "(6)"
+
 
 def spelled(formatted: str) -> str:
     """What `format_type` says, as SQLFlow writes it.
 
+    Six digits of a second are all that there are, so that saying so says nothing.
+
     >>> spelled("numeric(10,2)"), spelled("timestamp(3) with time zone"), spelled("text[]")
     ('DECIMAL(10,2)', 'TIMESTAMP(3) WITH TIME ZONE', 'TEXT[]')
+    >>> spelled("timestamp(6) without time zone"), spelled("timestamp(6) with time zone")
+    ('TIMESTAMP', 'TIMESTAMP WITH TIME ZONE')
     """
     found = _FORMATTED.fullmatch(formatted)
     if found is None or formatted.startswith('"') or "." in found[1]:
         return formatted  # a type of the database's own
     name, size, zone, array = found[1], found[2] or "", found[3] or "", found[4]
+    if zone and size == _ALL_DIGITS:
+        size = ""
     if zone and size:
         return f"{name.upper()}{size}{zone.upper() if 'without' not in zone else ''}{array}"
     base = _SPELLED.get(name + zone, (name + zone).upper())

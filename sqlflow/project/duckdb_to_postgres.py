@@ -473,7 +473,7 @@ def _set_operation(node: exp.Expr) -> str | None:
 
 _FLAT = "a correlation, which is NaN to DuckDB and NULL to PostgreSQL where all values are equal"
 _INTERVALS = (
-    "year", "month", "week", "day", "hour", "minute", "second", "millisecond", "microsecond", "decade", "century",
+    "year", "month", "week", "hour", "minute", "second", "millisecond", "microsecond", "decade",
 )  # fmt: skip
 
 _RULES: Mapping[type[exp.Expr], Rule] = {
@@ -504,6 +504,7 @@ _RULES: Mapping[type[exp.Expr], Rule] = {
     exp.TimeToStr: _to_text,
     exp.StrToTime: _to_time,
     exp.DateFromParts: _date,
+    exp.ToDays: _interval("day"),
     **{
         kind: _part_named(unit)
         for kind, unit in (
@@ -545,6 +546,8 @@ _NAMED: Mapping[str, Rule] = {
     "timezone": lambda node: "`timezone` of one value, the offset to DuckDB" if len(node.expressions) == 1 else None,
     **dict.fromkeys(("regr_slope", "regr_intercept", "regr_r2"), _never(_FLAT)),
     "weekday": _as("CAST(EXTRACT(dow FROM x) AS BIGINT)"),
-    **{f"to_{unit}{'s' if unit != 'century' else ''}": _interval(unit) for unit in _INTERVALS},
+    **{f"to_{unit}s": _interval(unit) for unit in _INTERVALS},
+    "to_quarters": _as("(x * INTERVAL '3 MONTHS')"),
     "to_centuries": _interval("century"),
+    "to_millennia": _interval("millennium"),
 }

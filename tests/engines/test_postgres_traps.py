@@ -19,10 +19,12 @@ def project(tmp_path: Path) -> Iterator[LawfulPostgres]:
     made.drop()
 
 
-def holds(project: LawfulPostgres, query: str, setup: tuple[str, ...], *changes: str) -> None:
+def holds(
+    project: LawfulPostgres, query: str, setup: tuple[str, ...], *changes: str, header: str = "@strategy: delta"
+) -> None:
     """After each change the table has the rows that the query gives, letter by letter."""
     config = CONFIG.format(zone="Europe/Berlin").replace("dialect: duckdb", "dialect: postgres")
-    project.write({"sqlflow.yml": config, "models/a/kept.sql": f"-- @strategy: delta\n{query}"})
+    project.write({"sqlflow.yml": config, "models/a/kept.sql": f"-- {header}\n{query}"})
     _run(project, "CREATE SCHEMA raw", *setup)
     for change in ("", *changes):
         if change:
@@ -110,4 +112,85 @@ def test_months_of_a_date_and_of_a_moment(project: LawfulPostgres) -> None:
         ),
         "INSERT INTO raw.t VALUES ('2024-01-01', '2024-03-31 01:30+00'), (NULL, NULL)",
         "DELETE FROM raw.t WHERE day = '2024-01-31'",
+    )
+
+
+def test_a_time_that_is_rounded_into_the_next_day(project: LawfulPostgres) -> None:
+    holds(
+        project,
+        "SELECT date_trunc('hour', z::timestamptz(0)) AS t, id, v FROM raw.t",
+        (
+            "CREATE TABLE raw.t (z timestamptz, id int, v int)",
+            "INSERT INTO raw.t VALUES ('2024-03-01 23:59:59.7+01', 1, 1), ('2024-03-02 12:00', 2, 2), ('2024-03-05', 3, 3)",
+        ),
+        "UPDATE raw.t SET v = 9 WHERE id = 1",
+        "UPDATE raw.t SET v = 9 WHERE id = 2",
+        "DELETE FROM raw.t WHERE id = 2",
+        header="@mode: incremental\n-- @time: t",
+    )
+
+
+@pytest.mark.parametrize("kind", ["timestamp(6)", "timestamptz(6)"])
+def test_a_time_of_six_digits_is_any_time(project: LawfulPostgres, kind: str) -> None:
+    holds(
+        project,
+        "SELECT created_at, id, v FROM raw.t",
+        (
+            f"CREATE TABLE raw.t (created_at {kind}, id int, v int)",
+            "INSERT INTO raw.t VALUES ('2024-03-01 23:59:59.999999', 1, 1), ('2024-03-02', 2, 2), ('2024-03-31 02:30', 3, 3)",
+        ),
+        "UPDATE raw.t SET v = 9 WHERE id = 1",
+        "INSERT INTO raw.t VALUES ('2024-03-02 12:00:00.123456', 4, 4), (NULL, 5, 5)",
+        "DELETE FROM raw.t WHERE id = 2",
+        header="@mode: incremental\n-- @time: created_at",
+    )
+    assert project.planned() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "time"),
+    [
+        ("timestamptz", "date_trunc('hour', day)"),
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in (("date", "day"), ("timestamp", "day"), ("timestamptz", "day"), ("date", "day + 1"))
+        ),
+    ],
+)
+def test_times_before_christ_and_in_the_far_future(project: LawfulPostgres, kind: str, time: str) -> None:
+    last = "5874897-12-30" if kind == "date" else "294276-12-30"
+    holds(
+        project,
+        f"SELECT {time} AS t, id, v FROM raw.t",
+        (
+            f"CREATE TABLE raw.t (day {kind}, id int, v int)",
+            "INSERT INTO raw.t VALUES ('0044-03-15 BC', 1, 1), ('2024-03-02', 2, 2), ('infinity', 3, 3), ('-infinity', 4, 4), "
+            f"('{last}', 5, 5), (NULL, 6, 6), ('10000-01-01', 7, 7), ('0001-01-01', 8, 8), ('9999-12-31', 9, 9)",
+        ),
+        "UPDATE raw.t SET v = 10 WHERE id = 1",
+        "UPDATE raw.t SET v = 10 WHERE id = 3",
+        "UPDATE raw.t SET v = 10 WHERE id = 5",
+        "UPDATE raw.t SET v = 11 WHERE id IN (4, 7)",
+        "UPDATE raw.t SET v = 11 WHERE id IN (2, 8, 9)",
+        "DELETE FROM raw.t WHERE id IN (1, 3, 5)",
+        "INSERT INTO raw.t VALUES ('0100-02-28 BC', 10, 1), ('12024-02-29', 11, 1)",
+        "DELETE FROM raw.t WHERE id > 6 OR id = 4",
+        header="@mode: incremental\n-- @time: t",
+    )
+
+
+def test_hours_in_which_clocks_are_set(project: LawfulPostgres) -> None:
+    holds(
+        project,
+        "SELECT z::date AS t, date_trunc('hour', z) AS h, count(*) AS n, sum(v) AS s FROM raw.t GROUP BY 1, 2",
+        (
+            "CREATE TABLE raw.t (z timestamptz, v int)",
+            "INSERT INTO raw.t SELECT '2024-03-30 20:00+00'::timestamptz + i * interval '30 minutes', i FROM generate_series(0, 60) AS i",
+            "INSERT INTO raw.t SELECT '2024-10-26 20:00+00'::timestamptz + i * interval '30 minutes', i FROM generate_series(0, 60) AS i",
+        ),
+        "UPDATE raw.t SET v = 100 WHERE z = '2024-03-31 01:00+00'",
+        "UPDATE raw.t SET v = 100 WHERE z = '2024-10-27 00:30+00'",
+        "DELETE FROM raw.t WHERE z = '2024-10-27 01:30+00'",
+        "INSERT INTO raw.t VALUES ('2024-03-30 23:00+00', 5), ('2024-10-26 22:00+00', 5), ('2024-10-27 23:00+00', 5)",
+        header="@mode: incremental\n-- @time: t",
     )

@@ -200,6 +200,10 @@ ts - INTERVAL 1 WEEK
 ts - ts2
 ts2 - INTERVAL '1 month 2 days'
 ts + to_hours(a)
+ts + to_days(a)
+day + to_days(3)
+ts - to_quarters(a)
+ts + to_millennia(1)
 ts + to_minutes(a)
 day + to_minutes(a)
 last_day(day)
@@ -747,7 +751,6 @@ epoch_ms(ts)
 epoch_us(ts)
 date_sub('day', ts, ts2)
 date_sub('month', ts, ts2)
-ts + to_days(a)
 try_strptime('x', '%Y')
 time_bucket(INTERVAL '1 day', ts)
 time_bucket(INTERVAL '2 weeks', ts)

@@ -5,7 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+import pytest
+from every_engine import NewProject, on_every_engine
 from lawful import Lawful
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    on_every_engine(metafunc, short=SHORT)
+
+
+# Those that always run on PostgreSQL too.
+SHORT = ("test_a_late_row_when_the_lookback_grows", "test_a_day_that_vanishes_after_a_full_refresh")
 
 
 def _built(project: Lawful) -> None:
@@ -14,8 +24,8 @@ def _built(project: Lawful) -> None:
     assert project.planned() == []
 
 
-def test_a_day_that_vanishes_after_another_input_changed_everything(tmp_path: Path) -> None:
-    project = Lawful(tmp_path)
+def test_a_day_that_vanishes_after_another_input_changed_everything(tmp_path: Path, new_project: NewProject) -> None:
+    project = new_project(tmp_path)
     project.begin(
         {
             "models/inc/days.sql": "-- @mode: incremental\n-- @time: day\n"
@@ -35,8 +45,8 @@ def test_a_day_that_vanishes_after_another_input_changed_everything(tmp_path: Pa
     assert project.rows("SELECT day FROM inc.days ORDER BY 1") == [(dt.date(2024, 1, 1),), (dt.date(2024, 1, 3),)]
 
 
-def test_a_day_that_vanishes_after_a_full_refresh(tmp_path: Path) -> None:
-    project = Lawful(tmp_path)
+def test_a_day_that_vanishes_after_a_full_refresh(tmp_path: Path, new_project: NewProject) -> None:
+    project = new_project(tmp_path)
     project.begin({"models/inc/days.sql": "-- @mode: incremental\n-- @time: day\nSELECT day FROM raw.events"})
     project.sql(
         "CREATE SCHEMA raw", "CREATE TABLE raw.events AS SELECT DATE '2024-01-01' + i::INT AS day FROM range(3) t(i)"
@@ -48,8 +58,10 @@ def test_a_day_that_vanishes_after_a_full_refresh(tmp_path: Path) -> None:
     assert project.rows("SELECT count(*) FROM inc.days") == [(2,)]
 
 
-def test_a_child_that_did_not_care_about_a_version_of_its_parent_that_failed(tmp_path: Path) -> None:
-    project = Lawful(tmp_path)
+def test_a_child_that_did_not_care_about_a_version_of_its_parent_that_failed(
+    tmp_path: Path, new_project: NewProject
+) -> None:
+    project = new_project(tmp_path)
     parent = "models/a/parent.sql"
     project.begin({parent: "SELECT k, v, k AS w FROM raw.events", "models/a/child.sql": "SELECT k, v FROM a.parent"})
     project.sql("CREATE SCHEMA raw", "CREATE TABLE raw.events AS SELECT 1 AS k, 1 AS v")
@@ -61,8 +73,8 @@ def test_a_child_that_did_not_care_about_a_version_of_its_parent_that_failed(tmp
     assert project.rows("FROM a.child") == [(1, 101)]
 
 
-def test_a_row_without_cursor_does_not_beat_a_newer_one(tmp_path: Path) -> None:
-    project = Lawful(tmp_path)
+def test_a_row_without_cursor_does_not_beat_a_newer_one(tmp_path: Path, new_project: NewProject) -> None:
+    project = new_project(tmp_path)
     project.begin({"models/a/m.sql": "-- @mode: merge\n-- @key: k\n-- @cursor: c\nSELECT k, c FROM raw.events"})
     project.sql(
         "CREATE SCHEMA raw",
@@ -75,8 +87,8 @@ def test_a_row_without_cursor_does_not_beat_a_newer_one(tmp_path: Path) -> None:
     assert project.rows("FROM a.m ORDER BY k") == [(1, 5), (2, 6), (3, 10)]
 
 
-def test_a_late_row_when_the_lookback_grows(tmp_path: Path) -> None:
-    project = Lawful(tmp_path)
+def test_a_late_row_when_the_lookback_grows(tmp_path: Path, new_project: NewProject) -> None:
+    project = new_project(tmp_path)
     model = "-- @mode: append\n-- @cursor: c\n{}SELECT c FROM raw.events"
     project.begin({"models/a/m.sql": model.format("")})
     project.sql(
@@ -89,9 +101,9 @@ def test_a_late_row_when_the_lookback_grows(tmp_path: Path) -> None:
     assert project.rows("SELECT count(*) FROM a.m") == [(11,)]
 
 
-def test_late_rows_that_are_not_added_are_told(tmp_path: Path) -> None:
+def test_late_rows_that_are_not_added_are_told(tmp_path: Path, new_project: NewProject) -> None:
     """As many rows came late as others vanished: the number of rows says nothing."""
-    project = Lawful(tmp_path)
+    project = new_project(tmp_path)
     project.begin({"models/a/m.sql": "-- @mode: append\n-- @cursor: c\nSELECT c FROM raw.events"})
     project.sql(
         "CREATE SCHEMA raw", "CREATE TABLE raw.events AS SELECT DATE '2024-01-01' + i::INT AS c FROM range(10) t(i)"
@@ -102,9 +114,9 @@ def test_late_rows_that_are_not_added_are_told(tmp_path: Path) -> None:
     assert "late" in told or project.rows("SELECT count(*) FROM a.m") == [(11,)]
 
 
-def test_nothing_is_left_of_a_batched_build_that_was_given_up(tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_batched_build_that_was_given_up(tmp_path: Path, new_project: NewProject) -> None:
     """A batch fails, the edit is undone: the half-built table beside the real one goes away."""
-    project = Lawful(tmp_path)
+    project = new_project(tmp_path)
     model = "-- @mode: incremental\n-- @time: day\n-- @batch: 2 days\nSELECT day, {} AS x FROM raw.events"
     project.begin({"models/inc/days.sql": model.format("1")})
     project.sql(
@@ -112,7 +124,7 @@ def test_nothing_is_left_of_a_batched_build_that_was_given_up(tmp_path: Path) ->
     )
     _built(project)
     before = project.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = 'inc'")
-    failing = "CASE WHEN day > DATE '2024-01-06' THEN CAST(error('no') AS INTEGER) ELSE 2 END"
+    failing = "CASE WHEN day > DATE '2024-01-06' THEN CAST('no' || CAST(day AS VARCHAR) AS INTEGER) ELSE 2 END"
     project.write({"models/inc/days.sql": model.format(failing)})
     assert project.build().code == 1
     project.write({"models/inc/days.sql": model.format("1")})

@@ -9,12 +9,15 @@ would push it.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from every_engine import NewProject, on_every_engine
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from lawful import Lawful
@@ -31,7 +34,9 @@ _HEADERS: Mapping[str, str] = {
     "source_wins": "-- @deleted: \"op = 'D'\"\n",
     "target_wins": "-- @conflict: target_wins\n-- @deleted: {column: op, values: [D]}\n",
     "plain": "",
+    "counted": '-- @deleted: "n = 2"\n',
 }
+_PROMISES = tuple(_HEADERS)
 _CURSOR = "-- @cursor: c\n"
 _STREAM = "SELECT k, c, note, n, op FROM raw.events\n"
 _COUNTED = "SELECT k, max(c) AS c, 'x' AS note, CAST(count(*) AS DOUBLE) AS n, 'U' AS op FROM raw.events GROUP BY k\n"
@@ -41,11 +46,11 @@ def _strategies(promise: str) -> list[str]:
     return [*_PUSHED, *_EXPLICIT, *(("cdc",) if promise == "latest_wins" else ())]
 
 
-def _models(lookback: bool) -> dict[str, str]:
+def _models(promises: Sequence[str], lookback: bool) -> dict[str, str]:
     """Promise and strategy -> a model; `counted` has no cursor."""
     found = {}
-    for promise, header in (*_HEADERS.items(), ("counted", '-- @deleted: "n = 2"\n')):
-        lines = f"-- @mode: merge\n-- @key: k\n{header}"
+    for promise in promises:
+        lines = f"-- @mode: merge\n-- @key: k\n{_HEADERS[promise]}"
         if promise != "counted":
             lines += _CURSOR + ("-- @lookback: 5 hours\n" if lookback else "")
         query = _COUNTED if promise == "counted" else _STREAM
@@ -68,6 +73,7 @@ def _row(event: Event) -> Row:
 @dataclass(slots=True)
 class World:
     project: Lawful
+    promises: Sequence[str]
     source: list[Event] = field(default_factory=list)
     seen: list[Event] = field(default_factory=list)
     grew: bool = True  # the source never lost a row
@@ -110,23 +116,25 @@ class World:
 
     def push(self) -> None:
         """What past run times would push `auto` to."""
-        for name, paces in _PUSHED.items():
-            text = ", ".join(f'"{way}": {pace}' for way, pace in paces.items())
-            self.project.sql(
-                f"UPDATE _sqlflow.commits SET record = json_merge_patch(record, '{{\"paces\": {{{text}}}}}') "
-                f"WHERE name LIKE '%.by_{name}'"
-            )
+        with self.project.connected() as connection:
+            for name, record in self._records():
+                paces = _PUSHED.get(name.rpartition(".by_")[2])
+                if paces:
+                    pushed = json.dumps({**record, "paces": {**record.get("paces", {}), **paces}})
+                    connection.execute("UPDATE _sqlflow.commits SET record = ? WHERE name = ?", [pushed, name])
+
+    def _records(self) -> list[tuple[str, dict[str, Any]]]:
+        rows = self.project.rows("SELECT name, record FROM _sqlflow.commits")
+        return [(str(name), record if isinstance(record, dict) else json.loads(str(record))) for name, record in rows]
 
     def build(self) -> None:
         built = self.project.build()
         assert built.code == 0, built.told
         note(built.told)
         self.seen += self.source
-        for name, strategy in self.project.rows("SELECT name, record->>'strategy' FROM _sqlflow.commits"):
-            if "by_auto" in str(name):
-                self.ways.add(str(strategy))
+        self.ways |= {str(record.get("strategy")) for name, record in self._records() if "by_auto" in name}
         self.promised()
-        for promise in (*_HEADERS, "counted"):
+        for promise in self.promises:
             tables = {s: self.rows(f"{promise}.by_{s}") for s in _strategies(promise)}
             first = tables["merge"]
             for strategy, rows in tables.items():
@@ -203,14 +211,15 @@ _histories = st.tuples(
 _History = tuple[bool, list[Event], list[list[tuple[str, list[Event]]]]]
 
 
-def _holds(history: _History, ways: set[str]) -> None:
+def _holds(history: _History, ways: set[str], new_project: NewProject, promises: Sequence[str]) -> None:
     lookback, first, steps = history
+    collation = "" if new_project.engine == "postgres" else " COLLATE NOCASE"
     with tempfile.TemporaryDirectory(prefix="sqlflow-law-") as folder:
-        world = World(Lawful(Path(folder)), ways=ways)
-        world.project.begin({"sources/raw.yml": "raw.events: {table: ext.events}\n", **_models(lookback)})
+        world = World(new_project(Path(folder)), promises, ways=ways)
+        world.project.begin({"sources/raw.yml": "raw.events: {table: ext.events}\n", **_models(promises, lookback)})
         world.project.sql(
             "CREATE SCHEMA ext",
-            "CREATE TABLE ext.events (k INT, c TIMESTAMP, note VARCHAR COLLATE NOCASE, n DOUBLE, op VARCHAR)",
+            f"CREATE TABLE ext.events (k INT, c TIMESTAMP, note VARCHAR{collation}, n DOUBLE, op VARCHAR)",
         )
         world.deliver("more", first)
         world.build()
@@ -220,6 +229,7 @@ def _holds(history: _History, ways: set[str]) -> None:
             world.push()
             world.build()
         assert world.project.planned() == []
+    new_project.drop()
 
 
 _FAST = settings(
@@ -232,20 +242,35 @@ _FAST = settings(
 )
 
 
-def test_all_strategies_of_a_merge_give_the_promised_table() -> None:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    on_every_engine(metafunc)
+
+
+def _told(most: int, promises: Sequence[str], new_project: NewProject) -> set[str]:
+    """The ways that `auto` went in so many histories."""
     ways: set[str] = set()
 
-    @_FAST
+    @settings(_FAST, max_examples=most)
     @given(_histories)
     def hold(history: _History) -> None:
-        _holds(history, ways)
+        _holds(history, ways, new_project, promises)
 
     hold()
+    return ways
+
+
+def test_all_strategies_of_a_merge_give_the_promised_table(new_project: NewProject) -> None:
+    ways = _told(4, _PROMISES, new_project)
     assert {"append", "merge", "changes", "cdc", "snapshot"} <= ways, ways
+
+
+@pytest.mark.parametrize("new_project", ["postgres"], indirect=True)
+def test_the_strategies_of_one_promise(new_project: NewProject) -> None:
+    _told(1, ("latest_wins",), new_project)
 
 
 @pytest.mark.long
 @settings(_FAST, max_examples=300, derandomize=False)
 @given(_histories)
-def test_all_strategies_of_a_merge_at_length(history: _History) -> None:
-    _holds(history, set())
+def test_all_strategies_of_a_merge_at_length(new_project: NewProject, history: _History) -> None:
+    _holds(history, set(), new_project, _PROMISES)

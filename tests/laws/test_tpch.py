@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from every_engine import ENGINES, NewProject, notyet, projects_on
 from lawful import Lawful
-from tpch import ORDERS, QUERIES, UNLIMITED, begin, delete_orders, insert_orders, methods
+from on_postgres import LawfulPostgres
+from tpch import ORDERS, QUERIES, UNLIMITED, begin, delete_orders, fill, insert_orders, methods
 
 ALL = {**QUERIES, **UNLIMITED}
 FIRST, LATER = ORDERS + 1, ORDERS + 101
@@ -41,19 +44,21 @@ def _differing(project: Lawful) -> dict[str, tuple[object, object]]:
 
 
 def _refreshed(project: Lawful, refresh: tuple[str, ...]) -> None:
-    project.sql(*refresh)
+    fill(project, *refresh)
     built = project.build()
     assert built.code == 0, built.told
     assert _differing(project) == {}
     assert project.planned() == []
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Lawful:
-    made = begin(tmp_path_factory.mktemp("tpch"))
-    built = made.build()
-    assert built.code == 0, built.told
-    return made
+@pytest.fixture(scope="module", params=["duckdb", pytest.param("postgres", marks=pytest.mark.long)])
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lawful]:
+    with projects_on(request.param) as new_project:
+        made = new_project(tmp_path_factory.mktemp("tpch"))
+        begin(made)
+        built = made.build()
+        assert built.code == 0, built.told
+        yield made
 
 
 def test_every_query_finds_rows(project: Lawful) -> None:
@@ -68,19 +73,28 @@ def test_tables_equal_their_queries_after_each_refresh(project: Lawful) -> None:
 
 
 def test_each_query_says_its_tier_and_what_refuses_it(project: Lawful) -> None:
-    project.sql(*insert_orders(LATER + 100, 5))
+    fill(project, *insert_orders(LATER + 100, 5))
     told = {name: (tier, why) for name, tier, _, why in methods(project)}
     assert told["q01"][0] == "B"  # avg(l_discount) without its sum
-    assert told["q06"][0] == "A"
     for name, (tier, why) in told.items():
         assert tier in ("A", "A'", "B", "C"), name
         assert tier != "C" or why, f"{name} is refused without a reason"
     _refreshed(project, ())
 
 
+def test_a_sum_of_products_follows_changes(project: Lawful, request: pytest.FixtureRequest) -> None:
+    if isinstance(project, LawfulPostgres):
+        unknown = "the server gives no scale to a product of decimals, so their sum is computed again"
+        request.applymarker(notyet(unknown, AssertionError, "'C' == 'A'"))
+    fill(project, *insert_orders(LATER + 200, 5))
+    assert {name: tier for name, tier, _, _ in methods(project)}["q06"] == "A"
+
+
 @pytest.mark.long
-def test_tables_equal_their_queries_after_many_refreshes(tmp_path: Path) -> None:
-    made = begin(tmp_path)
+@pytest.mark.parametrize("new_project", ENGINES, indirect=True)
+def test_tables_equal_their_queries_after_many_refreshes(tmp_path: Path, new_project: NewProject) -> None:
+    made = new_project(tmp_path)
+    begin(made)
     assert made.build().code == 0
     for number in range(40):
         first = ORDERS + 1 + number * 20

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 import psycopg
 import pytest
+from every_engine import NewProject, never, on_every_engine
 from lawful import Lawful
-from on_postgres import LawfulPostgres
 
 Rows = Sequence[tuple[object, ...]]
 NAN = float("nan")
@@ -66,7 +66,7 @@ def _plain(value: object) -> object:
             return value
         case list():
             return tuple(_plain(item) for item in value)
-        case float() | Decimal() | int() if _engine == "postgres":
+        case float() | Decimal() | int() if _project.engine == "postgres":
             return float(f"{float(value):.12g}")  # averages of whole numbers are decimals there
         case _:
             return value
@@ -74,34 +74,17 @@ def _plain(value: object) -> object:
 
 # ---------------------------------------------------------------------- engines
 
-_engine = "duckdb"
-_made: list[LawfulPostgres] = []
-
-
-def _project(root: Path) -> Lawful:
-    if _engine == "duckdb":
-        return Lawful(root)
-    _made.append(LawfulPostgres(root))
-    return _made[-1]
+_project: NewProject = NewProject("duckdb")
 
 
 @pytest.fixture(autouse=True)
-def engine(request: pytest.FixtureRequest) -> Iterator[None]:
-    global _engine
-    _engine = request.param
-    yield
-    _engine = "duckdb"
-    while _made:
-        _made.pop().drop()
+def _on(new_project: NewProject) -> None:
+    global _project
+    _project = new_project
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    name = metafunc.function.__name__
-    marks = [] if name in SHORT else [pytest.mark.long]
-    if name in ON_POSTGRES:
-        reason, error = ON_POSTGRES[name]
-        marks.append(pytest.mark.xfail(reason=reason, raises=error, strict=True))
-    metafunc.parametrize("engine", ["duckdb", pytest.param("postgres", marks=marks)], indirect=True)
+    on_every_engine(metafunc, short=SHORT, differing=DIFFERING)
 
 
 # Those that always run on PostgreSQL too.
@@ -113,12 +96,12 @@ SHORT = (
     "test_having_that_flips",
     "test_lists_are_values",
 )
-# What the story is told in and PostgreSQL does not have, and the error.
-_NO_ROWID = ("never: rows have no `rowid`", psycopg.errors.UndefinedColumn)
-_NO_DESCRIBE = ("never: there is no DESCRIBE, and sums have other types", psycopg.errors.SyntaxError)
-_NO_NOCASE = ("never: there is no collation NOCASE", psycopg.errors.UndefinedObject)
-_NO_REPLACE = ("never: a table is not replaced in one statement", psycopg.errors.SyntaxError)
-ON_POSTGRES: dict[str, tuple[str, type[Exception]]] = {
+# What the story is told in and PostgreSQL does not have.
+_NO_ROWID = never("rows have no `rowid`", psycopg.errors.UndefinedColumn, '"rowid" does not exist')
+_NO_DESCRIBE = never("there is no DESCRIBE, and sums have other types", psycopg.errors.SyntaxError, "DESCRIBE")
+_NO_NOCASE = never("there is no collation NOCASE", psycopg.errors.UndefinedObject, '(?i)collation "nocase"')
+_NO_REPLACE = never("a table is not replaced in one statement", psycopg.errors.SyntaxError, '"TABLE"')
+DIFFERING = {
     "test_a_sum_beyond_bigint": _NO_DESCRIBE,
     "test_average_of_decimals_keeps_its_scale": _NO_DESCRIBE,
     "test_the_type_of_a_column_changes": _NO_DESCRIBE,
