@@ -40,6 +40,7 @@ class Kept:
             self.project.sql(*statements)
         built = self.project.build()
         assert built.code == 0, built.told
+        assert "not those that were last written" not in built.told
         assert bag(self.project.rows("FROM a.kept")) == bag(holds)
         assert bag(self.project.rows(f"FROM ({self.query})")) == bag(holds), "the test itself expects the wrong rows"
         assert self.project.planned() == []
@@ -830,6 +831,26 @@ def test_rows_without_a_cursor_make_no_promise(tmp_path: Path, options: str) -> 
                holds=[(1, 10), (3, 31), (4, 40), (5, 50)])  # fmt: skip
     kept.after("UPDATE ext.t SET c = 7 WHERE c IS NULL", holds=[(1, 10), (3, 31), (4, 40), (5, 50)])
     kept.after("UPDATE ext.t SET c = 8, v = 51 WHERE id = 5", holds=[(1, 10), (3, 31), (4, 40), (5, 51)])
+
+
+def test_a_reader_that_fails_reads_each_version_once(tmp_path: Path) -> None:
+    """What it has not read stays in the log, where another reader has read it already."""
+    counted = "SELECT k, count(*) AS n, sum(v) AS s FROM raw.t GROUP BY k"
+    other = (
+        "-- @strategy: delta\n-- @checks:\n--   - row_count: {max: 3}\nSELECT v, count(*) AS n FROM raw.t GROUP BY v"
+    )
+    kept = one(tmp_path, counted, "k INT, v INT", "(1, 5), (2, 6)", **{"models/a/other.sql": other})
+    kept.after(holds=[(1, 1, 5), (2, 1, 6)])
+    for number in range(3):
+        kept.project.sql(f"INSERT INTO raw.t VALUES (1, {number})")
+        built = kept.project.build()
+        assert built.code == int(number > 0), built.told
+        assert "not those that were last written" not in built.told
+        assert bag(kept.project.rows("FROM a.kept")) == bag(kept.project.rows(f"FROM ({counted})"))
+    kept.after("DELETE FROM raw.t WHERE v IN (1, 6)", holds=[(1, 3, 7)])
+    assert bag(kept.project.rows("FROM a.other")) == bag([(5, 1), (0, 1), (2, 1)])
+    kept.after("DELETE FROM raw.t WHERE v = 2", "INSERT INTO raw.t VALUES (1, 0)", holds=[(1, 3, 5)])
+    assert bag(kept.project.rows("FROM a.other")) == bag([(5, 1), (0, 2)])
 
 
 def test_a_model_edited_between_runs(tmp_path: Path) -> None:
