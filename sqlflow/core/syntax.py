@@ -59,7 +59,8 @@ def statements_of(tokens: Sequence[Token], text: str, dialect: str) -> list[exp.
         for statement in statements:
             for literal in statement.find_all(exp.Literal) if statement is not None else ():
                 literal.set("this", str(literal.this).partition(_MARK)[0])
-    if any(_is_bound(tokens, number) for number in range(2, len(tokens))):
+    said = text.upper()
+    if any(way in said for way in _WAYS) and any(_is_bound(tokens, number) for number in range(2, len(tokens))):
         for statement in statements:
             for frame in statement.find_all(exp.WindowSpec) if statement is not None else ():
                 _settle_bounds(frame)
