@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, LiteralString
 
 from sqlflow.core.config import Config
@@ -44,6 +46,7 @@ class FileReader:
 
     def __init__(self, config: Config) -> None:
         self._zone = config.timezone
+        self._root = config.root
         self._opened: duckdb.DuckDBPyConnection | None = None
 
     def __enter__(self) -> FileReader:
@@ -95,7 +98,7 @@ class FileReader:
                     )
                 )  # fmt: skip
             except duckdb.Error as error:
-                failures.append(str(error).splitlines()[0])
+                failures.append(_told(str(error), self._root))
             finally:
                 os.close(writing_end)  # which the reader sees as the end, however far DuckDB came
 
@@ -106,7 +109,7 @@ class FileReader:
                 yield block
         writer.join()
         if failures:
-            raise EngineError(failures[0])
+            raise EngineError(failures[0], code="unreadable-source")
 
     def plain(self, path: str, schema: Schema) -> PlainText | None:
         """The text of a CSV file as it is, if a database that reads CSV takes it for the same rows; else None."""
@@ -153,6 +156,19 @@ def _blocks(path: str) -> Iterator[bytes]:
             file.seek(0)
         while block := file.read(_BLOCK):
             yield block
+
+
+def _told(error: str, root: Path) -> str:
+    """What DuckDB says of a file that it cannot read, in one line. Of a CSV file it tells line, text and reason in lines of
+    their own, and then its settings, the file among them."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    first = re.sub(r"^[A-Za-z ]+ Error: ", "", lines[0])
+    if not first.startswith("CSV Error on Line") or len(lines) < 3:
+        return first
+    file = next((line.removeprefix("file = ") for line in lines if line.startswith("file = ")), "")
+    number = first.rpartition(" ")[2]
+    written = lines[1].removeprefix("Original Line: ")
+    return f"line {number} of `{os.path.relpath(file, root)}`, `{written}`: {lines[2]}"
 
 
 def _as_text(column: Column) -> Sql:

@@ -132,6 +132,27 @@ def test_a_file_that_cannot_be_loaded_stops_only_its_readers(project: LawfulPost
     same(project)
 
 
+def test_a_line_that_cannot_be_read_is_told_with_its_file(tmp_path: Path) -> None:
+    project = LawfulPostgres(tmp_path / "project")
+    project.begin(
+        {
+            "sources/raw.yml": "raw.t: {path: 'data/*.csv', columns: {day: DATE, v: INTEGER}}\n",
+            "models/m/all.sql": "SELECT day, v FROM raw.t\n",
+            "data/a.csv": "day,v\n2024-01-01,5\n",
+        }
+    )
+    try:
+        built(project)
+        project.write({"data/b.csv": "day,v\n2024-01-02,6\nnever,7\n"})
+        ended = project.build()
+        assert ended.code == 1
+        assert "error[unreadable-source]: line 3 of `data/b.csv`, `never,7`: " in ended.told
+        assert "Could not convert string \"never\" to 'DATE'" in ended.told
+        assert project.rows("SELECT v FROM m.all") == [(5,)]
+    finally:
+        project.drop()
+
+
 def test_a_load_that_fails_does_not_keep_others_from_being_built(project: LawfulPostgres) -> None:
     project.write({"models/m/other.sql": "SELECT 1 AS one\n"})
     built(project)
