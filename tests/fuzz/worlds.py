@@ -96,6 +96,8 @@ class Oracle:
             except duckdb.Error as error:
                 raise Invalid(f"{change.text}: {error}") from None
         elif change.what == "model" and change.model is not None:
+            if change.model.says and self.models.get(change.model.name) != change.model:
+                raise Invalid(f"{change.model.name} begins when its source has lost events already")
             self.models[change.model.name] = change.model
 
     def load(self) -> None:
