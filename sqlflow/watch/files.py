@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
@@ -149,6 +150,8 @@ class Watch:
 
         logging.getLogger("watchdog").addHandler(logging.NullHandler())
         logging.getLogger("watchdog").propagate = False
+        # A folder that comes while the one above it is gone through is found twice, and watched once.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         observer = Observer()
         try:
             observer.schedule(_handler(self._of_root), str(self._root), recursive=False)
