@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import warnings
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
