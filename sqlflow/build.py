@@ -461,7 +461,7 @@ def run(
     """Carry out a plan and record what happened.
 
     Where the plan depends on files that must be loaded first, these are loaded, each in a transaction of its own, and the
-    plan is made again; if one of them fails, the plan is carried out as it is, without what needs that one.
+    plan is made again; what needs one that could not be loaded is left out.
     """
     plan, started_at = prepared.plan, clock()
     emit(RunStarted(run_id, plan))
@@ -487,12 +487,14 @@ def run(
     if plan.loads_first and prepared.again is not None:
         first = tuple(task for task in plan.tasks if task.id in plan.loads_first)
         loaded = done(Plan(first))
-        if all(result.status is Status.DONE for result in loaded):
-            plan = prepared.again(look_at(engine)).plan
-            emit(PlanChanged(replace(plan, tasks=(*first, *plan.tasks))))
-            results = (*loaded, *done(plan))
-        else:
+        if any(result.status is Status.CANCELLED for result in loaded):
             results = (*loaded, *done(plan, loaded))
+        else:
+            plan = prepared.again(look_at(engine)).plan
+            ended = {result.task: result.status for result in loaded}
+            emit(PlanChanged(replace(plan, tasks=(*(t for t in first if ended[t.id] is Status.DONE), *plan.tasks))))
+            still = {task.id for task in plan.tasks if ended.get(task.id, Status.DONE) is not Status.DONE}
+            results = (*loaded, *done(plan, [result for result in loaded if result.task in still]))
     else:
         results = done(plan)
     status = Status.DONE

@@ -132,14 +132,15 @@ class _Run:
         """Take over how some tasks have ended."""
         for result in already:
             task = self._board.withdraw(result.task)
-            if result.status is Status.FAILED:
+            if result.status in (Status.DONE, Status.CANCELLED):
+                self._board.committed([task])
+            else:
                 self._skip(self._board.failed(task))
-                if self._fail_fast:
-                    self._give_up(Status.SKIPPED, result.table)
-                continue
-            self._board.committed([task])
-            if result.status is Status.CANCELLED:
-                self.interrupted.set()  # so what waited for it is cancelled, too
+        if any(result.status is Status.CANCELLED for result in already):
+            self.interrupted.set()  # so what waited for it is cancelled, too
+        failed = next((result.table for result in already if result.status is Status.FAILED), None)
+        if self._fail_fast and failed is not None:
+            self._give_up(Status.SKIPPED, failed)
 
     def cancel(self) -> None:
         with self._changed:

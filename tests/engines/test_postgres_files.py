@@ -168,6 +168,34 @@ def test_a_load_that_fails_does_not_keep_others_from_being_built(project: Lawful
     same(project)
 
 
+@pytest.mark.parametrize("fail_fast", [False, True])
+def test_one_file_source_fails_and_another_does_not(project: LawfulPostgres, fail_fast: bool) -> None:
+    """A table that must never be rebuilt is not, because the files of some other table could not be loaded."""
+    project.write(
+        {
+            "sources/raw.yml": SOURCE + "raw.u: {path: 'other/*.csv', columns: {day: DATE, v: INTEGER}}\n",
+            "other/a.csv": "day,v\n2024-01-01,1\n",
+            "models/m/other.sql": "-- @mode: incremental\n-- @time: day\nSELECT day, v FROM raw.u\n",
+        }
+    )
+    built(project)
+    project.sql("UPDATE m.weeks SET total = -1 WHERE week = '2024-01-01'")  # what only a rebuild would lose
+    fill(project, 4)
+    project.write({"other/b.csv": "day,v\nnever,1\n"})
+    os.environ.update(project.environ())
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told):
+        assert build(Asked(project=project.root, wait=0, fail_fast=fail_fast)) == 1, told.getvalue()
+    assert "could not convert" in told.getvalue().lower()
+    assert told.getvalue().count("failed     raw.u") == 1
+    project.write({"other/b.csv": "day,v\n2024-01-02,1\n"})
+    built(project)
+    assert project.rows("SELECT total FROM m.weeks WHERE week = '2024-01-01'") == [(-1,)]
+    assert project.rows("SELECT count(*) FROM m.weeks") == [(5,)]
+    assert project.rows("SELECT count(*) FROM m.other") == [(2,)]
+    assert project.planned() == []
+
+
 def test_models_that_fail_after_the_load_know_their_intervals_the_next_time(project: LawfulPostgres) -> None:
     built(project)
     fill(project, 4)
