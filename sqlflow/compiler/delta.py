@@ -44,6 +44,7 @@ from sqlflow.core.source import SourceFile
 from sqlflow.core.sql import Ident, Sql, compose, quoted
 from sqlflow.core.syntax import parse_tree, told_again
 from sqlflow.core.text import Edit, MappedText
+from sqlflow.core.wording import Company
 
 _MOST_TERMS = 16
 _MOST_READINGS = 24
@@ -125,7 +126,6 @@ class _Finder:
         self.columns = columns
         self.dialect = dialect
         self.binder = binder
-        self.averages: frozenset[str] = frozenset()
         self.rewritable = True
 
     def shape(self, *, counters: bool) -> Shape:
@@ -153,7 +153,7 @@ class _Finder:
         schema = self.binder.bind(body)
         if isinstance(schema, BindError):
             raise _Refused("query", f"the engine does not read what is derived from it: {schema.message}")
-        if grouping is not None and (why := _not_exact(schema, grouping, self.averages)) is not None:
+        if grouping is not None and (why := _not_exact(schema, grouping)) is not None:
             return Shape(Tier.REFUSED, refusal=why)
         multiplied = _Terms(resolved)
         terms = multiplied.top(resolved.query, grouped=grouping is not None)
@@ -328,28 +328,30 @@ class _Finder:
 
     def _counted(self, query: Select) -> tuple[str, Grouping]:
         traits = self.binder.traits
-        groups = _Groups(self.text.text, query, self.dialect, traits.averages_in)
+        groups = _Groups(self.text.text, query, self.dialect)
         found = groups.found()
-        if traits.averages_in == "DOUBLE":
-            self.averages = groups.averages_of_their_own()
-        if not traits.loose_decimals or not groups.summed:
+        if not groups.averages and not (traits.loose_decimals and groups.summed):
             return found
         # What is added up must be known: a decimal that is no number stays in a sum for ever.
         items = ", ".join(f"{sql} AS _s{number}" for number, sql in enumerate(groups.summed))
         kinds = self.binder.bind(groups.over(items))
         if isinstance(kinds, BindError):
             raise _Refused("SUM", f"the engine does not say what is added up: {kinds.message}")
-        decimals = set()
-        for sql, column in zip(groups.summed, kinds, strict=True):
-            if column.type.startswith("DECIMAL("):
-                decimals.add(sql)
-            elif column.type == "DECIMAL":
-                raise _Refused(
-                    "SUM", f"a sum of {column.type} without a scale may have another one, so it cannot be kept"
-                )
-        if not decimals:
-            return found
-        return _Groups(self.text.text, query, self.dialect, traits.averages_in, frozenset(decimals)).found()
+        types = {sql: column.type for sql, column in zip(groups.summed, kinds, strict=True)}
+        if traits.loose_decimals and "DECIMAL" in types.values():
+            raise _Refused("SUM", "a sum of DECIMAL without a scale may have another one, so it cannot be kept")
+        decimals = [sql for sql, kind in types.items() if kind.startswith("DECIMAL(") and traits.loose_decimals]
+        divided = {}
+        for average in groups.averages:
+            company = groups.company(average)
+            value = None
+            if company is not None:
+                total, count = Sql(average.total), Sql(average.count)
+                value = traits.wording.average(total, count, types[average.inner], company)
+            if value is None:
+                raise _Refused("AVG", _why_no_average(types[average.inner]), *timing._place(average.node))
+            divided[average.total, average.count] = value
+        return _Groups(self.text.text, query, self.dialect, frozenset(decimals), divided).found()
 
 
 _WORDS: Mapping[type[exp.Expr], str] = {
@@ -363,19 +365,16 @@ _WORDS: Mapping[type[exp.Expr], str] = {
 _ORDERED = tuple(_WORDS)
 
 
-def _not_exact(schema: Schema, grouping: Grouping, averages: frozenset[str]) -> Refusal | None:
-    """Sums of floating point numbers depend on the order of addition, so they cannot be kept. `averages`: sums of which
-    an average is made in the engine's own way, which for decimals is not the sum divided by the count: it differs in the
-    last digit."""
+def _why_no_average(kind: str) -> str:
+    if kind in ("DOUBLE", "FLOAT", "UHUGEINT"):
+        return f"an average of {kind} depends on the order of the rows, so it cannot be kept"
+    return f"how the engine rounds one of {kind} depends on what it computes beside it; beside the SUM of the same it is kept"
+
+
+def _not_exact(schema: Schema, grouping: Grouping) -> Refusal | None:
+    """Sums of floating point numbers depend on the order of addition, so they cannot be kept."""
     for counter in grouping.counters:
         column = schema.find(counter.name)
-        if counter.name in averages and column is not None and column.type.startswith("DECIMAL") and not (
-            column.type.endswith(",0)")
-        ):  # fmt: skip
-            return Refusal(
-                "AVG",
-                "the last digit of an average of decimals is the engine's own, unless their SUM is also asked for",
-            )
         if counter.kind == "sum" and column is not None and not (
             column.type.startswith("DECIMAL") or column.type in _WHOLE
         ):  # fmt: skip
@@ -540,24 +539,53 @@ def _not_a_product(select: Select) -> tuple[str, str, exp.Expr | None] | None:
 # ---------------------------------------------------------------------- groups
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the query itself asks of its groups, and no FILTER restricts: `kind` of an argument. `canon`: the argument as
+    text that equal ones share, None if there is none; `columns`: those that it is made of."""
+
+    kind: str  # sum count
+    canon: str | None
+    columns: frozenset[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Average:
+    """An average in the query: of `inner`, from the counters `total` and `count`."""
+
+    inner: str
+    total: str
+    count: str
+    canon: str | None
+    columns: frozenset[str | None]
+    filtered: bool
+    node: exp.Expr
+
+
 class _Groups:
     """A grouped SELECT as a query of counters and expressions over them."""
 
     def __init__(
-        self, text: str, select: Select, dialect: str, averages_in: str, decimals: frozenset[str] = frozenset()
+        self,
+        text: str,
+        select: Select,
+        dialect: str,
+        decimals: frozenset[str] = frozenset(),
+        divided: Mapping[tuple[str, str], Sql] | None = None,
     ) -> None:
-        """`decimals`: arguments of sums that may be NaN."""
+        """`decimals`: arguments of sums that may be NaN. `divided`: by the counters of its sum and count, an average; without
+        them what is found is only good for asking `averages` and `company`."""
         self.text = text
         self.select = select
         self.dialect = dialect
-        self.averages_in = averages_in
         self.decimals = decimals
+        self.divided = divided or {}
         self.summed: dict[str, None] = {}  # the arguments of sums
         self.counters: list[Counter] = []
         self.columns: dict[str, str] = {}  # SQL of an aggregate -> the name of its counter
         self.keys: dict[str, str] = {}  # canonical text of a key -> its name in the counters
-        self.averaged: dict[str, str | None] = {}  # the sum of an average -> what it averages; None: with a filter
-        self.asked: set[str] = set()  # what the query itself sums or counts
+        self.averages: list[_Average] = []
+        self.asked: list[_Asked] = []
 
     def found(self) -> tuple[str, Grouping]:
         select = self.select
@@ -695,14 +723,15 @@ class _Groups:
         plain = argument is not None and not isinstance(argument, (exp.Distinct, exp.Order, exp.Star))
         extra = [v for k, v in node.args.items() if k not in ("this", "big_int") and v not in (None, [], False)]
         if isinstance(node, exp.Count) and not extra and (argument is None or isinstance(argument, exp.Star)):
+            self._ask("count", None, within, condition)
             return exp.column(self._counter("count", f"count(*){suffix}"))
         name = _KINDS.get(type(node))
         if name is None or not plain or extra or argument is None:
             word = str(node.meta.get("name") or node.key).upper()
             raise _Refused(word, "this aggregate cannot be kept as a counter", *timing._place(node))
         inner = self._sql_of(argument, within)
-        if name in ("count", "sum") and condition is None:
-            self.asked.add(inner)
+        if name in ("count", "sum"):
+            self._ask(name, argument, within, condition)
         if name == "count":
             return exp.column(self._counter("count", f"count({inner}){suffix}"))
         if name in ("sum", "avg"):
@@ -713,11 +742,10 @@ class _Groups:
             count = exp.column(self._counter("count", f"count({inner}){suffix}"))
             value: exp.Expr = total
             if name == "avg":
-                # What the engine does (DuckDB: where it has the sum or the count anyway): the exact sum in this type,
-                # divided once.
-                self.averaged[total.name] = inner if condition is None else None
-                divided = exp.cast(total, self.averages_in, dialect=self.dialect)
-                value = exp.Div(this=divided, expression=count.copy(), typed=self.averages_in == "DECIMAL")
+                canon, columns = _made_of(argument, within)
+                found = _Average(inner, total.name, count.name, canon, columns, condition is not None, node)
+                self.averages.append(found)
+                value = exp.Var(this=str(self.divided.get((total.name, count.name), Sql("NULL"))))
             ifs = [exp.If(this=exp.GT(this=count, expression=exp.Literal.number(0)), true=value)]
             if loose:
                 no_numbers = f"{inner} = 'NaN'" if condition is None else f"({inner} = 'NaN') AND ({condition})"
@@ -727,10 +755,28 @@ class _Groups:
             return exp.Paren(this=exp.Case(ifs=ifs))
         return exp.column(self._counter(name, f"{name}({inner}){suffix}"))
 
-    def averages_of_their_own(self) -> frozenset[str]:
-        """The sums of which the engine makes an average without having that sum or its count otherwise."""
-        return frozenset(
-            name for name, inner in self.averaged.items() if inner is None or (self.keys and inner not in self.asked)
+    def _ask(self, kind: str, argument: exp.Expr | None, within: Expression, condition: str | None) -> None:
+        if condition is None:
+            canon, columns = _made_of(argument, within) if argument is not None else ("", frozenset())
+            self.asked.append(_Asked(kind, canon, columns))
+
+    def company(self, average: _Average) -> Company | None:
+        """What the engine computes beside an average; None if that is not certain."""
+        if average.filtered or not self.keys:
+            return Company(grouped=bool(self.keys), filtered=average.filtered)
+        same = {asked.kind for asked in self.asked if asked.canon is not None and asked.canon == average.canon}
+        # An argument of the same columns may become the same when the engine simplifies it.
+        others = {
+            asked.kind for asked in self.asked if asked.canon != average.canon and asked.columns == average.columns
+        }
+        ordered = any(expression.features & Feature.AGGREGATE for expression in self.select.order)
+        if average.canon is None or ordered or (others and "sum" not in same):
+            return None
+        return Company(
+            summed="sum" in same,
+            counted="count" in same,
+            others_counted=any(asked.kind == "count" for asked in self.asked)
+            or any(asked.canon == other.canon for asked in self.asked for other in self.averages),
         )
 
     def _sql(self, expression: Expression) -> str:
@@ -789,6 +835,13 @@ _KINDS: Mapping[type[exp.Expr], str] = {
     exp.LogicalAnd: "bool_and",
     exp.LogicalOr: "bool_or",
 }
+
+
+def _made_of(argument: exp.Expr, within: Expression) -> tuple[str | None, frozenset[str | None]]:
+    """An argument as text that equal ones share, and the columns in it."""
+    references = (within.bindings.get(id(node)) for node in argument.walk())
+    columns = frozenset(_reference_text(found) for found in references if found is not None)
+    return _text(Expression(argument, (), within.bindings, {}, Feature.NONE)), columns
 
 
 def _text(expression: Expression) -> str | None:

@@ -28,7 +28,6 @@ class Traits:
     scratch: bool = True  # a database for trying things out can be made beside the real one, which it reads
     memory: int | None = None  # the bytes that its work may take before it spills to disk
     cuts_days: bool = True  # `date_trunc` of a DATE is a TIMESTAMP, not one with a time zone
-    averages_in: str = "DOUBLE"  # the type in which the average of whole numbers and decimals is divided
     loose_decimals: bool = False  # a DECIMAL may be NaN, and have no scale: then equal ones may differ as text
     clock_texts: frozenset[str] = frozenset()  # texts that are a time of now where they are cast to one
 

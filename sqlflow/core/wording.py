@@ -29,6 +29,17 @@ class Prices:
     copy: float  # a row and column of a table that is written anew
 
 
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What a query computes beside an average, in the same groups: an engine may make the average of these."""
+
+    grouped: bool = True
+    filtered: bool = False  # the average has a FILTER
+    summed: bool = False  # the SUM of the same argument
+    counted: bool = False  # its COUNT
+    others_counted: bool = False  # a COUNT of something, or what makes the engine count something
+
+
 class Wording(Protocol):
     """The words of one engine, and what they cost. Pure functions of text."""
 
@@ -65,6 +76,10 @@ class Wording(Protocol):
 
     def first(self, column: Column) -> Sql:
         """An aggregate over rows that agree in the column to the last bit: their value, NULL included."""
+
+    def average(self, total: Sql, count: Sql, kind: str, company: Company) -> Sql | None:
+        """The AVG, to the last bit, of numbers of the type `kind` whose SUM is `total` and of which there are `count`, at
+        least one. None: the engine may round it in one way or another."""
 
     def copies(self, count: Sql) -> Sql:
         """An item of a SELECT list that gives each row as often as `count` says."""

@@ -41,7 +41,6 @@ TRAITS = Traits(
     reads_files=False,
     scratch=False,
     cuts_days=False,
-    averages_in="DECIMAL",
     loose_decimals=True,
     clock_texts=frozenset({"now", "today", "tomorrow", "yesterday"}),
 )

@@ -12,7 +12,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, render
-from sqlflow.core.wording import Prices
+from sqlflow.core.wording import Company, Prices
 
 _OURS = re.compile(r'CREATE OR REPLACE (TEMP )?TABLE ("(?:[^"]|"")*"(?:\."(?:[^"]|"")*")?) AS\s')
 # Of the values in `PostgresWording.same` and of temporary tables the server knows no statistics, and takes joins by them for
@@ -83,6 +83,9 @@ class PostgresWording:
         if column.type.endswith("]"):  # arrays of arrays have one shape, and no element of theirs is an array
             return compose("CAST(min(CAST({c} AS TEXT)) AS {kind})", c=Ident(column.name), kind=Sql(column.type))
         return compose("(array_agg({c}))[1]", c=Ident(column.name))
+
+    def average(self, total: Sql, count: Sql, kind: str, company: Company) -> Sql | None:
+        return compose("CAST({total} AS DECIMAL) / {count}", total=total, count=count)
 
     def copies(self, count: Sql) -> Sql:
         return compose("generate_series(1, CAST({n} AS BIGINT))", n=count)
