@@ -213,6 +213,7 @@ class _Look:
                 append_only=source.append_only,
                 before=before.below if before else None,
                 grows=self._may_be_followed(name),
+                stored=self._warehouse.tables[table].relation is Relation.TABLE,
             )  # fmt: skip
             signature, wrong = seen.signature, seen.wrong
         else:

@@ -48,6 +48,7 @@ def by_cursor(
     append_only: bool,
     before: str | None,
     grows: bool,
+    stored: bool,
 ) -> ByCursor:
     """The signature of a relation whose `cursor` grows whenever a row is new or changed, in one statement; and in another
     one if there are rows without a cursor, of which it says nothing: they are compared as a whole.
@@ -56,50 +57,56 @@ def by_cursor(
     the hashes of all values. That rows are only appended is not believed: the same statement counts those up to the
     greatest value of the signature `before` (and those without one), which must be as many as then. More rows that
     tie with that value are no harm: they are part of the new signature like any other. `grows`: somebody wants to know
-    whether rows were only added.
+    whether rows were only added. `stored`: the relation is a table, of which a part may be read alone.
     """
     column = Ident(cursor.name)
     hashed = session.wording.row_hash(Schema((cursor,)))
     old = (before or "").split("|")
     known = len(old) > 2 and old[0].isdigit() and old[1] != "None"
     checked = append_only and known and len(old) > 3
-    looks = [Sql("0"), Sql("0"), Sql("0"), Sql("NULL")]
+    followed = grows and known and not append_only
+    skips = stored and session.wording.skips_blocks
+
+    def among(aggregate: Sql, condition: Sql, *, wanted: bool = True) -> Sql:
+        if not wanted:
+            return Sql("NULL")
+        if skips:
+            return compose("(SELECT {a} FROM {r} WHERE {when})", a=aggregate, r=relation, when=condition)
+        return compose("{a} FILTER (WHERE {when})", a=aggregate, when=condition)
+
+    rows_, hashes = Sql("count(*)"), compose("sum({h})", h=hashed)
     mark = _mark(cursor, old[1]) if known else Sql("NULL")
-    if checked:
-        looks = [
-            compose("count(*) FILTER (WHERE {c} < {mark})", c=column, mark=mark),
-            compose("count(*) FILTER (WHERE {c} = {mark})", c=column, mark=mark),
-            compose("count(*) FILTER (WHERE {c} IS NULL)", c=column),
-            Sql("NULL"),
-        ]
-    elif grows and known and not append_only:
-        same = compose("FILTER (WHERE {c} <= {mark} OR {c} IS NULL)", c=column, mark=mark)
-        looks[0] = compose("count(*) {same}", same=same)
-        looks[3] = compose("CAST(sum({h}) {same} AS VARCHAR)", h=hashed, same=same)
+    above, at = compose("{c} > {mark}", c=column, mark=mark), compose("{c} = {mark}", c=column, mark=mark)
+    last = compose("{c} = (SELECT max({c}) FROM {r})", c=column, r=relation)
     query = compose(
-        "SELECT count(*), CAST(max({c}) AS VARCHAR), {digest}, count({c}), {ties}, {looks} FROM {relation}",
+        "SELECT count(*), CAST(max({c}) AS VARCHAR), {digest}, count({c}), {ties}, {more}, {equal}, CAST({hashes} AS VARCHAR) "
+        "FROM {relation}",
         c=column,
-        digest=Sql("NULL") if append_only else compose("CAST(sum({h}) AS VARCHAR)", h=hashed),
-        ties=compose("count(*) FILTER (WHERE {c} = (SELECT max({c}) FROM {r}))", c=column, r=relation)
-        if append_only
-        else Sql("0"),
-        looks=looks,
+        digest=Sql("NULL") if append_only else compose("CAST({h} AS VARCHAR)", h=hashes),
+        ties=among(rows_, last, wanted=append_only),
+        more=among(rows_, above, wanted=checked or followed),
+        equal=among(rows_, at, wanted=checked),
+        hashes=among(hashes, above, wanted=followed),
         relation=relation,
     )
-    total, latest, digest, timed, ties, under, equal, without, hashes = session.fetch(query)[0]
+    total, latest, digest, timed, ties, more, equal, hashes_above = session.fetch(query)[0]
     rows = int(str(total))
     silent = not append_only and rows > int(str(timed))
     if silent:
         digest = f"{digest}+{_of_those_without(session, relation, schema, column)}"
     signature = f"{rows}|{latest}|{digest}"
     if not append_only:
-        grown = grows and known and not silent and (str(under), str(hashes)) == (old[0], old[2])
-        return ByCursor(signature, beyond=rows - int(old[0]) if grown else None)
+        if not followed or silent:
+            return ByCursor(signature)
+        added = int(str(more))
+        below = str(int(str(digest)) - int(str(hashes_above))) if added else str(digest)
+        return ByCursor(signature, beyond=added if (str(rows - added), below) == (old[0], old[2]) else None)
     # Rows below the greatest value, those that have it, those that have none.
     signature += f"|{int(str(timed)) - int(str(ties))}|{ties}|{rows - int(str(timed))}"
     if not checked or signature == before:
         return ByCursor(signature)
-    found, tied = (int(str(under)), int(str(without))), int(str(equal))
+    tied = int(str(equal))
+    found = int(str(timed)) - int(str(more)) - tied, rows - int(str(timed))
     if found != (int(old[3]), int(old[5])) or tied < int(old[4]):
         return ByCursor(signature, f"rows up to {old[1]} changed, although `append_only` says that they never do")
     return ByCursor(signature, beyond=rows - int(old[0]) if tied == int(old[4]) else None)
@@ -175,20 +182,29 @@ def by_partition(
     moment = "TIMESTAMPTZ" if time_type == "TIMESTAMP WITH TIME ZONE" else "TIMESTAMP"
     parts = []
     for number, expression in enumerate(expressions):
+        # Days are few: their rows are added up before anything is cut.
+        time = compose("CAST({e} AS {time_type})", e=Sql(expression), time_type=Sql(time_type))
+        rows, hashes, of = Sql("count(*)"), compose("sum({digest})", digest=digest), relation
+        if time_type == "DATE":
+            of = compose(
+                "(SELECT {time} AS _day, {rows} AS _rows, {hashes} AS _hashes FROM {relation} AS _sqlflow_row GROUP BY 1)",
+                time=time, rows=rows, hashes=hashes, relation=relation,
+            )  # fmt: skip
+            time, rows, hashes = Sql("_day"), Sql("sum(_rows)"), Sql("sum(_hashes)")
         parts.append(
             compose(
                 "SELECT '{number}:' || {name} AS _name, _rows, CAST(_hashes AS VARCHAR) "
-                "FROM (SELECT date_trunc({grain}, CAST(CAST({e} AS {time_type}) AS {moment})) AS _part, "
-                "count(*) AS _rows, sum({digest}) AS _hashes FROM {relation} AS _sqlflow_row GROUP BY 1) AS _parts",
+                "FROM (SELECT date_trunc({grain}, CAST({time} AS {moment})) AS _part, "
+                "{rows} AS _rows, {hashes} AS _hashes FROM {of} AS _sqlflow_row GROUP BY 1) AS _parts",
                 number=number,
                 name=session.wording.moment(Sql("_part")),
-                digest=digest,
+                rows=rows,
+                hashes=hashes,
                 grain=Value(str(grain)),
-                e=Sql(expression),
-                time_type=Sql(time_type),
+                time=time,
                 moment=Sql(moment),
-                relation=relation,
+                of=of,
             )
         )
-    rows = session.fetch(joined(" UNION ALL ", parts))
-    return {str(name): Signature(int(str(count)), str(digest)) for name, count, digest in rows}
+    found = session.fetch(joined(" UNION ALL ", parts))
+    return {str(name): Signature(int(str(count)), str(whole)) for name, count, whole in found}

@@ -51,6 +51,11 @@ class Wording(Protocol):
     def numbers_rows(self) -> bool:
         """Whether a row whose `row_id` is known is found for less than by joining its key."""
 
+    @property
+    def skips_blocks(self) -> bool:
+        """Of a table, the least and the greatest value of each column are known for each block of rows, so that a condition on
+        one column reads few blocks where its values follow the order of the rows."""
+
     def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
         """What tells one row of a table with this alias from all others, while nobody writes to it; None when it is hidden
         by a column of that name."""

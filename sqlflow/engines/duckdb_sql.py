@@ -57,6 +57,7 @@ class DuckDBWording:
 
     prices = _PRICES
     numbers_rows = True
+    skips_blocks = True
 
     def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
         return None if schema.find("rowid") is not None else Sql(f"{alias}.rowid")

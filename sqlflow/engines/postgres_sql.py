@@ -38,6 +38,7 @@ class PostgresWording:
 
     prices = _PRICES
     numbers_rows = False
+    skips_blocks = False
 
     def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
         if parts is not None:  # partitions have rows of the same places
