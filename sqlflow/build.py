@@ -9,9 +9,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import PurePath
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
@@ -43,8 +45,7 @@ from sqlflow.runner.execute import execute
 from sqlflow.state import warehouse as memory
 
 
-@dataclass(frozen=True, slots=True)
-class Workshop:
+class Workshop(Struct, frozen=True):
     """What compiling needs of the outside. `version`: of the programs whose judgement the cache may hold."""
 
     config: Config
@@ -53,8 +54,7 @@ class Workshop:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A project that compiles, its graph, and the warnings about it. `analysed`: the models that were not as they had
     been, so that their queries were judged again, or their judgement looked up."""
 
@@ -67,8 +67,7 @@ class Checked:
 Wanted = Callable[[Project, ModelGraph], Collection[TableName] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(Struct, frozen=True):
     """All that is known of a project, right or wrong: what each stage made of it, and what each found wrong."""
 
     project: Project
@@ -346,8 +345,7 @@ def _like_the_database(project: Project, config: Config) -> list[Diagnostic]:
     return []
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What stands in the database when a command begins: tables, commit records, and a connection to ask more; and the
     facts about the engine while it is open."""
 
@@ -369,8 +367,7 @@ def _shapes(workshop: Workshop, compiled: Compiled) -> Callable[[TableName], Sha
     return shapes_of(compiled, workshop.config.target_dialect, workshop.binder, workshop.cache, workshop.version)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A plan and what it was made from. `again`: makes the plan of the same models once more, after some files have been
     loaded."""
 

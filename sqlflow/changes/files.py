@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
+
+from msgspec import Struct
 
 from sqlflow.core.config import Config
 from sqlflow.core.model import Source
@@ -16,8 +17,7 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(Struct, frozen=True):
     """One file: path relative to the project, size in bytes, time of change in ns, hash of the content."""
 
     path: str

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.changes import files, signatures
 from sqlflow.core.compiled import Compiled, CompiledModel
@@ -25,8 +27,7 @@ from sqlflow.core.words import counted
 Stored = Callable[[TableName, TableName], Mapping[str, Signature]]
 
 
-@dataclass(frozen=True, slots=True)
-class Warehouse:
+class Warehouse(Struct, frozen=True):
     """What stands in the database: its tables, the commit records, and a connection; None when there is no database."""
 
     tables: Mapping[TableName, Found]

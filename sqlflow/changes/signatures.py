@@ -7,7 +7,8 @@ Equal multisets of rows have equal signatures whatever their order; different on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sqlflow.core.engine import Session
 from sqlflow.core.intervals import Grain
@@ -29,8 +30,7 @@ def whole(session: Session, relation: Sql, schema: Schema) -> str:
     return f"{rows}|{digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class ByCursor:
+class ByCursor(Struct, frozen=True):
     """What a cursor tells of a relation: its signature, what is wrong with `append_only`, and how many rows lie beyond the
     greatest cursor of the signature before, if all the others are those of then by their number and their hashes."""
 

@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from sqlflow.build import Prepared, compile_project, look_at, prepare, repair, run, selected_by
 from sqlflow.cli.opening import Opened, clock, command_line, new_run_id, opened, read_settings, tell
@@ -21,8 +22,7 @@ from sqlflow.core.intervals import moment_of
 from sqlflow.core.records import Status
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The options of `build`, as typed."""
 
     selection: Sequence[str] = ()

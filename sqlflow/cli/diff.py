@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from sqlflow.cli.opening import read_settings
 from sqlflow.cli.reading import Reading, find_name, reading
@@ -20,8 +21,7 @@ from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import counted
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """How two tables differ. `left`, `right`: number of rows that only one of them has, as multisets."""
 
     table: str

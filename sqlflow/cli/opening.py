@@ -9,10 +9,11 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from sqlflow import __version__
 from sqlflow.core.config import Config
@@ -97,8 +98,7 @@ def files_of(config: Config) -> list[str]:
     return found + [str(config.root / seed.path) for seed in project.seeds.values()]
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A project with everything open. `engine` is None where there is no database (yet)."""
 
     config: Config

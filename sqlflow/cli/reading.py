@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.build import Checked, Standing, Wanted, compile_project, look_at, prepare, universe_of
 from sqlflow.cli.opening import DEFAULT_WAIT, Opened, clock, new_run_id, opened, read_settings, tell
@@ -17,8 +19,7 @@ from sqlflow.core.plan import Plan
 from sqlflow.graph.selection import select
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """An open project that compiles. `tables` is None where the database cannot be asked."""
 
     opened: Opened

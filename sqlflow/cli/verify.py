@@ -6,11 +6,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import LiteralString
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.build import Prepared, compile_project, draw_up, look_at, repair
 from sqlflow.cli.opening import Opened, clock, new_run_id, opened, read_settings, tell
@@ -44,8 +46,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """How one comparison came out. `missing`, `surplus`: rows that the query gives and the table lacks, and the other way
     round. `why`: why there was none, or what could not be looked at."""
 

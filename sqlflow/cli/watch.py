@@ -7,8 +7,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from sqlflow.cli.build import _moment
 from sqlflow.cli.opening import clock, files_of, new_run_id, owner, project_root, read_settings, versions
@@ -20,8 +21,7 @@ from sqlflow.watch.events import Tell
 from sqlflow.watch.session import LookAgain, Quit, Session, session
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The options of `watch`, as typed."""
 
     selection: Sequence[str] = ()

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Event as Signal
 from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
+
+from msgspec import Struct, field
 
 from sqlflow.cli import watch_text as text
 from sqlflow.core.events import PlanChanged, RunStarted, TaskFinished
@@ -100,15 +101,13 @@ class _Frame:
         yield Text.from_ansi("\n".join(lines), no_wrap=True, overflow="crop", end="")
 
 
-@dataclass(slots=True)
-class _Section:
+class _Section(Struct):
     title: str
     lines: list[str]
     more: str = "lines"
 
 
-@dataclass(slots=True)
-class Sheet:
+class Sheet(Struct):
     """The latest of everything that was told. Safe to use from several threads."""
 
     _lock: Lock = field(default_factory=Lock)

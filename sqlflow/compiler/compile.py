@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.compiler.header import check_header
 from sqlflow.compiler.required import not_incremental
@@ -93,8 +94,7 @@ def parse_models(
     return found, problems
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A project that was compiled. `keys`: of each model, all that decides what its query gives; `columns`: of each
     table, a hash of its columns; `analysed`: models that were not as they had been."""
 
@@ -139,8 +139,7 @@ def _same(known: KnownProject | None, model: Model) -> KnownModel | None:
     return found if found is not None and found.compiled.model is model else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
+class _Text(Struct, frozen=True):
     """A model's text with everything put in. `reads`: how each table is written in it -> the table."""
 
     query: MappedText
@@ -497,8 +496,8 @@ def _row_deciding(header: Header) -> list[str]:
     return [*(repr(part) for part in parts), *more]
 
 
-def _without_place(check: object) -> list[object]:
-    return [getattr(check, name) for name in check.__dataclass_fields__ if name != "span"]  # type: ignore[attr-defined]
+def _without_place(check: Struct) -> list[object]:
+    return [getattr(check, name) for name in check.__struct_fields__ if name != "span"]
 
 
 def _checked_against(header: Header, columns: Mapping[TableName, Schema]) -> tuple[TableName, ...]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
@@ -436,8 +437,7 @@ def _tables_of(query: Relation) -> list[Source]:
 # ---------------------------------------------------------------------- sums of products
 
 
-@dataclass(slots=True)
-class _Terms:
+class _Terms(Struct):
     """A query as a sum of products of the tables that it reads; what is not so is fixed: only its readers may change."""
 
     resolved: Resolved
@@ -539,8 +539,7 @@ def _not_a_product(select: Select) -> tuple[str, str, exp.Expr | None] | None:
 # ---------------------------------------------------------------------- groups
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """What the query itself asks of its groups, and no FILTER restricts: `kind` of an argument. `canon`: the argument as
     text that equal ones share, None if there is none; `columns`: those that it is made of."""
 
@@ -549,8 +548,7 @@ class _Asked:
     columns: frozenset[str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Average:
+class _Average(Struct, frozen=True):
     """An average in the query: of `inner`, from the counters `total` and `count`."""
 
     inner: str

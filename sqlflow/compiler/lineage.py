@@ -8,12 +8,12 @@ False, and nothing may be concluded from what is missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import assert_never
 
+from msgspec import Struct, field
 from sqlglot import exp
 
 from sqlflow.compiler.resolve import (
@@ -49,8 +49,7 @@ class Kind(IntEnum):
     AGGREGATION = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnLineage:
+class ColumnLineage(Struct, frozen=True):
     """One output column.
 
     `fingerprint` is a text such that equal texts mean equal values, as long as the queries'
@@ -63,8 +62,7 @@ class ColumnLineage:
     fingerprint: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(Struct, frozen=True):
     """Where a query's columns and rows come from.
 
     `indirect` is by filter, join, group, window, sort, distinct, set, unnest, limit. `tables` are
@@ -115,8 +113,7 @@ def trace(resolved: Resolved) -> Lineage:
 
 
 # A column of a recursive CTE, while its own sources are being found.
-@dataclass(frozen=True, slots=True)
-class _Again:
+class _Again(Struct, frozen=True):
     recursion: str
     index: int
 
@@ -126,8 +123,7 @@ _Refs = frozenset[_Ref]
 _NOTHING: _Refs = frozenset()
 
 
-@dataclass(slots=True)
-class _Facts:
+class _Facts(Struct):
     columns: list[tuple[_Refs, Kind]] | None
     indirect: dict[str, set[_Ref]] = field(default_factory=dict)
     tables: set[TableName] = field(default_factory=set)
@@ -384,8 +380,7 @@ def _is_column(node: exp.Expr | None) -> bool:
     return isinstance(node, (exp.Column, exp.Columns))
 
 
-@dataclass(slots=True)
-class _Prints:
+class _Prints(Struct):
     """The texts of a relation: of its rows, and of each column given those rows."""
 
     rows: str | None
@@ -545,8 +540,7 @@ class _Printer:
         return _Prints(rows, columns)
 
 
-@dataclass(slots=True)
-class _PrintScope:
+class _PrintScope(Struct):
     printer: _Printer
     sources: Mapping[int, int]
     # With one source only, and no join that may null it, a column is what it is in the source.

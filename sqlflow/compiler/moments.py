@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlglot import exp
 
 from sqlflow.core.intervals import Grain
@@ -31,8 +31,7 @@ KNOWN = ("DATE", "TIMESTAMP", ZONED)
 TIMES = (*KNOWN, "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """`leaf`: the column's node. `steps`: innermost first. `nodes` and `types`: the tree after so many steps (0: the
     column) and its type."""
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct, field
 from sqlglot import exp
 
 from sqlflow.core.names import ColumnRef, TableName
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownColumn:
+class UnknownColumn(Struct, frozen=True):
     """A name that nothing in reach has; `start` and `end` cut it out of the text."""
 
     name: str
@@ -29,8 +28,7 @@ class UnknownColumn:
     candidates: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AmbiguousColumn:
+class AmbiguousColumn(Struct, frozen=True):
     """A name that several sources have; `tables` are their names in the query."""
 
     name: str
@@ -55,16 +53,14 @@ class Feature:
     UNKNOWN_FUNCTION: Final = 16
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Direct:
+class Direct(Struct, frozen=True, eq=False):
     """Column number `index` of a source."""
 
     source: Source
     index: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Merged:
+class Merged(Struct, frozen=True, eq=False):
     """The one column that USING makes of two; `side` is the join's side, as written."""
 
     left: Reference
@@ -72,37 +68,32 @@ class Merged:
     side: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Alias:
+class Alias(Struct, frozen=True, eq=False):
     """A column of the same SELECT's list, by its name."""
 
     output: Output
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Field:
+class Field(Struct, frozen=True, eq=False):
     """A field of a struct column: `path` are the names after the column's."""
 
     of: Reference
     path: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Several:
+class Several(Struct, frozen=True, eq=False):
     """Several columns at once: a whole row, or a name that may mean any of them."""
 
     parts: tuple[Reference, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Named:
+class Named(Struct, frozen=True, eq=False):
     """Not a column: a window that refers to the WINDOW clause."""
 
     window: exp.Window
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Unknown:
+class Unknown(Struct, frozen=True, eq=False):
     """A name whose meaning is not known; `sources` are those it may belong to."""
 
     sources: tuple[Source, ...]
@@ -111,8 +102,7 @@ class Unknown:
 Reference = Direct | Merged | Alias | Field | Several | Named | Unknown
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Expression:
+class Expression(Struct, frozen=True, eq=False):
     """An expression of one scope, with the meaning of each name in it.
 
     `bindings` is by `id()` of the nodes of `node`; a node not in it is not a column. A column that
@@ -127,16 +117,14 @@ class Expression:
     features: int  # of `Feature`
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Output:
+class Output(Struct, frozen=True, eq=False):
     """A column that a SELECT returns; the engine makes up a name where `name` is None."""
 
     name: str | None
     expression: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class UnionOutput:
+class UnionOutput(Struct, frozen=True, eq=False):
     """A column of a set operation: its place in each branch, None where BY NAME finds none."""
 
     name: str | None
@@ -157,8 +145,7 @@ class SourceKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class Source(Struct, frozen=True, eq=False):
     """One thing in FROM.
 
     `columns` are the visible names, None for all of them if unknown, and None for one that only
@@ -181,7 +168,7 @@ class Source:
     start: int | None = None
     end: int | None = None
     # The place of each column, by its lower-case name.
-    places: dict[str, int] = field(init=False, default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for place, column in enumerate(self.columns or ()):
@@ -194,8 +181,7 @@ class Source:
         return self.columns is None or None in self.columns
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class JoinOn:
+class JoinOn(Struct, frozen=True, eq=False):
     """How the sources `[middle, end)` are joined to those of `[start, middle)`.
 
     `side` and `kind` are sqlglot's words (LEFT, FULL; SEMI, ANTI, CROSS), `method` ASOF,
@@ -212,8 +198,7 @@ class JoinOn:
     using: tuple[tuple[Reference, Reference], ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Select:
+class Select(Struct, frozen=True, eq=False):
     """A SELECT, a table in brackets, or a bracketed query with ORDER BY or LIMIT of its own."""
 
     node: exp.Expr
@@ -235,8 +220,7 @@ class Select:
     sampled: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SetOperation:
+class SetOperation(Struct, frozen=True, eq=False):
     """UNION, EXCEPT or INTERSECT; `recursion` names the recursive CTE that it is."""
 
     node: exp.Expr
@@ -250,8 +234,7 @@ class SetOperation:
     recursion: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ValuesList:
+class ValuesList(Struct, frozen=True, eq=False):
     """VALUES: rows of expressions."""
 
     node: exp.Expr
@@ -259,8 +242,7 @@ class ValuesList:
     rows: tuple[tuple[Expression, ...], ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Opaque:
+class Opaque(Struct, frozen=True, eq=False):
     """What is not looked into (PIVOT, DESCRIBE, ...), and the sources that it reads."""
 
     node: exp.Expr
@@ -270,8 +252,7 @@ class Opaque:
 Relation = Select | SetOperation | ValuesList | Opaque
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Resolved:
+class Resolved(Struct, frozen=True, eq=False):
     """A query with the meaning of its names; `problems` in the order of the text.
 
     `pinned` are the table occurrences whose own name is needed in the query (`main.t.a`,
@@ -325,8 +306,7 @@ def output_names(relation: Relation) -> tuple[str | None, ...] | None:
             return None
 
 
-@dataclass(slots=True, eq=False)
-class _Cte:
+class _Cte(Struct, eq=False):
     """A CTE, resolved when it is first read: the engine does not bind those that nobody reads."""
 
     node: exp.CTE
@@ -338,8 +318,7 @@ class _Cte:
 _Ctes = Mapping[str, "_Cte | Source"]
 
 
-@dataclass(slots=True, eq=False)
-class _Scope:
+class _Scope(Struct, eq=False):
     """The names that an expression of one SELECT can reach."""
 
     parent: _Scope | None
@@ -364,8 +343,7 @@ class _Prefer(StrEnum):
     BOTH = "both"
 
 
-@dataclass(slots=True, eq=False)
-class _Binding:
+class _Binding(Struct, eq=False):
     """An expression in the making."""
 
     scope: _Scope

@@ -51,9 +51,10 @@ null-extended or inside an outer or semi join: unmatched partners it leaves have
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlglot import exp
 
 from sqlflow.compiler.lineage import canonical
@@ -96,8 +97,7 @@ from sqlflow.core.reach import HERE, Reach, TimeStep
 _Pairs = tuple[tuple[ColumnRef, ColumnRef], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(Struct, frozen=True):
     """One place where a table is read.
 
     `expression` is over the table's own columns, unqualified: the output time that a row
@@ -113,8 +113,7 @@ class Occurrence:
     reaches: tuple[Reach, ...] = (HERE,)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeMapping:
+class TimeMapping(Struct, frozen=True):
     """How the rows of a table map to output times, for all of its occurrences.
 
     It holds only if the columns of each pair in `same_type` have the same type.
@@ -124,8 +123,7 @@ class TimeMapping:
     same_type: _Pairs
 
 
-@dataclass(frozen=True, slots=True)
-class Unmapped:
+class Unmapped(Struct, frozen=True):
     """Any change of the table may touch any output row; why, where in the text, and the construct to blame."""
 
     reason: str
@@ -137,8 +135,7 @@ class Unmapped:
 TimeMappings = Mapping[TableName, TimeMapping | Unmapped]
 
 
-@dataclass(frozen=True, slots=True)
-class Types:
+class Types(Struct, frozen=True):
     """What is known of times: the type of a base column (empty when unknown), and whether the session's clock is UTC."""
 
     of: Callable[[ColumnRef], str]
@@ -200,8 +197,7 @@ def through(mapping: TimeMapping, view: Resolved, types: Types | None = None) ->
     return walk.result()
 
 
-@dataclass(frozen=True, slots=True)
-class _Time:
+class _Time(Struct, frozen=True):
     """The output time over the columns of a relation: a tree, and which leaf is which column."""
 
     tree: exp.Expr
@@ -211,8 +207,7 @@ class _Time:
     timed: bool = True  # a distance here is one of the output's time
 
 
-@dataclass(frozen=True, slots=True)
-class _Local:
+class _Local(Struct, frozen=True):
     """The output time over the sources of one SELECT."""
 
     tree: exp.Expr
@@ -222,16 +217,14 @@ class _Local:
     timed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Why:
+class _Why(Struct, frozen=True):
     """Why there is no mapping, and the piece of the query to blame."""
 
     reason: str
     node: exp.Expr | None = None
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(Struct):
     source: Source
     expressions: list[tuple[exp.Expr, Reach]] = field(default_factory=list)
     same_type: list[tuple[ColumnRef, ColumnRef]] = field(default_factory=list)
@@ -832,8 +825,7 @@ def _plain(reference: Reference | None) -> Direct | None:
 # How far rows of different times can meet
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(Struct, frozen=True):
     """A chain over one column of a source, in a condition."""
 
     column: Direct
@@ -841,8 +833,7 @@ class _Side:
     bindings: Mapping[int, Reference]
 
 
-@dataclass(frozen=True, slots=True)
-class _Distance:
+class _Distance(Struct, frozen=True):
     """`left` - `right` lies between `low` and `high`, None: without an end."""
 
     left: _Side

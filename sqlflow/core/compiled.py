@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from sqlflow.core.later import Later
 from sqlflow.core.model import Mode, Model, Project
@@ -14,8 +15,7 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.text import MappedText
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnLineage:
+class ColumnLineage(Struct, frozen=True):
     """One output column: what it is made of. `kind`: identity, transformation or aggregation."""
 
     name: str
@@ -23,8 +23,7 @@ class ColumnLineage:
     direct: tuple[ColumnRef, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(Struct, frozen=True):
     """Where each output column comes from (`direct`), and the columns that decide which rows exist (`indirect`).
 
     `indirect`: kind (filter, join, group, window, sort) -> columns. `complete` is False when some construct could
@@ -36,8 +35,7 @@ class Lineage:
     complete: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(Struct, frozen=True):
     """One place where a query reads a table, with the output times that a row of it contributes to.
 
     `expression`: SQL over the table's own columns; a row touches output times that lie within one of `reaches` of it.
@@ -58,8 +56,7 @@ class Occurrence:
     pushable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TimeMapping:
+class TimeMapping(Struct, frozen=True):
     """How the rows of an input map to the output's time column; no occurrences and a `reason` when unknown.
 
     `start`, `end`: what to blame, in the text of the query of `view`, or of the model itself.
@@ -82,8 +79,7 @@ class TimeMapping:
         return tuple(dict.fromkeys(found))
 
 
-@dataclass(frozen=True, slots=True)
-class Traces:
+class Traces(Struct, frozen=True):
     """What is known of the way of the data through one query.
 
     `times`: table read, views looked through -> mapping, for incremental models. `reads`: parent -> the columns that
@@ -95,8 +91,7 @@ class Traces:
     reads: Mapping[TableName, frozenset[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledModel:
+class CompiledModel(Struct, frozen=True):
     """A model ready to be planned.
 
     `query`: the text that runs, with inline models put in and names qualified. `parents`: the tables it reads, as
@@ -133,8 +128,7 @@ class CompiledModel:
         return self.traces.get().reads
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(Struct, frozen=True):
     """A whole project, compiled. `order`: parents first. `columns`: of sources, seeds and undeclared tables too."""
 
     project: Project

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct, field
+
 from sqlflow.core.source import SourceFile, Span
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A database to build into. `options` are the engine's own, e.g. `path`, `memory_limit`."""
 
     name: str
@@ -20,16 +20,14 @@ class Target:
     options: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class DefaultValue:
+class DefaultValue(Struct, frozen=True):
     """One header directive given for a folder, with its place in sqlflow.yml."""
 
     value: object
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """sqlflow.yml, with the target chosen and `--var` applied.
 
     `defaults`: folder (`models/staging`) -> directive -> value. `variables`: name -> YAML value.
@@ -60,8 +58,7 @@ class Config:
         return ZoneInfo(self.timezone)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What `build` was asked: which models, and how.
 
     `selection`, `exclude`: as typed; empty means everything. `start`, `end`: an interval to compute again.

@@ -6,8 +6,9 @@ The argument why each of these ways gives what a rebuild would give stands in do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
@@ -23,8 +24,7 @@ class Tier(StrEnum):
     REFUSED = "C"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why something cannot be followed: the construct, a reason, and where it stands in the query that runs.
 
     `volatile`: because the query gives other rows each time.
@@ -37,8 +37,7 @@ class Refusal:
     volatile: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """One place in `Shape.body` where a table is read; `[start, end)` is its name without an alias.
 
     `name`: what the query calls it if it gives no alias (`aliased`). `keys`: column of the body's result -> SQL over the
@@ -55,8 +54,7 @@ class Reading:
     narrow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(Struct, frozen=True):
     """A column of the counters of a grouped query: `name` holds the aggregate `kind` (count, sum, min, max, bool_and,
     bool_or) of the rows of a group."""
 
@@ -64,8 +62,7 @@ class Counter:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Grouping:
+class Grouping(Struct, frozen=True):
     """A query whose groups are kept as counters, of which its rows are computed.
 
     `keys`: the names of the group's columns in the counters. `rows`: the counter of a group's rows. `items`: the columns
@@ -86,8 +83,7 @@ class Grouping:
         return all(counter.kind in ("count", "sum") for counter in self.counters)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """What changes of which inputs a query can follow, and by what.
 
     `body`: the query with views put in, or for a grouped query the one that computes its counters. `terms`: the body is a

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Load
@@ -16,8 +17,7 @@ from sqlflow.core.wording import Wording
 Row = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
+class Traits(Struct, frozen=True):
     """Facts about a database that decide plans."""
 
     dialect: str  # of sqlglot
@@ -32,8 +32,7 @@ class Traits:
     clock_texts: frozenset[str] = frozenset()  # texts that are a time of now where they are cast to one
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A table or view as it stands in the database."""
 
     relation: Relation
@@ -112,8 +111,7 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class BindError:
+class BindError(Struct, frozen=True):
     """Why the engine refuses a query. `start`, `end`: characters of the query's text, when known."""
 
     code: str
@@ -123,8 +121,7 @@ class BindError:
     candidates: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unsteady:
+class Unsteady(Struct, frozen=True):
     """A function that may give something else another time, or of which nobody can say; `volatile`: each time."""
 
     name: str
@@ -132,8 +129,7 @@ class Unsteady:
     volatile: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ReadTable:
+class ReadTable(Struct, frozen=True):
     """A table that a query names, at the characters `[start, end)` of its text. CTEs are not among them."""
 
     schema: str | None

@@ -3,46 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.plan import Plan, Task
 from sqlflow.core.records import RunRecord, TaskResult
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(Struct, frozen=True):
     run_id: str
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class PlanChanged:
+class PlanChanged(Struct, frozen=True):
     """More is known now: the run has these tasks, some of which have ended."""
 
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class TaskStarted:
+class TaskStarted(Struct, frozen=True):
     task: Task
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFinished:
+class TaskFinished(Struct, frozen=True):
     """The task's transaction is committed, or the task has failed or will not run."""
 
     result: TaskResult
 
 
-@dataclass(frozen=True, slots=True)
-class RunFinished:
+class RunFinished(Struct, frozen=True):
     record: RunRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """Something a person should know: a repair, a wait, a warning."""
 
     message: str

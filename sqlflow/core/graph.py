@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from sqlflow.core.engine import ReadTable
 from sqlflow.core.later import Later
@@ -13,16 +14,14 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """A table that a model names in its query, and what the name stands for."""
 
     table: TableName
     read: ReadTable
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """A model with the tables that it names, by place, and all that must be up to date before it (`parents`)."""
 
     name: TableName
@@ -30,8 +29,7 @@ class Reader:
     parents: tuple[TableName, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelGraph:
+class ModelGraph(Struct, frozen=True):
     """`order` has all models that can be compiled, parents first. `broken`: the others, and what depends on them.
     `undeclared`: tables that exist in the database and nowhere in the project."""
 

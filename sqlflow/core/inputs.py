@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from sqlflow.core.engine import Found
 from sqlflow.core.names import TableName
@@ -12,8 +13,7 @@ from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Sql
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
+class Growth(Struct, frozen=True):
     """All that happened to an input since the remembered version is that these rows were added: `relation` is SQL that
     can stand after FROM, `rows` their number, `proof` in words how it is known."""
 
@@ -22,8 +22,7 @@ class Growth:
     proof: str
 
 
-@dataclass(frozen=True, slots=True)
-class InputState:
+class InputState(Struct, frozen=True):
     """A seed, a source or an undeclared table.
 
     `record`: what is true of it now; its version is one above the remembered one if the content changed.
@@ -42,8 +41,7 @@ class InputState:
     rows: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """The warehouse and the files, looked at once before planning.
 
     `tables`: everything in the database. `records`: what the commit records say. `states`: seeds, sources and

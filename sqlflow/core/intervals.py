@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 END = datetime.max.replace(tzinfo=UTC)
@@ -26,8 +27,7 @@ class Grain(StrEnum):
     YEAR = "year"
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
+class Duration(Struct, frozen=True):
     """A length of time as an author writes it: `3 days`, `2 hours`, `1 month`."""
 
     count: int
@@ -143,8 +143,7 @@ def moment_of(value: date | datetime | str) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Interval:
+class Interval(Struct, frozen=True, order=True):
     """From `start`, included, to `end`, left out. Never empty."""
 
     start: datetime
@@ -158,8 +157,7 @@ class Interval:
         return f"{_show(self.start)} .. {_show(self.end)}"
 
 
-@dataclass(frozen=True, slots=True)
-class IntervalSet:
+class IntervalSet(Struct, frozen=True):
     """A set of moments as sorted, disjoint intervals that do not touch: one form for one set."""
 
     intervals: tuple[Interval, ...] = ()

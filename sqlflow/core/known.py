@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from sqlflow.core.compiled import CompiledModel, Lineage, TimeMapping
 from sqlflow.core.engine import BindError, ReadTable
@@ -13,8 +14,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(Struct, frozen=True):
     """Facts about one query's text.
 
     `clock`: what in it changes with the time of the build. `bounds`: offsets of `$start` and `$end`. `forbidden`:
@@ -31,24 +31,21 @@ class Parsed:
     error: BindError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TableTimes:
+class TableTimes(Struct, frozen=True):
     """`TimeMapping` of one table."""
 
     table: TableName
     mapping: TimeMapping
 
 
-@dataclass(frozen=True, slots=True)
-class TableReads:
+class TableReads(Struct, frozen=True):
     """The columns that are read of one table, in lower case."""
 
     table: TableName
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What is known of a compiled query. `columns`, `rows`: the hashes for `Fingerprint`."""
 
     schema: Schema
@@ -59,8 +56,7 @@ class Facts:
     rows: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownModel:
+class KnownModel(Struct, frozen=True):
     """A model as it was compiled the last time, and hashes of all that must be the same for it to be so again.
 
     `digest`: of the text of its file. `linked`: what it contributes to the graph.
@@ -75,16 +71,14 @@ class KnownModel:
     compiled: CompiledModel
 
 
-@dataclass(frozen=True, slots=True)
-class MacroFile:
+class MacroFile(Struct, frozen=True):
     """`names`: in lower case, of the macros that it defines; None where that cannot be told from its text."""
 
     digest: str
     names: tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What decides how a file is read besides its text. `rest`: hash of all but variables and macros."""
 
     rest: str
@@ -92,8 +86,7 @@ class Settings:
     macros: Mapping[str, MacroFile]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownProject:
+class KnownProject(Struct, frozen=True):
     """A whole project as it was compiled the last time, without a problem.
 
     `settings`: what decided how its files were read. `models`: by the path of the file. `disabled`: path ->

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.intervals import Duration, Grain
@@ -70,8 +71,7 @@ class CheckKind(StrEnum):
     ROW_COUNT = "row_count"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckSpec:
+class CheckSpec(Struct, frozen=True):
     """A check of a model's rows.
 
     `columns`: the columns it is about. `values`: the allowed ones (`in`). `to`: `schema.table.column`
@@ -102,8 +102,7 @@ class CheckSpec:
         return f"{self.kind}({inside})"
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """An index on a model's table. `using`: the method, such as `brin`; `where`: only rows for which this holds."""
 
     columns: tuple[str, ...]
@@ -117,8 +116,7 @@ class Index:
         return not (self.unique or self.using or self.where)
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionBy:
+class PartitionBy(Struct, frozen=True):
     """How a table is cut into partitions: one for each `by` of the time `column`."""
 
     column: str
@@ -128,8 +126,7 @@ class PartitionBy:
         return f"{self.column} by {self.by}"
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
+class Deleted(Struct, frozen=True):
     """Rows that mean "delete this key": `column` has one of `values`, or the condition `sql` holds."""
 
     column: str | None = None
@@ -137,16 +134,14 @@ class Deleted:
     sql: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnNote:
+class ColumnNote(Struct, frozen=True):
     """What the author says about a column of the outermost SELECT."""
 
     description: str = ""
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """The directives of a model, checked, with folder defaults applied. See docs/reference/header.md."""
 
     mode: Mode = Mode.AUTO
@@ -179,8 +174,7 @@ class Header:
     spans: Mapping[str, Span] = field(default_factory=dict)  # directive -> its value in the file
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """One query and what its header says. `query` has variables and macros already put in.
 
     `query` starts at the first token of the SELECT and ends at its last: no header, no final semicolon. `place`: what
@@ -198,8 +192,7 @@ class Model:
         return self.query.file
 
 
-@dataclass(frozen=True, slots=True)
-class Seed:
+class Seed(Struct, frozen=True):
     """A CSV file of the project that becomes a table. `types`: column -> SQL type, for those given."""
 
     name: TableName
@@ -211,8 +204,7 @@ class Seed:
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A table or files from outside: exactly one of `path` (a file or glob) and `table` is set."""
 
     name: TableName
@@ -227,8 +219,7 @@ class Source:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Struct, frozen=True):
     """Everything that was read from the files of a project."""
 
     models: tuple[Model, ...]

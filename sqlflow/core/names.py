@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TableName:
+class TableName(Struct, frozen=True, eq=False):
     """A table, view or seed in the target database: `schema.name`."""
 
     schema: str
@@ -47,8 +46,7 @@ class TableName:
         return cls(schema, name) if dot else cls(default_schema, schema)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ColumnRef:
+class ColumnRef(Struct, frozen=True, eq=False):
     """A column of a table, by name."""
 
     table: TableName

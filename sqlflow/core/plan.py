@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.intervals import NOTHING, IntervalSet
@@ -32,8 +33,7 @@ class ReasonKind(StrEnum):
     NOT_SELECTED = "not_selected"
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """Why a model is, or is not, in the plan. `detail` is the sentence a person reads."""
 
     kind: ReasonKind
@@ -56,8 +56,7 @@ class StepKind(StrEnum):
     ALARM = "alarm"
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """Files to be copied into a table: `reading` is what DuckDB reads them with, after FROM. `anew`: in place of what the
     table has; it `fits` when it stands with these columns. `csv`: the one file, when it is plain CSV with a type declared for
     each column, so that an engine may take its text as it is."""
@@ -70,8 +69,7 @@ class Load:
     csv: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One statement of a task.
 
     `counts`: its rows are the rows that the task wrote. `only_if`: a query of one truth value; the step is left out
@@ -97,8 +95,7 @@ class Step:
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckQuery:
+class CheckQuery(Struct, frozen=True):
     """A check as SQL: `sample` gives some of the failing rows."""
 
     name: str
@@ -107,24 +104,21 @@ class CheckQuery:
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(Struct, frozen=True):
     """Checks that one query answers: `sql` gives one row with the number of failing rows of each check, in order."""
 
     sql: Sql
     checks: tuple[CheckQuery, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """The rows of one partition of an input: how many, and the sum of their hashes."""
 
     rows: int
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureUpdate:
+class SignatureUpdate(Struct, frozen=True):
     """Partitions of an input whose signature is to be remembered; None where the partition is gone."""
 
     input: TableName
@@ -132,8 +126,7 @@ class SignatureUpdate:
     whole: bool = False  # these are all there are: forget the others
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """One of several ways to the same table. `seconds`: what it is expected to cost, None when that is not known or it
     cannot be taken. `why`: the numbers behind that, or what it waits for."""
 
@@ -142,8 +135,7 @@ class Way:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Blame:
+class Blame(Struct, frozen=True):
     """The construct of a query because of which changes cannot be followed, why, and where it stands."""
 
     construct: str
@@ -151,8 +143,7 @@ class Blame:
     span: Span | None
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One transaction's work on one table: the steps, then the checks, then the record, then commit.
 
     `record` is what will be true afterwards; MEASURE steps fill in its watermark and the like. `needs`: ids of
@@ -189,8 +180,7 @@ class Task:
     refusal: Blame | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Tasks in an order that can be run, and for every model without a task the reason why not.
 
     `settled`: records that change without any work on the table (its inputs moved, but not in what it reads).

@@ -12,10 +12,11 @@ all dates. Times that Python has no datetime for count as the first or the last 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, Duration, Grain, Interval, IntervalSet, floor
 
@@ -30,8 +31,7 @@ LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _EARLIEST = BEGINNING + timedelta(days=2)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Reach:
+class Reach(Struct, frozen=True, order=True):
     """From E + `first` to E + `last`, both included, in microseconds; None: without an end on that side."""
 
     first: int | None = 0
@@ -68,8 +68,7 @@ class Reach:
 HERE = Reach()
 
 
-@dataclass(frozen=True, slots=True)
-class TimeStep:
+class TimeStep(Struct, frozen=True):
     """One function of time in a chain; which one tells `kind`.
 
     - `cut`: to the start of the `unit`, for a TIMESTAMPTZ by the session's clock;

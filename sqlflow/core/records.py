@@ -7,9 +7,10 @@ copied to the run-state file afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.intervals import NOTHING, IntervalSet
@@ -34,8 +35,7 @@ Facts = Mapping[str, str | int | float]
 """Counts and times that were measured while a task ran, by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What one version of a table changed: these intervals of its time column, these columns, or (both None) all.
 
     `definition`: it changed because its query did, not because of its data.
@@ -47,8 +47,7 @@ class Change:
     definition: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(Struct, frozen=True):
     """Hashes of what a table was made of: tells *what* changed.
 
     `query`: the tokens of the query with macros, variables and inline models in it. `header`: the directives that
@@ -63,8 +62,7 @@ class Fingerprint:
     rows: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TableRecord:
+class TableRecord(Struct, frozen=True):
     """The state of one table that SQLFlow maintains.
 
     `version` grows by one with each run that wrote the table; `changes` says what the last ones did. `inputs`:
@@ -121,8 +119,7 @@ class CheckStatus(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """How a check came out: `failing` rows, and a few of them as text."""
 
     check: str
@@ -131,8 +128,7 @@ class CheckResult:
     sample: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TaskResult:
+class TaskResult(Struct, frozen=True):
     """How a task ended. `rows`: rows written. `blame`: for a skipped task, the table whose failure is the cause.
     `strategy`: what was really done; `facts`: the numbers that decided it."""
 
@@ -151,8 +147,7 @@ class TaskResult:
     facts: Facts = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True):
     """One build: what was asked, when, and how each task ended."""
 
     run_id: str

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """`type` is the engine's own canonical spelling (from DESCRIBE), so types compare as text."""
 
     name: str
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(Struct, frozen=True):
     """The columns of a table or query, in order."""
 
     columns: tuple[Column, ...] = ()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Span:
+
+class Span(Struct, frozen=True):
     """A stretch of one line of a file. Lines and columns count from 1."""
 
     path: PurePosixPath
@@ -21,12 +21,14 @@ class Span:
         return f"{self.path}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Struct, frozen=True):
     """A text file of the project. `path` is relative to the project's root."""
 
     path: PurePosixPath
-    text: str = field(repr=False)
+    text: str
+
+    def __repr__(self) -> str:
+        return f"SourceFile({str(self.path)!r})"
 
     def span(self, start: int, end: int | None = None) -> Span:
         """The span of the characters `[start, end)`, cut at the end of its first line."""

@@ -8,10 +8,11 @@ it is. A plain string is refused, so text of a user cannot get into a statement 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import LiteralString
+
+from msgspec import Struct
 
 from sqlflow.core.names import TableName
 
@@ -28,8 +29,7 @@ class Ident(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A value that becomes a literal."""
 
     value: object

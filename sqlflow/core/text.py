@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from sqlflow.core.source import SourceFile, Span
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """Put `text` in place of the characters `[start, end)`."""
 
     start: int
@@ -22,8 +22,7 @@ class Edit:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A run of the text. Verbatim pieces stand in the file letter by letter; others stand for `[origin, end)`."""
 
     at: int
@@ -32,13 +31,12 @@ class Piece:
     verbatim: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MappedText:
+class MappedText(Struct, frozen=True):
     """`text`, made out of `file` by edits; `pieces` lead back."""
 
     text: str
     file: SourceFile
-    pieces: tuple[Piece, ...] = field(repr=False)
+    pieces: tuple[Piece, ...]
 
     @classmethod
     def of(cls, file: SourceFile, start: int = 0, end: int | None = None) -> MappedText:

@@ -7,8 +7,9 @@ TABLE name AS` at the beginning of a statement, which `Wording.statement` puts i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
@@ -17,8 +18,7 @@ from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(Struct, frozen=True):
     """What the ways of a merge cost, in seconds of the engine's CPU. Only how they stand to each other matters, and only for
     the first choice: from then on a table's own times are known."""
 
@@ -29,8 +29,7 @@ class Prices:
     copy: float  # a row and column of a table that is written anew
 
 
-@dataclass(frozen=True, slots=True)
-class Company:
+class Company(Struct, frozen=True):
     """What a query computes beside an average, in the same groups: an engine may make the average of these."""
 
     grouped: bool = True

@@ -10,10 +10,11 @@ import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem

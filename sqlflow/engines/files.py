@@ -7,9 +7,10 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, LiteralString
+
+from msgspec import Struct
 
 from sqlflow.core.config import Config
 from sqlflow.core.engine import BindError, EngineError
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class PlainText:
+class PlainText(Struct, frozen=True):
     """CSV in blocks. `delimiter`, `columns`: of a file with a header that is taken as it is."""
 
     blocks: Iterator[bytes]

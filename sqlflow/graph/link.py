@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from sqlflow import __version__
 from sqlflow.core.cache import Cache
@@ -60,8 +61,7 @@ def link(
     return Linked(graph, digest, by_model), problems
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
+class Linked(Struct, frozen=True):
     """A graph. `digest`: of all that decides it; `by_model`: of what each model contributes to that."""
 
     graph: ModelGraph

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.model import Model
@@ -25,8 +26,7 @@ Method = Callable[[str], Collection[TableName] | None]
 _TERM = re.compile(r"^(?P<at>@)?(?P<up>\d*\+)?(?P<body>[^@+].*?)(?P<down>\+\d*)?$")
 
 
-@dataclass(frozen=True, slots=True)
-class Universe:
+class Universe(Struct, frozen=True):
     """What can be selected.
 
     `graph`: gives arcs from a table to what reads it, with seeds and sources. `methods`: `state`, `git` and the like, which

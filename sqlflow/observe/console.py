@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import ceil
 from threading import Event as Signal
 from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
+
+from msgspec import Struct
 
 from sqlflow.core.events import (
     Emit,
@@ -49,8 +50,7 @@ _MOST_RUNNING = 10
 _WIDEST_BAR = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Symbols:
+class Symbols(Struct, frozen=True):
     """The drawing characters that a terminal has."""
 
     spinner: str

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Set
-from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
 from threading import Lock
 from typing import TextIO
+
+from msgspec import Struct, structs
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.events import (
@@ -106,7 +107,7 @@ def _task_fields(task: Task) -> dict[str, object]:
 
 def result_fields(result: TaskResult) -> dict[str, object]:
     """How a task ended, with its error as in `diagnostic_fields`."""
-    own = {field.name: getattr(result, field.name) for field in fields(result)}
+    own = structs.asdict(result)
     return {**own, "error": result.error and diagnostic_fields(result.error)}
 
 
@@ -174,8 +175,8 @@ def _plain(value: object) -> object:
             return [_plain(item) for item in value]
         case Set():
             return [_plain(item) for item in sorted(value, key=str)]
-        case _ if is_dataclass(value):
-            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        case Struct():
+            return {name: _plain(part) for name, part in structs.asdict(value).items()}
         case _:
             return _plain(str(value))
 

@@ -7,7 +7,7 @@ floating point numbers inside (lists, structs) are left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from sqlflow.core.plan import Step
 from sqlflow.core.schema import Schema
@@ -26,8 +26,7 @@ _ALMOST = Ident("_sqlflow_almost")
 _PAIRED = Ident("_sqlflow_paired")
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """Two relations of the same columns. `expected`, `found`: what can stand after FROM.
 
     `wrong`: the temporary table that will have the rows that differ, with a weight: above 0 for rows that are missing in

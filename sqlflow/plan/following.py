@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.delta import Refusal, Shape, Tier
@@ -27,16 +28,14 @@ _ROWS_PER_LOGGED = 1.2
 _STAY = 1.25  # the other way must be this much cheaper before the choice changes
 
 
-@dataclass(frozen=True, slots=True)
-class NotFollowed:
+class NotFollowed(Struct, frozen=True):
     """Why a change is not followed, in words, and the construct of the query to blame, if it is one."""
 
     why: str
     refusal: Refusal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+class Followed(Struct, frozen=True):
     """How a change is followed, and the ways there are, best first."""
 
     following: Following
@@ -109,8 +108,7 @@ def _words(refusal: Refusal | None) -> str:
     return "" if refusal is None else f"`{refusal.construct}`: {refusal.reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Limit:
+class _Limit(Struct, frozen=True):
     """Up to how many changed rows following is cheaper than a rebuild, and the numbers behind that."""
 
     most: int

@@ -8,7 +8,9 @@ that was not written down. It is written in the transaction of the data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.core.keeping import image_of, log_of
 from sqlflow.core.names import TableName
@@ -23,8 +25,7 @@ SIGN = Ident("_sqlflow_sign")
 WEIGHT = Ident("_sqlflow_weight")
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(Struct, frozen=True):
     """A change log that is to be written. `begins`: it is made anew. `read`: the version up to which all have read."""
 
     table: TableName
@@ -215,8 +216,7 @@ def compare_image(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(Struct, frozen=True):
     """What an input says of itself: `column` grows when a row is new or changed, `key` is the identity of a row, and
     `latest` was the greatest cursor when the image was made."""
 

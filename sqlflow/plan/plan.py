@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
@@ -77,8 +79,7 @@ def make_plan(
     return planner.finish()
 
 
-@dataclass(slots=True)
-class _Draft:
+class _Draft(Struct):
     """The plan while it grows; only `_Planner` sees it."""
 
     tasks: list[Task] = field(default_factory=list)

@@ -7,7 +7,8 @@ same rows, and each check takes another part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.core.delta import Grouping, Shape
 from sqlflow.core.keeping import counters_of
@@ -30,8 +31,7 @@ _WRONG = Ident("_sqlflow_wrong")
 _WRONG_COUNTERS = Ident("_sqlflow_wrong_counters")
 
 
-@dataclass(frozen=True, slots=True)
-class SelfCheck:
+class SelfCheck(Struct, frozen=True):
     """A self-check that is due.
 
     `query`: what a rebuild would make the table of. `counters`: the query of the counters that are kept, and its

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.intervals import BEGINNING, END, Interval, IntervalSet
@@ -17,8 +18,7 @@ from sqlflow.core.words import counted, sized
 from sqlflow.plan.partitions import changed_partitions
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What a model reads: rows and bytes in all, and bytes by interval, oldest first."""
 
     rows: int

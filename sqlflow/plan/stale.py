@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from sqlflow.core.compiled import CompiledModel, TimeMapping
 from sqlflow.core.inputs import Inputs
@@ -18,8 +19,7 @@ from sqlflow.plan.partitions import touched_by
 from sqlflow.plan.subject import ZONED
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """A table's version after this build, and what the latest versions changed."""
 
     number: int
@@ -31,8 +31,7 @@ class Version:
     grew: int | None = None  # all that the newest version did is to add so many rows
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Struct, frozen=True):
     """What changes of its inputs mean for a model: rows of these intervals may differ.
 
     `definition`: the query of something it reads was edited. `why`: one sentence per input that matters, `inputs`: which.

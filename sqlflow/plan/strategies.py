@@ -13,8 +13,9 @@ begins; how long its own runs took against them (`TableRecord.paces`) corrects t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import LiteralString
+
+from msgspec import Struct
 
 from sqlflow.core.model import Conflict, Header, Incremental, Strategy
 from sqlflow.core.plan import Step, StepKind, Way
@@ -37,8 +38,7 @@ _SAMPLE_SECONDS = 0.03  # what it costs to compare the sample, however large the
 _HYSTERESIS = 0.9  # the way of the last run is left only for one that is this much cheaper
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The ways that a model's header allows. One way is an order; several are a choice.
 
     `compares`: the table is large enough that looking at a sample of the rows can pay.

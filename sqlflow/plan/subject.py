@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.intervals import BEGINNING, END, Interval, IntervalSet
@@ -18,8 +19,7 @@ from sqlflow.core.wording import Wording
 ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """A model that is to be written.
 
     `before`: what is remembered of it. `standing`: what stands in the database under its name. `fits`: that is a table with

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.delta import Shape, Tier
@@ -25,8 +25,7 @@ _WRONG = Ident("_sqlflow_wrong")
 _KEPT = Ident("_sqlflow_kept")
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """A comparison to be made. `what`: of what, such as `rows`. `steps` write only temporary tables and end with `wrong`:
     the rows that differ, with a weight above 0 for those that are missing and below 0 for those that are too many.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlglot import TokenType
 
 from sqlflow.core.diagnostics import Diagnostic, Note, did_you_mean
@@ -56,16 +56,14 @@ _AFTER_TABLE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MacroParameter:
+class MacroParameter(Struct, frozen=True):
     """`default`: the SQL used when the call does not give it."""
 
     name: str
     default: Parts | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A macro that can be put in. `parts` is None when its definition has problems, which are told already."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
+
+from msgspec import Struct
 
 from sqlflow.core.diagnostics import Severity, did_you_mean
 from sqlflow.core.model import CheckKind, CheckSpec
@@ -33,8 +34,7 @@ NOT_YET = frozenset(
 _ALWAYS = ("where", "severity")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckForm:
+class CheckForm(Struct, frozen=True):
     """How a check is written. `short`: the one argument that may stand alone. `doc`: one line for the reference."""
 
     arguments: tuple[str, ...]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlglot import TokenType
 
 from sqlflow.core.diagnostics import Diagnostic
@@ -55,8 +55,7 @@ _BEFORE_ALIAS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnComments:
+class ColumnComments(Struct, frozen=True):
     """What the comments say: column -> note, and all checks in order."""
 
     notes: Mapping[str, ColumnNote]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, datetime
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
+
+from msgspec.structs import replace
 
 from sqlflow.core.config import Config, DefaultValue, Target
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, did_you_mean, one_problem

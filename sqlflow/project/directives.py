@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
+
+from msgspec import Struct
 
 from sqlflow.core.diagnostics import did_you_mean
 from sqlflow.core.intervals import Duration, Grain, moment_of
@@ -27,8 +28,7 @@ from sqlflow.project.values import Given
 Parser = Callable[[Given, Vocabulary], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(Struct, frozen=True):
     """One line of the table. `value` and `doc` are what the reference page says about it.
 
     `parse` gives the value of the field of `Header` that has the directive's name, or None when it is wrong.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.source import SourceFile, Span
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """Paths relative to the project's root, sorted."""
 
     models: tuple[PurePosixPath, ...]
@@ -67,8 +67,7 @@ def inside(root: Path, path: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
+class _Search(Struct, frozen=True):
     root: Path
     allow_outside: bool
     problems: list[Diagnostic]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.core.config import DefaultValue
 from sqlflow.core.diagnostics import Diagnostic, Note
@@ -26,8 +28,7 @@ _MISPLACED = re.compile(r"--[ \t]*(@([^\W\d][\w-]*))[ \t]*:")
 _EMPTY = Header()
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """A directive as it stands in a file: its name at `[start, end)`, and the lines of its value."""
 
     name: str
@@ -36,16 +37,14 @@ class Written:
     value: tuple[tuple[int, int], ...]  # of each line, where the text after `--` begins and ends
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderText:
+class HeaderText(Struct, frozen=True):
     """The parts of a header. `comment`: its first paragraph of free text."""
 
     directives: tuple[Written, ...]
     comment: str
 
 
-@dataclass(frozen=True, slots=True)
-class Default:
+class Default(Struct, frozen=True):
     """A directive's value for a folder, read."""
 
     value: object

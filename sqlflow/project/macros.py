@@ -8,8 +8,8 @@ name inside an argument cannot be taken for a parameter of another macro.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlglot import TokenType
 
 from sqlflow.core.diagnostics import Diagnostic, Note
@@ -96,8 +96,7 @@ _ENDS_OPERAND = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Macro:
+class _Macro(Struct, frozen=True):
     """A macro as it is written: its body is the tokens `[first, last)` of its file."""
 
     name: str

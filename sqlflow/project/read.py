@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.core.cache import Cache, NoCache
 from sqlflow.core.codec import decode, encode
@@ -27,16 +29,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A model's file and a hash of what is in it."""
 
     file: SourceFile
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Struct, frozen=True):
     """What is in the files of a project, before anything is made of it. `models`: by path, in the order of paths."""
 
     models: Mapping[str, Text]
@@ -181,16 +181,14 @@ def read_tests(config: Config) -> tuple[tuple[Model, ...], list[Diagnostic]]:
     return tuple(found), sorted(problems, key=_place)
 
 
-@dataclass(frozen=True, slots=True)
-class _Outside:
+class _Outside(Struct, frozen=True):
     """What the project declares and does not compute."""
 
     sources: tuple[Source, ...] = ()
     seeds: tuple[Seed, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """A model by its name, and the place that gives the name; no model if its query could not be read."""
 
     name: TableName

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
+
+from msgspec.structs import replace
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic
@@ -191,4 +192,4 @@ def _with_comments(header: Header, comments: ColumnComments) -> Header:
         beside = notes.pop(known.get(name.lower(), name), ColumnNote())
         tags = tuple(dict.fromkeys((*note.tags, *beside.tags)))
         notes[name] = ColumnNote(note.description or beside.description, tags)
-    return dataclasses.replace(header, columns=notes, checks=(*header.checks, *comments.checks))
+    return replace(header, columns=notes, checks=(*header.checks, *comments.checks))

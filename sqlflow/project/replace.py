@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 Parts = tuple[str | int, ...]
 """Text with holes: a number stands for an argument of a macro."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replacement:
+class Replacement(Struct, frozen=True):
     """`parts` in place of the characters `[start, end)`."""
 
     start: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from sqlglot import TokenType
 
 from sqlflow.core.diagnostics import Diagnostic
@@ -18,8 +18,7 @@ from sqlflow.project.variables import At, interval_bounds, put_in_variables
 _QUERY_WORDS = (TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.VALUES)
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
+class Vocabulary(Struct, frozen=True):
     """What names mean in the project's SQL besides tables and columns."""
 
     dialect: str = "duckdb"

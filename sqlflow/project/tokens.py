@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlglot import Token, TokenType
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import TokenError
@@ -40,8 +40,7 @@ _LEXEME = re.compile(
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """`$name`, or something else with a `$` that only looks like a parameter (`name` is then None)."""
 
     start: int
@@ -49,8 +48,7 @@ class Parameter:
     name: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Lexed:
+class Lexed(Struct, frozen=True):
     """A text and its tokens. `parameters`: in order; the word of a `$name` is a token of its own too."""
 
     text: str
@@ -75,8 +73,7 @@ class Lexed:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class LexProblem:
+class LexProblem(Struct, frozen=True):
     """Text that cannot be cut into tokens: what is wrong at `[start, end)`."""
 
     message: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.source import Span
@@ -17,8 +18,7 @@ class FromEnvironment(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """A value, what it is called in messages (`targets.prod.engine`, `@key`), and where it stands.
 
     Each method returns the value as one type. When it is of another, they add to `problems` and return None or

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.source import Span
@@ -42,8 +42,7 @@ _WORDS: Mapping[str, object] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Yaml:
+class Yaml(Struct, frozen=True):
     """A value read from `text`, with the offsets of every value and of every key inside it, by path."""
 
     value: object

@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.engine import Engine, EngineError, Interrupted, Session
@@ -34,8 +36,7 @@ WriteRecords = Callable[[Session, Sequence[TableRecord], Signatures, Sequence[Ta
 Committed = Callable[[Sequence[TableRecord], Sequence[TableName]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
+class _Done(Struct, frozen=True):
     task: Task
     outcome: Outcome
     started_at: datetime

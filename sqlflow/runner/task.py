@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import isfinite
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.engine import EngineError, Row, Session
@@ -16,8 +18,7 @@ from sqlflow.core.source import Span
 from sqlflow.core.words import counted
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What a task did: its record with what was measured, rows written, how its checks came out, what to tell, the
     strategy that was taken and the facts that decided it. `problem`: what is wrong although it is committed."""
 

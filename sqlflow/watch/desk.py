@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from sqlflow.core.config import Config
 from sqlflow.core.events import Clock
 from sqlflow.engines import EngineModule
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """`settings` reads sqlflow.yml anew. `version`: of all programs that judge queries, the server's given. `owner`: who we are, for locks. `report`: puts a bug down, and says where."""
 
     root: Path
@@ -31,8 +31,7 @@ class Desk:
         return self.root / ".sqlflow"
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """The options of `watch`. `limit`, `start`, `end`: how much of each input a scratch build reads."""
 
     selection: tuple[str, ...] = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.events import Event as BuildEvent
@@ -12,8 +13,7 @@ from sqlflow.core.plan import Plan
 from sqlflow.core.records import RunRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
+class Watching(Struct, frozen=True):
     """The session begins, or the project file was read again. `sample`: what a scratch build leaves out, in words."""
 
     project: str
@@ -23,8 +23,7 @@ class Watching:
     sample: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Struct, frozen=True):
     """Files changed. `files`: at most some; `count`: all, None when it cannot be told."""
 
     files: tuple[str, ...]
@@ -32,8 +31,7 @@ class Changed:
     what: str = "files"  # or `data`, or `database`
 
 
-@dataclass(frozen=True, slots=True)
-class Problems:
+class Problems(Struct, frozen=True):
     """The project was compiled. `recompiled`: None for all of it. `seconds`: from the first file event on."""
 
     diagnostics: tuple[Diagnostic, ...]
@@ -43,8 +41,7 @@ class Problems:
     sound: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ReachedModel:
+class ReachedModel(Struct, frozen=True):
     """A model below an edit. `columns`: those that are made from the change; `rows`: it may decide which rows exist."""
 
     model: TableName
@@ -52,8 +49,7 @@ class ReachedModel:
     rows: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnEdit:
+class ColumnEdit(Struct, frozen=True):
     """A column (or the rows, when `column` is None) that an edit changed, and what is made from it.
 
     `kind`: added, removed, changed or type.
@@ -65,8 +61,7 @@ class ColumnEdit:
     reached: tuple[ReachedModel, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEdit:
+class ModelEdit(Struct, frozen=True):
     """A model that is not what its table was built from; if there is none, what it was when the session began.
 
     `exact`: what changed is known by column; else any column and the rows may have. `spared`: models below it that
@@ -81,8 +76,7 @@ class ModelEdit:
     spared: tuple[TableName, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Impact:
+class Impact(Struct, frozen=True):
     """The edits that are not built yet, the one at hand first. `count`: all; `edits`: some.
     `complete`: False when models that have not compiled in this session may be reached, too."""
 
@@ -91,8 +85,7 @@ class Impact:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """What a build would do now; `plan` is None when that cannot be told, for the reason in `why`."""
 
     plan: Plan | None
@@ -100,8 +93,7 @@ class Planned:
     problems: tuple[Diagnostic, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """The first rows of the model that is being edited; `rows` is None when there are none to show, see `why`.
 
     `origin`: `query` (the query as it is now, on the tables as they stand) or `scratch` (the table just built).
@@ -115,15 +107,13 @@ class Rows:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Building:
+class Building(Struct, frozen=True):
     """An event of a build into the scratch database."""
 
     event: BuildEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Struct, frozen=True):
     """A scratch build ended; `record` is None when it could not begin."""
 
     record: RunRecord | None
@@ -132,20 +122,17 @@ class Built:
     problems: tuple[Diagnostic, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(Struct, frozen=True):
     """Something a person should know."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(Struct, frozen=True):
     """Nothing is going on until a file changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(Struct, frozen=True):
     """The session ends."""
 
 

@@ -13,9 +13,10 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -37,8 +38,7 @@ _MOST_OF_A_WRITER = 0.5
 _MOST_FOLDERS = 50  # with data of sources
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """What changed. `paths`: files of the project. `everything`: folders came or went, or too much to tell.
     `database`: the target's database was written. `data`: a file that a source reads was. `began`: the time of the
     first event, by `time.monotonic`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.model import Mode
@@ -13,8 +14,7 @@ from sqlflow.core.schema import Schema
 from sqlflow.watch.events import ColumnEdit, ModelEdit, ReachedModel
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(Struct, frozen=True):
     """What a model was."""
 
     fingerprint: Fingerprint

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import PurePath, PurePosixPath
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sqlflow.build import Examined, Workshop, examine, hopeless, standing_names, unfit
 from sqlflow.compiler.compile import Trees, compile_models, parse_models
@@ -30,8 +32,7 @@ from sqlflow.project.discover import discover, read_text
 from sqlflow.project.reader import Reader as FileReader
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What was last seen of the database: its tables (None when it could not be asked), and what is remembered."""
 
     tables: Mapping[TableName, Found] | None = None
@@ -40,8 +41,7 @@ class Surroundings:
     server: str = ""  # `Engine.version`
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """A project as it is now. `recompiled`: the models that were compiled for it; None for all."""
 
     examined: Examined
@@ -50,8 +50,7 @@ class Known:
     recompiled: frozenset[TableName] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """Ways into an `Examined`."""
 
     models: Mapping[TableName, Model]
@@ -162,8 +161,7 @@ def _without(problems: Iterable[Diagnostic], paths: Collection[PurePath]) -> tup
 # ---------------------------------------------------------------- read
 
 
-@dataclass(frozen=True, slots=True)
-class _Edited:
+class _Edited(Struct, frozen=True):
     """Models whose file has another text than before, and what is wrong in them."""
 
     models: Mapping[TableName, Model]

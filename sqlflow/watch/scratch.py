@@ -12,9 +12,11 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.build import Checked, Prepared, look_at, run
 from sqlflow.changes import files
@@ -52,8 +54,7 @@ _LOCK = "session.lock"
 _YOUNG_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Scratch:
+class Scratch(Struct, frozen=True):
     """A place for scratch builds, held by this session."""
 
     folder: Path
@@ -118,8 +119,7 @@ def sample_in_words(wishes: Wishes) -> str:
 # ---------------------------------------------------------------- a build
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """What is to be built: `wanted` models of a project that compiles, in the state of the database as it was seen."""
 
     config: Config

@@ -11,8 +11,10 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.build import Workshop, standing_names
 from sqlflow.cache.file import open_cache
@@ -48,18 +50,15 @@ _SECONDS_BETWEEN_TRIES = 1.0  # at a database that somebody holds
 _MOST_RETRIES = 5  # at files that vanish while they are read
 
 
-@dataclass(frozen=True, slots=True)
-class Quit:
+class Quit(Struct, frozen=True):
     """The person has seen enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class LookAgain:
+class LookAgain(Struct, frozen=True):
     """Look at everything, as if the session began."""
 
 
-@dataclass(frozen=True, slots=True)
-class FromSurvey:
+class FromSurvey(Struct, frozen=True):
     """What a survey told, or how it ended."""
 
     survey: Survey

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from sqlflow.build import Checked, Workshop, look_at, prepare, universe_of
 from sqlflow.core.compiled import CompiledModel
@@ -37,22 +38,19 @@ class Superseded(Exception):
     """A newer survey is wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """The database is not what the project was compiled against."""
 
     surroundings: Surroundings
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(Struct, frozen=True):
     """Somebody else holds the database; `why` says who."""
 
     why: str
 
 
-@dataclass(slots=True)
-class Survey:
+class Survey(Struct):
     """What to find out. `touched`: what the edits of this session reach, for a build without a selection."""
 
     config: Config

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
 
 import pytest
+from msgspec.structs import replace
 
 from sqlflow.cli.render import (
     diagnostics_json,
@@ -173,7 +173,7 @@ def task(name: str, **facts: object) -> Task:
     record = TableRecord(table, kind, Relation.TABLE, Fingerprint("q"), Schema(), 1, "r1", NOON)
     reason = Reason(ReasonKind.NEW, "the table is not there yet")
     plain = Task(name, table, kind, "create", "replace", "full", reason, (), record)
-    return replace(plain, **facts)  # type: ignore[arg-type]
+    return replace(plain, **facts)
 
 
 def days(*numbers: int) -> IntervalSet:

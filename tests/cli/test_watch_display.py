@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from sqlflow.cli import watch_text as text
 from sqlflow.cli.watch_json import watch_fields

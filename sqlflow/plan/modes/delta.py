@@ -8,8 +8,10 @@ same task rebuilds it. docs/incremental.md says why each way gives the rows of a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations, product
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.core.delta import Grouping, Shape
 from sqlflow.core.keeping import counters_of, log_of
@@ -35,8 +37,7 @@ _LOST = Ident("_sqlflow_lost")
 _DOOMED = Ident("_sqlflow_doomed")
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Struct, frozen=True):
     """An input whose changes after one version up to another are to be followed."""
 
     table: TableName
@@ -45,8 +46,7 @@ class Changed:
     upto: int
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
+class Following(Struct, frozen=True):
     """How changes are followed: by multiplying them out (`products`), by the touched values of `keys`, or whichever fits
     what is found when it runs (both: by products unless rows were removed). `most`: more changed rows than these are
     not followed."""
@@ -57,8 +57,7 @@ class Following:
     most: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(Struct, frozen=True):
     """One signed term of a difference: reading -> the place of its changed input; `empty`: readings without rows here.
 
     `removed`: the readings that take rows that were removed.

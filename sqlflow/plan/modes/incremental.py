@@ -6,9 +6,10 @@ whole query. Rows without a time are a partition of their own and are replaced w
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from sqlflow.core.compiled import Occurrence
 from sqlflow.core.intervals import BEGINNING, END, EVERYTHING, NOTHING, Grain, Interval, IntervalSet

@@ -20,8 +20,9 @@ rules one without a cursor, which is older than any that has one.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import LiteralString
+
+from msgspec.structs import replace
 
 from sqlflow.core.keeping import deletions_of
 from sqlflow.core.model import Conflict
