@@ -23,7 +23,7 @@ from sqlflow.core.cache import Cache
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config, Request
 from sqlflow.core.delta import Shape
-from sqlflow.core.diagnostics import Diagnostic, Severity, stop_on_errors
+from sqlflow.core.diagnostics import Diagnostic, ProjectError, Severity, stop_on_errors
 from sqlflow.core.engine import Binder, Engine, EngineError, Found, Interrupted, Session, Traits
 from sqlflow.core.events import Clock, Emit, PlanChanged, RunFinished, RunStarted, Told
 from sqlflow.core.graph import ModelGraph
@@ -487,7 +487,11 @@ def run(
         if any(result.status is Status.CANCELLED for result in loaded):
             results = (*loaded, *done(plan, loaded))
         else:
-            plan = prepared.again(look_at(engine)).plan
+            try:
+                plan = prepared.again(look_at(engine)).plan
+            except (ProjectError, EngineError):
+                store.append(RunRecord(run_id, target, command, started_at, clock(), Status.FAILED, loaded))
+                raise
             ended = {result.task: result.status for result in loaded}
             emit(PlanChanged(replace(plan, tasks=(*(t for t in first if ended[t.id] is Status.DONE), *plan.tasks))))
             still = {task.id for task in plan.tasks if ended.get(task.id, Status.DONE) is not Status.DONE}

@@ -63,7 +63,9 @@ def look(
             continue
         state = known.states.get(name) if known is not None else None
         if state is None or state.loads:
-            state = look_at.state(name)
+            # A file that changed again since it was loaded is for the next build.
+            record = warehouse.records.get(name)
+            state = look_at.state(name, loaded=state is not None and record is not None and record.run_id == run_id)
         if state is not None:
             states[name] = state
     partitions: dict[tuple[TableName, TableName], SignatureUpdate] = {}
@@ -98,14 +100,15 @@ class _Look:
         self._run_id = run_id
         self._now = now
 
-    def state(self, name: TableName) -> InputState | None:
+    def state(self, name: TableName, *, loaded: bool = False) -> InputState | None:
+        """`loaded`: this run has just copied its rows, so its files are what the record says, whatever they are now."""
         project = self._compiled.project
         try:
             if name in project.seeds:
-                return self._seed(project.seeds[name])
+                return self._seed(project.seeds[name], loaded=loaded)
             source = project.sources.get(name)
             if source is not None and source.path is not None:
-                return self._file_source(source)
+                return self._file_source(source, loaded=loaded)
             return self._table_source(name, source)
         except EngineError as error:
             span = source.span if (source := project.sources.get(name)) is not None else None
@@ -115,7 +118,7 @@ class _Look:
             self.problems.append(Diagnostic(code, f"`{name}` cannot be read: {first}", span, hint))
         return None
 
-    def _seed(self, seed: Seed) -> InputState:
+    def _seed(self, seed: Seed, *, loaded: bool) -> InputState:
         before = self._warehouse.records.get(seed.name)
         path = self._config.root / seed.path
         content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
@@ -124,6 +127,8 @@ class _Look:
         made_of = _hash(
             content, render(relation).replace(str(self._config.root), ""), *(f"{c.name} {c.type}" for c in schema)
         )
+        if loaded and before is not None:
+            made_of = before.fingerprint.query
         found = self._warehouse.tables.get(seed.name)
         why = ""
         if before is None:
@@ -152,11 +157,13 @@ class _Look:
         )
         return InputState(record, Sql(render(seed.name)), changed)
 
-    def _file_source(self, source: Source) -> InputState:
+    def _file_source(self, source: Source, *, loaded: bool) -> InputState:
         before = self._warehouse.records.get(source.name)
         assert source.path is not None
         relation = files.relation(self._config, source)
-        identity = files.identity(self._config.root, source.path, before.below if before else None)
+        identity = before.below if loaded and before is not None else None
+        if identity is None:
+            identity = files.identity(self._config.root, source.path, before.below if before else None)
         schema = self._compiled.columns[source.name]
         changed = files.difference(before.below, identity) if before else "it is new"
         definition = files.pattern_relation(self._config, source)

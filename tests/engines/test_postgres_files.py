@@ -7,7 +7,8 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -16,6 +17,7 @@ from lawful import Built
 from on_postgres import LawfulPostgres
 
 from sqlflow.cli.build import Asked, build
+from sqlflow.core.engine import EngineError
 
 SOURCE = "raw.t: {path: 'data/*.parquet'}\n"
 DAYS = "-- @mode: incremental\n-- @time: day\nSELECT day, count(*) AS n, sum(v) AS total FROM raw.t GROUP BY day\n"
@@ -194,6 +196,59 @@ def test_one_file_source_fails_and_another_does_not(project: LawfulPostgres, fai
     assert project.rows("SELECT count(*) FROM m.weeks") == [(5,)]
     assert project.rows("SELECT count(*) FROM m.other") == [(2,)]
     assert project.planned() == []
+
+
+class _Meanwhile(io.StringIO):
+    """Standard output that does something when it is told that the load of a source has ended."""
+
+    def __init__(self, table: str, action: Callable[[], None]) -> None:
+        super().__init__()
+        self._table, self._action = table, action
+
+    def write(self, text: str) -> int:
+        event = json.loads(text) if text.strip() else {}
+        if event.get("event") == "task_finished" and event["table"] == self._table and self._action is not None:
+            self._action()
+        return super().write(text)
+
+
+def test_a_file_that_changes_again_after_its_load_is_for_the_next_build(project: LawfulPostgres) -> None:
+    """Otherwise the intervals would not be known in this build, and a table that must not be rebuilt would be."""
+    built(project)
+    project.sql("UPDATE m.weeks SET total = -1 WHERE week = '2024-01-01'")
+    fill(project, 4)
+    os.environ.update(project.environ())
+    out = _Meanwhile("raw.t", lambda: fill(project, 1, more=1))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        assert build(Asked(project=project.root, wait=0, json=True)) == 0, out.getvalue()
+    assert project.rows("SELECT count(*) FROM m.weeks") == [(5,)]
+    assert project.rows("SELECT total FROM m.weeks WHERE week = '2024-01-01'") == [(-1,)]
+    assert project.rows("SELECT count(*) FROM raw.t WHERE v = 100") == [(0,)], "the test came too late"
+    built(project)
+    assert project.rows("SELECT count(*) FROM raw.t WHERE v = 100") == [(1,)]
+    assert project.rows("SELECT total FROM m.weeks WHERE week = '2024-01-01'") == [(-1,)]
+    assert project.rows("SELECT total FROM m.weeks WHERE week = '2024-01-08'") == [(121,)]
+    assert project.planned() == []
+
+
+def _runs(project: LawfulPostgres) -> int:
+    with contextlib.closing(sqlite3.connect(project.root / ".sqlflow/state.db")) as state:
+        return int(state.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+
+def test_a_build_that_cannot_go_on_after_its_loads_is_in_the_run_history(project: LawfulPostgres) -> None:
+    built(project)
+    before = _runs(project)
+    fill(project, 4)
+    os.environ.update(project.environ())
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    out = _Meanwhile("raw.t", lambda: project.sql(f"SELECT pg_terminate_backend(pid) {others}"))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        with pytest.raises(EngineError, match="the connection to the server was lost"):
+            build(Asked(project=project.root, wait=0, json=True))
+    assert _runs(project) == before + 1
+    built(project)
+    same(project)
 
 
 def test_models_that_fail_after_the_load_know_their_intervals_the_next_time(project: LawfulPostgres) -> None:
