@@ -26,6 +26,9 @@ class TableName(Struct, frozen=True, eq=False):
             return True
         return isinstance(other, TableName) and self.key == other.key
 
+    def __ne__(self, other: object) -> bool:  # a Struct has its own, which `__eq__` does not change
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self.name.lower())
 
@@ -58,6 +61,9 @@ class ColumnRef(Struct, frozen=True, eq=False):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ColumnRef) and self.key == other.key
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
 
     def __hash__(self) -> int:
         return hash(self.key)
