@@ -6,7 +6,6 @@ none: manifest, plan and diagnostics must be the same.
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from sqlflow.build import compile_project, look_at, prepare
 from sqlflow.cli.compile import manifest_of
@@ -158,7 +158,7 @@ def _results(root: Path, *, cached: bool) -> tuple[str, ...]:
     try:
         config = read_settings(root, None, ())
         with opened(config, tell, writing=False, without_database=True, caching=cached) as found:
-            workshop = found.workshop if cached else dataclasses.replace(found.workshop, cache=NoCache())
+            workshop = found.workshop if cached else structs.replace(found.workshop, cache=NoCache())
             standing = look_at(found.engine)
             checked = compile_project(workshop, None, {}, {})
             prepared = prepare(

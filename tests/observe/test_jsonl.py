@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path, PurePosixPath
 
 import pytest
+from msgspec import Struct
 
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.events import RunFinished, RunStarted, TaskFinished, TaskStarted, Told
@@ -111,8 +111,7 @@ def test_each_event_is_a_line_that_names_it() -> None:
     ]
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(Struct, frozen=True):
     left: TableName
     right: tuple[int, ...]
 
