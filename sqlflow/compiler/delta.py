@@ -128,6 +128,7 @@ class _Finder:
         self.dialect = dialect
         self.binder = binder
         self.rewritable = True
+        self.nodes: Mapping[str, exp.Expr] = {}  # the counter of a sum -> the aggregate that needs it
 
     def shape(self, *, counters: bool) -> Shape:
         resolved = _resolved(self.text.text, self.reads, self.columns, self.dialect)
@@ -143,20 +144,23 @@ class _Finder:
             found = self._followed(body, inside, grouping)
             if found.refusal is None:
                 return found
-        found = self._followed(self.text.text, resolved, None)
+            why = found.refusal
+        found = self._followed(self.text.text, resolved, None, why)
         if found.refusal is not None and why is not None:
-            return replace(found, refusal=why)
+            return replace(found, refusal=self._placed(why))
         return found
 
     # ------------------------------------------------------------------ a body
 
-    def _followed(self, body: str, resolved: Resolved, grouping: Grouping | None) -> Shape:
+    def _followed(
+        self, body: str, resolved: Resolved, grouping: Grouping | None, why_no_counters: Refusal | None = None
+    ) -> Shape:
         schema = self.binder.bind(body)
         if isinstance(schema, BindError):
             raise _Refused("query", f"the engine does not read what is derived from it: {schema.message}")
-        if grouping is not None and (why := _not_exact(schema, grouping)) is not None:
+        if grouping is not None and (why := _not_exact(schema, grouping, self.nodes)) is not None:
             return Shape(Tier.REFUSED, refusal=why)
-        multiplied = _Terms(resolved)
+        multiplied = _Terms(resolved, why_no_counters)
         terms = multiplied.top(resolved.query, grouped=grouping is not None)
         for source in multiplied.sources:
             if source in resolved.pinned or source.sampled or source.start is None:
@@ -325,12 +329,13 @@ class _Finder:
                 raise _Refused("query", "SQLFlow's own parser cannot write its expressions again as they are")
             return self._counted(query), None
         except _Refused as refused:
-            return None, self._placed(refused.refusal)
+            return None, refused.refusal
 
     def _counted(self, query: Select) -> tuple[str, Grouping]:
         traits = self.binder.traits
         groups = _Groups(self.text.text, query, self.dialect)
         found = groups.found()
+        self.nodes = groups.nodes
         if not groups.averages and not (traits.loose_decimals and groups.summed):
             return found
         # What is added up must be known: a decimal that is no number stays in a sum for ever.
@@ -372,14 +377,17 @@ def _why_no_average(kind: str) -> str:
     return f"how the engine rounds one of {kind} depends on what it computes beside it; beside the SUM of the same it is kept"
 
 
-def _not_exact(schema: Schema, grouping: Grouping) -> Refusal | None:
-    """Sums of floating point numbers depend on the order of addition, so they cannot be kept."""
+def _not_exact(schema: Schema, grouping: Grouping, nodes: Mapping[str, exp.Expr]) -> Refusal | None:
+    """Sums of floating point numbers depend on the order of addition, so they cannot be kept. `nodes`: counter -> the
+    aggregate that needs it."""
     for counter in grouping.counters:
         column = schema.find(counter.name)
         if counter.kind == "sum" and column is not None and not (
             column.type.startswith("DECIMAL") or column.type in _WHOLE
         ):  # fmt: skip
-            return Refusal("SUM", f"a sum of {column.type} depends on the order of the rows, so it cannot be kept")
+            node = nodes.get(counter.name)
+            word = _KINDS.get(type(node), "sum").upper() if node is not None else "SUM"
+            return _at(node, word, f"a sum of {column.type} depends on the order of the rows, so it cannot be kept")
     return None
 
 
@@ -441,6 +449,7 @@ class _Terms(Struct):
     """A query as a sum of products of the tables that it reads; what is not so is fixed: only its readers may change."""
 
     resolved: Resolved
+    why_no_counters: Refusal | None  # of the groups of the outermost SELECT
     sources: list[Source] = field(default_factory=list)
     fixed: dict[TableName, Refusal] = field(default_factory=dict)
     numbers: dict[int, int] = field(default_factory=dict)
@@ -457,17 +466,16 @@ class _Terms(Struct):
         return tuple(dict.fromkeys(tuple(sorted(term)) for term in terms)) if terms else ()
 
     def fix(self, source: Source, construct: str, reason: str, node: exp.Expr | None = None) -> None:
-        if source.table is not None and source.table not in self.fixed:
-            start, end = timing._place(node if node is not None else source.node)
-            self.fixed[source.table] = Refusal(construct, reason, start, end)
+        refusal = Refusal(construct, reason, *timing._place(node if node is not None else source.node))
+        if source.table is not None:
+            self.fixed.setdefault(source.table, refusal)
         if source.relation is not None:
-            self._fix_all(source.relation, construct, reason, node or source.node)
+            self._fix_all(source.relation, refusal)
 
-    def _fix_all(self, relation: Relation, construct: str, reason: str, node: exp.Expr | None) -> None:
+    def _fix_all(self, relation: Relation, refusal: Refusal) -> None:
         for source in _tables_of(relation):
-            if source.table is not None and source.table not in self.fixed:
-                start, end = timing._place(node if node is not None else source.node)
-                self.fixed[source.table] = Refusal(construct, reason, start, end)
+            if source.table is not None:
+                self.fixed.setdefault(source.table, refusal)
 
     def _relation(self, relation: Relation) -> list[tuple[int, ...]]:
         match relation:
@@ -477,21 +485,22 @@ class _Terms(Struct):
                 if relation.kind == "union" and not relation.distinct:
                     return [*self._relation(relation.left), *self._relation(relation.right)]
                 word = relation.kind.upper()
-                self._fix_all(relation, word, f"{word} compares whole rows", relation.node)
+                self._fix_all(relation, _at(relation.node, word, f"{word} compares whole rows"))
                 return [()]
             case ValuesList():
                 return [()]
             case Opaque():
-                self._fix_all(relation, "query", "it is not looked into", relation.node)
+                self._fix_all(relation, _at(relation.node, "query", "it is not looked into"))
                 return [()]
 
     def _select(self, select: Select, *, grouped: bool) -> list[tuple[int, ...]]:
         for expression in timing._expressions(select):
             for inner in expression.nested.values():
-                self._fix_all(inner, "subquery", "it is read by a subquery in an expression", expression.node)
+                self._fix_all(inner, _at(expression.node, "subquery", "it is read by a subquery in an expression"))
         if not grouped and (why := _not_a_product(select)) is not None:
-            construct, reason, node = why
-            self._fix_all(select, construct, reason, node)
+            if select is self.resolved.query and self.why_no_counters is not None:
+                why = self.why_no_counters
+            self._fix_all(select, why)
             return [()]
         fixed: dict[int, tuple[str, str]] = {}
         for join in select.joins:
@@ -520,19 +529,23 @@ class _Terms(Struct):
         return [()] if source.relation is None else self._relation(source.relation)
 
 
-def _not_a_product(select: Select) -> tuple[str, str, exp.Expr | None] | None:
+def _at(node: exp.Expr | None, construct: str, reason: str) -> Refusal:
+    return Refusal(construct, reason, *timing._place(node))
+
+
+def _not_a_product(select: Select) -> Refusal | None:
     """What makes the rows of a SELECT more than products of the rows it reads."""
     if select.group is not None or select.grouping_sets:
-        return "GROUP BY", "a group inside the query is computed of all its rows", select.node.args.get("group")
+        return _at(select.node.args.get("group"), "GROUP BY", "a group inside the query is computed of all its rows")
     if select.distinct or select.distinct_on:
-        return "DISTINCT", "it compares rows with each other", select.node
+        return _at(select.node, "DISTINCT", "it compares rows with each other")
     for expression in timing._expressions(select):
         if expression.features & Feature.WINDOW:
-            return "window function", "it looks at other rows", expression.node
+            return _at(expression.node, "window function", "it looks at other rows")
         if expression.features & Feature.AGGREGATE:
-            return "aggregate", "an aggregate inside the query is computed of all its rows", expression.node
+            return _at(expression.node, "aggregate", "an aggregate inside the query is computed of all its rows")
     if select.qualify is not None:
-        return "QUALIFY", "it looks at other rows", select.qualify.node
+        return _at(select.qualify.node, "QUALIFY", "it looks at other rows")
     return None
 
 
@@ -583,6 +596,7 @@ class _Groups:
         self.columns: dict[str, str] = {}  # SQL of an aggregate -> the name of its counter
         self.keys: dict[str, str] = {}  # canonical text of a key -> its name in the counters
         self.averages: list[_Average] = []
+        self.nodes: dict[str, exp.Expr] = {}
         self.asked: list[_Asked] = []
 
     def found(self) -> tuple[str, Grouping]:
@@ -737,6 +751,7 @@ class _Groups:
             loose = inner in self.decimals
             added = f"nullif({inner}, 'NaN')" if loose else inner
             total = exp.column(self._counter("sum", f"sum({added}){suffix}"))
+            self.nodes.setdefault(total.name, node)
             count = exp.column(self._counter("count", f"count({inner}){suffix}"))
             value: exp.Expr = total
             if name == "avg":
