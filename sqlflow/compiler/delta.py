@@ -374,7 +374,10 @@ _ORDERED = tuple(_WORDS)
 def _why_no_average(kind: str) -> str:
     if kind in ("DOUBLE", "FLOAT", "UHUGEINT"):
         return f"an average of {kind} depends on the order of the rows, so it cannot be kept"
-    return f"how the engine rounds one of {kind} depends on what it computes beside it; beside the SUM of the same it is kept"
+    return (
+        f"the engine rounds an average of {kind} in one of two ways, by what else the query counts; beside the SUM of the same "
+        "it is kept"
+    )
 
 
 def _not_exact(schema: Schema, grouping: Grouping, nodes: Mapping[str, exp.Expr]) -> Refusal | None:

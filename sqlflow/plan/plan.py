@@ -776,10 +776,19 @@ class _Planner:
         changed and rebuilding takes its time."""
         if insists(subject.model.model.header):
             return True
-        before = subject.before
-        long = before is not None and before.costs.get("full", 0.0) > _WORTH_FOLLOWING
-        return (
-            long and reason.kind is ReasonKind.INPUT_CHANGED and any(map(self._tells, self._data_inputs(subject.model)))
+        before, inputs = subject.before, self._data_inputs(subject.model)
+        if before is None or before.costs.get("full", 0.0) <= _WORTH_FOLLOWING:
+            return False
+        if reason.kind is not ReasonKind.INPUT_CHANGED or not any(map(self._tells, inputs)):
+            return False
+        # A change that would not be followed in any case says little for following the next one.
+        shape = self._shape_of(subject.table)
+        kept = replace(before, counters=counters_token(shape))
+        states = [self._inputs.states.get(name) for name in inputs]
+        return all(
+            would_follow(subject.model, kept, shape, state.growth.rows, state.rows)
+            for state in states
+            if state is not None and state.growth is not None
         )
 
     def _tells(self, name: TableName) -> bool:
