@@ -349,11 +349,8 @@ class _Finder:
         decimals = [sql for sql, kind in types.items() if kind.startswith("DECIMAL(") and traits.loose_decimals]
         divided = {}
         for average in groups.averages:
-            company = groups.company(average)
-            value = None
-            if company is not None:
-                total, count = Sql(average.total), Sql(average.count)
-                value = traits.wording.average(total, count, types[average.inner], company)
+            total, count = Sql(average.total), Sql(average.count)
+            value = traits.wording.average(total, count, types[average.inner], groups.company(average))
             if value is None:
                 raise _Refused("AVG", _why_no_average(types[average.inner]), *timing._place(average.node))
             divided[average.total, average.count] = value
@@ -776,8 +773,8 @@ class _Groups:
             canon, columns = _made_of(argument, within) if argument is not None else ("", frozenset())
             self.asked.append(_Asked(kind, canon, columns))
 
-    def company(self, average: _Average) -> Company | None:
-        """What the engine computes beside an average; None if that is not certain."""
+    def company(self, average: _Average) -> Company:
+        """What the engine computes beside an average."""
         if average.filtered or not self.keys:
             return Company(grouped=bool(self.keys), filtered=average.filtered)
         same = {asked.kind for asked in self.asked if asked.canon is not None and asked.canon == average.canon}
@@ -787,7 +784,7 @@ class _Groups:
         }
         ordered = any(expression.features & Feature.AGGREGATE for expression in self.select.order)
         if average.canon is None or ordered or (others and "sum" not in same):
-            return None
+            return Company(certain=False)
         return Company(
             summed="sum" in same,
             counted="count" in same,

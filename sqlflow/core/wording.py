@@ -32,6 +32,7 @@ class Prices(Struct, frozen=True):
 class Company(Struct, frozen=True):
     """What a query computes beside an average, in the same groups: an engine may make the average of these."""
 
+    certain: bool = True  # False: the rest cannot be told
     grouped: bool = True
     filtered: bool = False  # the average has a FILTER
     summed: bool = False  # the SUM of the same argument

@@ -95,7 +95,7 @@ class DuckDBWording:
         """What DuckDB 2.0.0 was seen to do (EXPLAIN, and values whose averages differ): its AVG divides the sum by the
         count in 80 bits and rounds once; where it has the sum or the count anyway, it divides both as DOUBLE."""
         state = _STATES.get(kind.partition("(")[0])
-        if state is None:
+        if state is None or not company.certain:
             return None
         divided = compose("CAST({total} AS DOUBLE) / {count}", total=total, count=count)
         if not company.filtered and (not company.grouped or company.summed):
