@@ -37,7 +37,7 @@ def test_tables_kept_by_deltas_equal_their_queries_at_length(batch: int) -> None
         _hold(seed, tally)
         if tally.refreshes >= LONG_BATCH:
             break
-    _mostly_followed(tally)
+    _mostly_followed(tally, 0.4)  # of some six cases
 
 
 def _hold(seed: int, tally: Tally) -> None:
@@ -48,11 +48,11 @@ def _hold(seed: int, tally: Tally) -> None:
         pytest.fail(f"made smaller:\n{report(case.told(), failure)}\n{case.dumps()}")
 
 
-def _mostly_followed(tally: Tally) -> None:
-    """That the tables were not just rebuilt."""
-    assert tally.followed >= 0.3 * tally.refreshes, tally
-    assert tally.ways["delta"] >= 0.1 * tally.refreshes, tally
-    assert tally.ways["keys"] >= 0.05 * tally.refreshes, tally
+def _mostly_followed(tally: Tally, part: float = 1.0) -> None:
+    """That the tables were not just rebuilt. `part`: of what many cases give on average."""
+    assert tally.followed >= part * 0.3 * tally.refreshes, tally
+    assert tally.ways["delta"] >= part * 0.1 * tally.refreshes, tally
+    assert tally.ways["keys"] >= part * 0.05 * tally.refreshes, tally
 
 
 @pytest.mark.long
