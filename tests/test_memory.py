@@ -212,7 +212,7 @@ def _is_right(made: Lawful, model: str = DAILY) -> None:
 
 
 def test_what_reads_more_than_fits_into_memory_is_cut_into_batches(tmp_path: Path) -> None:
-    made = _daily(tmp_path, "memory_limit: 15MB, threads: 1", IN_BATCHES)
+    made = _daily(tmp_path, "memory_limit: 17MB, threads: 1", IN_BATCHES)
     built = made.build()
     assert built.code == 0, built.told
     assert built.told.count("build 2024-") == 2, built.told
@@ -221,7 +221,7 @@ def test_what_reads_more_than_fits_into_memory_is_cut_into_batches(tmp_path: Pat
     planned = made.planned()
     assert len(planned) == 3, planned
     assert (
-        "in 3 batches, as it reads about 400,000 rows of 44 bytes, 18 MB, and 15 MB of memory may be used" in planned[0]
+        "in 3 batches, as it reads about 400,000 rows of 44 bytes, 18 MB, and 17 MB of memory may be used" in planned[0]
     )
     built = made.build()
     assert built.code == 0, built.told
@@ -242,13 +242,13 @@ def test_what_reads_more_than_fits_into_memory_is_cut_into_batches(tmp_path: Pat
     ],
 )
 def test_what_should_not_be_cut_stays_whole(tmp_path: Path, header: str, query: str) -> None:
-    made = _daily(tmp_path, "memory_limit: 15MB, threads: 1", f"-- @mode: incremental\n-- @time: day\n{header}{query}")
+    made = _daily(tmp_path, "memory_limit: 17MB, threads: 1", f"-- @mode: incremental\n-- @time: day\n{header}{query}")
     assert len(made.planned()) == 1
 
 
 @pytest.mark.parametrize("batch", ["", "-- @batch: 10 days\n"], ids=["by memory", "by days"])
 def test_batches_go_on_where_a_build_was_killed(tmp_path: Path, batch: str) -> None:
-    made = _daily(tmp_path, "memory_limit: 15MB, threads: 1", batch + IN_BATCHES)
+    made = _daily(tmp_path, "memory_limit: 17MB, threads: 1", batch + IN_BATCHES)
     in_all = len(made.planned())
     # Kill before the statements of the last batch but one: each batch is a transaction of several statements.
     for at in (28, 34):

@@ -66,11 +66,10 @@ class DuckDBWording:
         return sql
 
     def row_digest(self, schema: Schema) -> Sql:
-        return compose("hash({values})", values=[_ROW, *_fine(schema, _ROW), *_unhashed(schema, _ROW)])
+        return _hash(schema, _ROW)
 
     def row_hash(self, schema: Schema) -> Sql:
-        plain = [Ident(name) for name in schema.names]
-        return compose("hash({values})", values=[*plain, *_fine(schema, None), *_unhashed(schema, None)])
+        return _hash(schema, None)
 
     def same(self, left: Sql, right: Sql) -> Sql:
         return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
@@ -80,7 +79,7 @@ class DuckDBWording:
         equal = self.same(left, right)
         if kind.startswith(_EXACT) and not kind.endswith("]"):
             return equal
-        if kind.startswith("VARCHAR") and not kind.endswith("]"):
+        if _is_text(kind):
             return compose("encode({l}) IS NOT DISTINCT FROM encode({r})", l=left, r=right)
         as_text = compose("CAST({l} AS VARCHAR) IS NOT DISTINCT FROM CAST({r} AS VARCHAR)", l=left, r=right)
         return compose("{equal} AND {as_text}", equal=equal, as_text=as_text)
@@ -198,6 +197,17 @@ class DuckDBWording:
         )
 
 
+def _hash(schema: Schema, row: Sql | None) -> Sql:
+    """The hash of all columns; `row` is the alias of their table. Texts are hashed as their bytes, which no collation makes
+    equal, and which have the hash of the text."""
+    dot = Sql("") if row is None else Sql(f"{row}.")
+    values = [
+        compose("encode({dot}{c})" if _is_text(column.type) else "{dot}{c}", dot=dot, c=Ident(column.name))
+        for column in schema
+    ]
+    return compose("hash({values})", values=[*values, *_fine(schema, row), *_unhashed(schema, row)])
+
+
 def _fine(schema: Schema, row: Sql | None) -> list[Sql]:
     """What tells apart values that compare as equal, for each column that has such; `row` is the alias of its table."""
     dot = Sql("") if row is None else Sql(f"{row}.")
@@ -225,6 +235,10 @@ def _unhashed(schema: Schema, row: Sql | None) -> list[Sql]:
         elif column.type == "UUID":
             found.append(compose("CAST({v} AS VARCHAR)", v=value))
     return found
+
+
+def _is_text(kind: str) -> bool:
+    return kind.startswith("VARCHAR") and not kind.endswith("]")
 
 
 def _is_wide_decimal(kind: str) -> bool:
