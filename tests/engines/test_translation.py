@@ -356,7 +356,7 @@ round(a / 3, 2)
 round(-2.5)
 round(2.345, 2)
 round(d, 0)
-round(d / 3, 1)
+round(d / 3, 2)
 round(avg(d) OVER (), 3)
 x::FLOAT::DOUBLE
 hour(ts) * 60 + minute(ts)
