@@ -32,7 +32,7 @@ from sqlflow.core.text import MappedText, Piece
 T = TypeVar("T")
 
 # The number grows when what is stored changes its form.
-_MAGIC = b"sqlflow known 2\n"
+_MAGIC = b"sqlflow known 3\n"
 _SIZES = struct.Struct("<QQI")  # bytes of the records, bytes of what is read later, checksum of both
 _LARGEST = 2**31
 
@@ -60,7 +60,7 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     query: _Text | None
     schema: msgspec.Raw
     parents: tuple[int, ...]
-    fingerprint: tuple[str, str, str, dict[str, str], str]
+    fingerprint: tuple[str, str, str, dict[str, str], str, dict[str, str]]
     clock: tuple[str, ...]
     checked_against: tuple[int, ...]
     ordered_after: tuple[int, ...]
@@ -167,7 +167,14 @@ class _Writer:
             None if compiled.query is model.query else _text(compiled.query),
             msgspec.Raw(self._encoder.encode([(c.name, c.type) for c in compiled.schema])),
             self._all(compiled.parents),
-            (printed.query, printed.header, printed.checks, dict(printed.columns), printed.rows),
+            (
+                printed.query,
+                printed.header,
+                printed.checks,
+                dict(printed.columns),
+                printed.rows,
+                dict(printed.settings or {}),
+            ),
             compiled.clock,
             self._all(compiled.checked_against),
             self._all(compiled.ordered_after),

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from sqlflow.core.config import Config
 from sqlflow.core.model import Source
-from sqlflow.core.schema import Schema
+from sqlflow.core.schema import Schema, names_zone
 from sqlflow.core.sql import Ident, Sql, Value, compose
 
 
@@ -108,6 +108,16 @@ def added_relation(config: Config, source: Source, before: str | None, now: str,
         return None  # what the engine takes the values of a new file for may depend on the other files
     casts = [compose("CAST({c} AS {t}) AS {c}", c=Ident(c.name), t=Sql(c.type)) for c in schema]
     return compose("(SELECT {casts} FROM {call})", casts=casts, call=call)
+
+
+def settings(config: Config, schema: Schema, source: Source | None = None) -> dict[str, str]:
+    """The settings on which the rows of files depend. `schema`: the columns that they are read with.
+
+    A text that is read as a time with a zone, and such a time of a Parquet file that is read as something else.
+    """
+    zoned = any(names_zone(column.type) for column in schema)
+    cast = source is not None and bool(source.types) and _extension(source.path or "") not in ("csv", "tsv")
+    return {"timezone": config.timezone} if zoned or cast else {}
 
 
 def plain_csv(config: Config, source: Source, schema: Schema) -> str:

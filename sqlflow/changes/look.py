@@ -124,6 +124,7 @@ class _Look:
         content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
         relation = seed_relation(self._config, seed)
         schema = self._compiled.columns[seed.name]
+        settings = files.settings(self._config, schema)
         made_of = _hash(
             content, render(relation).replace(str(self._config.root), ""), *(f"{c.name} {c.type}" for c in schema)
         )
@@ -135,12 +136,16 @@ class _Look:
             why = "it is new"
         elif before.fingerprint.query != made_of:
             why = "its file or its types changed"
+        elif before.fingerprint.reset(Fingerprint(made_of, settings=settings)):
+            why = "the project's time zone changed"
         elif found is None or found.relation is not Relation.TABLE:
             why = "its table is missing"
         elif found.schema != before.schema:
             why = "the columns of its table were changed by hand"
         if why:
-            record = self._record(seed.name, TableKind.SEED, before, Fingerprint(made_of), schema, None, changed=True)
+            record = self._record(
+                seed.name, TableKind.SEED, before, Fingerprint(made_of, settings=settings), schema, None, changed=True
+            )
             if not self._warehouse.traits.reads_files:
                 fits = found is not None and found.relation is Relation.TABLE and found.schema == schema
                 load = Load(seed.name, schema, relation, anew=True, fits=fits)
@@ -153,7 +158,13 @@ class _Look:
         signature = self._whole(Sql(render(seed.name)), schema)
         changed = "" if before is None or signature == before.below else "its table was changed by hand"
         record = self._record(
-            seed.name, TableKind.SEED, before, Fingerprint(made_of), schema, signature, changed=bool(changed)
+            seed.name,
+            TableKind.SEED,
+            before,
+            Fingerprint(made_of, settings=settings),
+            schema,
+            signature,
+            changed=bool(changed),
         )
         return InputState(record, Sql(render(seed.name)), changed)
 
@@ -169,7 +180,10 @@ class _Look:
         definition = files.pattern_relation(self._config, source)
         if not self._warehouse.traits.reads_files:
             return self._loaded(source, before, relation, definition, schema, identity, changed)
-        state = self._outside(source.name, before, relation, definition, schema, identity, changed, Relation.VIEW)
+        settings = files.settings(self._config, schema, source)
+        state = self._outside(
+            source.name, before, relation, definition, schema, identity, changed, Relation.VIEW, settings
+        )
         if before is None or not changed or state.changed != changed or before.schema != schema:
             return state
         added = files.added_relation(self._config, source, before.below, identity, schema)
@@ -187,10 +201,12 @@ class _Look:
     ) -> InputState:
         """A file source whose rows are copied into a table: all of them, or those of new files if nothing else changed."""
         name = source.name
-        state = self._outside(name, before, relation, definition, schema, identity, changed, Relation.TABLE)
+        settings = files.settings(self._config, schema, source)
+        state = self._outside(name, before, relation, definition, schema, identity, changed, Relation.TABLE, settings)
         found = self._warehouse.tables.get(name)
         fits = found is not None and found.relation is Relation.TABLE and found.schema == schema
         known = before is not None and fits and before.fingerprint.query == state.record.fingerprint.query
+        known = known and before is not None and not before.fingerprint.reset(state.record.fingerprint)
         if known and not changed:
             return replace(state, work=(), relation=Sql(render(name)))
         load = Load(name, schema, relation, anew=True, fits=fits, csv=files.plain_csv(self._config, source, schema))
@@ -267,10 +283,11 @@ class _Look:
         identity: str,
         changed: str,
         view: Relation | None,
+        settings: Mapping[str, str] | None = None,
     ) -> InputState:
         """A source: with `view`, an object of its name must stand in the database that reads `relation`.
 
-        `definition`: what the source is, whatever it has now.
+        `definition`: what the source is, whatever it has now. `settings`: on which its rows depend.
         """
         what = definition.replace(str(self._config.root), "")
         made_of = _hash(what, *(f"{c.name} {c.type}" for c in schema))
@@ -291,11 +308,13 @@ class _Look:
             work = tuple(
                 words.create_view(name, query, stands=stands, fits=found is not None and found.schema == schema)
             )
-        if not changed and before is not None and before.schema != schema:
+        made = Fingerprint(made_of, where, settings=settings)
+        if before is not None and before.fingerprint.reset(made):
+            changed = "the project's time zone changed"  # whatever else did
+        elif not changed and before is not None and before.schema != schema:
             changed = "its columns changed: " + ", ".join(before.schema.differences(schema))
         elif not changed and before is not None and before.fingerprint.query != made_of:
             changed = "its definition changed"
-        made = Fingerprint(made_of, where)
         record = self._record(name, TableKind.SOURCE, before, made, schema, identity, changed=bool(changed))
         if view is not None:
             record = replace(record, mode="source view" if view is Relation.VIEW else "source table", relation=view)
@@ -367,6 +386,7 @@ class _Look:
                 or model.name not in self._warehouse.tables
                 or before.fingerprint.query != model.fingerprint.query
                 or before.fingerprint.header != model.fingerprint.header
+                or before.fingerprint.reset(model.fingerprint)
             )
             if not fresh and before is not None and before.inputs.get(name.id) == str(state.record.version):
                 continue

@@ -359,7 +359,7 @@ class _Compiler:
     def _facts(self, model: Model, text: _Text, plain: str, *, opaque: bool) -> Facts | None:
         columns = {parent: self._columns[parent] for parent in text.parents}
         time = model.header.time if model.header.mode is Mode.INCREMENTAL else None
-        key = "facts2:" + _hash(
+        key = "facts3:" + _hash(
             self._version,
             self._dialect,
             self._zone,
@@ -393,11 +393,13 @@ class _Compiler:
                 )
             )
             return None
+        settings = self._binder.settings(plain, [*columns.values(), bound])
         if resolved is None:
-            facts = Facts(bound)
+            facts = Facts(bound, settings=settings)
         else:  # all columns: the mappings look into views
             traits = self._binder.traits
             facts = find_facts(resolved, bound, time, self._columns, self._view, self._zone, traits)
+            facts = replace(facts, settings=settings)
         self._cache.put(key, msgspec.json.encode(facts))
         return facts
 
@@ -474,6 +476,7 @@ class _Compiler:
             checks=_hash(*(repr(_without_place(check)) for check in model.header.checks)),
             columns=facts.columns,
             rows=facts.rows,
+            settings=facts.settings,
         )
 
 

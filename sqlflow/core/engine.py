@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -97,7 +97,8 @@ class Engine(Protocol):
 
     @property
     def version(self) -> str:
-        """Of the server that answers; empty where the engine is a package, which has its own."""
+        """Of the server that answers, and what tells its sessions apart in the meaning of a query; empty where the engine is a
+        package, which has its own."""
 
     def session(self) -> Session:
         """A new connection to it."""
@@ -157,6 +158,11 @@ class Binder(Protocol):
 
     def bind(self, query: str) -> Schema | BindError:
         """The columns of a query, or what is wrong with it. Nothing is run."""
+
+    def settings(self, query: str, columns: Iterable[Schema]) -> Mapping[str, str]:
+        """The settings on which the rows of a query depend, with their values. `columns`: of all that it reads, and its own.
+
+        A setting that only may decide them is among these: a table is made again without need rather than not at all."""
 
     def unsteady(self, query: str) -> tuple[Unsteady, ...]:
         """What the engine says against the functions of a query, besides those whose names SQLFlow knows."""

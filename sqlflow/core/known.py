@@ -46,7 +46,8 @@ class TableReads(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """What is known of a compiled query. `columns`, `rows`: the hashes for `Fingerprint`."""
+    """What is known of a compiled query. `columns`, `rows`: the hashes for `Fingerprint`; `settings`: those that
+    decide its rows, with their values."""
 
     schema: Schema
     lineage: Lineage = field(default_factory=Lineage)
@@ -54,6 +55,7 @@ class Facts(Struct, frozen=True):
     times: tuple[TableTimes, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class KnownModel(Struct, frozen=True):

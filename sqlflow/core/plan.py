@@ -21,6 +21,7 @@ class ReasonKind(StrEnum):
     MISSING = "missing"
     QUERY_CHANGED = "query_changed"
     HEADER_CHANGED = "header_changed"
+    SETTINGS_CHANGED = "settings_changed"
     CHECKS_CHANGED = "checks_changed"
     COLUMNS_CHANGED = "columns_changed"
     INPUT_CHANGED = "input_changed"

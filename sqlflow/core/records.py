@@ -38,13 +38,14 @@ Facts = Mapping[str, str | int | float]
 class Change(Struct, frozen=True):
     """What one version of a table changed: these intervals of its time column, these columns, or (both None) all.
 
-    `definition`: it changed because its query did, not because of its data.
+    `definition`: it changed because its query did, not because of its data; `reset`: or because a setting did.
     """
 
     version: int
     intervals: IntervalSet | None = None
     columns: tuple[str, ...] | None = None
     definition: bool = False
+    reset: bool = False
 
 
 class Fingerprint(Struct, frozen=True):
@@ -52,7 +53,8 @@ class Fingerprint(Struct, frozen=True):
 
     `query`: the tokens of the query with macros, variables and inline models in it. `header`: the directives that
     decide rows. `checks`: the checks. `columns`: one hash per output column; `rows`: what decides which rows
-    there are. The last two are empty where the analysis could not see through the query.
+    there are. The last two are empty where the analysis could not see through the query. `settings`: the settings on which
+    its rows depend, with their values; None in a record of a version that did not write them down.
     """
 
     query: str
@@ -60,6 +62,22 @@ class Fingerprint(Struct, frozen=True):
     checks: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: str = ""
+    settings: Mapping[str, str] | None = None
+
+    def reset(self, now: Fingerprint) -> tuple[str, ...]:
+        """The settings that are others now and decide rows.
+
+        That rows depend on the time zone is found out of the query and the columns that it reads, which are compared by
+        themselves; whether they depend on what decides which function a name stands for is its own doing.
+        """
+        if self.settings is None or now.settings is None:
+            return ()
+        both = self.settings.keys() & now.settings.keys()
+        names = both | ((self.settings.keys() | now.settings.keys()) & _CHOOSE_FUNCTIONS)
+        return tuple(sorted(n for n in names if self.settings.get(n, "") != now.settings.get(n, "")))
+
+
+_CHOOSE_FUNCTIONS = frozenset({"extensions", "search_path"})
 
 
 class TableRecord(Struct, frozen=True):

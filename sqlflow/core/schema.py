@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
+
+_ZONED = re.compile(r"TIME ZONE|TIMESTAMPTZ|TIMETZ|TSTZ|VARIANT", re.IGNORECASE)
+
+
+def names_zone(kind: str) -> bool:
+    """Whether values of a type are, or may have in them, times with a zone."""
+    return _ZONED.search(kind) is not None
 
 
 class Column(Struct, frozen=True):

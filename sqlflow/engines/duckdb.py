@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
 from sqlflow.core.words import bytes_of, sized
+from sqlflow.engines.duckdb_settings import calls_one_of, depends_on_zone
 from sqlflow.engines.duckdb_sql import DuckDBWording
 
 if TYPE_CHECKING:
@@ -217,6 +218,19 @@ def _cannot_open(path: Path, error: duckdb.Error) -> Exception:
     return one_problem("database-error", f"the database `{path.name}` cannot be opened: {_first_line(error)}")
 
 
+def _extensions(config: Config) -> Sequence[object]:
+    found = config.target.options.get("extensions", ())
+    return found if isinstance(found, list | tuple) else ()
+
+
+def _functions(connection: duckdb.DuckDBPyConnection) -> frozenset[Row]:
+    """Every function with its parameters."""
+    rows: list[Row] = connection.execute(
+        "SELECT DISTINCT function_name, CAST(parameter_types AS VARCHAR), return_type FROM duckdb_functions()"
+    ).fetchall()
+    return frozenset(rows)
+
+
 def _settle(connection: duckdb.DuckDBPyConnection, config: Config, files: Sequence[str]) -> None:
     import duckdb
 
@@ -228,8 +242,7 @@ def _settle(connection: duckdb.DuckDBPyConnection, config: Config, files: Sequen
             if name in options:
                 connection.execute(compose("SET {name} = {v}", name=Ident(name), v=Value(options[name])))
         doing = "`extensions`"
-        extensions = options.get("extensions", ())
-        for extension in extensions if isinstance(extensions, list | tuple) else ():
+        for extension in _extensions(config):
             connection.execute(compose("LOAD {name}", name=Ident(str(extension))))
         doing = "`sandbox`"
         if config.sandbox:
@@ -406,6 +419,7 @@ class DuckDBBinder:
         self._files = files
         self._schemas: set[str] = set()
         self._opened: DuckDBSession | None = None
+        self._extended: frozenset[str] = frozenset()  # the functions that the target's extensions add to, in lower case
 
     @property
     def _session(self) -> DuckDBSession:
@@ -419,7 +433,10 @@ class DuckDBBinder:
             # Nothing is run, so a plan need not be good, nor be made by several threads.
             connection.execute("PRAGMA disable_optimizer")
             connection.execute("SET threads = 1")
+            before = _functions(connection) if _extensions(self._config) else frozenset()
             _settle(connection, self._config, self._files)
+            if before:
+                self._extended = frozenset(str(name).lower() for name, *_ in _functions(connection) - before)
             self._opened = DuckDBSession(connection)
         return self._opened
 
@@ -458,6 +475,12 @@ class DuckDBBinder:
                 end = words.end() if words else start
                 found.append(ReadTable(schema or None, name, start, end, bool(table.get("alias"))))
         return tuple(found)
+
+    def settings(self, query: str, columns: Iterable[Schema]) -> Mapping[str, str]:
+        found = {"timezone": self._config.timezone} if depends_on_zone(query, columns) else {}
+        if calls_one_of(query, self._extended):  # a query that has been bound
+            found["extensions"] = ", ".join(sorted(map(str, _extensions(self._config))))
+        return found
 
     def unsteady(self, query: str) -> tuple[Unsteady, ...]:
         return ()  # the names that are known are DuckDB's, and all others are refused

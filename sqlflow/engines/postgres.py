@@ -11,7 +11,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -28,11 +28,13 @@ from sqlflow.core.syntax import named_tables, parse_tree, qualified_columns
 from sqlflow.engines.files import FileReader, PlainText
 from sqlflow.engines.postgres_connection import connect, engine_error, lost, without_secrets
 from sqlflow.engines.postgres_functions import judged
+from sqlflow.engines.postgres_settings import session_digest, settings_of
 from sqlflow.engines.postgres_sql import PostgresWording
 from sqlflow.engines.postgres_types import of_file, spelled
 from sqlflow.engines.postgres_versions import too_new, written
 
 if TYPE_CHECKING:
+    import psycopg
     from psycopg import Connection
 
 TRAITS = Traits(
@@ -291,7 +293,8 @@ class PostgresEngine:
 
     @property
     def version(self) -> str:
-        return written(self._main.connection.info.server_version)
+        connection = self._main.connection
+        return f"{written(connection.info.server_version)} {session_digest(connection)}"
 
     def connect(self) -> Connection[Row]:
         import os
@@ -450,8 +453,18 @@ class PostgresBinder:
                 raise lost(self._config, error) from None
             raise engine_error(self._config, error, sql, self._connection.info.server_version) from None
 
+    def settings(self, query: str, columns: Iterable[Schema]) -> Mapping[str, str]:
+        tree = self._kept(query)
+        return settings_of(self._connection, tree if isinstance(tree, str) else None, columns)
+
     def unsteady(self, query: str) -> tuple[Unsteady, ...]:
-        """Asked of the server, which knows what each name and operator stands for: it keeps that of a view."""
+        tree = self._kept(query)
+        if isinstance(tree, str):
+            return judged(self._connection, tree)
+        return (Unsteady("query", f"the server does not tell what it calls: {tree.diag.message_primary}"),)
+
+    def _kept(self, query: str) -> str | psycopg.Error:
+        """The query as the server keeps that of a view: with what each name and operator stands for."""
         import psycopg
 
         text, _ = self._with_stand_ins(query)
@@ -462,9 +475,9 @@ class PostgresBinder:
             tree = connection.execute(
                 "SELECT ev_action FROM pg_rewrite WHERE ev_class = 'pg_temp._sqlflow_judged'::regclass"
             ).fetchall()
-            return judged(connection, str(tree[0][0]))
+            return str(tree[0][0])
         except psycopg.Error as error:
-            return (Unsteady("query", f"the server does not tell what it calls: {error.diag.message_primary}"),)
+            return error
         finally:
             connection.execute("ROLLBACK")
 

@@ -31,6 +31,8 @@ def connect(config: Config, purpose: str) -> Connection[Row]:
     settings = {
         "TimeZone": config.timezone, "DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "bytea_output": "hex",
         "extra_float_digits": "1", "client_min_messages": "warning", "standard_conforming_strings": "on",
+        "timezone_abbreviations": "Default", "transform_null_equals": "off", "array_nulls": "on", "xmlbinary": "base64",
+        "xmloption": "content", "backslash_quote": "safe_encoding", "client_encoding": "UTF8",
         # The connection with the lock is idle for as long as a build takes.
         "idle_session_timeout": "0", "idle_in_transaction_session_timeout": "0",
     }  # fmt: skip

@@ -19,7 +19,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_CALLED = re.compile(r":(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)")
+CALLED = re.compile(r":(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)")
 
 _HIDDEN = re.compile(r":varattno -\d")  # ctid, xmin, tableoid and so on
 
@@ -53,7 +53,7 @@ def judged(connection: Connection[Row], tree: str) -> tuple[Unsteady, ...]:
         return (
             Unsteady("hidden column", "where and when a row was written is another thing each time", volatile=True),
         )
-    numbers = sorted({int(number) for number in _CALLED.findall(tree)})
+    numbers = sorted({int(number) for number in CALLED.findall(tree)})
     if not numbers:
         return ()
     rows = connection.execute(

@@ -300,6 +300,10 @@ class _Planner:
                 )
             )
             return True
+        keeps = header.mode in (Mode.APPEND, Mode.MERGE)
+        if keeps and reason.kind is ReasonKind.SETTINGS_CHANGED and not self._request.full_refresh:
+            self._refuse_reset(subject, str(reason))
+            return True
         if header.on_schema_change is OnSchemaChange.FAIL and reason.kind is ReasonKind.COLUMNS_CHANGED:
             self._draft.problems.append(
                 Diagnostic(
@@ -311,6 +315,18 @@ class _Planner:
             )
             return True
         return False
+
+    def _refuse_reset(self, subject: Subject, why: str) -> None:
+        self._draft.problems.append(
+            Diagnostic(
+                "setting-changed",
+                f"`{subject.table}` keeps rows that were made under another setting: {why}",
+                subject.model.query.span(0),
+                "rows that its source no longer has cannot be made again: set it back in sqlflow.yml, leave the model out "
+                f"with `--exclude {subject.table}`, or make the table anew from what its query gives now with "
+                f"`sqlflow build {subject.table} --full-refresh`",
+            )
+        )
 
     def _clock_reason(self, model: CompiledModel, before: TableRecord) -> Reason | None:
         for name, token in self._clock_tokens(model).items():
@@ -559,6 +575,9 @@ class _Planner:
         if effect.definition and not model.header.full_refresh:
             self._refused(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why)))
             return
+        if effect.reset and not self._request.full_refresh:
+            self._refuse_reset(subject, "; ".join(effect.why))
+            return
         if effect.definition:
             edited = Reason(ReasonKind.PARENT_CHANGED, f"what it reads was edited: {'; '.join(effect.why)}")
             self._rebuild(subject, edited)
@@ -720,6 +739,7 @@ class _Planner:
         change = Change(self._next_version(subject))
         if before is not None and reason.kind in _EDITS:
             change = replace(change, columns=self._edited_columns(subject, before, reason), definition=True)
+            change = replace(change, reset=reason.kind is ReasonKind.SETTINGS_CHANGED)
         record = self._record(subject, change)
         if header.mode is Mode.INCREMENTAL:
             record = replace(record, done=incremental.domain(subject))
@@ -823,6 +843,7 @@ class _Planner:
         if (
             reason.kind is not ReasonKind.QUERY_CHANGED
             or before.fingerprint.header != now.header
+            or before.fingerprint.reset(now)
             or header.before
             or header.after
             or subject.model.clock
@@ -1187,7 +1208,14 @@ def staging_name(table: TableName) -> TableName:
 
 _WORTH_FOLLOWING = 0.05  # seconds of a rebuild
 
-_EDITS = frozenset({ReasonKind.QUERY_CHANGED, ReasonKind.HEADER_CHANGED, ReasonKind.COLUMNS_CHANGED})
+_EDITS = frozenset(
+    {
+        ReasonKind.QUERY_CHANGED,
+        ReasonKind.HEADER_CHANGED,
+        ReasonKind.SETTINGS_CHANGED,
+        ReasonKind.COLUMNS_CHANGED,
+    }
+)
 
 
 def orphans(

@@ -34,7 +34,7 @@ class Version(Struct, frozen=True):
 class Effect(Struct, frozen=True):
     """What changes of its inputs mean for a model: rows of these intervals may differ.
 
-    `definition`: the query of something it reads was edited. `why`: one sentence per input that matters, `inputs`: which.
+    `definition`: the query of something it reads was edited; `reset`: or gives other rows under another setting. `why`: one sentence per input that matters, `inputs`: which.
     `loads`: the intervals are the most that it may be, and will be known when files have been loaded.
     """
 
@@ -43,6 +43,7 @@ class Effect(Struct, frozen=True):
     why: tuple[str, ...] = ()
     inputs: tuple[TableName, ...] = ()
     loads: bool = False
+    reset: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.why)
@@ -63,6 +64,8 @@ def rebuild_reason(
         return Reason(ReasonKind.QUERY_CHANGED, _edited(before.fingerprint, model.fingerprint))
     if before.fingerprint.header != model.fingerprint.header:
         return Reason(ReasonKind.HEADER_CHANGED, "its directives changed")
+    if reset := before.fingerprint.reset(model.fingerprint):
+        return Reason(ReasonKind.SETTINGS_CHANGED, _reset(before.fingerprint, model.fingerprint, reset))
     if before.schema != model.schema:
         differences = ", ".join(before.schema.differences(model.schema))
         return Reason(ReasonKind.COLUMNS_CHANGED, f"the query's columns changed: {differences}")
@@ -89,6 +92,11 @@ def _edited(before: Fingerprint, now: Fingerprint) -> str:
     return f"its query changed in {listed}"
 
 
+def _reset(before: Fingerprint, now: Fingerprint, names: tuple[str, ...]) -> str:
+    old, new = before.settings or {}, now.settings or {}
+    return "; ".join(f"the setting `{name}` was `{old.get(name, '')}` and is `{new.get(name, '')}`" for name in names)
+
+
 def effect_of_inputs(
     model: CompiledModel,
     before: TableRecord,
@@ -98,7 +106,7 @@ def effect_of_inputs(
     zone: ZoneInfo,
 ) -> Effect:
     """What the changes of a model's inputs since it last read them mean for it."""
-    intervals, definition, loads = NOTHING, False, False
+    intervals, definition, loads, reset = NOTHING, False, False, False
     why: list[str] = []
     moved: list[TableName] = []
     for name in data_inputs:
@@ -113,9 +121,10 @@ def effect_of_inputs(
             intervals |= found.intervals
             definition = definition or found.definition
             loads = loads or found.loads
+            reset = reset or found.reset
             why += found.why
             moved.append(name)
-    return Effect(intervals, definition, tuple(why), tuple(moved), loads)
+    return Effect(intervals, definition, tuple(why), tuple(moved), loads, reset)
 
 
 def _effect_of(
@@ -132,7 +141,7 @@ def _effect_of(
     definition = any(change.definition for change in matter)
     incremental = model.model.header.mode is Mode.INCREMENTAL
     if not incremental or definition:
-        return Effect(EVERYTHING, definition, (why,))
+        return Effect(EVERYTHING, definition, (why,), reset=any(change.reset for change in matter))
     mapping = model.times.get(name, TimeMapping(reason="its rows cannot be traced to the time column"))
     partitions = inputs.partitions.get((model.name, name))
     if not mapping.occurrences:
