@@ -38,7 +38,7 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
             return Parsed(error=found), None
         tables = found
     else:
-        tables, forbidden = named_tables(tree, query)
+        tables, forbidden = named_tables(tree, query, dialect)
     texts = binder.traits.clock_texts
     parsed = Parsed(
         tables=tables,

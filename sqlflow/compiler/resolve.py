@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from sqlglot import exp
 
 from sqlflow.core.names import ColumnRef, TableName
+from sqlflow.core.syntax import RECURRING
 
 
 class UnknownColumn(Struct, frozen=True):
@@ -703,10 +704,10 @@ class _Resolver:
         args = node.args
         name = node.name
         sampled = args.get("sample") is not None or args.get("when") is not None
-        if args.get("db") is None:
-            cte = scope.ctes.get(name.lower())
-            if cte is not None:
-                return self._cte(node, cte, sampled)
+        schema = args.get("db")
+        cte = scope.ctes.get(name.lower())
+        if cte is not None and (schema is None or (schema.name.lower() == RECURRING and isinstance(cte, Source))):
+            return self._cte(node, cte, sampled)
         start, end = _cut(node)
         table = self.resolve_table(node)
         known = self.columns.get(table) if table is not None else None

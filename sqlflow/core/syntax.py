@@ -37,6 +37,9 @@ def tree_of(tokens: Sequence[Token], query: str, dialect: str) -> exp.Query | No
     return tree if isinstance(tree, exp.Query) else None
 
 
+RECURRING = "recurring"
+"""Not a schema: how a recursion USING KEY calls all rows that it has found so far."""
+
 _MARK = "\x00"
 _PARTS = re.compile(r"\s*(-?[0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]+)\s*")
 
@@ -119,7 +122,7 @@ def _constants(tokens: Sequence[Token], exactly: bool) -> Iterator[str]:
         before = token.token_type
 
 
-def named_tables(tree: exp.Query, query: str) -> tuple[tuple[ReadTable, ...], str]:
+def named_tables(tree: exp.Query, query: str, dialect: str) -> tuple[tuple[ReadTable, ...], str]:
     """The tables that stand in the query and are not CTEs of a scope around them, and a statement that is no query."""
     forbidden = ""
     tables: list[ReadTable] = []
@@ -128,7 +131,8 @@ def named_tables(tree: exp.Query, query: str) -> tuple[tuple[ReadTable, ...], st
             forbidden = forbidden or node.key.upper()
         elif isinstance(node.this, exp.Identifier):
             table = _read_table(node, query)
-            if table.schema is not None or not _is_cte(node, table.name.lower()):
+            own = table.schema is None or table.schema.lower() == RECURRING
+            if not (own and _is_cte(node, table.name.lower(), dialect)):
                 tables.append(table)
     return tuple(sorted(tables, key=lambda table: table.start)), forbidden
 
@@ -145,26 +149,39 @@ def qualified_columns(tree: exp.Query) -> list[tuple[int, int]]:
     return found
 
 
-def _is_cte(table: exp.Table, name: str) -> bool:
-    """Whether a name without a schema is a CTE there: of a query around it, or one that stands before the CTE it is in."""
+def _is_cte(table: exp.Table, name: str, dialect: str) -> bool:
+    """Whether a name without a schema is a CTE there: of a query around it, or one that stands before the CTE it is in.
+
+    In its own query the name of a CTE means the CTE only where it may be recursive: in DuckDB behind the last UNION, in
+    PostgreSQL anywhere below WITH RECURSIVE, where CTEs that stand later are seen as well.
+    """
     node: exp.Expr = table
+    side: str | None = None  # of the set operation directly in a CTE that the table stands on
     while (around := node.parent) is not None:
         if isinstance(around, exp.With):
             for cte in around.expressions:
-                if cte is node and not around.recursive:
+                if cte is node:
+                    if around.recursive and dialect == "postgres":
+                        continue
+                    if around.recursive and side == "expression" and cte.alias.lower() == name:
+                        return True
                     break
                 if cte.alias.lower() == name:
                     return True
-                if cte is node:
-                    break
+            if around.recursive and dialect == "postgres" and any(c.alias.lower() == name for c in around.expressions):
+                return True
             query = around.parent
             if query is None:
                 return False
-            node = query
+            node, side = query, None
             continue
         with_ = around.args.get("with_") or around.args.get("with")
         if isinstance(with_, exp.With) and any(cte.alias.lower() == name for cte in with_.expressions):
             return True
+        if isinstance(around, exp.SetOperation):
+            side = node.arg_key
+        elif not isinstance(around, exp.CTE):
+            side = None
         node = around
     return False
 

@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from sqlflow.core.plan import Load
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
+from sqlflow.core.syntax import RECURRING
 from sqlflow.core.words import bytes_of, sized
 from sqlflow.engines.duckdb_settings import calls_one_of, depends_on_zone
 from sqlflow.engines.duckdb_sql import DuckDBWording
@@ -463,17 +464,13 @@ class DuckDBBinder:
             at = facts.get("position")
             position = len(query.encode()[: int(at)].decode(errors="ignore")) if at is not None else None
             return _bind_error(EngineError(str(facts["error_message"]), "SYNTAX_ERROR", position), query, 0)
-        ctes: set[str] = set()
-        tables: list[dict[str, object]] = []
-        _walk(facts, ctes, tables)
         found = []
-        for table in tables:
+        for table in _tables(facts, frozenset()):
             schema, name = str(table.get("schema_name") or ""), str(table["table_name"])
-            if schema or name.lower() not in ctes:
-                start = len(query.encode()[: int(str(table["query_location"]))].decode(errors="ignore"))
-                words = re.compile(r'(?:"(?:[^"]|"")+"|\w+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|\w+))*').match(query, start)
-                end = words.end() if words else start
-                found.append(ReadTable(schema or None, name, start, end, bool(table.get("alias"))))
+            start = len(query.encode()[: int(str(table["query_location"]))].decode(errors="ignore"))
+            words = re.compile(r'(?:"(?:[^"]|"")+"|\w+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|\w+))*').match(query, start)
+            end = words.end() if words else start
+            found.append(ReadTable(schema or None, name, start, end, bool(table.get("alias"))))
         return tuple(found)
 
     def settings(self, query: str, columns: Iterable[Schema]) -> Mapping[str, str]:
@@ -490,19 +487,31 @@ class DuckDBBinder:
             self._opened.connection.close()
 
 
-def _walk(node: object, ctes: set[str], tables: list[dict[str, object]]) -> None:
-    """Collect the names of CTEs and the table references out of DuckDB's tree."""
-    if isinstance(node, dict):
-        if node.get("type") == "BASE_TABLE":
-            tables.append(node)
-        entries = node.get("cte_map", {})
-        for entry in entries.get("map", ()) if isinstance(entries, dict) else ():
-            ctes.add(str(entry["key"]).lower())
-        for value in node.values():
-            _walk(value, ctes, tables)
-    elif isinstance(node, list):
-        for value in node:
-            _walk(value, ctes, tables)
+def _tables(node: object, ctes: frozenset[str]) -> Iterator[dict[str, object]]:
+    """The references to tables in DuckDB's tree that are none to one of `ctes` or to a CTE of their own scope.
+
+    A CTE is seen by those that stand behind it and by the query that they belong to. In its own query it is seen
+    where it is recursive: in the part behind the last UNION.
+    """
+    if isinstance(node, list):
+        for item in node:
+            yield from _tables(item, ctes)
+        return
+    if not isinstance(node, dict):
+        return
+    if node.get("type") == "BASE_TABLE":
+        schema, name = str(node.get("schema_name") or "").lower(), str(node["table_name"]).lower()
+        if name not in ctes or schema not in ("", RECURRING):
+            yield node
+    listed = node.get("cte_map")
+    for entry in listed.get("map", ()) if isinstance(listed, dict) else ():
+        yield from _tables(entry["value"], ctes)
+        ctes |= {str(entry["key"]).lower()}
+    recursive = node.get("type") == "RECURSIVE_CTE_NODE"
+    for key, value in node.items():
+        if key != "cte_map":
+            own = {str(node["cte_name"]).lower()} if recursive and key == "right" else set()
+            yield from _tables(value, ctes | own)
 
 
 def _schema(columns: object) -> Schema:

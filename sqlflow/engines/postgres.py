@@ -492,7 +492,7 @@ class PostgresBinder:
         parts, edits, position = [], [], 0
         tree = parse_tree(query, TRAITS.dialect)
         places: list[tuple[int, int, str]] = []
-        for read in named_tables(tree, query)[0] if tree is not None else ():
+        for read in named_tables(tree, query, "postgres")[0] if tree is not None else ():
             name = self._standing.get(((read.schema or "").lower(), read.name.lower()))
             if name is not None:
                 alias = "" if read.aliased else f" AS {quoted(_folded(query, read))}"
