@@ -794,13 +794,16 @@ class _Groups:
 
     def _sql(self, expression: Expression) -> str:
         if expression.node is None:
-            reference = expression.references[0]
-            if isinstance(reference, Direct) and reference.source.columns is not None:
-                column = reference.source.columns[reference.index]
-                if column is not None:
-                    return f"{quoted(reference.source.name)}.{quoted(column)}"
-            raise _Refused("*", "a column that it stands for cannot be named")
+            return self._named(expression.references[0], "*", None)
         return self._sql_of(expression.node, expression)
+
+    def _named(self, reference: Reference | None, word: str, node: exp.Expr | None) -> str:
+        """A column that the author did not write by its name."""
+        if isinstance(reference, Direct) and reference.source.columns is not None:
+            column = reference.source.columns[reference.index]
+            if column is not None:
+                return f"{quoted(reference.source.name)}.{quoted(column)}"
+        raise _Refused(word, "a column that it stands for cannot be named", *timing._place(node))
 
     def _sql_of(self, node: exp.Expr, within: Expression, depth: int = 0) -> str:
         """An expression over the tables that are read, with aliases of the SELECT list put in."""
@@ -810,6 +813,11 @@ class _Groups:
 
         def put(old: exp.Expr) -> exp.Expr | None:
             bound = within.bindings.get(id(old))
+            if isinstance(old, exp.Columns):
+                # It means another column in each output that it is written out to.
+                return exp.maybe_parse(self._named(bound, "COLUMNS", old), dialect=self.dialect)
+            if isinstance(old, exp.Star) and not isinstance(old.parent, exp.Count):
+                raise _Refused("*", "it stands for several columns", *timing._place(old.parent))
             if isinstance(bound, Alias):
                 if depth > 16 or bound.output.expression.features & (Feature.AGGREGATE | Feature.WINDOW):
                     raise _Refused("alias", "an alias of an aggregate is used in another", *timing._place(old))
