@@ -49,11 +49,13 @@ def _later(directive: Directive) -> bool:
 
 
 def _modes(directive: Directive) -> str:
+    if directive.modes == {Mode.TEST}:
+        return "queries in `tests/`"
     if directive.modes is None:
-        return "all"
+        return "all, and queries in `tests/`"
+    missing = [f"`{mode}`" for mode in Mode if mode not in directive.modes and mode is not Mode.TEST]
     if len(directive.modes) > 3:
-        missing = [f"`{mode}`" for mode in Mode if mode not in directive.modes]
-        return "all but " + ", ".join(missing)
+        return "all but " + ", ".join(missing) if missing else "all"
     return ", ".join(f"`{mode}`" for mode in Mode if mode in directive.modes)
 
 
@@ -183,6 +185,10 @@ without it, so it is needed seldom; see [incremental models](../guides/increment
 """,
     "owner": "Select by it with `owner:NAME`.",
     "schema": "Replaces the first folder under `models/`. `_sqlflow`, the database's own schemas, and one that is called like the database file are refused.",
+    "severity": """
+Of a [query in `tests/`](../checks.md#queries-in-tests) that returns rows: `error` (the default) fails the build, `warn` is
+only told. Checks of models have a `severity` of their own.
+""",
     "start": """
 Rows of earlier times are not in the table. For a TIMESTAMPTZ column it is a wall clock in the project's time zone.
 """,

@@ -38,7 +38,7 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.store import StateStore
 from sqlflow.core.words import counted
 from sqlflow.graph.link import Linked, link
-from sqlflow.graph.selection import Universe, select
+from sqlflow.graph.selection import Universe, select, with_their_tests
 from sqlflow.plan.plan import make_plan
 from sqlflow.project.read import Texts, keeps_values, read_project, read_texts, settings_of, still_known
 from sqlflow.runner.execute import execute
@@ -195,7 +195,7 @@ def selected_by(selection: Sequence[str], exclude: Sequence[str], config: Config
             methods,
         )
         names, wrong = select(selection, (), universe)
-        return None if wrong else names
+        return None if wrong else with_their_tests(names, (), universe)
 
     return wanted
 
@@ -434,6 +434,10 @@ def draw_up(
     )
     selected, wrong = select(request.selection, request.exclude, universe)
     stop_on_errors([*wrong, *_not_restated(request, selected, compiled)])
+    if request.selection:
+        selected |= _that_can_run(
+            with_their_tests(selected, request.exclude, universe) - selected, selected, compiled, standing
+        )
     inputs, plan = planned(selected)
 
     def again(standing: Standing) -> Prepared:
@@ -442,6 +446,19 @@ def draw_up(
         return Prepared(checked, later, changed, frozenset(selected), shape_of)
 
     return Prepared(checked, inputs, plan, frozenset(selected), shape_of, again)
+
+
+def _that_can_run(
+    tests: Collection[TableName], selected: Collection[TableName], compiled: Compiled, standing: Standing
+) -> frozenset[TableName]:
+    """The tests that nobody asked for by name, without those that read something that was never built."""
+
+    def there(name: TableName) -> bool:
+        return name not in compiled.models or name in selected or name in standing.tables
+
+    return frozenset(
+        test for test in tests if test in compiled.models and all(map(there, compiled.models[test].parents))
+    )
 
 
 def run(
@@ -465,8 +482,8 @@ def run(
     session = engine.session()
 
     def done(plan: Plan, already: Sequence[TaskResult] = ()) -> tuple[TaskResult, ...]:
-        if plan.tasks or plan.settled:
-            memory.prepare(session, sorted({task.table.schema for task in plan.tasks}))
+        if plan.tasks or plan.settled or plan.forgotten:
+            memory.prepare(session, sorted({t.table.schema for t in plan.tasks if t.kind is not TableKind.TEST}))
             _settle(plan, engine, store)
         return execute(
             plan,
@@ -526,15 +543,15 @@ def _sweep(session: Session, emit: Emit) -> None:
 
 
 def _settle(plan: Plan, engine: Engine, store: StateStore) -> None:
-    """Write the records of tables for which nothing is to be done."""
-    if not plan.settled:
+    """Write the records of tables for which nothing is to be done, and drop those of tests that are gone."""
+    if not plan.settled and not plan.forgotten:
         return
     session = engine.session()
     session.begin()
     signatures = [(name, updates) for name, updates in plan.settled_signatures.items()]
-    memory.write(session, plan.settled, signatures, ())
+    memory.write(session, plan.settled, signatures, plan.forgotten)
     session.commit()
-    store.put(plan.settled)
+    store.put(plan.settled, plan.forgotten)
 
 
 def repair(true: Mapping[TableName, TableRecord], store: StateStore, emit: Emit) -> None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from sqlflow.cli.reading import Reading, chosen, reading
+from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import to_json
-from sqlflow.core.diagnostics import one_problem, stop_on_errors
-from sqlflow.core.engine import EngineError, Session
+from sqlflow.core.compiled import CompiledModel
+from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import CheckResult, CheckStatus
 from sqlflow.core.words import counted
-from sqlflow.project.read import read_tests
-from sqlflow.quality.checks import audits, checks_of
-from sqlflow.runner.task import TaskError, run_audits, show_row
+from sqlflow.quality.checks import audits, checks_of, test_audits
+from sqlflow.runner.task import TaskError, run_audits
 
 
 def run_checks(
@@ -30,30 +29,36 @@ def run_checks(
     json: bool,
 ) -> int:
     """Run checks and print how each came out. Exit code 1 when a blocking one fails."""
-    found: list[tuple[TableName | str, CheckResult]] = []
+    found: list[tuple[str, CheckResult]] = []
     broken: list[str] = []
-    missing: list[TableName] = []
+    missing: list[tuple[str, TableName, int]] = []  # what was not run, the table that is not there, how many checks
     with reading(project, target, variables, wait=wait) as opened:
         engine = opened.opened.engine
         if engine is None:
             raise one_problem("no-database", "there is no database to check yet", None, "`sqlflow build` makes it")
         session = engine.session()
         compiled = opened.checked.compiled
-        wanted = chosen(opened, selection, exclude)
-        for name in compiled.order:
+        wanted = chosen(opened, selection, exclude, and_tests=True)
+        tables = opened.tables or {}
+        for name in sorted(compiled.order, key=lambda name: compiled.models[name].model.header.mode is Mode.TEST):
             model = compiled.models[name]
-            if name not in wanted or not checks_of(model.model.header) or model.model.header.mode is Mode.INLINE:
+            if name not in wanted:
                 continue
-            if name not in (opened.tables or {}):
-                missing.append(name)
+            if model.model.header.mode is Mode.TEST:
+                queries, needed = test_audits(model), model.parents
+            elif model.model.header.mode.stands:
+                queries, needed = audits(name, checks_of(model.model.header), None, model.schema.names), (name,)
+            else:
                 continue
-            for audit in audits(name, checks_of(model.model.header), None, model.schema.names):
+            absent = [table for table in needed if table in compiled.models and table not in tables]
+            if queries and absent:
+                missing.append((_label(model), absent[0], sum(len(audit.checks) for audit in queries)))
+                continue
+            for audit in queries:
                 try:
-                    found += [(name, result) for result in run_audits(session, (audit,))]
+                    found += [(_label(model), result) for result in run_audits(session, (audit,))]
                 except TaskError as error:
-                    broken.append(f"{name}: {error.problem.message}")
-        if not selection:
-            found += _queries(opened, session, broken)
+                    broken.append(f"{_label(model)}: {error.problem.message}")
     failed = [result for _, result in found if result.status is CheckStatus.FAILED]
     if json:
         print(to_json({"checks": [_json(name, result) for name, result in found], "errors": broken}))
@@ -62,34 +67,26 @@ def run_checks(
             _print(label, result)
     for text in broken:
         print(f"error: {text}", file=sys.stderr)
-    for name in missing:
-        print(f"warning: `{name}` is not built yet; its checks were not run", file=sys.stderr)
+    for label, table, _ in missing:
+        what = "its checks were" if label == str(table) else f"`{label}` was"
+        print(f"warning: `{table}` is not built yet; {what} not run", file=sys.stderr)
     warned = sum(result.status is CheckStatus.WARNED for _, result in found)
-    print(
-        f"{counted(len(found), 'check')}: {len(found) - len(failed) - warned} passed, {warned} warned, {len(failed)} failed",
-        file=sys.stderr,
-    )
+    counts = [f"{len(found) - len(failed) - warned} passed", f"{warned} warned", f"{len(failed)} failed"]
+    counts += [f"{len(broken)} did not work"] if broken else []
+    not_run = sum(count for _, _, count in missing)
+    counts += [f"{not_run} not run"] if not_run else []
+    print(f"{counted(len(found) + len(broken) + not_run, 'check')}: {', '.join(counts)}", file=sys.stderr)
     return 1 if failed or broken else 0
 
 
-def _queries(opened: Reading, session: Session, broken: list[str]) -> Iterator[tuple[str, CheckResult]]:
-    """The queries in tests/: each row that one returns is a failure."""
-    tests, problems = read_tests(opened.opened.config)
-    stop_on_errors(problems)
-    for test in tests:
-        path = str(test.file.path)
-        try:
-            rows = session.fetch(test.query.text)
-        except EngineError as error:
-            broken.append(f"{path}: {error.message.splitlines()[0]}")
-            continue
-        status = CheckStatus.FAILED if rows else CheckStatus.PASSED
-        yield path, CheckResult("returns no rows", status, len(rows), tuple(show_row(row) for row in rows[:5]))
+def _label(model: CompiledModel) -> str:
+    """A model by its name, a test by its file."""
+    return str(model.model.file.path if model.model.header.mode is Mode.TEST else model.name)
 
 
-def _json(name: TableName | str, result: CheckResult) -> dict[str, object]:
+def _json(name: str, result: CheckResult) -> dict[str, object]:
     return {
-        "table": str(name),
+        "table": name,
         "check": result.check,
         "status": str(result.status),
         "failing": result.failing,
@@ -97,6 +94,6 @@ def _json(name: TableName | str, result: CheckResult) -> dict[str, object]:
     }
 
 
-def _print(name: TableName | str, result: CheckResult) -> None:
+def _print(name: str, result: CheckResult) -> None:
     rows = f"  {counted(result.failing, 'row')}, such as {', '.join(result.sample[:3])}" if result.failing else ""
     print(f"{result.status:<7} {name}  {result.check}{rows}")

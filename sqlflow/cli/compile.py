@@ -13,7 +13,10 @@ from sqlflow.cli.build import _show_warnings
 from sqlflow.cli.opening import opened, read_settings, tell
 from sqlflow.cli.render import to_json
 from sqlflow.core.compiled import CompiledModel
+from sqlflow.core.diagnostics import Severity
+from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
+from sqlflow.core.words import counted
 
 
 def compile_project(project: Path | None, target: str | None, variables: Sequence[str], *, json: bool) -> int:
@@ -32,7 +35,9 @@ def compile_project(project: Path | None, target: str | None, variables: Sequenc
     if json:
         print(to_json({**manifest, "analysed": sorted(checked.analysed)}))
     else:
-        print(f"compiled {len(checked.compiled.models)} models into {folder.name}/", file=sys.stderr)
+        tests = len(_tests(checked))
+        also = f" and {counted(tests, 'test')}" if tests else ""
+        print(f"compiled {len(checked.compiled.models) - tests} models{also} into {folder.name}/", file=sys.stderr)
     return 0
 
 
@@ -63,10 +68,11 @@ def _file_name(name: str) -> str:
 
 def manifest_of(checked: Checked) -> dict[str, object]:
     """Everything that is known of a project, for other programs."""
-    compiled = checked.compiled
+    compiled, tests = checked.compiled, _tests(checked)
     return {
         "format": 1,
-        "models": {str(name): _model(compiled.models[name]) for name in compiled.order},
+        "models": {str(name): _model(compiled.models[name]) for name in compiled.order if name not in tests},
+        "tests": {str(name): {**_model(model), "severity": _severity(model)} for name, model in tests.items()},
         "seeds": {
             str(n): {"path": s.path, "description": s.description, "columns": _columns(checked, n)}
             for n, s in compiled.project.seeds.items()
@@ -86,6 +92,15 @@ def manifest_of(checked: Checked) -> dict[str, object]:
         },
         "undeclared": [str(name) for name in compiled.undeclared],
     }
+
+
+def _tests(checked: Checked) -> dict[TableName, CompiledModel]:
+    models = checked.compiled.models
+    return {name: models[name] for name in checked.compiled.order if models[name].model.header.mode is Mode.TEST}
+
+
+def _severity(test: CompiledModel) -> str:
+    return "error" if test.model.header.severity is Severity.ERROR else "warn"
 
 
 def _columns(checked: Checked, name: TableName) -> list[dict[str, str]]:

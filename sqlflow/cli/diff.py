@@ -14,7 +14,6 @@ from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import EngineError, Found, Row, Session
-from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
@@ -96,7 +95,7 @@ def _existing(found: Reading, text: str) -> TableName:
 def _tables(found: Reading) -> list[TableName]:
     """All models that are tables or views."""
     compiled = found.checked.compiled
-    return [name for name in compiled.order if compiled.models[name].model.header.mode is not Mode.INLINE]
+    return [name for name in compiled.order if compiled.models[name].model.header.mode.stands]
 
 
 def _compare(

@@ -11,6 +11,7 @@ from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import diagnostics_json, render_diagnostics, render_table, to_json
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.diagnostics import Diagnostic, Severity
+from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 
 
@@ -84,17 +85,18 @@ def _worth_a_look(compiled: Compiled) -> list[Diagnostic]:
             )
         )
     for model in compiled.models.values():
+        test = model.model.header.mode is Mode.TEST
         if model.clock:
             found.append(
                 Diagnostic(
                     "depends-on-time",
-                    f"`{model.name}` uses {', '.join(f'`{_word(word)}`' for word in model.clock)}, so it is built again even if nothing changed",
+                    f"`{model.name}` uses {', '.join(f'`{_word(word)}`' for word in model.clock)}, so it {'runs' if test else 'is built'} again even if nothing changed",
                     model.query.span(0),
                     "use a variable or a column of the data instead",
                     Severity.WARNING,
                 )
             )
-        if not model.lineage.complete:
+        if not model.lineage.complete and not test:
             found.append(
                 Diagnostic(
                     "opaque-query",

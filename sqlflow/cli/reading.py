@@ -16,7 +16,7 @@ from sqlflow.core.diagnostics import did_you_mean, one_problem, stop_on_errors
 from sqlflow.core.engine import Found
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan
-from sqlflow.graph.selection import select
+from sqlflow.graph.selection import select, with_their_tests
 
 
 class Reading(Struct, frozen=True):
@@ -50,8 +50,11 @@ def reading(
         yield Reading(found, checked, tables, standing)
 
 
-def chosen(found: Reading, selection: Sequence[str], exclude: Sequence[str]) -> frozenset[TableName]:
-    """The names that a selection stands for. Raises ProjectError."""
+def chosen(
+    found: Reading, selection: Sequence[str], exclude: Sequence[str], *, and_tests: bool = False
+) -> frozenset[TableName]:
+    """The names that a selection stands for. `and_tests`: with the queries in tests/ that read something of it. Raises
+    ProjectError."""
     workshop, store, standing = found.opened.workshop, found.opened.store, found.standing
 
     def plan_all() -> Plan:
@@ -60,7 +63,7 @@ def chosen(found: Reading, selection: Sequence[str], exclude: Sequence[str]) -> 
     universe = universe_of(found.checked, found.opened.config, standing.records, store, plan_all)
     names, problems = select(selection, exclude, universe)
     stop_on_errors(problems)
-    return names
+    return with_their_tests(names, exclude, universe) if and_tests else names
 
 
 def find_name(checked: Checked, text: str) -> TableName:

@@ -221,7 +221,7 @@ def _orphan_lines(plan: Plan) -> Iterator[str]:
 
 def plan_summary(plan: Plan) -> str:
     count = Counter(reason.kind for reason in plan.skipped.values())
-    if not plan.tasks and not set(count) - {ReasonKind.UP_TO_DATE, ReasonKind.NO_TABLE}:
+    if not plan.tasks and not set(count) - {ReasonKind.UP_TO_DATE, ReasonKind.NO_TABLE, ReasonKind.TESTED}:
         return nothing_to_do(count[ReasonKind.UP_TO_DATE])
     parts = [f"plan: {counted(len(plan.tasks), 'task')}"] if plan.tasks else []
     parts += [f"{count[kind]:,} {_words(kind)}" for kind in sorted(count, key=_rank)]

@@ -12,7 +12,6 @@ from sqlflow.cli.reading import find_name, reading
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import EngineError
-from sqlflow.core.model import Mode
 from sqlflow.core.sql import Sql, compose, render
 
 
@@ -30,10 +29,10 @@ def show_rows(
     with reading(project, target, variables, wait=wait, wanted=called(name)) as found:
         table = find_name(found.checked, name)
         model = found.checked.compiled.models.get(table)
-        inline = model is not None and model.model.header.mode is Mode.INLINE
-        if found.opened.engine is None or (not inline and table not in (found.tables or {})):
+        stands = model is None or model.model.header.mode.stands
+        if found.opened.engine is None or (stands and table not in (found.tables or {})):
             raise one_problem("not-built", f"`{table}` is not built yet", None, f"`sqlflow build +{table}` builds it")
-        if inline and model is not None:
+        if model is not None and not stands:
             columns, relation = model.schema.names, Sql(f"(\n{model.query.text}\n) AS _q")
         else:
             assert found.tables is not None

@@ -121,8 +121,10 @@ def _wanted(
     for name in sorted(prepared.inputs.states):
         if name in prepared.selected and name in records and records[name].image and distrusted is None:
             yield name
+    models = prepared.checked.compiled.models
     for name in prepared.checked.compiled.order:
-        if name in prepared.selected and (distrusted is None or name in distrusted):
+        test = models[name].model.header.mode is Mode.TEST
+        if name in prepared.selected and not test and (distrusted is None or name in distrusted):
             yield name
 
 

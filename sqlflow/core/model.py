@@ -25,6 +25,12 @@ class Mode(StrEnum):
     APPEND = "append"
     MERGE = "merge"
     INCREMENTAL = "incremental"
+    TEST = "test"  # a query in tests/: nobody writes it
+
+    @property
+    def stands(self) -> bool:
+        """Whether a table or view of the model stands in the database."""
+        return self not in (Mode.INLINE, Mode.TEST)
 
 
 class Strategy(StrEnum):
@@ -142,7 +148,10 @@ class ColumnNote(Struct, frozen=True):
 
 
 class Header(Struct, frozen=True):
-    """The directives of a model, checked, with folder defaults applied. See docs/reference/header.md."""
+    """The directives of a model, checked, with folder defaults applied. See docs/reference/header.md.
+
+    `severity`: of a query in tests/ that returns rows.
+    """
 
     mode: Mode = Mode.AUTO
     key: tuple[str, ...] = ()
@@ -171,11 +180,12 @@ class Header(Struct, frozen=True):
     after: tuple[str, ...] = ()
     schema: str | None = None
     name: str | None = None
+    severity: Severity = Severity.ERROR
     spans: Mapping[str, Span] = field(default_factory=dict)  # directive -> its value in the file
 
 
 class Model(Struct, frozen=True):
-    """One query and what its header says. `query` has variables and macros already put in.
+    """One query and what its header says: of a file in models/, or in tests/. `query` has variables and macros already put in.
 
     `query` starts at the first token of the SELECT and ends at its last: no header, no final semicolon. `place`: what
     gives the model its name. `authored`: the query as it was written, when `query` is its translation for the target.

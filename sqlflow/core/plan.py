@@ -30,6 +30,7 @@ class ReasonKind(StrEnum):
     CLOCK = "clock"
     REQUESTED = "requested"
     UP_TO_DATE = "up_to_date"
+    TESTED = "tested"
     NO_TABLE = "no_table"
     NOT_SELECTED = "not_selected"
 
@@ -185,6 +186,7 @@ class Plan(Struct, frozen=True):
     """Tasks in an order that can be run, and for every model without a task the reason why not.
 
     `settled`: records that change without any work on the table (its inputs moved, but not in what it reads).
+    `forgotten`: queries of tests/ that are gone, whose records go too.
     `loads_first`: tasks that copy files into tables. What models have to do is not known before these are done: the plan
     says the most that it may be.
     """
@@ -196,3 +198,4 @@ class Plan(Struct, frozen=True):
     orphans: tuple[TableName, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
     loads_first: frozenset[str] = frozenset()
+    forgotten: tuple[TableName, ...] = ()

@@ -23,12 +23,14 @@ class Relation(StrEnum):
 
     TABLE = "table"
     VIEW = "view"
+    NOTHING = "nothing"
 
 
 class TableKind(StrEnum):
     MODEL = "model"
     SEED = "seed"
     SOURCE = "source"
+    TEST = "test"
 
 
 Facts = Mapping[str, str | int | float]
@@ -163,6 +165,7 @@ class TaskResult(Struct, frozen=True):
     checks: tuple[CheckResult, ...] = ()
     strategy: str = ""
     facts: Facts = field(default_factory=dict)
+    kind: TableKind = TableKind.MODEL
 
 
 class RunRecord(Struct, frozen=True):

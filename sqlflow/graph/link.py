@@ -16,7 +16,7 @@ from sqlflow.core.engine import ReadTable
 from sqlflow.core.graph import Edge, ModelGraph, Reader
 from sqlflow.core.known import KnownProject, Parsed
 from sqlflow.core.later import Later
-from sqlflow.core.model import CheckKind, Model, Project
+from sqlflow.core.model import CheckKind, Mode, Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.source import Span
 
@@ -162,7 +162,9 @@ class _Names:
     ) -> None:
         self._gone = set(gone)
         self._disabled = dict(project.disabled)
-        self.project = {model.name for model in project.models} | set(project.sources) | set(project.seeds)
+        self._tests = {model.name: model for model in project.models if model.header.mode is Mode.TEST}
+        models = {model.name for model in project.models if model.name not in self._tests}
+        self.project = models | set(project.sources) | set(project.seeds)
         self.existing = set(existing)
         self._default = default_schema
         self._by_name: dict[str, list[TableName]] = {}
@@ -177,6 +179,9 @@ class _Names:
             table = TableName(read.schema, read.name)
             if table in self.project or table in self.existing:
                 return self._as_defined(table)
+            if table in self._tests:
+                problems.append(self._no_table(self._tests[table], span))
+                return None
             if table in self._gone and table not in self._disabled:
                 message = f"`{table}` was made from a model that is gone, so it would never change again"
                 hint = did_you_mean(str(table), [str(name) for name in sorted(self.project) if name != model.name])
@@ -198,6 +203,11 @@ class _Names:
                 return TableName(schema, read.name)
         problems.append(_unknown(read.name, span, self._suggestion(TableName(self._default, read.name), model)))
         return None
+
+    @staticmethod
+    def _no_table(test: Model, span: Span) -> Diagnostic:
+        message = f"`{test.name}` is the query in `{test.file.path}`, which makes no table"
+        return Diagnostic("unknown-table", message, span, "a query that others read is a model: move it into models/")
 
     def _as_defined(self, table: TableName) -> TableName:
         same = [name for name in self._by_name.get(table.name.lower(), ()) if name == table]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
-from sqlflow.core.model import Model
+from sqlflow.core.model import Mode, Model
 from sqlflow.core.names import TableName
 
 if TYPE_CHECKING:
@@ -48,6 +48,32 @@ def select(
     chosen = everything if not terms else _union(terms, universe, problems)
     left_out = _union(exclude, universe, problems) if exclude else frozenset()
     return chosen - left_out, problems
+
+
+def with_their_tests(chosen: frozenset[TableName], exclude: Sequence[str], universe: Universe) -> frozenset[TableName]:
+    """A selection, and the queries in tests/ that read something of it and are not left out; views and inline models are
+    looked through."""
+    tests = [name for name, model in universe.models.items() if model.header.mode is Mode.TEST and name not in chosen]
+    if not tests:
+        return chosen
+    graph = universe.graph()
+    left_out = _union(exclude, universe, [])
+    found = (name for name in tests if name not in left_out and not chosen.isdisjoint(_read_by(name, graph, universe)))
+    return chosen | frozenset(found)
+
+
+def _read_by(test: TableName, graph: nx.DiGraph[TableName], universe: Universe) -> set[TableName]:
+    found: set[TableName] = set()
+    stack = list(graph.predecessors(test)) if test in graph else []
+    while stack:
+        name = stack.pop()
+        if name in found:
+            continue
+        found.add(name)
+        model = universe.models.get(name)
+        if model is not None and model.header.mode in (Mode.VIEW, Mode.INLINE):
+            stack.extend(graph.predecessors(name))
+    return found
 
 
 def _union(terms: Sequence[str], universe: Universe, problems: list[Diagnostic]) -> frozenset[TableName]:

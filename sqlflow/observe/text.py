@@ -10,7 +10,7 @@ from unicodedata import category, east_asian_width
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.events import Told
 from sqlflow.core.names import TableName
-from sqlflow.core.records import CheckResult, CheckStatus, RunRecord, Status, TaskResult
+from sqlflow.core.records import CheckResult, CheckStatus, RunRecord, Status, TableKind, TaskResult
 from sqlflow.core.source import Span
 from sqlflow.core.words import counted, duration
 
@@ -285,12 +285,19 @@ def _failure_lines(result: TaskResult, paint: Paint) -> list[str]:
 
 
 def summary(record: RunRecord) -> str:
-    """`built 12 models in 3.4s, 1 failed, 2 skipped, 30 up to date`"""
+    """`built 12 models in 3.4s, 5 tests passed, 1 failed, 2 skipped, 30 up to date`"""
     count = tables_by_status(record)
+    tested = [result for result in record.results if result.kind is TableKind.TEST and result.status is Status.DONE]
+    warned = sum(bool(_checks(result, CheckStatus.WARNED)) for result in tested)
     if not record.results and record.status is Status.DONE:
         return nothing_to_do(record.up_to_date)
     seconds = (record.finished_at - record.started_at).total_seconds()
-    parts = [f"built {counted(count[Status.DONE], 'model')} in {duration(seconds)}"]
+    built, passed = count[Status.DONE] - len(tested), len(tested) - warned
+    parts = [f"built {counted(built, 'model')} in {duration(seconds)}"]
+    if passed:
+        parts.append(f"{counted(passed, 'test')} passed")
+    if warned:
+        parts.append(f"{counted(warned, 'test')} warned")
     parts += [
         f"{count[status]:,} {status}" for status in (Status.FAILED, Status.SKIPPED, Status.CANCELLED) if count[status]
     ]

@@ -18,7 +18,7 @@ from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Blame, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
+from sqlflow.core.plan import Audit, Blame, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
@@ -49,7 +49,7 @@ from sqlflow.plan.modes.delta import Changed
 from sqlflow.plan.selfcheck import SelfCheck
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
 from sqlflow.plan.subject import ZONED, Subject, replace_table, within, write
-from sqlflow.quality.checks import audits, checks_of
+from sqlflow.quality.checks import audits, checks_of, test_audits
 
 _KEPT_CHANGES = 50
 
@@ -205,6 +205,9 @@ class _Planner:
                 )
             )
             return
+        if model.model.header.mode is Mode.TEST:
+            self._plan_test(model, before)
+            return
         found = self._inputs.tables.get(name)
         standing = found.relation if found else None
         if before is None and found is not None and not self._request.full_refresh:
@@ -354,6 +357,32 @@ class _Planner:
             self._audit(subject, before, reason)
         else:
             self._leave(subject, before)
+
+    def _plan_test(self, model: CompiledModel, before: TableRecord | None) -> None:
+        """A query that must return no rows runs when it is new, was edited, or what it reads changed since it passed."""
+        subject = Subject(model, before, None, self._zone, self._words)
+        if before is None:
+            record = self._record(subject, Change(first_version(self._now)))
+            self._audit(subject, record, Reason(ReasonKind.NEW, "it is new"))
+            return
+        reason = None
+        effect = effect_of_inputs(model, before, self._versions, self._data_inputs(model), self._inputs, self._zone)
+        if before.fingerprint.query != model.fingerprint.query:
+            reason = Reason(ReasonKind.QUERY_CHANGED, "its query changed")
+        elif before.fingerprint.checks != model.fingerprint.checks:
+            reason = Reason(ReasonKind.CHECKS_CHANGED, "its severity changed")
+        elif self._request.full_refresh:
+            reason = Reason(ReasonKind.REQUESTED, "asked for with --full-refresh")
+        elif (clock := self._clock_reason(model, before)) is not None:
+            reason = clock
+        elif effect:
+            reason = Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
+            if all(self._may_stay(cause, before) for cause in effect.inputs):
+                self._causes = frozenset(effect.inputs)
+        if reason is None:
+            self._leave(subject, before)
+        else:
+            self._audit(subject, before, reason)
 
     def _plan_auto(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         if not effect and clock is None:
@@ -970,7 +999,7 @@ class _Planner:
         self._changed(subject, record, "has new rows in this build")
 
     def _audit(self, subject: Subject, before: TableRecord, reason: Reason) -> None:
-        """Only the checks: the object itself stays as it is."""
+        """Only the checks: the object itself, if there is one, stays as it is."""
         record = replace(
             before,
             fingerprint=subject.model.fingerprint,
@@ -980,7 +1009,7 @@ class _Planner:
         )
         self._model_task(
             subject,
-            action="check",
+            action="test" if subject.model.model.header.mode is Mode.TEST else "check",
             strategy="",
             reason=reason,
             steps=(),
@@ -991,7 +1020,8 @@ class _Planner:
 
     def _leave(self, subject: Subject, before: TableRecord) -> None:
         """Nothing to do for the table; what it has read is now a newer version without a difference for it."""
-        if before.fingerprint.checks != subject.model.fingerprint.checks and checks_of(subject.model.model.header):
+        checked = checks_of(subject.model.model.header)
+        if checked and before.fingerprint.checks != subject.model.fingerprint.checks:
             self._audit(subject, before, Reason(ReasonKind.CHECKS_CHANGED, "its checks changed"))
             return
         name = subject.table
@@ -1009,7 +1039,9 @@ class _Planner:
                 audit=False, before_hooks=False, after_hooks=False, forgotten=gone,
             )  # fmt: skip
             return
-        self._draft.skipped[name] = Reason(ReasonKind.UP_TO_DATE, "up to date")
+        tested = Reason(ReasonKind.TESTED, "nothing that was read has changed since")
+        test = subject.model.model.header.mode is Mode.TEST
+        self._draft.skipped[name] = tested if test else Reason(ReasonKind.UP_TO_DATE, "up to date")
         if any(parent in self._last_task for parent in self._data_inputs(subject.model)):
             return  # what the parent is about to do may fail: a later build, which sees it done, will note it
         consumed = self._consumed(subject.model)
@@ -1047,12 +1079,14 @@ class _Planner:
 
     def _record(self, subject: Subject, change: Change) -> TableRecord:
         before = subject.before
-        view_like = subject.model.model.header.mode is Mode.VIEW
+        mode = subject.model.model.header.mode
+        kind = TableKind.TEST if mode is Mode.TEST else TableKind.MODEL
+        relation = {Mode.VIEW: Relation.VIEW, Mode.TEST: Relation.NOTHING}.get(mode, Relation.TABLE)
         earlier = before.changes[-(_KEPT_CHANGES - 1) :] if before else ()
         return TableRecord(
             table=subject.table,
-            kind=TableKind.MODEL,
-            relation=Relation.VIEW if view_like else Relation.TABLE,
+            kind=kind,
+            relation=relation,
             fingerprint=subject.model.fingerprint,
             schema=subject.model.schema,
             version=change.version,
@@ -1060,7 +1094,7 @@ class _Planner:
             committed_at=self._now,
             changes=(*earlier, change),
             inputs=self._consumed(subject.model),
-            mode=str(subject.model.model.header.mode),
+            mode=str(mode),
             costs=before.costs if before else {},
             paces=before.paces if before else {},
             distrusted=before.distrusted if before else "",
@@ -1090,13 +1124,13 @@ class _Planner:
     ) -> None:
         model = subject.model
         header = model.model.header
-        if header.mode is not Mode.VIEW and record.table == model.name:  # no batch of one that is built beside it
+        if record.relation is Relation.TABLE and record.table == model.name:  # no batch of one that is built beside it
             steps, record = self._indexed(subject, steps, record, anew=anew)
         if before_hooks:
             steps = (*_hooks("before", header), *steps)
         if after_hooks:
             steps = (*steps, *_hooks("after", header))
-        found = audits(subject.table, checks_of(header), part, model.schema.names) if audit else ()
+        found = self._audits(subject, part) if audit else ()
         identity = str(subject.table) if number is None else f"{subject.table}#{number + 1}"
         before = subject.before
         causes = self._causes if number is None and before is not None else frozenset()
@@ -1104,7 +1138,7 @@ class _Planner:
             Task(
                 id=identity,
                 table=subject.table,
-                kind=TableKind.MODEL,
+                kind=record.kind,
                 action=action,
                 mode=str(header.mode),
                 strategy=strategy,
@@ -1126,6 +1160,14 @@ class _Planner:
                 measured=strategies.described(before) if ways and header.mode is Mode.MERGE else "",
             )
         )
+
+    @staticmethod
+    def _audits(subject: Subject, part: Sql | None) -> tuple[Audit, ...]:
+        model = subject.model
+        header = model.model.header
+        if header.mode is Mode.TEST:
+            return test_audits(model)
+        return audits(subject.table, checks_of(header), part, model.schema.names)
 
     def _indexed(
         self, subject: Subject, steps: tuple[Step, ...], record: TableRecord, *, anew: bool
@@ -1166,6 +1208,11 @@ class _Planner:
         column = model.schema.find(time) if time is not None else None
         return Version(number, changes, why, column.name if column else None, column.type if column else "", logged)
 
+    def _tests_that_are_gone(self) -> tuple[TableName, ...]:
+        kept = {model.name for model in self._compiled.project.models}
+        records = self._inputs.records.items()
+        return tuple(sorted(name for name, r in records if r.kind is TableKind.TEST and name not in kept))
+
     def finish(self) -> Plan:
         draft = self._draft
         return Plan(
@@ -1176,6 +1223,7 @@ class _Planner:
             orphans=orphans(self._compiled, self._inputs.records, self._inputs.tables),
             problems=tuple(draft.problems),
             loads_first=frozenset(draft.loads_first),
+            forgotten=self._tests_that_are_gone(),
         )
 
 
@@ -1223,9 +1271,7 @@ def orphans(
 ) -> tuple[TableName, ...]:
     """Tables and views that SQLFlow made and that nothing in the project owns any more."""
     project = compiled.project
-    owned = (
-        {m.name for m in project.models if m.header.mode is not Mode.INLINE} | set(project.seeds) | set(project.sources)
-    )
+    owned = {m.name for m in project.models if m.header.mode.stands} | set(project.seeds) | set(project.sources)
     building = {staging_name(name) for name in owned}
     found = [
         name

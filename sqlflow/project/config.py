@@ -454,9 +454,9 @@ def _defaults(
     found: dict[str, dict[str, DefaultValue]] = {}
     for key, inside in given.entries().items():
         folder = str(PurePosixPath(key))
-        if folder.split("/")[0] != "models" or not (root / folder).is_dir() or ".." in folder:
+        if folder.split("/")[0] not in _WITH_HEADERS or not (root / folder).is_dir() or ".." in folder:
             known = _folders(root)
-            hint = did_you_mean(folder, known) or "it is a folder under models/"
+            hint = did_you_mean(folder, known) or "it is a folder under models/ or tests/"
             inside.fail(f"there is no folder `{key}`", "invalid-value", hint, at_key=True)
         values: dict[str, DefaultValue] = {}
         for name, directive in inside.entries().items():
@@ -476,6 +476,8 @@ def _defaults(
 
 
 def _folders(root: Path) -> list[str]:
-    models = root / "models"
-    folders = (p.relative_to(root).as_posix() for p in models.rglob("*") if p.is_dir())
-    return ["models", *sorted(folders)] if models.is_dir() else []
+    found = [root / name for name in _WITH_HEADERS if (root / name).is_dir()]
+    return [p.relative_to(root).as_posix() for top in found for p in (top, *sorted(top.rglob("*"))) if p.is_dir()]
+
+
+_WITH_HEADERS = ("models", "tests")

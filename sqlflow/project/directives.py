@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
-from sqlflow.core.diagnostics import did_you_mean
+from sqlflow.core.diagnostics import Severity, did_you_mean
 from sqlflow.core.intervals import Duration, Grain, moment_of
 from sqlflow.core.model import (
     ColumnNote,
@@ -46,7 +46,7 @@ def _mode(given: Given, _: Vocabulary) -> object:
     if given.value == "snapshot":
         _not_yet(given, "the mode `snapshot`", "keep history with `merge` and a key of its own")
         return None
-    word = given.choice("mode", tuple(Mode))
+    word = given.choice("mode", _MODES)
     return None if word is None else Mode(word)
 
 
@@ -228,6 +228,11 @@ def _boolean(given: Given, _: Vocabulary) -> object:
     return given.boolean()
 
 
+def _severity(given: Given, _: Vocabulary) -> object:
+    word = given.choice("severity", ("error", "warn"))
+    return None if word is None else (Severity.WARNING if word == "warn" else Severity.ERROR)
+
+
 def _statements(given: Given, vocabulary: Vocabulary) -> object:
     found = (statement(item, vocabulary) for item in given.one_or_more())
     return tuple(sql for sql in found if sql is not None)
@@ -243,6 +248,9 @@ class _NoBatch:
 
 NO_BATCH = _NoBatch()
 
+_MODES = tuple(mode for mode in Mode if mode is not Mode.TEST)
+_MODELS = frozenset(_MODES)
+_TESTS = frozenset({Mode.TEST})
 _TABLES = frozenset({Mode.AUTO, Mode.REPLACE, Mode.APPEND, Mode.MERGE, Mode.INCREMENTAL})
 _OBJECTS = _TABLES | {Mode.VIEW}
 _TIMED = frozenset({Mode.INCREMENTAL})
@@ -261,9 +269,10 @@ STRATEGIES: Mapping[Mode, tuple[Strategy, ...]] = {
 
 DIRECTIVES: Mapping[str, Directive] = {
     "mode": Directive(
-        ", ".join(f"`{mode}`" for mode in Mode),
+        ", ".join(f"`{mode}`" for mode in _MODES),
         "the promise about the table (default `auto`)",
         _mode,
+        _MODELS,
     ),
     "key": Directive("a column or a list", "the identity of a row", _names, _TABLES),
     "time": Directive("a column", "the column of the output that says when a row belongs", _name, _TIMED),
@@ -318,6 +327,13 @@ DIRECTIVES: Mapping[str, Directive] = {
         "a mapping of column to text, or to `{description, tags}`",
         "what the columns mean",
         _columns,
+        _MODELS,
+    ),
+    "severity": Directive(
+        "`error`, `warn`",
+        "of a query in tests/ that returns rows: `error` (the default) fails the build, `warn` is only told",
+        _severity,
+        _TESTS,
     ),
     "contract": Directive("", "not available yet", _later),
     "tags": Directive("a tag or a list", "for selecting models: `tag:daily`", _tags),
@@ -342,7 +358,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "depends_on": Directive("a table or a list", "tables that must be built first, besides those in the query", _names),
     "before": Directive("a statement or a list", "SQL that runs before the table is written", _statements, _OBJECTS),
     "after": Directive("a statement or a list", "SQL that runs after the table is written", _statements, _OBJECTS),
-    "schema": Directive("a name", "the schema, in place of the folder's name", _schema),
+    "schema": Directive("a name", "the schema, in place of the folder's name", _schema, _MODELS),
     "name": Directive("a name", "the table's name, in place of the file's name", _name),
 }
 

@@ -17,6 +17,7 @@ from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.project import yaml
 from sqlflow.project.directives import DIRECTIVES, NO_BATCH, STRATEGIES, unknown_directive_hint
+from sqlflow.project.names import is_test
 from sqlflow.project.snippets import Vocabulary
 from sqlflow.project.values import Given, root_of
 
@@ -133,6 +134,10 @@ def read_header(
                 if value is not None:
                     fields[name] = value
     attempted = frozenset(spans)
+    if is_test(file.path):
+        _refuse_for_mode(Mode.TEST, attempted, spans, problems)
+        _apply_defaults(Mode.TEST, defaults, fields, spans)
+        return _finished({**fields, "mode": Mode.TEST}, spans, header.comment)
     if "mode" in attempted and "mode" not in fields:
         return _finished(fields, spans, header.comment)
     mode = fields.get("mode") or _default_mode(defaults)
@@ -272,15 +277,22 @@ def _refuse_for_mode(
         modes = DIRECTIVES[name].modes
         if modes is None or mode in modes:
             continue
-        usable = ", ".join(f"`{m}`" for m in Mode if m in modes)
-        problems.append(
-            Diagnostic(
-                "invalid-for-mode",
-                f"`@{name}` cannot be used with mode `{mode}`",
-                spans[name],
-                f"it is for {usable}",
-            )
-        )
+        message, hint = f"`@{name}` cannot be used with mode `{mode}`", f"it is for {_usable(modes)}"
+        if mode is Mode.TEST:
+            message = f"`@{name}` cannot be used in a query of tests/, which makes no table"
+            hint = f"leave it out; such a query can have {_FOR_TESTS}"
+        problems.append(Diagnostic("invalid-for-mode", message, spans[name], hint))
+
+
+def _usable(modes: frozenset[Mode]) -> str:
+    found = [f"`{mode}`" for mode in Mode if mode in modes and mode is not Mode.TEST]
+    return ", ".join(found) if found else "queries in tests/; a check has a `severity` of its own"
+
+
+_FOR_TESTS = ", ".join(
+    f"`@{name}`" for name, directive in DIRECTIVES.items()
+    if (directive.modes is None or Mode.TEST in directive.modes) and directive.value
+)  # fmt: skip
 
 
 def _refuse_strategy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.names import TableName
@@ -10,9 +10,19 @@ from sqlflow.core.source import Span
 
 
 def table_of(path: PurePosixPath, default_schema: str) -> TableName:
-    """The table of a file: `models/staging/eu/x.sql` is `staging.x`, `models/x.sql` is in the default schema."""
+    """The table of a file: `models/staging/eu/x.sql` is `staging.x`, `models/x.sql` is in the default schema.
+
+    A query in tests/ makes no table; it is called `tests.x`, in whatever folder it is.
+    """
+    if is_test(path):
+        return TableName("tests", path.stem)
     schema = path.parts[1] if len(path.parts) > 2 else default_schema
     return TableName(schema, path.stem)
+
+
+def is_test(path: PurePath) -> bool:
+    """Whether a file is one of the queries that must return no rows."""
+    return path.parts[0] == "tests"
 
 
 def refuse_reserved_schema(schema: str, span: Span | None, problems: list[Diagnostic]) -> bool:

@@ -21,7 +21,7 @@ from sqlflow.core.model import Model, Project, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.project.discover import discover, inside, read_text
-from sqlflow.project.names import table_of
+from sqlflow.project.names import is_test, table_of
 
 if TYPE_CHECKING:
     from sqlflow.project.reader import Reader
@@ -37,7 +37,8 @@ class Text(Struct, frozen=True):
 
 
 class Texts(Struct, frozen=True):
-    """What is in the files of a project, before anything is made of it. `models`: by path, in the order of paths."""
+    """What is in the files of a project, before anything is made of it. `models`: by path, in the order of paths, and
+    behind them the queries in tests/."""
 
     models: Mapping[str, Text]
     macros: tuple[SourceFile, ...]
@@ -57,7 +58,7 @@ def read_texts(config: Config) -> Texts:
         return tuple(file for file in found if file is not None)
 
     macros, declared, described = texts(files.macros), texts(files.sources), texts(files.seed_settings)
-    models = {str(file.path): Text(file, _hash(file.text)) for file in texts(files.models)}
+    models = {str(file.path): Text(file, _hash(file.text)) for file in texts((*files.models, *files.tests))}
     return Texts(models, macros, declared, files.seeds, described, tuple(problems))
 
 
@@ -85,14 +86,14 @@ def read_project(
         same = known.models.get(path) if known is not None else None
         if same is not None:
             models.append(same.compiled.model)
-            named.append((same.compiled.name, "model", path, same.compiled.model.place))
+            named.append((same.compiled.name, _what(text.file), path, same.compiled.model.place))
             continue
         switched_off = known is not None and known.disabled.get(path) == text.digest
         found = None if switched_off else work.model(text)
         if found is None:
             disabled.append((table_of(text.file.path, config.default_schema), path))
             continue
-        named.append((found.name, "model", path, found.place))
+        named.append((found.name, _what(text.file), path, found.place))
         models += [found.model] if found.model is not None else []
     _refuse_duplicates(named, problems)
     sources = {source.name: source for source in reversed(outside.sources)}
@@ -162,23 +163,6 @@ def _macro_names(text: str) -> tuple[str, ...] | None:
     if len(found) != len(_DEFINING.findall(folded)) or '""' in folded:
         return None
     return tuple(sorted({name.rpartition(".")[2].strip(' \t\n"') for name in found}))
-
-
-def read_tests(config: Config) -> tuple[tuple[Model, ...], list[Diagnostic]]:
-    """The queries in tests/ that must return no rows, with variables and macros put in, and every problem in them."""
-    from sqlflow.project.reader import Reader
-
-    problems: list[Diagnostic] = []
-    files = discover(config.root, config.allow_outside_paths, problems)
-    macros = [read_text(config.root, path, problems) for path in files.macros]
-    reader = Reader(config, [file for file in macros if file is not None], problems)
-    found: list[Model] = []
-    for path in files.tests:
-        file = read_text(config.root, path, problems)
-        read = reader.model(file, problems) if file is not None else None
-        if read is not None and read[1] is not None:
-            found.append(read[1])
-    return tuple(found), sorted(problems, key=_place)
 
 
 class _Outside(Struct, frozen=True):
@@ -306,6 +290,10 @@ def _hash(*parts: str) -> str:
 def _place(problem: Diagnostic) -> tuple[tuple[str, ...], int, int]:
     span = problem.span
     return ((), 0, 0) if span is None else (span.path.parts, span.line, span.column)
+
+
+def _what(file: SourceFile) -> str:
+    return "test" if is_test(file.path) else "model"
 
 
 def _refuse_duplicates(named: list[tuple[TableName, str, str, Span]], problems: list[Diagnostic]) -> None:

@@ -107,12 +107,22 @@ def _read_model(
         return name, None, name_span
     first, last = tokens
     comments = read_columns(file, lexed, last, config.dialect, problems)
+    if header.mode is Mode.TEST:
+        _refuse_checks(comments, problems)
     query = _query(file, lexed, first, last, header, vocabulary, problems)
     authored = ""
     if config.dialect != config.target_dialect:
         authored = query.text
         query = _translated(query, config, problems)
     return name, Model(name, _with_comments(header, comments), query, name_span, authored), name_span
+
+
+def _refuse_checks(comments: ColumnComments, problems: list[Diagnostic]) -> None:
+    """A query that must return no rows has none that a check could look at."""
+    for check in comments.checks:
+        message = f"`{check.name}` is a check of a model's column, and a query in tests/ makes no table"
+        hint = "write it behind the column of the model, or as a condition of this query"
+        problems.append(Diagnostic("invalid-check", message, check.span, hint))
 
 
 def _translated(query: MappedText, config: Config, problems: list[Diagnostic]) -> MappedText:
@@ -174,6 +184,9 @@ def _query(
             bound = file.text[begin:stop]
             message = f"`{bound}` can be used only with mode `incremental`, this is `{header.mode}`"
             hint = "add `-- @mode: incremental` and `-- @time: ...`"
+            if header.mode is Mode.TEST:
+                message = f"`{bound}` can be used only with mode `incremental`, and this is a query in tests/"
+                hint = "write the bounds into the query, or declare them under `variables` in sqlflow.yml"
             span = file.span(begin, stop)
             problems.append(Diagnostic("interval-bounds", message, span, hint))
     replacements = fill(lexed, first, last, vocabulary, file.span, problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
@@ -51,6 +51,27 @@ def translated(text: str, dialect: str, target: str) -> str:
 _FITTINGS = {("duckdb", "postgres"): duckdb_to_postgres.fit}
 
 
+def _write_out_aliases(select: exp.Select) -> None:
+    """`SELECT 1 AS a WHERE a > 0`: without tables, a name can only be that of an item of the list."""
+    if select.args.get("from_") or select.args.get("from") or select.args.get("joins"):
+        return
+    meant: dict[str, exp.Expr] = {}
+    for item in select.expressions:
+        _put_in(item, select, meant)
+        if isinstance(item, exp.Alias):
+            meant.setdefault(item.alias.lower(), item.this)
+    for clause in ("where", "having", "qualify"):
+        if isinstance(inside := select.args.get(clause), exp.Expr):
+            _put_in(inside, select, meant)
+
+
+def _put_in(part: exp.Expr, select: exp.Select, meant: Mapping[str, exp.Expr]) -> None:
+    for column in list(part.find_all(exp.Column)):
+        value = meant.get(column.name.lower()) if not column.table else None
+        if value is not None and column.find_ancestor(exp.Select) is select:
+            column.replace(exp.Paren(this=value.copy()))
+
+
 def _settle(tree: exp.Expr) -> None:
     """Write out what only the author's dialect says in short."""
     for interval in list(tree.find_all(exp.Interval)):
@@ -59,6 +80,7 @@ def _settle(tree: exp.Expr) -> None:
             one = exp.Interval(this=exp.Literal.string("1"), unit=unit.copy())
             interval.replace(exp.Paren(this=exp.Mul(this=exp.Paren(this=count.copy()), expression=one)))
     for select in list(tree.find_all(exp.Select)):
+        _write_out_aliases(select)
         group = select.args.get("group")
         if isinstance(group, exp.Group) and group.args.get("all"):
             keys = [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.model import CheckKind, CheckSpec, Header, Mode
 from sqlflow.core.names import TableName
@@ -48,6 +49,15 @@ def audits(
             sql, sample = _WHOLE[check.kind](table, check, part)
             found.append(Audit(sql, (_query(check, sample),)))
     return tuple(found)
+
+
+def test_audits(test: CompiledModel) -> tuple[Audit, ...]:
+    """What answers a query in tests/: it must return no rows."""
+    query = Sql(test.query.text)
+    blocking = test.model.header.severity is Severity.ERROR
+    sample = compose("SELECT * FROM (\n{query}\n) AS _failing LIMIT {n}", query=query, n=_SAMPLE)
+    count = compose("SELECT count(*) FROM (\n{query}\n) AS _failing", query=query)
+    return (Audit(count, (CheckQuery("returns no rows", blocking, sample, test.query.span(0)),)),)
 
 
 def _query(check: CheckSpec, sample: Sql) -> CheckQuery:

@@ -384,6 +384,7 @@ def _result(task: Task, status: Status, started_at: datetime, seconds: float) ->
         started_at=started_at,
         seconds=round(seconds, 4),
         reason=str(task.reason),
+        kind=task.kind,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from sqlflow.core.plan import Task
+from sqlflow.core.records import TableKind
 
 
 class Failed(Struct, frozen=True):
@@ -21,7 +22,8 @@ class Board:
     """The tasks of a plan and how far each is. Not safe for threads by itself: the caller holds a lock.
 
     Commits are numbered. A transaction sees the commits before it began and what it wrote itself, so a task may
-    join it only if everything the task needs is one or the other.
+    join it only if everything the task needs is one or the other. Queries of tests/ share transactions only with each
+    other: what they read is committed, and stays, when they fail.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
@@ -41,6 +43,7 @@ class Board:
                 self._make_ready(name)
         self._commit_of: dict[str, int] = {}
         self._alone: set[str] = set()
+        self._tests = {task.id for task in tasks if task.kind is TableKind.TEST}
         self._open = len(tasks)
         self.commits = 0
 
@@ -64,6 +67,7 @@ class Board:
                 if self._waiting.get(child)
                 and self._waiting[child] <= own
                 and child not in self._alone
+                and child not in self._tests
                 and (begun is None or self._visible(child, own, begun))
             ]
             best = min(joining, key=self._rank, default=None)
@@ -81,13 +85,16 @@ class Board:
             name = entry[2]
             if self._waiting.get(name, {name}):
                 continue  # taken or given up since
-            if (own and name in self._alone) or (begun is not None and not self._visible(name, own, begun)):
+            if (own and not self._may_join(name, own)) or (begun is not None and not self._visible(name, own, begun)):
                 passed.append(entry)
             else:
                 found = name
         for entry in passed:
             heapq.heappush(self._ready, entry)
         return found
+
+    def _may_join(self, name: str, own: frozenset[str] | set[str]) -> bool:
+        return name not in self._alone and (name in self._tests) is (not own.isdisjoint(self._tests))
 
     def _make_ready(self, name: str) -> None:
         heapq.heappush(self._ready, (*self._rank(name), name))

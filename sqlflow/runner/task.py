@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.engine import EngineError, Row, Session
 from sqlflow.core.plan import Audit, CheckQuery, Step, StepKind, Task
-from sqlflow.core.records import Change, CheckResult, CheckStatus, Facts, TableRecord
+from sqlflow.core.records import Change, CheckResult, CheckStatus, Facts, TableKind, TableRecord
 from sqlflow.core.source import Span
 from sqlflow.core.words import counted
 
@@ -188,6 +188,9 @@ def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic
 def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[CheckResult, ...]:
     results = run_audits(session, task.audits, stop)
     failed = [result for result in results if result.status is CheckStatus.FAILED]
+    if failed and task.kind is TableKind.TEST:
+        message = f"`{task.table}` returned {counted(failed[0].failing, 'row')}, and must return none"
+        raise TaskError(Diagnostic("test-failed", message, task.span, _AFTER_TEST), results)
     if failed:
         names = ", ".join(f"`{result.check}` ({counted(result.failing, 'row')})" for result in failed)
         raise TaskError(
@@ -203,6 +206,7 @@ def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[Chec
 
 
 _AFTER_CHECK = "the table is as it was before; mend the data or the query and build again"
+_AFTER_TEST = "the tables that it reads are built and stay as they are; mend the data or a query and build again"
 _AFTER_VIEW_CHECK = "nothing was built from it; mend the data or the query and build again"
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
-FOLDERS = ("models", "sources", "seeds", "macros")
+FOLDERS = ("models", "sources", "seeds", "macros", "tests")
 PROJECT_FILE = PurePosixPath("sqlflow.yml")
 
 _SUFFIXES = (".sql", ".yml", ".yaml", ".csv")

@@ -29,7 +29,6 @@ from sqlflow.core.engine import Engine, Found
 from sqlflow.core.events import Emit, Event
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, IntervalSet
-from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import (
     Change,
@@ -144,7 +143,7 @@ def members(compiled: Compiled, wanted: Collection[TableName], tables: Collectio
             for parent in (*model.parents, *model.checked_against)
             if parent in compiled.models and parent not in tables
         ]
-    return frozenset(name for name in found if compiled.models[name].model.header.mode is not Mode.INLINE)
+    return frozenset(name for name in found if compiled.models[name].model.header.mode.stands)
 
 
 def build_scratch(

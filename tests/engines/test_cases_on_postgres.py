@@ -21,7 +21,7 @@ from sqlflow.project.translate import translated
 
 TARGET = "{engine: postgres, url: '${LAWFUL_URL}'}"
 CONFIG = f"name: tiny\ndialect: duckdb\ntargets: {{dev: {TARGET}}}\n"
-FILES = ("failure_demos", "modes", "following", "strategies", "verify")
+FILES = ("failure_demos", "modes", "following", "strategies", "verify", "queries_in_tests")
 LONGER = ("state", "selection", "commands")
 # What the stories are told in: tables without a schema, a function that fails, and DuckDB's catalogue.
 PREPARED = (

@@ -91,6 +91,7 @@ def test_each_event_is_a_line_that_names_it() -> None:
             "checks": [],
             "strategy": "",
             "facts": {},
+            "kind": "model",
         },
         {"event": "told", "severity": "warning", "message": "state repaired"},
         {
