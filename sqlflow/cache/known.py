@@ -60,7 +60,7 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     query: _Text | None
     schema: msgspec.Raw
     parents: tuple[int, ...]
-    fingerprint: tuple[str, str, str, dict[str, str], str, dict[str, str]]
+    fingerprint: tuple[str, str, str, dict[str, str], str, dict[str, str], str]
     clock: tuple[str, ...]
     checked_against: tuple[int, ...]
     ordered_after: tuple[int, ...]
@@ -174,6 +174,7 @@ class _Writer:
                 dict(printed.columns),
                 printed.rows,
                 dict(printed.settings or {}),
+                printed.spelling,
             ),
             compiled.clock,
             self._all(compiled.checked_against),

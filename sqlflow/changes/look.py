@@ -384,7 +384,7 @@ class _Look:
                 anew
                 or before is None
                 or model.name not in self._warehouse.tables
-                or before.fingerprint.query != model.fingerprint.query
+                or before.fingerprint.edited(model.fingerprint)
                 or before.fingerprint.header != model.fingerprint.header
                 or before.fingerprint.reset(model.fingerprint)
             )

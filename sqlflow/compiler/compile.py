@@ -466,17 +466,16 @@ class _Compiler:
         return self._reader(model.name).parents
 
     def _fingerprint(self, model: Model, text: _Text, facts: Facts) -> Fingerprint:
-        if text.query is model.query:
-            meant = self._parsed[model.name].get().meaning
-        else:
-            meant = self._parsed_text(text.query.text).meaning
+        untouched = text.query is model.query
+        parsed = self._parsed[model.name].get() if untouched else self._parsed_text(text.query.text)
         return Fingerprint(
-            query=meant,
+            query=parsed.meaning,
             header=_hash(*_row_deciding(model.header)),
             checks=_hash(*_checking(model.header)),
             columns=facts.columns,
             rows=facts.rows,
             settings=facts.settings,
+            spelling=parsed.spelling if facts.spelled else "",
         )
 
 

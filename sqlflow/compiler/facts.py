@@ -105,6 +105,7 @@ def find_facts(
         times=tuple(TableTimes(table, mapping) for table, mapping in sorted(times.items())),
         columns=prints if known else {},
         rows=_hash(traced.rows_fingerprint or "") if known else "",
+        spelled=not known or traced.names_seen,
     )
 
 

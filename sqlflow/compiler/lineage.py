@@ -75,6 +75,8 @@ class Lineage(Struct, frozen=True):
     tables: frozenset[TableName]
     complete: bool
     rows_fingerprint: str | None
+    # Names of columns may be seen in the rows, as those of a row that becomes JSON are.
+    names_seen: bool
 
     @property
     def rows(self) -> frozenset[ColumnRef]:
@@ -109,6 +111,7 @@ def trace(resolved: Resolved) -> Lineage:
         frozenset(facts.tables),
         facts.complete and columns is not None,
         rows.rows,
+        prints.names_seen or any(map(_shows_names, resolved.query.node.find_all(*_NAMES_ARE_VALUES))),
     )
 
 
@@ -390,6 +393,7 @@ class _Prints(Struct):
 class _Printer:
     def __init__(self) -> None:
         self.memo: dict[int, _Prints] = {}
+        self.names_seen = False
         # The scopes around the relation that is being printed, for correlated names.
         self.around: list[_PrintScope] = []
 
@@ -574,9 +578,11 @@ class _PrintScope(Struct):
             case Alias(output):
                 return self.text(output.expression)
             case Field(of, path):
+                self.printer.names_seen = True
                 return _labelled(f"field {_dotted(*path)}", (self.reference(of),))
             case Several(parts):
-                return _labelled("several", [self.reference(part) for part in parts])
+                self.printer.names_seen = True
+                return _labelled(f"several {_dotted(*map(_name_in_row, parts))}", map(self.reference, parts))
             case Named():
                 return "window"
             case Unknown():
@@ -605,6 +611,21 @@ class _PrintScope(Struct):
             if outer is not None:
                 return f"^{distance}@{outer}({inner})"
         return None
+
+
+def _name_in_row(part: Reference) -> str:
+    """The name that a column has in a row of which it is a part."""
+    columns = part.source.columns if isinstance(part, Direct) else None
+    return (columns[part.index] if columns is not None and isinstance(part, Direct) else None) or ""
+
+
+# What makes values out of names, besides whole rows.
+_NAMES_ARE_VALUES = (exp.Struct, exp.Columns, exp.Pivot, exp.PropertyEQ, exp.XMLElement, exp.Anonymous)
+_SHOW_NAMES = frozenset({"alias", "xmlforest"})
+
+
+def _shows_names(node: exp.Expr) -> bool:
+    return not isinstance(node, exp.Anonymous) or str(node.this).lower() in _SHOW_NAMES
 
 
 def canonical(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -15,7 +16,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.known import Parsed
-from sqlflow.core.syntax import named_tables, sqlglot_dialect, tree_of
+from sqlflow.core.syntax import VALUES_WITHOUT_BRACKETS, named_tables, sqlglot_dialect, tree_of
 
 _BOUND = re.compile(r"\$(?:start|end)\b", re.IGNORECASE)
 
@@ -40,11 +41,13 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
     else:
         tables, forbidden = named_tables(tree, query, dialect)
     texts = binder.traits.clock_texts
+    meant, spelled = meaning(tokens, query, dialect)
     parsed = Parsed(
         tables=tables,
         clock=_clock(tokens, texts) if texts or _TIMELY.search(query) else (),
         bounds=tuple(_bounds(query, tokens)) if "$" in query else (),
-        meaning=meaning(tokens, query),
+        meaning=meant,
+        spelling=spelled,
         forbidden=forbidden,
         opaque=tree is None,
     )
@@ -123,33 +126,71 @@ def _bounds(query: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str
 
 _SAME = {"!=": "<>", "==": "="}
 _MOST_WORDS = 100_000
-_words: dict[str, str] = {}  # as it is written -> what it means; the same few words make up most of all queries
+_words: dict[str, dict[str, tuple[str, str]]] = {}  # dialect -> as it is written -> what it means, and its spelling
 
 
-def meaning(tokens: Sequence[Token], query: str) -> str:
-    """A hash that formatting, comments, the case of words and an optional AS do not change."""
-    if len(_words) > _MOST_WORDS:
-        _words.clear()
-    parts: list[str] = []
-    for token in tokens:
+def meaning(tokens: Sequence[Token], query: str, dialect: str) -> tuple[str, str]:
+    """Two hashes that formatting, comments, the case of keywords and an optional AS do not change.
+
+    The case of names does not change the first. It changes the second, which counts where names become values, as in
+    `to_json(t)`.
+    """
+    words = _words.setdefault(dialect, {})  # the same few words make up most of all queries
+    if len(words) > _MOST_WORDS:
+        words.clear()
+    meant: list[str] = []
+    spelled: list[str] = []
+    last = len(tokens) - 1
+    for number, token in enumerate(tokens):
         written = query[token.start : token.end + 1]
-        part = _words.get(written)
-        if part is None:
-            part = _meant(token, written)
+        known = words.get(written)
+        if known is None:
+            known = _meant(token, written, dialect)
             if token.token_type is not TokenType.IDENTIFIER:
-                _words[written] = part
+                words[written] = known
+        part, spelling = known
         if part:
-            parts.append(part)
+            meant.append(part)
+            called = number < last and tokens[number + 1].token_type is TokenType.L_PAREN
+            spelled.append(part if called else spelling)
+    return _digest(meant), _digest(spelled)
+
+
+def _digest(parts: Sequence[str]) -> str:
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _meant(token: Token, written: str) -> str:
+def _meant(token: Token, written: str, dialect: str) -> tuple[str, str]:
+    """What a token means, and its spelling where that may matter."""
     if token.token_type is TokenType.IDENTIFIER:
-        plain = token.text.isidentifier() and token.text.lower() not in _CLOCK_WORDS
-        return token.text.lower() if plain else '"' + token.text.lower() + '"'
+        return _name_meant(token.text, dialect)
     if "'" in written or written.startswith("$"):
-        return written  # a string of any kind, letter by letter
-    if written.upper() == "AS":
-        return ""
+        return written, written  # a string of any kind, letter by letter
+    lower = written.lower()
+    if lower == "as":
+        return "", ""
     # One token may be several words: how far `GROUP` stands from `BY` means nothing.
-    return "\x1f".join([_SAME.get(word, word) for word in written.lower().split()])
+    part = "\x1f".join([_SAME.get(word, word) for word in lower.split()])
+    # In PostgreSQL a name without quotes is in lower case however it is written.
+    return part, written if token.token_type is TokenType.VAR and dialect != "postgres" else part
+
+
+def _name_meant(name: str, dialect: str) -> tuple[str, str]:
+    """A name in quotes, which means the same without them unless the word alone is something else."""
+    lower = name.lower()
+    if dialect == "postgres":
+        plain = name == lower and _is_plain(lower, dialect)
+        return (name, name) if plain else (f'"{name}"', f'"{name}"')
+    return (lower, name) if _is_plain(lower, dialect) else (f'"{lower}"', f'"{name}"')
+
+
+@cache
+def _is_plain(word: str, dialect: str) -> bool:
+    """Whether a word is nothing but a name where it stands without quotes."""
+    if not word.isidentifier() or word in VALUES_WITHOUT_BRACKETS:
+        return False
+    try:
+        tokens = sqlglot_dialect(dialect).tokenize(word)
+    except SqlglotError:
+        return False
+    return len(tokens) == 1 and tokens[0].token_type is TokenType.VAR

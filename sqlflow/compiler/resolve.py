@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from sqlglot import exp
 
 from sqlflow.core.names import ColumnRef, TableName
-from sqlflow.core.syntax import RECURRING
+from sqlflow.core.syntax import RECURRING, VALUES_WITHOUT_BRACKETS
 
 
 class UnknownColumn(Struct, frozen=True):
@@ -369,6 +369,7 @@ class _Resolver:
         self.columns = columns
         self.resolve_table = resolve_table
         self.is_list = is_list
+        self.dialect = dialect
         self.values_name, self.values_first = ("column", 1) if dialect == "postgres" else ("col", 0)
         self.problems: list[Problem] = []
         self.pinned: set[Source] = set()
@@ -472,7 +473,7 @@ class _Resolver:
             return self._opaque(node, scope)
         if query:
             relation = self.relation(inner, parent, ctes)
-            names = _unique(output_names(relation))
+            names = self._seen(output_names(relation))
             self._add(Source(SourceKind.SUBQUERY, node, "", names, relation=relation), scope)
         else:
             self._from(inner, (), scope)
@@ -503,7 +504,7 @@ class _Resolver:
         if cte is not None and _reads(node.expression, cte.alias.lower()):
             self.recursions += 1
             recursion = f"{cte.alias.lower()}#{self.recursions}"
-            names = _renamed(_unique(output_names(left)), _alias_columns(cte))
+            names = _renamed(self._seen(output_names(left)), _alias_columns(cte))
             ctes = {
                 **ctes,
                 cte.alias.lower(): Source(SourceKind.RECURSION, cte, cte.alias, names, recursion=recursion),
@@ -515,7 +516,7 @@ class _Resolver:
         if args.get("order") or args.get("limit") or args.get("offset"):
             # ORDER BY sees the columns of the result, by name or number.
             own = SetOperation(node, "", False, left, right, outputs)
-            names = _unique(output_names(own))
+            names = self._seen(output_names(own))
             self._add(Source(SourceKind.SUBQUERY, node, "", names, relation=own), scope)
         return SetOperation(
             node,
@@ -661,6 +662,12 @@ class _Resolver:
                 self._unknown(identifier, sources, {})
                 return
 
+    def _seen(self, names: tuple[str | None, ...] | None) -> tuple[str | None, ...] | None:
+        """The names under which the columns of something in FROM are seen. None where PostgreSQL tells `"A"` from `a`,
+        as names are compared without their case here."""
+        unique = _unique(names)
+        return None if self.dialect == "postgres" and unique != names else unique
+
     def _own(self, source: Source, scope: _Scope) -> Iterator[tuple[str, int]]:
         for place, name in enumerate(source.columns or ()):
             if name is not None and (id(source), place) not in scope.hidden:
@@ -711,6 +718,8 @@ class _Resolver:
         start, end = _cut(node)
         table = self.resolve_table(node)
         known = self.columns.get(table) if table is not None else None
+        if self._seen(known) is None:
+            known = None
         return Source(
             SourceKind.TABLE if table is not None else SourceKind.UNKNOWN,
             node,
@@ -746,7 +755,7 @@ class _Resolver:
                 cte.relation = self._set_operation(body, None, ctes, cte.node)
             else:
                 cte.relation = self.relation(body, None, cte.ctes)
-        names = _renamed(_unique(output_names(cte.relation)), _alias_columns(cte.node))
+        names = _renamed(self._seen(output_names(cte.relation)), _alias_columns(cte.node))
         return Source(
             SourceKind.CTE,
             node,
@@ -767,7 +776,7 @@ class _Resolver:
             scope.blurred,
         )
         relation = self.relation(query, around, scope.ctes)
-        names = _renamed(_unique(output_names(relation)), _alias_columns(node))
+        names = _renamed(self._seen(output_names(relation)), _alias_columns(node))
         return Source(SourceKind.SUBQUERY, node, node.alias, names, relation=relation)
 
     def _function(self, node: exp.Expr, call: exp.Expr, scope: _Scope) -> Source:
@@ -1237,6 +1246,8 @@ class _Resolver:
         args = node.args
         table = args.get("table")
         if table is None:
+            if self._is_value(args["this"]):
+                return None
             return self._name(args["this"], scope, prefer, report=report)
         parts = [args.get("catalog"), args.get("db"), table, args["this"]]
         names = [part for part in parts if part is not None]
@@ -1250,6 +1261,14 @@ class _Resolver:
         if report:
             self._unknown_qualified(names, scope)
         return Unknown(tuple(scope.visible))
+
+    def _is_value(self, identifier: exp.Expr) -> bool:
+        """Whether a word is never a column: PostgreSQL's `user`, which is the role even beside a column of that name."""
+        return (
+            self.dialect == "postgres"
+            and not identifier.args.get("quoted")
+            and identifier.name.lower() in VALUES_WITHOUT_BRACKETS
+        )
 
     def _qualified(self, names: list[exp.Expr], scope: _Scope) -> Reference | None:
         around: _Scope | None = scope
@@ -1292,7 +1311,7 @@ class _Resolver:
         if found is not None:
             return found
         name = identifier.name.lower()
-        if name in _WORDS:
+        if name in VALUES_WITHOUT_BRACKETS:
             return None
         row = self._whole_row(name, scope)
         if row is not None:
@@ -1756,14 +1775,6 @@ _LIST_NODES = (
     exp.ArrayFilter,
     exp.Transform,
     exp.ArrayConcat,
-)
-
-# Words that are functions without brackets when no column has their name.
-_WORDS = _words(
-    """
-    user current_user session_user current_role current_catalog current_schema current_database
-    current_date current_time current_timestamp localtime localtimestamp
-    """
 )
 
 _LEAVES = frozenset(

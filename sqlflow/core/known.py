@@ -18,7 +18,7 @@ class Parsed(Struct, frozen=True):
     """Facts about one query's text.
 
     `clock`: what in it changes with the time of the build. `bounds`: offsets of `$start` and `$end`. `forbidden`:
-    a statement inside the query that is not a query. `opaque`: SQLFlow's own parser cannot read it although the
+    a statement inside the query that is not a query. `meaning`, `spelling`: as in `Fingerprint`. `opaque`: SQLFlow's own parser cannot read it although the
     engine can. `error`: it is no SQL at all.
     """
 
@@ -26,6 +26,7 @@ class Parsed(Struct, frozen=True):
     clock: tuple[str, ...] = ()
     bounds: tuple[tuple[int, int, str], ...] = ()
     meaning: str = ""
+    spelling: str = ""
     forbidden: str = ""
     opaque: bool = False
     error: BindError | None = None
@@ -47,7 +48,7 @@ class TableReads(Struct, frozen=True):
 
 class Facts(Struct, frozen=True):
     """What is known of a compiled query. `columns`, `rows`: the hashes for `Fingerprint`; `settings`: those that
-    decide its rows, with their values."""
+    decide its rows, with their values. `spelled`: the case of a name in it may be seen in its rows."""
 
     schema: Schema
     lineage: Lineage = field(default_factory=Lineage)
@@ -56,6 +57,7 @@ class Facts(Struct, frozen=True):
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    spelled: bool = True
 
 
 class KnownModel(Struct, frozen=True):

@@ -56,7 +56,9 @@ class Fingerprint(Struct, frozen=True):
     `query`: the tokens of the query with macros, variables and inline models in it. `header`: the directives that
     decide rows. `checks`: the checks. `columns`: one hash per output column; `rows`: what decides which rows
     there are. The last two are empty where the analysis could not see through the query. `settings`: the settings on which
-    its rows depend, with their values; None in a record of a version that did not write them down.
+    its rows depend, with their values; None in a record of a version that did not write them down. `spelling`: the
+    tokens of the query letter by letter, where the case of a name may be seen in the rows; empty where it cannot, and in a
+    record of a version that did not write it down.
     """
 
     query: str
@@ -65,6 +67,11 @@ class Fingerprint(Struct, frozen=True):
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: str = ""
     settings: Mapping[str, str] | None = None
+    spelling: str = ""
+
+    def edited(self, now: Fingerprint) -> bool:
+        """Whether the query that is there now may mean something else."""
+        return self.query != now.query or ("" != self.spelling != now.spelling != "")
 
     def reset(self, now: Fingerprint) -> tuple[str, ...]:
         """The settings that are others now and decide rows.

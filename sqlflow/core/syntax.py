@@ -40,6 +40,29 @@ def tree_of(tokens: Sequence[Token], query: str, dialect: str) -> exp.Query | No
 RECURRING = "recurring"
 """Not a schema: how a recursion USING KEY calls all rows that it has found so far."""
 
+VALUES_WITHOUT_BRACKETS = frozenset(
+    [
+        "user",
+        "current_user",
+        "session_user",
+        "system_user",
+        "current_role",
+        "current_catalog",
+        "current_schema",
+        "current_database",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "localtime",
+        "localtimestamp",
+        "null",
+        "true",
+        "false",
+        "default",
+    ]
+)
+"""Words that are functions or values where they stand alone without quotes: in DuckDB when no column has the name."""
+
 _MARK = "\x00"
 _PARTS = re.compile(r"\s*(-?[0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]+)\s*")
 

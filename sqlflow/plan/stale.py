@@ -60,7 +60,7 @@ def rebuild_reason(
         return Reason(ReasonKind.MISSING, f"its {wanted} is missing in the database")
     if standing is not wanted:
         return Reason(ReasonKind.HEADER_CHANGED, f"it was a {standing}, it is to be a {wanted}")
-    if before.fingerprint.query != model.fingerprint.query:
+    if before.fingerprint.edited(model.fingerprint):
         return Reason(ReasonKind.QUERY_CHANGED, _edited(before.fingerprint, model.fingerprint))
     if before.fingerprint.header != model.fingerprint.header:
         return Reason(ReasonKind.HEADER_CHANGED, "its directives changed")

@@ -33,7 +33,7 @@ def edited(compiled: Compiled, before: Mapping[TableName, Before], broken: Colle
 
 
 def _same(left: Fingerprint, right: Fingerprint) -> bool:
-    return left.query == right.query and left.header == right.header
+    return not left.edited(right) and left.header == right.header
 
 
 def impact(compiled: Compiled, before: Mapping[TableName, Before], names: Sequence[TableName]) -> tuple[ModelEdit, ...]:

@@ -224,7 +224,7 @@ def columns_of(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Counter[
 def test_the_experiment_sees_a_missing_claim() -> None:
     sql = "select a from x where b > 3"
     found = lineage(sql)
-    blind = Lineage(found.columns, {}, found.tables, True, None)
+    blind = Lineage(found.columns, {}, found.tables, True, None, names_seen=False)
     assert "a changed with main.x.b" in observe(sql, blind)
 
 
