@@ -68,7 +68,8 @@ HEADER = """\
 
 The comment lines at the top of a model are its header. A line `-- @name: value` is a directive; the value is YAML.
 Lines after it whose text is indented by two spaces or more continue the value. All other comments are free text, and
-the first paragraph of it is the model's description. A file without directives is a model too.
+the first paragraph of it is the model's description. A file without directives is a model too. What looks like a directive
+and is none is an error ([`malformed-directive`](../hints/malformed-directive.md)).
 
 ```sql
 -- Delays per carrier and day.
@@ -86,11 +87,46 @@ GROUP BY ALL
 ```
 
 A comment behind a column of the outermost `SELECT` list is that column's documentation. In it, `@check` or
-`@check(arguments)` is a [check](checks.md), and any other `@word` is a tag of the column.
+`@check(arguments)` is a [check](checks.md), and any other `@word` is a tag of the column. See
+[comments on columns](#comments-on-columns).
 
 Directives can be given for a folder under [`defaults`](project-file.md#defaults) in `sqlflow.yml`. The nearest folder
 wins, and the file wins over its folders. A default that the model's mode cannot use is passed over; in the file itself it
-is an error ([`invalid-for-mode`](../hints/invalid-for-mode.md))."""
+is an error ([`invalid-for-mode`](../hints/invalid-for-mode.md)).
+
+## Comments on columns
+
+A comment belongs to a column when it stands
+
+- behind the column, before or after its comma,
+- on a line of its own directly above the column, or above the last line of its expression,
+- on a line of its expression, where only its checks and tags count.
+
+```sql
+SELECT
+    -- @not_null  Day of the scheduled departure
+    flight_date,
+    carrier,  -- @not_null  IATA code
+    avg(      -- @not_null
+        dep_delay
+    ) AS avg_delay  -- Minutes
+```
+
+Free text above a column is its documentation only when none stands behind it. A heading that an empty line sets off is no
+documentation, nor is a line of dashes with what stands above it. A comment in a comment is switched off: `-- , seats  -- @not_null`.
+
+The columns are those of the result. Behind `SELECT * FROM final` or `FROM final` they are the columns of the CTE or subquery
+`final`. In a `UNION` each branch may carry comments: a column of the second branch is the one in the same place of the first.
+
+An `@check` that belongs to no column is an error ([`misplaced-check`](../hints/misplaced-check.md)); a tag that belongs to none is
+told by `sqlflow lint`. An `@` in an address or in quotes is text, and so are `@todo`, `@note` and the like.
+
+## Formatters
+
+`sqlfluff` and `sqlfmt` move comments and wrap them; checks, documentation and directives stay what they are. For that, a
+comment line without indentation goes on with a directive when its value cannot be complete: when nothing stands behind the
+colon, a bracket or a string is open, a list goes on with `-- - item`, or the line above is so long that it was wrapped. Leave
+sqlfluff's `trailing_comments` at `before`; with `after` it moves a comment to the next column."""
 
 DETAILS = {
     "after": """

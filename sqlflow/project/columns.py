@@ -1,58 +1,33 @@
-"""Comments on the columns of the outermost SELECT list: what they mean, their checks and tags."""
+"""Comments on the columns of a query's result: what they mean, their checks and tags.
+
+A comment belongs to a column when it stands behind it, on a line of its expression, or on lines of its own directly above
+it. Formatters move comments between these places. An `@word` that belongs to no column is a problem.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
-from sqlglot import TokenType
 
-from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.model import CheckKind, CheckSpec, ColumnNote
 from sqlflow.core.source import SourceFile, Span
-from sqlflow.core.text import MappedText
+from sqlflow.core.text import Edit, MappedText
 from sqlflow.project import yaml
-from sqlflow.project.calls import is_distinct_from
 from sqlflow.project.checks import NOT_YET, check_kind, near_check, reference
-from sqlflow.project.directives import DIRECTIVES
-from sqlflow.project.tokens import CLOSING, OPENING, Lexed, after_ctes, is_word
+from sqlflow.project.comments import Comment, comments_of, said
+from sqlflow.project.directives import unknown_directive_hint
+from sqlflow.project.marks import WORD, directive_of, is_check, is_prose, misplaced_check
+from sqlflow.project.placing import Placed, placed
+from sqlflow.project.query import find_query
+from sqlflow.project.results import Column, Nameless, result_columns
+from sqlflow.project.tokens import Lexed, LexProblem, lex
 from sqlflow.project.values import Given, root_of
 
-_WORD = re.compile(r"(?<!\S)@([^\W\d][\w-]*)(\()?")
-_LIST_ENDS = frozenset(
-    {
-        TokenType.FROM,
-        TokenType.WHERE,
-        TokenType.GROUP_BY,
-        TokenType.HAVING,
-        TokenType.QUALIFY,
-        TokenType.WINDOW,
-        TokenType.ORDER_BY,
-        TokenType.LIMIT,
-        TokenType.OFFSET,
-        TokenType.UNION,
-        TokenType.EXCEPT,
-        TokenType.INTERSECT,
-        TokenType.USING,
-        TokenType.FETCH,
-        TokenType.INTO,
-        TokenType.TABLE_SAMPLE,
-    }
-)
-_NO_ALIASES = frozenset(["end", "null", "true", "false", "asc", "desc", "zone", "precision"])
-_BEFORE_ALIAS = frozenset(
-    {
-        TokenType.VAR,
-        TokenType.IDENTIFIER,
-        TokenType.R_PAREN,
-        TokenType.R_BRACKET,
-        TokenType.R_BRACE,
-        TokenType.NUMBER,
-        TokenType.STRING,
-        TokenType.END,
-    }
-)
+_RULE = re.compile(r"[-=*#~_+]{3,}.*|.*[-=*#~_+]{3,}")
+_FOR_TOOLS = re.compile(r"noqa\b.*|fmt: *(?:on|off|skip)\b.*")
 
 
 class ColumnComments(Struct, frozen=True):
@@ -65,275 +40,260 @@ class ColumnComments(Struct, frozen=True):
 NO_COMMENTS = ColumnComments({}, ())
 
 
+class _Said(Struct, frozen=True):
+    """What is in a comment."""
+
+    text: str = ""
+    tags: tuple[str, ...] = ()
+    checks: tuple[CheckSpec, ...] = ()
+
+
 def read_columns(file: SourceFile, lexed: Lexed, last: int, dialect: str, problems: list[Diagnostic]) -> ColumnComments:
-    """The comments at the end of the lines on which the columns of the tokens `[0, last)` end."""
-    start, end = lexed.tokens[0].start, _after(lexed, last)
-    if file.text.find("--", start, end) < 0 and file.text.find("/*", start, end) < 0:
+    """What the comments behind the beginning of a file's query say; its tokens are `[0, last)`."""
+    comments = comments_of(lexed)
+    if not comments:
         return NO_COMMENTS
+    reading = _Reading(file, dialect, problems)
+    columns, others = _shared_out(file, lexed, last, dialect, comments)
     notes: dict[str, ColumnNote] = {}
     checks: list[CheckSpec] = []
-    for first, stop in _items(lexed, last):
-        for begin, finish in _comments(lexed, stop):
-            name = output_name(lexed, first, stop)
-            note, found = _read(file, begin, finish, name, dialect, problems)
-            checks += found
-            if name is not None and (note.description or note.tags):
-                known = notes.get(name, ColumnNote())
-                text = " ".join(part for part in (known.description, note.description) if part)
-                notes[name] = ColumnNote(text, (*known.tags, *note.tags))
-    return ColumnComments(notes, tuple(checks))
+    for column, places in columns:
+        found = [reading.item(place, column.name) for place in places]
+        checks += [check for one in found for check in one.checks]
+        note = ColumnNote(
+            next((one.text for one in found if one.text), ""),
+            tuple(dict.fromkeys(tag for one in found for tag in one.tags)),
+        )
+        if isinstance(column.name, str) and (note.description or note.tags):
+            known = notes.get(column.name, ColumnNote())
+            text = " ".join(part for part in (known.description, note.description) if part)
+            notes[column.name] = ColumnNote(text, (*known.tags, *note.tags))
+    for comment in others:
+        reading.belonging_to_nothing(comment)
+    return ColumnComments(notes, tuple({_what(check): check for check in reversed(checks)}.values())[::-1])
 
 
-def output_name(lexed: Lexed, first: int, last: int) -> str | None:
-    """The name of the column that an item of a SELECT list makes, when it says one."""
-    tokens = lexed.tokens
-    length = last - first
-    end = last - 1
-    if length > 2 and is_word(lexed, first) and tokens[first + 1].token_type is TokenType.COLON:
-        return tokens[first].text
-    if length == 1:
-        is_name = is_word(lexed, end) and lexed.source(end).lower() not in _NO_ALIASES
-        is_name = is_name and end not in lexed.parameter_tokens(end, last)
-        return _name(lexed, end) if is_name else None
-    if length < 1:
-        return None
-    before = tokens[end - 1].token_type
-    if before is TokenType.ALIAS:
-        return _name(lexed, end)
-    if before is TokenType.DOT:
-        dotted = all(tokens[i].token_type is TokenType.DOT for i in range(first + 1, last, 2))
-        return _name(lexed, end) if dotted and is_word(lexed, end) else None
-    if not is_word(lexed, end) or lexed.source(end).lower() in _NO_ALIASES:
-        return None
-    if before not in _BEFORE_ALIAS or lexed.source(end - 1).lower() == "zone":
-        return None
-    if length > 2 and tokens[end - 2].token_type is TokenType.INTERVAL:
-        return None
-    return _name(lexed, end)
-
-
-def _name(lexed: Lexed, index: int) -> str:
-    token = lexed.tokens[index]
-    quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
-    return token.text if quoted else lexed.source(index)
-
-
-def _after(lexed: Lexed, last: int) -> int:
-    """Where the gap behind the last token ends."""
-    return lexed.tokens[last].start if last < len(lexed.tokens) else len(lexed.text)
-
-
-def _items(lexed: Lexed, last: int) -> list[tuple[int, int]]:
-    """The token ranges of the items of the outermost SELECT list; of a set operation, the first one's."""
-    tokens = lexed.tokens
-    index = after_ctes(lexed, 0, last)
-    while index < last and tokens[index].token_type is TokenType.L_PAREN:
-        index = after_ctes(lexed, index + 1, last)
-    depth = 0
-    for place in range(index, last):
-        kind = tokens[place].token_type
-        depth += (kind in OPENING) - (kind in CLOSING)
-        if depth < 0 or (depth == 0 and kind is TokenType.UNION):
-            return []
-        if depth == 0 and kind is TokenType.SELECT:
-            index = place + 1
-            break
-    else:
+def stray_words(file: SourceFile, dialect: str) -> list[Diagnostic]:
+    """The tags in comments that belong to no column, for who wants to know: most are only prose."""
+    lexed = lex(file.text, dialect)
+    tokens = find_query(file, lexed, []) if isinstance(lexed, Lexed) else None
+    if tokens is None or isinstance(lexed, LexProblem):
         return []
-    if index < last and tokens[index].token_type is TokenType.ALL:
-        index += 1
-    if index < last and tokens[index].token_type is TokenType.DISTINCT:
-        index += 1
-        if index < last and tokens[index].token_type is TokenType.ON:
-            index = _behind_brackets(lexed, index + 1, last)
-    return _split(lexed, index, last)
-
-
-def _split(lexed: Lexed, index: int, last: int) -> list[tuple[int, int]]:
-    tokens = lexed.tokens
-    items: list[tuple[int, int]] = []
-    depth = 0
-    begin = index
-    for index in range(begin, last):
-        kind = tokens[index].token_type
-        if kind in OPENING:
-            depth += 1
-        elif kind in CLOSING:
-            depth -= 1
-            if depth < 0:
-                break
-        elif depth == 0 and kind is TokenType.COMMA:
-            items.append((begin, index))
-            begin = index + 1
-        elif depth == 0 and kind in _LIST_ENDS and index > begin:
-            behind_dot = tokens[index - 1].token_type in (TokenType.DOT, TokenType.ALIAS)
-            if not behind_dot and not is_distinct_from(lexed, index):
-                break
-        elif depth == 0 and kind in _LIST_ENDS:
-            break
-    else:
-        index = last
-    items.append((begin, index))
-    return [(first, stop) for first, stop in items if first < stop]
-
-
-def _behind_brackets(lexed: Lexed, index: int, last: int) -> int:
-    depth = 0
-    for place in range(index, last):
-        kind = lexed.tokens[place].token_type
-        depth += (kind in OPENING) - (kind in CLOSING)
-        if depth == 0:
-            return place + 1
-    return last
-
-
-def _comments(lexed: Lexed, stop: int) -> list[tuple[int, int]]:
-    """The comments behind the item that ends before token `stop`, on its last line, also behind its comma."""
-    found: list[tuple[int, int]] = []
-    tokens = lexed.tokens
-    here = tokens[stop - 1].end + 1
-    goes_on = _gap(lexed.text, here, _after(lexed, stop), found)
-    if goes_on and stop < len(tokens) and tokens[stop].token_type is TokenType.COMMA:
-        _gap(lexed.text, tokens[stop].end + 1, _after(lexed, stop + 1), found)
+    found: list[Diagnostic] = []
+    for comment in _shared_out(file, lexed, tokens[1], dialect, comments_of(lexed))[1]:
+        text = said(file, [comment])
+        for match in WORD.finditer(text.text):
+            if is_check(match) or directive_of(match, text.text) or is_prose(match[1]):
+                continue
+            message = f"the tag `@{match[1]}` belongs to no column of the result, so it does nothing"
+            hint = "write it behind a column, or leave the `@` out"
+            found.append(
+                Diagnostic("misplaced-check", message, text.span(match.start(), match.end(1)), hint, Severity.WARNING)
+            )
     return found
 
 
-def _gap(text: str, start: int, end: int, found: list[tuple[int, int]]) -> bool:
-    """Collect the comments of a gap up to the end of the line; False when the line ends in it."""
-    position = start
-    while position < end:
-        if text.startswith("--", position):
-            newline = text.find("\n", position, end)
-            found.append((position + 2, end if newline < 0 else newline))
-            return False
-        if text.startswith("/*", position):
-            close = text.find("*/", position, end)
-            close = end if close < 0 else close
-            found.append((position + 2, close))
-            position = close + 2
-        elif text[position] == "\n":
-            return False
-        else:
-            position += 1
-    return True
+def _shared_out(
+    file: SourceFile, lexed: Lexed, last: int, dialect: str, comments: Sequence[Comment]
+) -> tuple[list[tuple[Column, list[Placed]]], list[Comment]]:
+    """The comments of each column of the result, and those that belong to none. What is switched off is left out."""
+    gaps: dict[int, list[Comment]] = {}
+    for comment in comments:
+        gaps.setdefault(comment.gap, []).append(comment)
+    columns = [
+        (column, [placed(lexed, item, gaps) for item in column.items])
+        for column in result_columns(lexed, last, dialect)
+    ]
+    used = {
+        comment
+        for _, places in columns
+        for place in places
+        for group in (*place.behind, place.above, *place.inside)
+        for comment in group
+    }
+    others = [comment for comment in comments if comment not in used and not _is_switched_off(file, comment)]
+    return columns, others
 
 
-def _read(
-    file: SourceFile,
-    start: int,
-    end: int,
-    column: str | None,
-    dialect: str,
-    problems: list[Diagnostic],
-) -> tuple[ColumnNote, list[CheckSpec]]:
-    text = file.text[start:end]
-    free: list[str] = []
-    tags: list[str] = []
-    checks: list[CheckSpec] = []
-    position = 0
-    while match := _WORD.search(text, position):
-        free.append(text[position : match.start()])
-        position = match.end()
-        inside: tuple[int, int] | None = None
-        if match[2]:
-            close = _closing_bracket(text, position)
-            if close is None:
-                span = file.span(start + match.start(), start + match.end())
-                message = f"the bracket behind `@{match[1]}` is never closed"
-                problems.append(Diagnostic("invalid-check", message, span))
-                break
-            inside = (start + position, start + close)
-            position = close + 1
-        span = file.span(start + match.start(), start + position)
-        outcome = _word(file, match[1], inside, span, column, dialect, problems, text[position:])
-        if isinstance(outcome, str):
-            tags.append(outcome)
-        elif outcome is not None:
-            checks.append(outcome)
-    free.append(text[position:])
-    description = " ".join(" ".join(free).split())
-    return ColumnNote(description, tuple(tags)), checks
+def _is_switched_off(file: SourceFile, comment: Comment, *, above: bool = False) -> bool:
+    """Whether a comment is SQL that somebody switched off, with its own comment: `-- , amount  -- @not_null`.
+
+    `above`: it stands above a column, so that `-- Amount -- @not_null` may be meant for that.
+    """
+    head, dashes, rest = file.text[comment.begin : comment.stop].partition("--")
+    head = head.strip()
+    return bool(dashes and "@" in rest and comment.is_line) and (not above or not head or "," in (head[0], head[-1]))
 
 
-def _word(
-    file: SourceFile,
-    word: str,
-    inside: tuple[int, int] | None,
-    span: Span,
-    column: str | None,
-    dialect: str,
-    problems: list[Diagnostic],
-    rest: str,
-) -> CheckSpec | str | None:
-    """What one `@word` is: a check, a tag, or a problem."""
+def _what(check: CheckSpec) -> tuple[object, ...]:
+    """What makes two checks the same."""
+    return check.kind, tuple(name.lower() for name in check.columns), check.values, check.to
 
-    def fail(message: str, code: str, hint: str | None) -> None:
-        problems.append(Diagnostic(code, message, span, hint))
 
-    if word == "pii":
-        fail(f"`@{word}` is not available yet", "not-available-yet", "remove it")
-        return None
-    if word in DIRECTIVES and rest.lstrip(" \t").startswith(":"):
-        return None  # reported as misplaced
-    is_check = word in set(CheckKind) or word in NOT_YET
-    if not is_check and inside is None:
-        hint = near_check(word)
-        if hint is None:
-            return word
-        fail(f"there is no check `@{word}`", "unknown-check", hint.replace("`", "`@", 1))
-        return None
-    kind = check_kind(word, fail)
-    if kind is None:
-        return None
-    if kind in (CheckKind.EXPRESSION, CheckKind.ROW_COUNT):
-        fail(f"`{kind}` is not about one column", "invalid-check", "put it into `@checks` at the top")
-        return None
-    if column is None:
-        fail(
-            f"`@{word}` stands on a column without a name",
-            "invalid-check",
-            "add `AS name` to the column",
+class _Reading(Struct, frozen=True):
+    """Reads comments of one file."""
+
+    file: SourceFile
+    dialect: str
+    problems: list[Diagnostic]
+
+    def item(self, place: Placed, column: str | Nameless) -> _Said:
+        """What the comments of one item say. Free text above it counts only where none stands behind it."""
+        lines = [comment for comment in place.above if not _is_switched_off(self.file, comment, above=True)]
+        above = self._said(lines, column) if lines else _Said()
+        inside = [self._said(group, column) for group in place.inside]
+        behind = [self._said(group, column) for group in place.behind if not self._only_switched_off(group)]
+        meant = [one for one in inside if one.tags or one.checks]
+        text = _joined(behind) or above.text or _joined(meant)
+        everything = [above, *inside, *behind]
+        return _Said(
+            text,
+            tuple(tag for one in everything for tag in one.tags),
+            tuple(check for one in everything for check in one.checks),
         )
-        return None
-    return _column_check(file, kind, inside, span, column, dialect, problems)
 
+    def belonging_to_nothing(self, comment: Comment) -> None:
+        """Report the checks and directives in a comment that belongs to no column."""
+        text = said(self.file, [comment])
+        for match in WORD.finditer(text.text):
+            span = text.span(match.start(), match.start() + len(match[1]) + 1)
+            if (problem := _misplaced(match, text.text, span)) is not None:
+                self.problems.append(problem)
+            elif is_check(match):
+                self.problems.append(misplaced_check(match[1], span))
 
-def _column_check(
-    file: SourceFile,
-    kind: CheckKind,
-    inside: tuple[int, int] | None,
-    span: Span,
-    column: str,
-    dialect: str,
-    problems: list[Diagnostic],
-) -> CheckSpec | None:
-    def fail(message: str, hint: str) -> None:
-        problems.append(Diagnostic("invalid-check", message, span, hint))
+    def _only_switched_off(self, group: Sequence[Comment]) -> bool:
+        text = self.file.text[group[0].begin : group[0].stop]
+        return text.lstrip().startswith("--") and _is_switched_off(self.file, group[0])
 
-    text = file.text[inside[0] : inside[1]].strip() if inside is not None else ""
-    if kind in (CheckKind.NOT_NULL, CheckKind.UNIQUE):
-        if text:
-            fail(f"`@{kind}` takes no arguments here", "for several columns write it into `@checks`")
+    def _said(self, comments: Sequence[Comment], column: str | Nameless) -> _Said:
+        mapped = said(self.file, comments)
+        text = mapped.text
+        free: list[str] = []
+        tags: list[str] = []
+        checks: list[CheckSpec] = []
+        position = 0
+        while match := WORD.search(text, position):
+            free.append(text[position : match.start()])
+            position = match.end()
+            inside: tuple[int, int] | None = None
+            if match[2]:
+                close = _closing_bracket(text, position)
+                if close is None:
+                    message = f"the bracket behind `@{match[1]}` is never closed"
+                    self.problems.append(Diagnostic("invalid-check", message, mapped.span(*match.span())))
+                    break
+                inside = (position, close)
+                position = close + 1
+            span = mapped.span(match.start(), position)
+            if (problem := _misplaced(match, text, span)) is not None:
+                self.problems.append(problem)
+                continue
+            outcome = self._word(match[1], mapped, inside, span, column)
+            if isinstance(outcome, str):
+                tags.append(outcome)
+            elif outcome is not None:
+                checks.append(outcome)
+        free.append(text[position:])
+        return _Said(_documentation("".join(free)), tuple(tags), tuple(checks))
+
+    def _word(
+        self, word: str, text: MappedText, inside: tuple[int, int] | None, span: Span, column: str | Nameless
+    ) -> CheckSpec | str | None:
+        """What one `@word` is: a check, a tag, or a problem."""
+
+        def fail(message: str, code: str, hint: str | None) -> None:
+            self.problems.append(Diagnostic(code, message, span, hint))
+
+        if word == "pii":
+            fail(f"`@{word}` is not available yet", "not-available-yet", "remove it")
             return None
-        return CheckSpec(kind, span, (column,))
-    if not text or inside is None:
-        example = "@in(open, closed)" if kind is CheckKind.IN else "@references(schema.table.column)"
-        fail(f"`@{kind}` needs arguments", f"write `{example}`")
+        is_check = word in set(CheckKind) or word in NOT_YET
+        if not is_check and inside is None:
+            hint = near_check(word)
+            if hint is None:
+                return word
+            fail(f"there is no check `@{word}`", "unknown-check", hint.replace("`", "`@", 1))
+            return None
+        kind = check_kind(word, fail)
+        if kind is None:
+            return None
+        if kind in (CheckKind.EXPRESSION, CheckKind.ROW_COUNT):
+            fail(f"`{kind}` is not about one column", "invalid-check", "put it into `@checks` at the top")
+            return None
+        match column:
+            case Nameless.EXPRESSION:
+                fail(f"`@{word}` stands on a column without a name", "invalid-check", "add `AS name` to the column")
+            case Nameless.STAR | Nameless.SPREAD:
+                hint = f"name the column in `@checks` at the top: `- {word}: ...`"
+                fail(f"`@{word}` stands on `*`, which is more than one column", "invalid-check", hint)
+            case Nameless.POSITION:
+                hint = "write it into the first SELECT, or into `@checks` at the top"
+                fail(f"which column of the result `@{word}` is about cannot be told here", "invalid-check", hint)
+            case _:
+                return self._column_check(kind, text, inside, span, column)
         return None
-    if kind is CheckKind.REFERENCES:
-        to = reference(Given(text, f"@{kind}", span, problems), dialect)
-        return None if to is None else CheckSpec(kind, span, (column,), to=to)
-    listed = MappedText.of(file, inside[0] - 1, inside[1] + 1)
-    listed = MappedText("[" + listed.text[1:-1] + "]", file, listed.pieces)
-    document = yaml.load(listed, problems)
-    if document is None:
+
+    def _column_check(
+        self, kind: CheckKind, text: MappedText, inside: tuple[int, int] | None, span: Span, column: str
+    ) -> CheckSpec | None:
+        def fail(message: str, hint: str) -> None:
+            self.problems.append(Diagnostic("invalid-check", message, span, hint))
+
+        arguments = text.text[inside[0] : inside[1]].strip() if inside is not None else ""
+        if kind in (CheckKind.NOT_NULL, CheckKind.UNIQUE):
+            if arguments:
+                fail(f"`@{kind}` takes no arguments here", "for several columns write it into `@checks`")
+                return None
+            return CheckSpec(kind, span, (column,))
+        if not arguments or inside is None:
+            example = "@in(open, closed)" if kind is CheckKind.IN else "@references(schema.table.column)"
+            fail(f"`@{kind}` needs arguments", f"write `{example}`")
+            return None
+        if kind is CheckKind.REFERENCES:
+            to = reference(Given("".join(arguments.splitlines()), f"@{kind}", span, self.problems), self.dialect)
+            return None if to is None else CheckSpec(kind, span, (column,), to=to)
+        listed = text.edit(
+            [
+                Edit(0, inside[0], "["),
+                Edit(inside[1], len(text.text), "]"),
+            ]
+        )
+        document = yaml.load(listed, self.problems)
+        if document is None:
+            return None
+        given = root_of(document, self.problems, f"@{kind}")
+        values = tuple(item.value for item in given.items())
+        if not all(isinstance(v, str | int | float) or hasattr(v, "isoformat") for v in values):
+            fail("`@in` takes plain values", "put text with special characters in quotes")
+            return None
+        return CheckSpec(kind, span, (column,), values=values)
+
+
+def _misplaced(match: re.Match[str], text: str, span: Span) -> Diagnostic | None:
+    """The problem of a directive, or of something like it, behind the beginning of the query."""
+    name = directive_of(match, text)
+    if name is None:
         return None
-    given = root_of(document, problems, f"@{kind}")
-    values = tuple(item.value for item in given.items())
-    if not all(isinstance(v, str | int | float) or hasattr(v, "isoformat") for v in values):
-        fail("`@in` takes plain values", "put text with special characters in quotes")
-        return None
-    return CheckSpec(kind, span, (column,), values=values)
+    if name == match[1].replace("-", "_"):
+        message = f"the directive `@{name}` stands behind the beginning of the query"
+        return Diagnostic("misplaced-directive", message, span, "move it to the top of the file")
+    return Diagnostic(
+        "unknown-directive", f"there is no directive `@{match[1]}`", span, unknown_directive_hint(match[1])
+    )
+
+
+def _documentation(text: str) -> str:
+    """Free text in one line. What stands above a line of dashes is a heading, and so is the line."""
+    lines = [line.strip().lstrip("*").strip() for line in text.splitlines()]
+    rules = [place for place, line in enumerate(lines) if _RULE.fullmatch(line)]
+    lines = lines[rules[-1] + 1 :] if rules else lines
+    kept = (line.removeprefix("-") for line in lines if not _FOR_TOOLS.fullmatch(line))
+    return " ".join(" ".join(kept).split())
+
+
+def _joined(found: Iterable[_Said]) -> str:
+    return " ".join(one.text for one in found if one.text)
 
 
 def _closing_bracket(text: str, position: int) -> int | None:

@@ -1,9 +1,8 @@
-"""The leading comment lines of a model, and the `Header` that they and the folder's defaults make."""
+"""The `Header` that the directives of a model and the defaults of its folders make."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,32 +16,12 @@ from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.project import yaml
 from sqlflow.project.directives import DIRECTIVES, NO_BATCH, STRATEGIES, unknown_directive_hint
+from sqlflow.project.header_text import HeaderText, Written
 from sqlflow.project.names import is_test
 from sqlflow.project.snippets import Vocabulary
 from sqlflow.project.values import Given, root_of
 
-_DIRECTIVE = re.compile(r"[ \t]*--[ \t]*@([^\W\d][\w-]*)[ \t]*:[ \t]*(.*)")
-_NO_COLON = re.compile(r"[ \t]*--[ \t]*@([^\W\d][\w-]*)")
-_CONTINUED = re.compile(r"[ \t]*--(?P<indent> {2,}| ?\t[ \t]*)(?=\S)|[ \t]*--[ \t]*$")
-_FREE = re.compile(r"[ \t]*--(.*)")
-_MISPLACED = re.compile(r"--[ \t]*(@([^\W\d][\w-]*))[ \t]*:")
 _EMPTY = Header()
-
-
-class Written(Struct, frozen=True):
-    """A directive as it stands in a file: its name at `[start, end)`, and the lines of its value."""
-
-    name: str
-    start: int
-    end: int
-    value: tuple[tuple[int, int], ...]  # of each line, where the text after `--` begins and ends
-
-
-class HeaderText(Struct, frozen=True):
-    """The parts of a header. `comment`: its first paragraph of free text."""
-
-    directives: tuple[Written, ...]
-    comment: str
 
 
 class Default(Struct, frozen=True):
@@ -50,56 +29,6 @@ class Default(Struct, frozen=True):
 
     value: object
     span: Span
-
-
-def split_header(file: SourceFile, problems: list[Diagnostic]) -> HeaderText:
-    """The directives and the first free comment at the top of a file."""
-    text = file.text
-    directives: list[Written] = []
-    paragraph: list[str] = []
-    open_paragraph = True  # the first paragraph may still grow
-    value: list[tuple[int, int]] | None = None  # lines of the directive that may still be continued
-    pending: tuple[str, int, int] | None = None
-
-    def close() -> None:
-        nonlocal value, pending
-        if pending is not None and value is not None:
-            directives.append(Written(*pending, tuple(value)))
-        value = pending = None
-
-    for kind, start, end in _leading_lines(text):
-        line = text[start:end]
-        if kind == "comment" and (match := _DIRECTIVE.fullmatch(line)):
-            close()
-            open_paragraph = open_paragraph and not paragraph
-            pending = (match[1], start + match.start(1) - 1, start + match.end(1))
-            value = [(start + match.start(2), end)]
-            continue
-        if kind == "comment" and value is not None and (match := _CONTINUED.match(line)):
-            dashes = start + line.index("--") + 2
-            value.append((dashes, end))
-            continue
-        close()
-        if kind == "comment" and (match := _NO_COLON.match(line)):
-            name = match[1].replace("-", "_")
-            if name in DIRECTIVES:
-                span = file.span(start + match.start(1) - 1, start + match.end(1))
-                rest = line[match.end(1) :].strip(" \t=") or "..."
-                hint = f"write `-- @{name}: {rest}`"
-                message = f"`@{name}` has no colon behind it"
-                problems.append(Diagnostic("malformed-directive", message, span, hint))
-                continue
-        if not open_paragraph:
-            continue
-        free = _free_text(kind, line)
-        if free:
-            paragraph.append(free)
-        elif paragraph:
-            open_paragraph = False
-        if kind == "block" and paragraph:
-            open_paragraph = False
-    close()
-    return HeaderText(tuple(directives), "\n".join(paragraph))
 
 
 def read_header(
@@ -177,61 +106,11 @@ def defaults_for(path: PurePosixPath, folders: Mapping[str, Mapping[str, Default
     return found
 
 
-def may_be_misplaced(text: str, start: int) -> bool:
-    """Whether something behind `start` looks like a directive in a comment."""
-    return _MISPLACED.search(text, start) is not None
-
-
-def misplaced(file: SourceFile, gaps: Iterator[tuple[int, int]], problems: list[Diagnostic]) -> None:
-    """Report directives in comments behind the first token. `gaps`: the text between tokens."""
-    for start, end in gaps:
-        for match in _MISPLACED.finditer(file.text, start, end):
-            name = match[2].replace("-", "_")
-            if name in DIRECTIVES:
-                span = file.span(match.start(1), match.end(1))
-                message = f"the directive `@{name}` stands behind the beginning of the query"
-                problems.append(Diagnostic("misplaced-directive", message, span, "move it to the top of the file"))
-
-
-def _leading_lines(text: str) -> Iterator[tuple[str, int, int]]:
-    """The lines above the query: kind (comment, block, blank) and where they stand, without line ends."""
-    position = 0
-    while position < len(text):
-        newline = text.find("\n", position)
-        after = len(text) if newline < 0 else newline + 1
-        end = after if newline < 0 else newline
-        if end > position and text[end - 1] == "\r":
-            end -= 1
-        line = text[position:end].strip()
-        if line.startswith("/*"):
-            close = text.find("*/", position)
-            if close < 0:
-                return
-            yield "block", position, close + 2
-            position = close + 2
-            continue
-        if not line:
-            yield "blank", position, end
-        elif line.startswith("--"):
-            yield "comment", position, end
-        else:
-            return
-        position = after
-
-
-def _free_text(kind: str, line: str) -> str:
-    if kind == "block":
-        inside = line.strip()[2:-2].split("\n")
-        return "\n".join(part.strip().lstrip("*").strip() for part in inside).strip()
-    match = _FREE.match(line)
-    return match[1].strip() if kind == "comment" and match else ""
-
-
 def _given(written: Written, file: SourceFile, name_span: Span, problems: list[Diagnostic]) -> Given | None:
     """The value of a directive; None when it is not YAML, which is then told."""
     label = f"@{written.name}"
-    start, end = written.value[0]
-    lines = [file.text[begin:stop].strip() for begin, stop in written.value]
+    start, end = written.value[0].start, written.value[0].end
+    lines = [file.text[line.start : line.end].strip() for line in written.value]
     if not any(lines):
         return Given(None, label, name_span, problems)
     prose = DIRECTIVES[written.name].prose
@@ -255,14 +134,14 @@ def _given(written: Written, file: SourceFile, name_span: Span, problems: list[D
 
 def _without_dashes(file: SourceFile, written: Written) -> MappedText:
     """The value's lines as YAML, each character still knowing its place in the file."""
-    first = written.value[0][0]
+    first = written.value[0].start
     edits: list[Edit] = []
-    previous = written.value[0][1]
-    for start, end in written.value[1:]:
+    previous = written.value[0].end
+    for line in written.value[1:]:
         line_start = file.text.index("\n", previous) + 1
-        edits.append(Edit(line_start - first, start - first, ""))
-        previous = end
-    return MappedText.of(file, first, written.value[-1][1]).edit(edits)
+        edits.append(Edit(line_start - first, line.start - first, " " * line.indent))
+        previous = line.end
+    return MappedText.of(file, first, written.value[-1].end).edit(edits)
 
 
 def _default_mode(defaults: Mapping[str, Default]) -> Mode:

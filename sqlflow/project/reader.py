@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from msgspec.structs import replace
@@ -18,12 +18,10 @@ from sqlflow.project.columns import NO_COMMENTS, ColumnComments, read_columns
 from sqlflow.project.header import (
     Default,
     defaults_for,
-    may_be_misplaced,
-    misplaced,
     read_defaults,
     read_header,
-    split_header,
 )
+from sqlflow.project.header_text import split_header
 from sqlflow.project.macros import read_macros
 from sqlflow.project.names import refuse_reserved_schema, refuse_staging_name, table_of
 from sqlflow.project.query import find_query
@@ -100,8 +98,6 @@ def _read_model(
         hint = "write a `SELECT`, or remove the file"
         problems.append(Diagnostic("empty-model", message, file.span(0), hint))
         return name, None, name_span
-    if may_be_misplaced(file.text, begin):
-        misplaced(file, _gaps(lexed), problems)
     tokens = find_query(file, lexed, problems)
     if tokens is None:
         return name, None, name_span
@@ -155,16 +151,6 @@ def _name(file: SourceFile, header: Header, config: Config, place: Span, problem
     name = TableName(header.schema or by_path.schema, header.name or by_path.name)
     refuse_staging_name(name, place, problems)
     return name
-
-
-def _gaps(lexed: Lexed) -> Iterator[tuple[int, int]]:
-    """The text between the tokens, and behind the last one."""
-    previous = lexed.tokens[0].end + 1
-    for token in lexed.tokens[1:]:
-        if token.start - previous > 3:
-            yield previous, token.start
-        previous = token.end + 1
-    yield previous, len(lexed.text)
 
 
 def _query(

@@ -164,7 +164,7 @@ def _scan(text: str) -> tuple[Parameter, ...] | LexProblem:
         start = match.start()
         match match.lastgroup:
             case "block":
-                end = _end_of_block(text, start)
+                end = end_of_block(text, start)
                 if end is None:
                     return LexProblem("a comment is never closed", start, start + 2, "close it with `*/`")
                 position = end
@@ -191,7 +191,8 @@ def _open(what: str, start: int, quote: str) -> LexProblem:
     return LexProblem(f"{what} is never closed", start, start + 1, hint)
 
 
-def _end_of_block(text: str, start: int) -> int | None:
+def end_of_block(text: str, start: int) -> int | None:
+    """Where the block comment that begins at `start` ends, with those inside it; None where it is never closed."""
     depth = 0
     for edge in _BLOCK_EDGE.finditer(text, start):
         depth += 1 if edge[0] == "/*" else -1

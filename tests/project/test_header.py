@@ -291,6 +291,109 @@ def test_a_directive_behind_the_beginning_is_misplaced(tmp_path: Path) -> None:
     ]
 
 
+UNINDENTED = """\
+-- @description: Delays of a carrier on a day, with all flights that were to leave, of
+-- which some never did.
+-- @key: [flight_date,
+-- carrier]
+-- @columns:
+-- carrier: IATA code
+-- flight_date: {description: "the
+-- day", tags: [time]}
+-- @checks:
+-- - unique:
+-- columns: [flight_date, carrier]
+-- severity: warn
+-- - expression: "flight_date > '2013-01-01' AND
+-- carrier <> ''"
+-- - expression: flight_date > DATE '2013-01-01' AND flight_date < DATE '2014-01-01' AND
+-- carrier <> ''
+--
+-- - row_count: {min: 1}
+-- This is free text.
+-- - unique among lists
+SELECT 1 AS carrier, 2 AS flight_date
+"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_formatter_may_take_indentation_away_and_wrap_lines(tmp_path: Path, newline: str) -> None:
+    header = model(tmp_path, UNINDENTED.replace("\n", newline)).header
+    assert header.description == (
+        "Delays of a carrier on a day, with all flights that were to leave, of\nwhich some never did."
+    )
+    assert header.key == ("flight_date", "carrier")
+    assert {name: note.description for name, note in header.columns.items()} == {
+        "carrier": "IATA code",
+        "flight_date": "the day",
+    }
+    assert [check.name for check in header.checks] == [
+        "unique(flight_date, carrier)",
+        "expression(flight_date > '2013-01-01' AND carrier <> '')",
+        "expression(flight_date > DATE '2013-01-01' AND flight_date < DATE '2014-01-01' AND carrier <> '')",
+        "row_count(min 1)",
+    ]
+    assert header.checks[0].severity is Severity.WARNING
+    assert header.checks[3].span.line == 18
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-- @checks:\n--   - unique: a\n-- Free text.\nSELECT 1 AS a",
+        "-- @checks:\n-- - unique: a\n-- Free text.\nSELECT 1 AS a",
+        "-- Free text.\n\n\n-- @checks: [{unique: a}]\nSELECT 1 AS a",
+        "/* Free text. */ -- @checks : [{unique: a}]\nSELECT 1 AS a",
+        "/* Free text. /* of two kinds */ */\n--@checks:\n--  - unique: a\nSELECT 1 AS a",
+        "-- Free text:\n-- - one thing\n-- - in: the second\n-- @checks: [{unique: a}]\nSELECT 1 AS a",
+        "-- -- @mode: view\n-- @todo: more, @anna or a@b.c\n-- @checks: [{unique: a}]\nSELECT 1 AS a",
+    ],
+)
+def test_headers_may_be_written_so(tmp_path: Path, text: str) -> None:
+    header = model(tmp_path, text).header
+    assert [check.name for check in header.checks] == ["unique(a)"]
+    assert header.mode is Mode.AUTO
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("--- @mode: view", "the directive `@mode` stands not at the beginning of its comment, so it is not read [1:5+5]"),
+        ("---@mode: view", "the directive `@mode` stands not at the beginning of its comment, so it is not read [1:4+5]"),
+        ("-- - @mode: view", "the directive `@mode` stands not at the beginning of its comment, so it is not read [1:6+5]"),
+        ("-- Orders. @mode: view", "the directive `@mode` stands not at the beginning of its comment, so it is not read [1:12+5]"),
+        ("/* @mode: view */", "the directive `@mode` stands in a block comment, so it is not read [1:4+5]"),
+        ("/*\n * @moed : view\n */", "the directive `@moed` stands in a block comment, so it is not read [2:4+5]"),
+        ("-- @moed view", "`@moed` has no colon behind it [1:4+5]"),
+        ("-- Checks:\n--   - unique: [a]", "this list item belongs to no directive [2:8+11]"),
+        ("-- @checks: []\n\n-- - unique: [a]", "this list item belongs to no directive [3:6+11]"),
+        ("-- @key: [a]\n-- - b", "this list item belongs to no directive: `@key` has its value already [2:4+3]"),
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_directive_is_told(tmp_path: Path, text: str, problem: str) -> None:
+    assert model_problems(tmp_path, text + "\nSELECT 1 AS a") == [f"malformed-directive: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("# @mode: view\nSELECT 1 AS a", "not-a-query: `#` does not begin a query [1:1+1]"),
+        ("-- @Mode: view\nSELECT 1 AS a", "unknown-directive: there is no directive `@Mode` [1:4+5]"),
+        (
+            "SELECT 1 AS a -- of @mode: view\n",
+            "misplaced-directive: the directive `@mode` stands behind the beginning of the query [1:21+5]",
+        ),
+        (
+            "SELECT 1 AS a\n/* @mode: view */",
+            "misplaced-directive: the directive `@mode` stands behind the beginning of the query [2:4+5]",
+        ),
+        ("SELECT 1 AS a -- @moed: view\n", "unknown-directive: there is no directive `@moed` [1:18+5]"),
+    ],
+)
+def test_a_directive_is_never_passed_over(tmp_path: Path, text: str, problem: str) -> None:
+    assert model_problems(tmp_path, text) == [problem]
+
+
 def test_the_nearest_folder_and_then_the_file_win(tmp_path: Path) -> None:
     files = {
         "sqlflow.yml": CONFIG
