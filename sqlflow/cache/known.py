@@ -27,12 +27,12 @@ from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import SourceFile, Span
-from sqlflow.core.text import MappedText, Piece
+from sqlflow.core.text import Argument, MappedText, Piece
 
 T = TypeVar("T")
 
 # The number grows when what is stored changes its form.
-_MAGIC = b"sqlflow known 3\n"
+_MAGIC = b"sqlflow known 4\n"
 _SIZES = struct.Struct("<QQI")  # bytes of the records, bytes of what is read later, checksum of both
 _LARGEST = 2**31
 
@@ -57,6 +57,8 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     name: int
     header: msgspec.Raw
     written: _Text
+    authored: str
+    arguments: tuple[tuple[int, int, tuple[int, int], tuple[int, int]], ...]
     query: _Text | None
     schema: msgspec.Raw
     parents: tuple[int, ...]
@@ -164,6 +166,8 @@ class _Writer:
             self._name(model.name),
             msgspec.Raw(self._encoder.encode(model.header)),
             _text(model.query),
+            model.authored,
+            tuple((a.start, a.end, a.call, a.written) for a in model.arguments),
             None if compiled.query is model.query else _text(compiled.query),
             msgspec.Raw(self._encoder.encode([(c.name, c.type) for c in compiled.schema])),
             self._all(compiled.parents),
@@ -300,7 +304,14 @@ class _Reading:
         query = _mapped(record.written, file)
         later, (first, last) = self._later, record.traces
         compiled = CompiledModel(
-            Model(self._names[record.name], header, query, Span(file.path, *record.place)),
+            Model(
+                self._names[record.name],
+                header,
+                query,
+                Span(file.path, *record.place),
+                record.authored,
+                tuple([Argument(*argument) for argument in record.arguments]) if record.arguments else (),
+            ),
             query if record.query is None else _mapped(record.query, file),
             schema,
             _Stored(later[first:last], _decode_traces),

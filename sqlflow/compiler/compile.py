@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar
@@ -177,6 +178,7 @@ class _Compiler:
         self._columns = dict(columns)
         self._spelled = {name: name for name in columns}
         self._dialect = config.target_dialect
+        self._authors = config.dialect
         self._zone = config.timezone
         self._binder = binder
         self._cache = cache
@@ -200,6 +202,8 @@ class _Compiler:
         if any(parent not in self._columns for parent in text.parents):
             return  # a source that could not be read, which has been told
         self.analysed.append(name)
+        if model.arguments and not self._is_hygienic(model):
+            return
         bounds, stands_for = self._bounds(model, text)
         opaque = self._parsed[name].get().opaque
         facts = self._facts(model, text, self._plain(text, bounds, stands_for), opaque=opaque)
@@ -307,6 +311,36 @@ class _Compiler:
             span = query.span(mapping.start, mapping.end)
             where = ", ".join(part for part in (f"{span.path}:{span.line}", where) if part)
         return replace(mapping, reason=f"{mapping.reason} ({where})" if where else mapping.reason)
+
+    def _is_hygienic(self, model: Model) -> bool:
+        """Whether every name in an argument of a macro means what it means where it was written."""
+        from sqlflow.compiler.facts import resolve_query
+        from sqlflow.compiler.hygiene import captured
+        from sqlflow.core.syntax import parse_tree
+
+        text, dialect = model.authored or model.query.text, self._authors
+        if not any(_BINDS_NAMES.search(text, *argument.call) for argument in model.arguments):
+            return True
+        reads = {
+            ((edge.read.schema or "").lower(), edge.read.name.lower()): edge.table
+            for edge in self._reader(model.name).edges
+        }
+        tree = parse_tree(text, dialect)
+        if tree is None:
+            return True
+        resolved = resolve_query(tree, {name: self._columns[name] for name in reads.values()}, reads, dialect)
+        found = captured(resolved, model.arguments)
+        for name in found:
+            start, end = name.argument.written
+            self.problems.append(
+                Diagnostic(
+                    "macro-capture",
+                    f"`{name.name}` is handed to a macro inside of which it is {name.what}",
+                    model.file.span(start, end),
+                    "write the column with the name of its table in front, or rename what the macro has inside",
+                )
+            )
+        return not found
 
     def _header_fits(self, model: Model, schema: Schema) -> bool:
         """Whether the directives name columns that there are, with conditions that work."""
@@ -479,6 +513,7 @@ class _Compiler:
         )
 
 
+_BINDS_NAMES = re.compile(r"\b(?:FROM|SELECT|WITH|LAMBDA|FOR)\b|->", re.IGNORECASE)
 _NAME_CODES = frozenset({"unknown-column", "ambiguous-column"})
 
 

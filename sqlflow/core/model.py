@@ -12,7 +12,7 @@ from sqlflow.core.diagnostics import Severity
 from sqlflow.core.intervals import Duration, Grain
 from sqlflow.core.names import TableName
 from sqlflow.core.source import SourceFile, Span
-from sqlflow.core.text import MappedText
+from sqlflow.core.text import Argument, MappedText
 
 
 class Mode(StrEnum):
@@ -189,6 +189,7 @@ class Model(Struct, frozen=True):
 
     `query` starts at the first token of the SELECT and ends at its last: no header, no final semicolon. `place`: what
     gives the model its name. `authored`: the query as it was written, when `query` is its translation for the target.
+    `arguments`: where arguments of macros stand in the query as it was written.
     """
 
     name: TableName
@@ -196,6 +197,7 @@ class Model(Struct, frozen=True):
     query: MappedText
     place: Span
     authored: str = ""
+    arguments: tuple[Argument, ...] = ()
 
     @property
     def file(self) -> SourceFile:

@@ -22,6 +22,16 @@ class Edit(Struct, frozen=True):
     text: str
 
 
+class Argument(Struct, frozen=True):
+    """Where in a text an argument stands, and around it what the call of a macro became. `written`: offsets in the file
+    of the call as the author wrote it."""
+
+    start: int
+    end: int
+    call: tuple[int, int]
+    written: tuple[int, int]
+
+
 class Piece(Struct, frozen=True):
     """A run of the text. Verbatim pieces stand in the file letter by letter; others stand for `[origin, end)`."""
 

@@ -10,7 +10,8 @@ from sqlglot import TokenType
 from sqlflow.core.diagnostics import Diagnostic, Note, did_you_mean
 from sqlflow.core.source import Span
 from sqlflow.core.sql import quoted
-from sqlflow.project.replace import Parts, Replacement, joined_text, replaced, with_arguments
+from sqlflow.core.text import Argument
+from sqlflow.project.replace import Mark, Parts, Replacement, joined_text, replaced, with_arguments
 from sqlflow.project.tokens import CLOSING, OPENING, Lexed, is_word
 from sqlflow.project.variables import At
 
@@ -75,7 +76,7 @@ class Template(Struct, frozen=True):
     def size(self, arguments: list[int]) -> int:
         """The length of the text that comes of arguments of these lengths."""
         parts = self.parts or ()
-        return sum(len(p) if isinstance(p, str) else arguments[p] + 2 for p in parts)
+        return sum(arguments[p] + 2 if isinstance(p, int) else len(p) for p in parts if not isinstance(p, Mark))
 
 
 LONGEST = 1_000_000
@@ -90,6 +91,7 @@ def expand_calls(
     last: int,
     variables: Mapping[int, Replacement],
     macros: Mapping[str, Template],
+    dialect: str,
     at: At,
     problems: list[Diagnostic],
 ) -> list[Replacement]:
@@ -99,11 +101,15 @@ def expand_calls(
     """
     if not macros:
         return list(variables.values())
-    return Calls(lexed, variables, macros, lambda name, span: macros[name], at, problems).replacements(first, last)
+    calls = Calls(lexed, variables, macros, lambda name, span: macros[name], dialect, at, problems)
+    return calls.replacements(first, last)
 
 
 class Calls:
-    """Finds the macro calls of one text. `names`: the macros there are; `lookup` gives one of them."""
+    """Finds the macro calls of one text: `f(x)`, `main.f(x)`, and in DuckDB `x.f()`.
+
+    `names`: the macros there are; `lookup` gives one of them.
+    """
 
     def __init__(
         self,
@@ -111,9 +117,11 @@ class Calls:
         put_in: Mapping[int, Replacement],
         names: Mapping[str, object],
         lookup: Lookup,
+        dialect: str,
         at: At,
         problems: list[Diagnostic],
     ) -> None:
+        self.chains = dialect == "duckdb"
         self.lexed = lexed
         self.put_in = put_in
         self.names = names
@@ -132,16 +140,27 @@ class Calls:
         while index < last:
             close = self.call(index, first, last)
             if close is not None:
-                replacement = self.expanded(index, close, first, last)
+                begin, operand = self.before(index, first)
+                replacement = self.expanded(index, close, begin, operand, first, last)
                 if replacement is None:
                     self.broken = True
                 else:
+                    found = [item for item in found if item.start < replacement.start]
                     found.append(replacement)
                 index = close
             elif index in self.put_in:
                 found.append(self.put_in[index])
             index += 1
         return found
+
+    def before(self, index: int, first: int) -> tuple[int, bool]:
+        """Where the call of the name at `index` begins, and whether an operand stands in front of its point."""
+        tokens = self.lexed.tokens
+        if index - 2 < first or tokens[index - 1].token_type is not TokenType.DOT:
+            return index, False
+        if _is_main(self.lexed, index - 2, first):
+            return index - 2, False
+        return _operand(self.lexed, index - 2, first), True
 
     def call(self, index: int, first: int, last: int) -> int | None:
         """The index of the `)` of the call that begins here."""
@@ -151,8 +170,12 @@ class Calls:
         if tokens[index].text.lower() not in self.names or not is_word(lexed, index):
             return None
         before = tokens[index - 1].token_type if index > first else None
-        if before in (TokenType.DOT, TokenType.ALIAS):
+        if before is TokenType.ALIAS:
             return None
+        if before is TokenType.DOT and not _is_main(lexed, index - 2, first):
+            begin = _operand(lexed, index - 2, first) if self.chains and index - 2 >= first else index
+            if begin == index or begin in (self.tables or ()):
+                return None
         close = closing(lexed, index + 1, last)
         if close is None:
             return None
@@ -164,9 +187,11 @@ class Calls:
         )
         return None if is_cte else close
 
-    def expanded(self, index: int, close: int, first: int, last: int) -> Replacement | None:
+    def expanded(self, index: int, close: int, begin: int, operand: bool, first: int, last: int) -> Replacement | None:
+        """What a call becomes whose name stands at `index`. `begin`: where it starts, with what stands before a point."""
         tokens = self.lexed.tokens
-        start, end = tokens[index].start, tokens[close].end + 1
+        start, end = tokens[begin].start, tokens[close].end + 1
+        start -= begin in self.lexed.parameter_tokens(begin, begin + 1)  # the `$`
         span = self.at(start, end)
         template = self.lookup(tokens[index].text.lower(), span)
         if template is None or template.parts is None:
@@ -175,8 +200,8 @@ class Calls:
             message = f"macro calls are nested more than {_DEEPEST} levels deep"
             self.wrong(message, span, None, template)
             return None
-        in_from = index in (self.tables or ())
-        before = tokens[index - 1].token_type if index > first else None
+        in_from = begin in (self.tables or ())
+        before = tokens[begin - 1].token_type if begin > first else None
         if in_from and not template.table:
             self.wrong(
                 f"`{template.name}` gives a value, it cannot stand in FROM",
@@ -194,7 +219,8 @@ class Calls:
             )
             return None
         broken, self.broken = self.broken, False
-        arguments = self.arguments(template, index, close, span)
+        chained = self.rendered(begin, index - 1) if operand else None
+        arguments = self.arguments(template, index, close, span, chained)
         if arguments is None or self.broken:
             return None
         self.broken = broken
@@ -202,19 +228,25 @@ class Calls:
             message = f"`{template.name}` expands to more than {LONGEST} characters here"
             self.wrong(message, span, "use a macro less deep inside itself", template)
             return None
-        parts: Parts = ("(", *with_arguments(template.parts, arguments), ")")
+        parts: Parts = (Mark.CALL, "(", *with_arguments(template.parts, arguments), ")", Mark.CALL_END)
         if template.table and not self.has_alias(close + 1, last):
             parts = (*parts, f" AS {quoted(tokens[index].text)}")
         return Replacement(start, end, parts)
 
-    def arguments(self, template: Template, index: int, close: int, span: Span) -> list[Parts] | None:
-        """The arguments of a call in the order of the parameters; None when they do not fit."""
+    def arguments(
+        self, template: Template, index: int, close: int, span: Span, chained: Parts | None
+    ) -> list[Parts] | None:
+        """The arguments of a call in the order of the parameters; None when they do not fit. `chained`: the first one,
+        where it stands before the name."""
         lexed, tokens = self.lexed, self.lexed.tokens
         names = {p.name.lower(): n for n, p in enumerate(template.parameters)}
         given: dict[int, Parts] = {}
         named = False
         pieces = list(split_arguments(lexed, index + 2, close))
         positional = 0
+        if chained is not None:
+            given[0] = chained
+            positional = 1
         for begin, end in pieces:
             if begin == end:
                 self.wrong(f"an argument of `{template.name}` is empty", span, None, template)
@@ -253,7 +285,7 @@ class Calls:
         missing = [p.name for n, p in enumerate(template.parameters) if n not in given and p.default is None]
         if positional > wanted or missing:
             takes = "no arguments" if wanted == 0 else f"{_count(template)} argument{'s' * (wanted != 1)}"
-            message = f"`{template.name}` takes {takes}, {len(pieces)} given"
+            message = f"`{template.name}` takes {takes}, {len(pieces) + (chained is not None)} given"
             names_missing = ", ".join(f"`{name}`" for name in missing)
             hint = f"missing: {names_missing}" if missing else None
             self.wrong(message, span, hint, template)
@@ -277,6 +309,66 @@ class Calls:
     def wrong(self, message: str, span: Span, hint: str | None, template: Template) -> None:
         note = Note(f"`{template.name}` is defined here", template.span)
         self.problems.append(Diagnostic("macro-call", message, span, hint, notes=(note,)))
+
+
+def _is_main(lexed: Lexed, index: int, first: int) -> bool:
+    """Whether the schema in which macros are stands at `index`."""
+    alone = index == first or lexed.tokens[index - 1].token_type is not TokenType.DOT
+    return index >= first and alone and lexed.tokens[index].text.lower() == "main" and is_word(lexed, index)
+
+
+def _operand(lexed: Lexed, index: int, first: int) -> int:
+    """The index of the first token of the operand that ends at `index`: `a.b`, `(a + b)`, `f(x)[1]`, `'text'`."""
+    tokens = lexed.tokens
+    while True:
+        if tokens[index].token_type in CLOSING:
+            depth = 0
+            while index >= first:
+                kind = tokens[index].token_type
+                depth += (kind in CLOSING) - (kind in OPENING)
+                if depth == 0:
+                    break
+                index -= 1
+            ends = index > first and tokens[index].token_type is not TokenType.L_BRACE and _ends_name(lexed, index - 1)
+            if not ends:
+                return max(index, first)
+            index -= 1
+        elif index > first + 1 and tokens[index - 1].token_type is TokenType.DOT:
+            index -= 2
+        else:
+            return index
+
+
+def _ends_name(lexed: Lexed, index: int) -> bool:
+    """Whether a bracket behind this token belongs to it: a call, or a place in a list."""
+    kind = lexed.tokens[index].token_type
+    return kind in CLOSING or kind is TokenType.IDENTIFIER or (kind is TokenType.VAR and is_word(lexed, index))
+
+
+def arguments_in(replacements: Iterable[Replacement], shift: int) -> tuple[Argument, ...]:
+    """Where arguments of macros stand in a text after the replacements were made in it. `shift`: the offset in the file at
+    which the text begins."""
+    found: list[Argument] = []
+    grown = 0
+    for replacement in replacements:
+        at = replacement.start - shift + grown
+        calls: list[tuple[int, list[tuple[int, int]]]] = []
+        open_: list[int] = []
+        for part in replacement.parts:
+            if isinstance(part, str):
+                at += len(part)
+            elif part is Mark.CALL:
+                calls.append((at, []))
+            elif part is Mark.ARGUMENT:
+                open_.append(at)
+            elif part is Mark.ARGUMENT_END:
+                calls[-1][1].append((open_.pop(), at))
+            elif part is Mark.CALL_END:
+                start, ranges = calls.pop()
+                written = (replacement.start, replacement.end)
+                found += [Argument(begin, end, (start, at), written) for begin, end in ranges]
+        grown += parts_size(replacement.parts) - (replacement.end - replacement.start)
+    return tuple(found)
 
 
 def parts_size(parts: Parts) -> int:

@@ -82,6 +82,8 @@ _NOT_NAMES = frozenset(
 )
 # Words of expressions that sqlglot has no token for; a name behind them is no alias.
 _OPERATORS = frozenset({"zone", "to", "both", "leading", "trailing", "by", "lambda"})
+# Words behind which a name of another kind stands: of a collation, a window; or `first` and `last`.
+_NAMES_FOLLOW = frozenset({"collate", "over", "nulls"})
 _ENDS_OPERAND = frozenset(
     {
         TokenType.VAR,
@@ -131,7 +133,7 @@ def read_macros(
                         notes=(Note("first defined here", first.span),),
                     )
                 )
-    return _templates(macros, problems)
+    return _templates(macros, dialect, problems)
 
 
 # ---------------------------------------------------------------- definitions
@@ -289,7 +291,7 @@ def _parameters(
 # ---------------------------------------------------------------- templates
 
 
-def _templates(macros: Mapping[str, _Macro], problems: list[Diagnostic]) -> dict[str, Template]:
+def _templates(macros: Mapping[str, _Macro], dialect: str, problems: list[Diagnostic]) -> dict[str, Template]:
     done: dict[str, Template] = {}
     chain: list[str] = []
 
@@ -315,7 +317,7 @@ def _templates(macros: Mapping[str, _Macro], problems: list[Diagnostic]) -> dict
             return None
         chain.append(key)
         before = len(problems)
-        parts = _body(macro, macros, build, problems)
+        parts = _body(macro, macros, build, dialect, problems)
         if len(problems) > before:
             parts = None
         chain.pop()
@@ -331,12 +333,13 @@ def _body(
     macro: _Macro,
     macros: Mapping[str, _Macro],
     lookup: Lookup,
+    dialect: str,
     problems: list[Diagnostic],
 ) -> Parts | None:
     holes = _holes(macro)
     put_in = {**macro.variables, **holes}
     file = macro.file
-    calls = Calls(macro.lexed, put_in, macros, lookup, file.span, problems)
+    calls = Calls(macro.lexed, put_in, macros, lookup, dialect, file.span, problems)
     replacements = calls.replacements(macro.first, macro.last)
     if calls.broken:
         return None
@@ -412,6 +415,16 @@ def _is_value(lexed: Lexed, index: int, first: int, last: int, brackets: list[in
     before, after = kind(index - 1), kind(index + 1)
     if before in (TokenType.DOT, TokenType.ALIAS, TokenType.DCOLON):
         return False
+    if index > first and lexed.tokens[index - 1].text.lower() in _NAMES_FOLLOW:
+        return False
+    if after is TokenType.STRING:
+        return False  # DATE '2024-01-01'
+    if (
+        before is TokenType.L_PAREN
+        and after is TokenType.FROM
+        and lexed.source(max(index - 2, first)).lower() == "extract"
+    ):
+        return False  # extract(year FROM day)
     if after in (TokenType.L_PAREN, TokenType.COLON_EQ, TokenType.FARROW):
         return False
     if before in _ENDS_OPERAND and lexed.tokens[index - 1].text.lower() not in _OPERATORS:

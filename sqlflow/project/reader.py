@@ -12,8 +12,8 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import ColumnNote, Header, Mode, Model, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.source import SourceFile, Span
-from sqlflow.core.text import Edit, MappedText
-from sqlflow.project.calls import text_of
+from sqlflow.core.text import Argument, Edit, MappedText
+from sqlflow.project.calls import arguments_in, text_of
 from sqlflow.project.columns import NO_COMMENTS, ColumnComments, read_columns
 from sqlflow.project.header import (
     Default,
@@ -105,12 +105,12 @@ def _read_model(
     comments = read_columns(file, lexed, last, config.dialect, problems)
     if header.mode is Mode.TEST:
         _refuse_checks(comments, problems)
-    query = _query(file, lexed, first, last, header, vocabulary, problems)
+    query, arguments = _query(file, lexed, first, last, header, vocabulary, problems)
     authored = ""
     if config.dialect != config.target_dialect:
         authored = query.text
         query = _translated(query, config, problems)
-    return name, Model(name, _with_comments(header, comments), query, name_span, authored), name_span
+    return name, Model(name, _with_comments(header, comments), query, name_span, authored, arguments), name_span
 
 
 def _refuse_checks(comments: ColumnComments, problems: list[Diagnostic]) -> None:
@@ -161,8 +161,8 @@ def _query(
     header: Header,
     vocabulary: Vocabulary,
     problems: list[Diagnostic],
-) -> MappedText:
-    """The text of the query with variables and macros put in."""
+) -> tuple[MappedText, tuple[Argument, ...]]:
+    """The text of the query with variables and macros put in, and where in it arguments of macros stand."""
     start, end = lexed.tokens[first].start, lexed.tokens[last - 1].end + 1
     query = MappedText.of(file, start, end)
     if header.mode is not Mode.INCREMENTAL:
@@ -177,8 +177,9 @@ def _query(
             problems.append(Diagnostic("interval-bounds", message, span, hint))
     replacements = fill(lexed, first, last, vocabulary, file.span, problems)
     if not replacements:
-        return query
-    return query.edit(Edit(item.start - start, item.end - start, text_of(item)) for item in replacements)
+        return query, ()
+    edits = [Edit(item.start - start, item.end - start, text_of(item)) for item in replacements]
+    return query.edit(edits), arguments_in(replacements, start)
 
 
 def _with_comments(header: Header, comments: ColumnComments) -> Header:

@@ -39,7 +39,7 @@ def fill(
     if first >= last:
         return []
     literals = put_in_variables(lexed, first, last, vocabulary.variables, at, problems)
-    return expand_calls(lexed, first, last, literals, vocabulary.macros, at, problems)
+    return expand_calls(lexed, first, last, literals, vocabulary.macros, vocabulary.dialect, at, problems)
 
 
 def condition(given: Given, vocabulary: Vocabulary) -> str | None:

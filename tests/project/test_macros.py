@@ -71,8 +71,8 @@ def expand(tmp_path: Path, macros: str, text: str) -> str:
         ("CREATE MACRO f(a) AS a AT TIME ZONE a", "SELECT f(x)", "SELECT ((x) AT TIME ZONE (x))"),
         (
             "CREATE MACRO f(a) AS a",
-            "SELECT f(x -- c\n + 1), t.f(x), f",
-            "SELECT ((x -- c\n + 1)), t.f(x), f",
+            "SELECT f(x -- c\n + 1), t.g(x), f",
+            "SELECT ((x -- c\n + 1)), t.g(x), f",
         ),
         (
             "CREATE MACRO f(b) AS (SELECT s.b AS b FROM (SELECT v b, b AS w FROM t) AS s JOIN b USING (b))",
