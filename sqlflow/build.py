@@ -251,7 +251,8 @@ def _remember(
     found: Sequence[Diagnostic],
 ) -> None:
     """Have the cache give this project the next time, without the models about which there is something to tell."""
-    told = {str(problem.span.path) if problem.span is not None else "" for problem in found}
+    unread = {problem for problem in texts.problems if problem.severity is Severity.WARNING}  # found each time
+    told = {str(p.span.path) if p.span is not None else "" for p in found if p not in unread}
     if any(place not in texts.models and not place.startswith(("sources/", "seeds/")) for place in told):
         return
     models: dict[str, KnownModel] = {}

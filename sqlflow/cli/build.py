@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from sqlflow.build import Prepared, compile_project, look_at, prepare, repair, run, selected_by
 from sqlflow.cli.opening import Opened, clock, command_line, new_run_id, opened, read_settings, tell
-from sqlflow.cli.render import plan_json, render_diagnostics, render_plan, to_json
+from sqlflow.cli.render import diagnostics_json, plan_json, render_diagnostics, render_plan, to_json
 from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic, one_problem
 from sqlflow.core.engine import Engine
-from sqlflow.core.events import Emit
+from sqlflow.core.events import Emit, Told
 from sqlflow.core.intervals import moment_of
 from sqlflow.core.records import Status
 
@@ -78,9 +78,12 @@ def _dry_run(asked: Asked, config: Config, request: Request) -> int:
         wanted = selected_by(asked.selection, asked.exclude, config)
         checked = compile_project(found.workshop, standing.tables, {}, standing.records, wanted)
         prepared = prepare(found.workshop, checked, standing, found.store, request, new_run_id(), clock)
-    _show_warnings(prepared.checked.warnings)
+    warnings = prepared.checked.warnings
+    show_warnings(warnings)
     if asked.json:
-        print(to_json({**plan_json(prepared.plan), "analysed": sorted(prepared.checked.analysed)}))
+        answer = plan_json(prepared.plan)
+        problems = [*diagnostics_json(warnings), *diagnostics_json(prepared.plan.problems)]
+        print(to_json({**answer, "problems": problems, "analysed": sorted(prepared.checked.analysed)}))
     else:
         print(render_plan(prepared.plan, sql=asked.sql, color=_color(sys.stdout.isatty())))
     return 0
@@ -94,7 +97,10 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
         repair(standing.records, found.store, emit)
         wanted = selected_by(asked.selection, asked.exclude, config)
         checked = compile_project(found.workshop, standing.tables, {}, standing.records, wanted)
-        _show_warnings(checked.warnings)
+        show_warnings(checked.warnings)
+        if asked.json:
+            for warning in checked.warnings:
+                emit(Told(warning.message, warning.severity, warning))
         with _database(found, asked.wait) as engine:
             if standing.session is None:
                 standing = look_at(engine)
@@ -133,9 +139,15 @@ def _tell_orphans(prepared: Prepared) -> None:
         )
 
 
-def _show_warnings(warnings: Sequence[Diagnostic]) -> None:
-    if warnings:
-        print(render_diagnostics(warnings, color=_color(sys.stderr.isatty())), file=sys.stderr)
+def show_warnings(warnings: Sequence[Diagnostic]) -> None:
+    """Warnings in full on stderr, and in one line what is written and not available yet."""
+    later = [warning for warning in warnings if warning.code == "not-available-yet"]
+    others = [warning for warning in warnings if warning.code != "not-available-yet"]
+    if others:
+        print(render_diagnostics(others, color=_color(sys.stderr.isatty())), file=sys.stderr)
+    if later:
+        more = f" (and {len(later) - 1} more, see `sqlflow lint`)" if len(later) > 1 else ""
+        print(f"warning: {later[0].message}{more}", file=sys.stderr)
 
 
 def _color(terminal: bool) -> bool:

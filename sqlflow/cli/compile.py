@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sqlflow.build import Checked, look_at
 from sqlflow.build import compile_project as compile_all
-from sqlflow.cli.build import _show_warnings
+from sqlflow.cli.build import show_warnings
 from sqlflow.cli.opening import opened, read_settings, tell
-from sqlflow.cli.render import to_json
+from sqlflow.cli.render import diagnostics_json, to_json
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.model import Mode
@@ -26,14 +26,15 @@ def compile_project(project: Path | None, target: str | None, variables: Sequenc
         tables = found.engine.tables() if found.engine is not None else None
         remembered = found.store.sources() if found.store is not None and tables is None else {}
         checked = compile_all(found.workshop, tables, remembered, look_at(found.engine).records)
-    _show_warnings(checked.warnings)
+    show_warnings(checked.warnings)
     folder = config.root / "target"
     folder.mkdir(exist_ok=True)
     _write(folder, checked)
     manifest = manifest_of(checked)
     (folder / "manifest.json").write_text(to_json(manifest) + "\n", encoding="utf-8")
     if json:
-        print(to_json({**manifest, "analysed": sorted(checked.analysed)}))
+        problems = diagnostics_json(checked.warnings)
+        print(to_json({**manifest, "problems": problems, "analysed": sorted(checked.analysed)}))
     else:
         tests = len(_tests(checked))
         also = f" and {counted(tests, 'test')}" if tests else ""

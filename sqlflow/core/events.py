@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from sqlflow.core.diagnostics import Severity
+from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.plan import Plan, Task
 from sqlflow.core.records import RunRecord, TaskResult
 
@@ -38,10 +38,11 @@ class RunFinished(Struct, frozen=True):
 
 
 class Told(Struct, frozen=True):
-    """Something a person should know: a repair, a wait, a warning."""
+    """Something a person should know: a repair, a wait, a warning. `problem`: in full, where it has a place."""
 
     message: str
     severity: Severity = Severity.WARNING
+    problem: Diagnostic | None = None
 
 
 Event = RunStarted | PlanChanged | TaskStarted | TaskFinished | RunFinished | Told

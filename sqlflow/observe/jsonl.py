@@ -75,8 +75,9 @@ def _content(event: Event) -> dict[str, object]:
             return _task_fields(task)
         case TaskFinished(result):
             return result_fields(result)
-        case Told(message, severity):
-            return {"severity": severity, "message": message}
+        case Told(message, severity, problem):
+            told: dict[str, object] = {"severity": severity, "message": message}
+            return {**told, **diagnostic_fields(problem)} if problem is not None else told
         case RunFinished(record):
             count = tables_by_status(record)
             return {

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.source import SourceFile, Span
+from sqlflow.project.unread import unread_files
 
 
 class Files(Struct, frozen=True):
@@ -25,9 +26,9 @@ class Files(Struct, frozen=True):
 
 def discover(root: Path, allow_outside: bool, problems: list[Diagnostic]) -> Files:
     """Every file of the project that SQLFlow reads. Hidden files and what editors leave behind are skipped."""
-    search = _Search(root, allow_outside, problems)
+    search = _Search(root, allow_outside, problems, [], [])
     seeds = search.files("seeds", (".csv", ".yml", ".yaml"), deep=True)
-    return Files(
+    files = Files(
         models=search.files("models", (".sql",), deep=True),
         sources=search.files("sources", (".yml", ".yaml"), deep=False),
         seeds=tuple(path for path in seeds if path.suffix.lower() == ".csv"),
@@ -35,6 +36,9 @@ def discover(root: Path, allow_outside: bool, problems: list[Diagnostic]) -> Fil
         macros=search.files("macros", (".sql",), deep=False),
         tests=search.files("tests", (".sql",), deep=True),
     )
+    settings_below = [path for path in seeds if path.suffix.lower() != ".csv" and len(path.parts) > 2]
+    problems += unread_files([*search.others, *settings_below], search.folders, root)
+    return files
 
 
 def read_text(root: Path, path: PurePosixPath, problems: list[Diagnostic]) -> SourceFile | None:
@@ -68,9 +72,13 @@ def inside(root: Path, path: Path) -> bool:
 
 
 class _Search(Struct, frozen=True):
+    """`others`, `folders`: the files and folders that were met and passed over."""
+
     root: Path
     allow_outside: bool
     problems: list[Diagnostic]
+    others: list[PurePosixPath]
+    folders: list[PurePosixPath]
 
     def files(self, folder: str, suffixes: tuple[str, ...], deep: bool) -> tuple[PurePosixPath, ...]:
         top = PurePosixPath(folder)
@@ -102,6 +110,7 @@ class _Search(Struct, frozen=True):
             path = folder / entry.name
             is_folder = entry.is_dir()
             if not (deep if is_folder else wanted(entry.name)):
+                (self.folders if is_folder else self.others).append(path)
                 continue
             if not _printable(entry.name):
                 name = entry.name.encode("utf-8", "backslashreplace").decode()

@@ -76,9 +76,9 @@ def _source(key: str, given: Given, config: Config) -> Source | None:
         given.problems.append(
             Diagnostic(
                 "not-available-yet",
-                f"{fields['freshness'].label}: the age of sources is not checked yet",
+                f"`{fields['freshness'].label}` does nothing: the age of sources is not checked yet",
                 fields["freshness"].key_span,
-                "the build ignores it",
+                None,
                 Severity.WARNING,
             )
         )

@@ -49,6 +49,16 @@ def test_a_build_is_a_line_for_each_event(project: Path) -> None:
     assert "a.one" in ran.out
 
 
+def test_warnings_of_the_project_are_events_of_a_build_and_problems_of_a_plan(project: Path) -> None:
+    (project / "models/schema.yml").write_text("models: []")
+    (problem,) = told(project, "build --dry-run")["problems"]
+    assert (problem["code"], problem["file"]) == ("unread-file", "models/schema.yml")
+    assert told(project, "compile")["problems"] == [problem]
+    ran = sqlflow(project, "sqlflow build --json")
+    first = json.loads(ran.out.splitlines()[0])
+    assert first == {"event": "told", **problem}
+
+
 def test_a_failed_build_is_json_too(project: Path) -> None:
     (project / "models/a/one.sql").write_text("SELECT CASE WHEN x = 1 THEN error('boom') ELSE x END AS x FROM src")
     ran = sqlflow(project, "sqlflow build --json")
@@ -77,6 +87,7 @@ def test_a_wrong_sqlflow_yml(project: Path) -> None:
 def test_the_manifest(project: Path) -> None:
     manifest = told(project, "compile")
     assert manifest.pop("analysed") == ["a.one", "a.two"]
+    assert manifest.pop("problems") == []
     assert json.loads((project / "target/manifest.json").read_text()) == manifest
     model = manifest["models"]["a.one"]
     assert model["file"] == "models/a/one.sql"
