@@ -93,6 +93,12 @@ def build(
     """Bring tables up to date, doing as little work as the change needs."""
     from sqlflow.cli import build as command
 
+    if sql and not dry_run:
+        raise typer.BadParameter("--sql goes with --dry-run")
+    if full_refresh and (start is not None or end is not None):
+        raise typer.BadParameter(
+            "--full-refresh rebuilds whole tables, --start and --end only an interval: give one of them"
+        )
     _exit(
         command.build(
             command.Asked(
@@ -124,7 +130,9 @@ def compile_(
     project: Project = None,
     target: Target = None,
     var: Var = None,
-    wait: Wait = 10.0,
+    wait: Annotated[
+        float | None, typer.Option("--wait", help="With --dry-run: seconds to wait for a database of somebody else.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check the whole project and write the SQL that would run into target/."""
@@ -134,11 +142,11 @@ def compile_(
     if dry_run:
         asked = command.Asked(
             selection=tuple(selection or ()), exclude=tuple(exclude or ()), dry_run=True, sql=sql, project=project,
-            target=target, variables=tuple(var or ()), wait=wait, json=json,
+            target=target, variables=tuple(var or ()), wait=10.0 if wait is None else wait, json=json,
         )  # fmt: skip
         _exit(command.build(asked))
-    if selection or exclude or sql:
-        raise typer.BadParameter("SELECTION, --exclude and --sql go with --dry-run")
+    if selection or exclude or sql or wait is not None:
+        raise typer.BadParameter("SELECTION, --exclude, --sql and --wait go with --dry-run")
     _exit(compile_project(project, target, var or (), json=json))
 
 
@@ -291,6 +299,8 @@ def lineage(
     """Show where a column comes from, through all models."""
     from sqlflow.cli.lineage import show_lineage
 
+    if mermaid and json:
+        raise typer.BadParameter("--mermaid and --json are two forms of one answer: give one of them")
     _exit(show_lineage(name, project, target, var or (), mermaid=mermaid, downstream=downstream, json=json))
 
 

@@ -1,6 +1,7 @@
 """`+marts.orders tag:daily,mode:view state:failed+` -> a set of names.
 
-Terms with a space between them are united; terms with a comma between them are intersected. Each term may have
+Terms with a space between them are united; terms with a comma between them are intersected. A text that is a name as it
+is, blanks and commas included, is that name. Each term may have
 `+` or `N+` in front (what it is made from, N steps back) and `+` or `+N` behind (what is made from it); `@name` is a
 model, all that is made from it, and all that these need.
 """
@@ -79,11 +80,25 @@ def _read_by(test: TableName, graph: nx.DiGraph[TableName], universe: Universe) 
 def _union(terms: Sequence[str], universe: Universe, problems: list[Diagnostic]) -> frozenset[TableName]:
     found: frozenset[TableName] = frozenset()
     for text in terms:
+        if _is_name(text, universe):
+            found |= _term(text, universe, problems)
+            continue
         for term in text.split():
             parts = [_term(part.strip(), universe, problems) for part in term.split(",") if part.strip()]
             if parts:
                 found |= frozenset.intersection(*parts)
     return found
+
+
+def _is_name(text: str, universe: Universe) -> bool:
+    """Whether a text with blanks or commas is one name as it is, perhaps with pluses: `+marts.net sales`."""
+    match = _TERM.match(text) if any(c.isspace() or c == "," for c in text) else None
+    if match is None:
+        return False
+    body = match["body"].removeprefix("path:").removeprefix("source:")
+    names = (*universe.models, *universe.others)
+    paths = (str(model.file.path) for model in universe.models.values())
+    return any(body.lower() in (str(name).lower(), name.name.lower()) for name in names) or body in paths
 
 
 def _term(text: str, universe: Universe, problems: list[Diagnostic]) -> frozenset[TableName]:
