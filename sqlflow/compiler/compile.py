@@ -27,6 +27,7 @@ from sqlflow.core.model import CheckKind, Header, Mode, Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
 from sqlflow.core.schema import Column, Schema
+from sqlflow.core.source import Span
 from sqlflow.core.sql import quoted, render
 from sqlflow.core.text import Edit, MappedText
 
@@ -421,8 +422,8 @@ class _Compiler:
             self.problems.append(
                 Diagnostic(
                     "duplicate-column",
-                    f"the query gives two columns named `{twice}`",
-                    model.query.span(0),
+                    f"the query gives two columns named `{bound.columns[twice].name}`",
+                    self._place_of_item(text, plain, resolved, twice),
                     "rename one with AS",
                 )
             )
@@ -452,6 +453,20 @@ class _Compiler:
             found = [*(p for p in found if p not in same), bound]
         known = [c for parent in text.parents for c in self._columns[parent].names]
         self.problems += [_diagnostic(problem, mapped, known) for problem in found]
+
+    def _place_of_item(self, text: _Text, plain: str, resolved: Resolved | None, place: int) -> Span:
+        """Where the item of the SELECT list stands that gives a column; the first word of the query where it is not known."""
+        from sqlflow.compiler.resolve import Select
+        from sqlflow.core.syntax import place_of
+
+        query = resolved.query if resolved is not None else None
+        outputs = query.outputs if isinstance(query, Select) else None
+        node = outputs[place].expression.node if outputs is not None and place < len(outputs) else None
+        while node is not None and node.parent is not None and node.arg_key != "expressions":
+            node = node.parent
+        start, end = place_of(node) if node is not None else (None, None)
+        mapped = text.query if plain == text.query.text else replace(text.query, text=plain)
+        return mapped.span(start or 0, end)
 
     def _tree(self, text: str) -> exp.Query | None:
         from sqlflow.core.syntax import parse_tree
@@ -577,6 +592,8 @@ def _diagnostic(error: BindError, text: MappedText, known: list[str] | None = No
     hint = None
     if error.code == "unknown-function" and error.candidates:
         hint = f"did you mean `{error.candidates[0]}`?"
+    elif error.code == "pivot-columns":
+        hint = "list the values that become columns: `ON name IN ('a', 'b')`"
     elif error.code == "unknown-column":
         word = error.message.split("`")[1] if "`" in error.message else ""
         hint = did_you_mean(word, [*error.candidates, *(known or ())])
@@ -587,11 +604,12 @@ def _stand_in(kind: str) -> str:
     return f"CAST('2000-01-01' AS {kind})"
 
 
-def _twice(schema: Schema) -> str | None:
+def _twice(schema: Schema) -> int | None:
+    """The place of the first column whose name another one before it has."""
     seen: set[str] = set()
-    for column in schema:
+    for place, column in enumerate(schema):
         if column.name.lower() in seen:
-            return column.name
+            return place
         seen.add(column.name.lower())
     return None
 

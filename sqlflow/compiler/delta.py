@@ -43,7 +43,7 @@ from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import SourceFile
 from sqlflow.core.sql import Ident, Sql, compose, quoted
-from sqlflow.core.syntax import parse_tree, told_again
+from sqlflow.core.syntax import parse_tree, place_of, told_again
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.core.wording import Company
 
@@ -309,7 +309,7 @@ class _Finder:
                 )
 
     def _refused(self, construct: str, reason: str, node: exp.Expr | None, *, volatile: bool = False) -> _Refused:
-        start, end = timing._place(node)
+        start, end = place_of(node)
         placed = self._placed(Refusal(construct, reason, start, end))
         return _Refused(placed.construct, placed.reason, placed.start, placed.end, volatile=volatile)
 
@@ -352,7 +352,7 @@ class _Finder:
             total, count = Sql(average.total), Sql(average.count)
             value = traits.wording.average(total, count, types[average.inner], groups.company(average))
             if value is None:
-                raise _Refused("AVG", _why_no_average(types[average.inner]), *timing._place(average.node))
+                raise _Refused("AVG", _why_no_average(types[average.inner]), *place_of(average.node))
             divided[average.total, average.count] = value
         return _Groups(self.text.text, query, self.dialect, frozenset(decimals), divided).found()
 
@@ -466,7 +466,7 @@ class _Terms(Struct):
         return tuple(dict.fromkeys(tuple(sorted(term)) for term in terms)) if terms else ()
 
     def fix(self, source: Source, construct: str, reason: str, node: exp.Expr | None = None) -> None:
-        refusal = Refusal(construct, reason, *timing._place(node if node is not None else source.node))
+        refusal = Refusal(construct, reason, *place_of(node if node is not None else source.node))
         if source.table is not None:
             self.fixed.setdefault(source.table, refusal)
         if source.relation is not None:
@@ -530,7 +530,7 @@ class _Terms(Struct):
 
 
 def _at(node: exp.Expr | None, construct: str, reason: str) -> Refusal:
-    return Refusal(construct, reason, *timing._place(node))
+    return Refusal(construct, reason, *place_of(node))
 
 
 def _not_a_product(select: Select) -> Refusal | None:
@@ -609,7 +609,7 @@ class _Groups:
         for key in keys:
             canon = _text(key)
             if canon is None:
-                raise _Refused("GROUP BY", "a key is not a plain expression of columns", *timing._place(key.node))
+                raise _Refused("GROUP BY", "a key is not a plain expression of columns", *place_of(key.node))
             if canon not in self.keys:
                 name = f"_k{len(self.keys)}"
                 self.keys[canon] = name
@@ -637,20 +637,20 @@ class _Groups:
     def _refuse(self) -> None:
         select = self.select
         if select.grouping_sets:
-            raise _Refused("GROUPING SETS", "a row adds to several groups", *timing._place(select.node.args["group"]))
+            raise _Refused("GROUPING SETS", "a row adds to several groups", *place_of(select.node.args["group"]))
         if select.distinct_on or (select.distinct and (select.group is not None or select.having is not None)):
             raise _Refused("DISTINCT", "the rows of groups are compared with each other")
         if select.qualify is not None:
-            raise _Refused("QUALIFY", "it looks at other groups", *timing._place(select.qualify.node))
+            raise _Refused("QUALIFY", "it looks at other groups", *place_of(select.qualify.node))
         for expression in timing._expressions(select):
             if expression.features & Feature.WINDOW:
-                raise _Refused("window function", "it looks at other groups", *timing._place(expression.node))
+                raise _Refused("window function", "it looks at other groups", *place_of(expression.node))
         for output in select.outputs or ():
             if output.expression.features & Feature.UNNEST:
-                raise _Refused("UNNEST", "it makes several rows of a group", *timing._place(output.expression.node))
+                raise _Refused("UNNEST", "it makes several rows of a group", *place_of(output.expression.node))
         for clause in (select.where, *(join.on for join in select.joins)):
             if clause is not None and any(isinstance(r, Alias) for r in clause.bindings.values()):
-                raise _Refused("alias", "WHERE uses a name of the SELECT list", *timing._place(clause.node))
+                raise _Refused("alias", "WHERE uses a name of the SELECT list", *place_of(clause.node))
 
     def _cuts(self) -> tuple[tuple[int, int], int]:
         """Where the SELECT list of the outermost query stands (from SELECT to FROM), and where WHERE ends."""
@@ -693,7 +693,7 @@ class _Groups:
     def _item(self, expression: Expression) -> str:
         """An expression of a group as SQL over the counters."""
         if expression.nested:
-            raise _Refused("subquery", "a group is compared with another query", *timing._place(expression.node))
+            raise _Refused("subquery", "a group is compared with another query", *place_of(expression.node))
         if expression.node is None:
             canon = _text(expression)
             if canon is None or canon not in self.keys:
@@ -719,7 +719,7 @@ class _Groups:
         ):
             return self._aggregate(node, within, None)
         if bound is not None or isinstance(node, (exp.Column, exp.Query, exp.Window)):
-            raise _Refused("column", "it is not a key of the group", *timing._place(node))
+            raise _Refused("column", "it is not a key of the group", *place_of(node))
         copy = node.copy()
         old_children, new_children = list(node.iter_expressions()), list(copy.iter_expressions())
         for old, new in zip(old_children, new_children, strict=True):
@@ -740,7 +740,7 @@ class _Groups:
         name = _KINDS.get(type(node))
         if name is None or not plain or extra or argument is None:
             word = str(node.meta.get("name") or node.key).upper()
-            raise _Refused(word, "this aggregate cannot be kept as a counter", *timing._place(node))
+            raise _Refused(word, "this aggregate cannot be kept as a counter", *place_of(node))
         inner = self._sql_of(argument, within)
         if name in ("count", "sum"):
             self._ask(name, argument, within, condition)
@@ -803,13 +803,13 @@ class _Groups:
             column = reference.source.columns[reference.index]
             if column is not None:
                 return f"{quoted(reference.source.name)}.{quoted(column)}"
-        raise _Refused(word, "a column that it stands for cannot be named", *timing._place(node))
+        raise _Refused(word, "a column that it stands for cannot be named", *place_of(node))
 
     def _sql_of(self, node: exp.Expr, within: Expression, depth: int = 0) -> str:
         """An expression over the tables that are read, with aliases of the SELECT list put in."""
         for inner in node.walk():
             if isinstance(inner, exp.Query) or id(inner) in within.nested:
-                raise _Refused("subquery", "it is inside an aggregate or a key", *timing._place(node))
+                raise _Refused("subquery", "it is inside an aggregate or a key", *place_of(node))
 
         def put(old: exp.Expr) -> exp.Expr | None:
             bound = within.bindings.get(id(old))
@@ -817,10 +817,10 @@ class _Groups:
                 # It means another column in each output that it is written out to.
                 return exp.maybe_parse(self._named(bound, "COLUMNS", old), dialect=self.dialect)
             if isinstance(old, exp.Star) and not isinstance(old.parent, exp.Count):
-                raise _Refused("*", "it stands for several columns", *timing._place(old.parent))
+                raise _Refused("*", "it stands for several columns", *place_of(old.parent))
             if isinstance(bound, Alias):
                 if depth > 16 or bound.output.expression.features & (Feature.AGGREGATE | Feature.WINDOW):
-                    raise _Refused("alias", "an alias of an aggregate is used in another", *timing._place(old))
+                    raise _Refused("alias", "an alias of an aggregate is used in another", *place_of(old))
                 inner = bound.output.expression
                 sql = self._sql(inner) if inner.node is None else self._sql_of(inner.node, inner, depth + 1)
                 parsed = parse_tree(f"SELECT ({sql})", self.dialect)

@@ -28,12 +28,12 @@ def resolve_query(
     def table_of(node: exp.Table) -> TableName | None:
         return reads.get((node.db.lower(), node.name.lower()))
 
-    def is_list(column: ColumnRef) -> bool:
+    def type_of(column: ColumnRef) -> str | None:
         found = columns[column.table].find(column.column) if column.table in columns else None
-        return found is not None and found.type.endswith("]")
+        return found.type if found is not None else None
 
     return resolve(
-        tree, {name: schema.names for name, schema in columns.items()}, table_of, is_list=is_list, dialect=dialect
+        tree, {name: schema.names for name, schema in columns.items()}, table_of, type_of=type_of, dialect=dialect
     )
 
 

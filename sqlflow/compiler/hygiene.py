@@ -28,7 +28,8 @@ from sqlflow.compiler.resolve import (
     SourceKind,
     Unknown,
 )
-from sqlflow.compiler.time import _expressions, _place
+from sqlflow.compiler.time import _expressions
+from sqlflow.core.syntax import place_of
 from sqlflow.core.text import Argument
 
 
@@ -89,7 +90,7 @@ def _bound_inside(node: exp.Expr, expression: Expression, argument: Argument, ho
             parameters = around.expressions if isinstance(around, exp.Lambda) else [around.args.get("expression")]
             for parameter in parameters:
                 if parameter is not None and parameter.name.lower() == name:
-                    return "a parameter of a lambda" if _is_inside(_place(parameter), argument) else None
+                    return "a parameter of a lambda" if _is_inside(place_of(parameter), argument) else None
         around = around.parent
     return None
 
@@ -118,7 +119,7 @@ def _parts(reference: Reference) -> Iterator[tuple[object, str]]:
 
 
 def _select_is_inside(select: Select | None, argument: Argument) -> bool:
-    return select is not None and _is_inside(_place(select.node), argument)
+    return select is not None and _is_inside(place_of(select.node), argument)
 
 
 def _is_inside(place: tuple[int | None, int | None], argument: Argument) -> bool:

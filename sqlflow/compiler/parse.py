@@ -16,7 +16,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.known import Parsed
-from sqlflow.core.syntax import VALUES_WITHOUT_BRACKETS, named_tables, sqlglot_dialect, tree_of
+from sqlflow.core.syntax import VALUES_WITHOUT_BRACKETS, named_tables, place_of, sqlglot_dialect, tree_of
 
 _BOUND = re.compile(r"\$(?:start|end)\b", re.IGNORECASE)
 
@@ -40,6 +40,8 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
         tables = found
     else:
         tables, forbidden = named_tables(tree, query, dialect)
+        if (changing := _changing_columns(tree)) is not None:
+            return Parsed(error=changing), None
     texts = binder.traits.clock_texts
     meant, spelled = meaning(tokens, query, dialect)
     parsed = Parsed(
@@ -115,6 +117,19 @@ def _one_argument(tokens: Sequence[Token], opening: int) -> bool:
         elif token.token_type is TokenType.COMMA and depth == 1:
             return False
     return True
+
+
+def _changing_columns(tree: exp.Query) -> BindError | None:
+    """A PIVOT whose columns are the values that happen to be in the data: the table would be another one each time."""
+    for pivot in tree.find_all(exp.Pivot):
+        if pivot.args.get("unpivot"):
+            continue
+        for on in pivot.args.get("fields") or pivot.expressions:
+            inside = (*on.expressions, on.args.get("query")) if isinstance(on, exp.In) else ()
+            if not isinstance(on, exp.In) or any(isinstance(value, exp.Query) for value in inside):
+                start, end = place_of(on)
+                return BindError("pivot-columns", "the columns of this PIVOT depend on the rows", start, end)
+    return None
 
 
 def _bounds(query: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:

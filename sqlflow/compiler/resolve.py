@@ -16,6 +16,7 @@ from typing import Final
 from msgspec import Struct, field
 from sqlglot import exp
 
+from sqlflow.compiler.value_types import ValueType, element_of, field_of, is_list, type_named
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.syntax import RECURRING, VALUES_WITHOUT_BRACKETS
 
@@ -271,16 +272,16 @@ def resolve(
     columns: Mapping[TableName, tuple[str, ...]],
     resolve_table: Callable[[exp.Table], TableName | None],
     *,
-    is_list: Callable[[ColumnRef], bool] = lambda column: False,
+    type_of: Callable[[ColumnRef], str | None] = lambda column: None,
     dialect: str = "duckdb",
 ) -> Resolved:
     """The scopes of a parsed query, and the names in it that are wrong.
 
     `columns` are the columns of the tables it may read, `resolve_table` says which table a node
-    that is no CTE means. `is_list` tells that a base column is a list and not a struct, so that
-    `unnest(column)` in a SELECT list is one column; without it that list is unknown.
+    that is no CTE means. `type_of` is the type of a base column, where it is known: `unnest(column)` in a SELECT list is
+    one column if it is of a list, and several if it is of a struct.
     """
-    resolver = _Resolver(columns, resolve_table, is_list, dialect)
+    resolver = _Resolver(columns, resolve_table, type_of, dialect)
     try:
         relation = resolver.relation(query, None, {})
     except RecursionError:
@@ -363,12 +364,12 @@ class _Resolver:
         self,
         columns: Mapping[TableName, tuple[str, ...]],
         resolve_table: Callable[[exp.Table], TableName | None],
-        is_list: Callable[[ColumnRef], bool],
+        type_of: Callable[[ColumnRef], str | None],
         dialect: str,
     ) -> None:
         self.columns = columns
         self.resolve_table = resolve_table
-        self.is_list = is_list
+        self.type_of = type_of
         self.dialect = dialect
         self.values_name, self.values_first = ("column", 1) if dialect == "postgres" else ("col", 0)
         self.problems: list[Problem] = []
@@ -841,15 +842,63 @@ class _Resolver:
             argument = argument.this
         if isinstance(argument, _LIST_NODES):
             return True
-        if isinstance(argument, exp.Cast):
-            return argument.to.this in (exp.DataType.Type.ARRAY, exp.DataType.Type.LIST)
         if isinstance(argument, exp.Anonymous):
             return str(argument.this).lower() in _LIST_FUNCTIONS
-        if not isinstance(argument, exp.Column):
-            return False
-        reference = self._lookup(argument, scope, _Prefer.COLUMN, report=False)
-        column = base_column(reference)
-        return column is not None and self.is_list(column)
+        return is_list(self._type(self._quietly(argument, scope)))
+
+    def _quietly(self, node: exp.Expr, scope: _Scope) -> Expression:
+        """An expression that is bound a second time, so its problems are told elsewhere."""
+        before = len(self.problems)
+        bound = self._bind(node, scope)
+        del self.problems[before:]
+        return bound
+
+    def _type(self, expression: Expression, depth: int = 0) -> ValueType | None:
+        """The type of an expression as far as the columns in it tell; None where it is not known."""
+        if expression.node is None:
+            return self._type_of(expression.references[0], depth)
+        node = expression.node.unalias()
+        while isinstance(node, exp.Paren):
+            node = node.this
+        if (bound := expression.bindings.get(id(node))) is not None:
+            return self._type_of(bound, depth)
+        if isinstance(node, exp.Cast):
+            return node.to
+        if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
+            inner = Expression(node.this, expression.references, expression.bindings, expression.nested, Feature.NONE)
+            return field_of(self._type(inner, depth), (node.expression.name,))
+        if isinstance(node, (*_EXPLODING, exp.Bracket)) and not isinstance(node.this, exp.Query):
+            inner = Expression(node.this, expression.references, expression.bindings, expression.nested, Feature.NONE)
+            single = not isinstance(node, exp.Bracket) or len(node.expressions) == 1
+            return element_of(self._type(inner, depth)) if single else None
+        return None
+
+    def _type_of(self, reference: Reference, depth: int) -> ValueType | None:
+        if depth > _DEEPEST_TYPE:
+            return None
+        match reference:
+            case Direct(source, index):
+                if source.table is not None:
+                    known = index < len(source.base_columns)
+                    named = ColumnRef(source.table, source.base_columns[index]) if known else None
+                    return type_named(self.type_of(named) if named is not None else None, self.dialect)
+                if source.kind is SourceKind.UNNEST and source.arguments and index == 0:
+                    call = source.arguments[0]
+                    many = call.node.expressions if call.node is not None else []
+                    if len(many) != 1:
+                        return None
+                    inner = Expression(many[0], call.references, call.bindings, call.nested, Feature.NONE)
+                    return element_of(self._type(inner, depth + 1))
+                relation = source.relation
+                if isinstance(relation, Select) and relation.outputs is not None:
+                    return self._type(relation.outputs[index].expression, depth + 1)
+                return None
+            case Alias(output):
+                return self._type(output.expression, depth + 1)
+            case Field(of, path):
+                return field_of(self._type_of(of, depth), path)
+            case _:
+                return None
 
     def _star(self, scope: _Scope, star: exp.Expr | None = None) -> list[Output] | None:
         if scope.blurred or any(source.columns is None for source in scope.visible):
@@ -1764,6 +1813,8 @@ _LIST_FUNCTIONS = _words(
     glob
     """
 )
+
+_DEEPEST_TYPE = 40
 
 _LIST_NODES = (
     exp.Array,

@@ -93,6 +93,7 @@ from sqlflow.compiler.resolve import (
 )
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.reach import HERE, Reach, TimeStep
+from sqlflow.core.syntax import place_of
 
 _Pairs = tuple[tuple[ColumnRef, ColumnRef], ...]
 
@@ -252,7 +253,7 @@ class _Walk:
         for table, all_seen in by_table.items():
             why = next((seen.why for seen in all_seen if seen.why is not None), None)
             if why is not None:
-                tables[table] = Unmapped(why.reason, *_place(why.node), _shown(why.node))
+                tables[table] = Unmapped(why.reason, *place_of(why.node), _shown(why.node))
                 continue
             occurrences = tuple(occurrence for seen in all_seen for occurrence in self._occurrences(seen))
             pairs = dict.fromkeys(pair for seen in all_seen for pair in seen.same_type)
@@ -1181,21 +1182,6 @@ def _replaced(tree: exp.Expr, leaves: Mapping[int, _Leaf], put: Callable[[_Leaf]
 
 # What needs no brackets wherever it is put.
 _ATOMS = (exp.Column, exp.Literal, exp.Func, exp.Paren)
-
-
-def _place(node: exp.Expr | None) -> tuple[int | None, int | None]:
-    """Where a piece of the query stands in the text, as far as its names tell, or those of what it stands in."""
-    while node is not None:
-        starts, ends = [], []
-        for inner in node.walk():
-            start, end = inner.meta.get("start"), inner.meta.get("end")
-            if isinstance(start, int) and isinstance(end, int):
-                starts.append(start)
-                ends.append(end + 1)
-        if starts:
-            return min(starts), max(ends)
-        node = node.parent
-    return None, None
 
 
 def _shown(node: exp.Expr | None) -> str:

@@ -232,3 +232,18 @@ _FORBIDDEN: tuple[type[exp.Expr], ...] = (
     exp.Copy,
     exp.Into,
 )
+
+
+def place_of(node: exp.Expr | None) -> tuple[int | None, int | None]:
+    """Where a piece of the query stands in the text, as far as its names tell, or those of what it stands in."""
+    while node is not None:
+        starts, ends = [], []
+        for inner in node.walk():
+            start, end = inner.meta.get("start"), inner.meta.get("end")
+            if isinstance(start, int) and isinstance(end, int):
+                starts.append(start)
+                ends.append(end + 1)
+        if starts:
+            return min(starts), max(ends)
+        node = node.parent
+    return None, None

@@ -52,7 +52,7 @@ def resolved(sql: str) -> Resolved:
         parse_one(sql, dialect="duckdb"),
         COLUMNS,
         name_of,
-        is_list=lambda column: column.column == "l",
+        type_of=lambda column: "INTEGER[]" if column.column == "l" else None,
     )
 
 
