@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sqlflow.core.clock import Moving
 from sqlflow.core.compiled import CompiledModel, Lineage, TimeMapping, Traces
 from sqlflow.core.graph import Edge, ModelGraph, Reader
 from sqlflow.core.known import KnownModel, KnownProject, Parsed, Settings
@@ -63,7 +64,8 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     schema: msgspec.Raw
     parents: tuple[int, ...]
     fingerprint: tuple[str, str, str, dict[str, str], str, dict[str, str], str]
-    clock: tuple[str, ...]
+    clock: tuple[Moving, ...]
+    filled: dict[str, tuple[Moving, ...]]
     checked_against: tuple[int, ...]
     ordered_after: tuple[int, ...]
     bounds: tuple[tuple[int, int, str], ...]
@@ -181,6 +183,7 @@ class _Writer:
                 printed.spelling,
             ),
             compiled.clock,
+            dict(compiled.written),
             self._all(compiled.checked_against),
             self._all(compiled.ordered_after),
             compiled.bounds,
@@ -318,6 +321,7 @@ class _Reading:
             self._all(record.parents),
             Fingerprint(*record.fingerprint),
             record.clock,
+            record.filled,
             self._all(record.checked_against) if record.checked_against else (),
             self._all(record.ordered_after) if record.ordered_after else (),
             record.bounds,

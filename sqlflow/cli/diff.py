@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.cli.opening import read_settings
 from sqlflow.cli.reading import Reading, find_name, reading
 from sqlflow.cli.render import render_table, to_json
+from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config
-from sqlflow.core.diagnostics import one_problem
-from sqlflow.core.engine import EngineError, Found, Row, Session
+from sqlflow.core.diagnostics import Severity, one_problem
+from sqlflow.core.engine import EngineError, Found, Session
+from sqlflow.core.model import CheckKind
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import counted
-
-
-class Difference(Struct, frozen=True):
-    """How two tables differ. `left`, `right`: number of rows that only one of them has, as multisets."""
-
-    table: str
-    other: str
-    columns: tuple[str, ...]
-    rows: int
-    left: int
-    right: int
-    sample: tuple[Row, ...] = ()
-    names: tuple[str, ...] = ()
-
-    @property
-    def equal(self) -> bool:
-        return not self.columns and not self.left and not self.right
+from sqlflow.proof.judge import rows_of_written, written_columns
+from sqlflow.proof.tables import Difference, Table, difference, told
 
 
 def diff_tables(
@@ -67,13 +54,13 @@ def diff_tables(
             for name in (left, TableName.parse(right)) if catalog is None else ():
                 if name not in (found.tables or {}):
                     raise one_problem("unknown-table", f"there is no table `{name}` in this database")
-            differences.append(_compare(session, found.tables or {}, left, TableName.parse(right), catalog, limit))
+            differences.append(_compare(session, found, left, TableName.parse(right), catalog, limit))
     if json:
-        print(to_json([_json(difference) for difference in differences]))
+        print(to_json([_json(item) for item in differences]))
     else:
-        for difference in differences:
-            _print(difference, with_target)
-    different = sum(not difference.equal for difference in differences)
+        for item in differences:
+            _print(item, with_target)
+    different = sum(not item.equal for item in differences)
     print(f"{len(differences)} compared: {len(differences) - different} equal, {different} differ", file=sys.stderr)
     return 1 if different else 0
 
@@ -99,38 +86,36 @@ def _tables(found: Reading) -> list[TableName]:
 
 
 def _compare(
-    session: Session,
-    tables: Mapping[TableName, Found],
-    left: TableName,
-    right: TableName,
-    catalog: str | None,
-    limit: int,
+    session: Session, found: Reading, left: TableName, right: TableName, catalog: str | None, limit: int
 ) -> Difference:
+    tables, compiled = found.tables or {}, found.checked.compiled
     here = Sql(render(left))
     there = Sql(render(right)) if catalog is None else compose("{c}.{t}", c=Ident(catalog), t=right)
+    written = written_columns(compiled)
+    restless = written.get(left, frozenset()) | written.get(right, frozenset())
     try:
-        mine = _columns(session, here, tables.get(left))
-        theirs = _columns(session, there, tables.get(right) if catalog is None else None)
-        schemas = mine.differences(theirs)
-        shared = [Ident(c.name) for c in mine if theirs.find(c.name) is not None]
-        if not shared:
-            return Difference(str(left), str(right), schemas, 0, 0, 0)
-        only_left = compose("SELECT {cs} FROM {a} EXCEPT ALL SELECT {cs} FROM {b}", cs=shared, a=here, b=there)
-        only_right = compose("SELECT {cs} FROM {b} EXCEPT ALL SELECT {cs} FROM {a}", cs=shared, a=here, b=there)
-        rows, minus, plus = (
-            int(str(session.fetch(compose("SELECT count(*) FROM ({q}) AS _q", q=q))[0][0]))
-            for q in (compose("SELECT 1 FROM {a}", a=here), only_left, only_right)
-        )
-        sample: list[Row] = []
-        if minus or plus:
-            for sign, query in (("-", only_left), ("+", only_right)):
-                found = session.fetch(compose("{q} ORDER BY {cs} LIMIT {n}", q=query, cs=shared, n=limit))
-                sample += [(sign, *row) for row in found]
+        mine = Table(here, _columns(session, here, tables.get(left)))
+        theirs = Table(there, _columns(session, there, tables.get(right) if catalog is None else None))
+        made = difference(session, (str(left), str(right)), mine, theirs, _key_of(compiled, left), restless, limit)
     except EngineError as error:
         raise one_problem(
             "statement-failed", f"`{left}` and `{right}` cannot be compared: {error.message.splitlines()[0]}"
         ) from error
-    return Difference(str(left), str(right), schemas, rows, minus, plus, tuple(sample), ("", *shared))
+    decided = rows_of_written(compiled, left, written)
+    if decided and not made.equal:
+        listed = ", ".join(f"`{name}`" for name in decided)
+        made = replace(made, notes=(*made.notes, f"its rows depend on {listed}, of when a row was written"))
+    return made
+
+
+def _key_of(compiled: Compiled, name: TableName) -> tuple[str, ...]:
+    """The columns that are the identity of a row: the model's key, or what a check says is unique."""
+    model = compiled.models.get(name)
+    if model is None:
+        return ()
+    header = model.model.header
+    checks = [check for check in header.checks if check.kind is CheckKind.UNIQUE and check.where is None]
+    return header.key or next((check.columns for check in checks if check.severity is Severity.ERROR), ())
 
 
 def _columns(session: Session, relation: Sql, found: Found | None) -> Schema:
@@ -150,6 +135,10 @@ def _json(difference: Difference) -> dict[str, object]:
         "columns": list(difference.columns),
         "only_left": difference.left,
         "only_right": difference.right,
+        "changed": difference.changed,
+        "key": list(difference.key),
+        "cells": dict(difference.cells),
+        "notes": list(difference.notes),
         "sample": [list(row) for row in difference.sample],
     }
 
@@ -159,12 +148,22 @@ def _print(difference: Difference, target: str | None) -> None:
     other = "" if difference.other == difference.table else f" and {difference.other}"
     if difference.equal:
         print(f"equal   {difference.table}{other}  {counted(difference.rows, 'row')}")
+        _print_notes(difference)
         return
     print(
         f"differ  {difference.table}{other}  {counted(difference.left, 'row')} only here (-), {difference.right:,} only there{where} (+)"
+        + (f", {difference.changed:,} with other values" if difference.changed else "")
     )
     for text in difference.columns:
         print(f"        column {text}")
+    for text in told(difference):
+        print(f"        other values in {text}")
     if difference.sample:
         table = render_table(difference.names, difference.sample, width=None)
         print("\n".join(f"        {line}" for line in table.splitlines()))
+    _print_notes(difference)
+
+
+def _print_notes(difference: Difference) -> None:
+    for text in difference.notes:
+        print(f"        note: {text}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import diagnostics_json, render_diagnostics, render_table, to_json
-from sqlflow.core.compiled import Compiled
+from sqlflow.core.clock import ClockRule, Nature, depends_on, words_of
+from sqlflow.core.compiled import ColumnLineage, Compiled, CompiledModel
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
+from sqlflow.core.source import Span
 from sqlflow.project.columns import stray_words
 
 
@@ -88,18 +90,8 @@ def _worth_a_look(compiled: Compiled) -> list[Diagnostic]:
             )
         )
     for model in compiled.models.values():
-        test = model.model.header.mode is Mode.TEST
-        if model.clock:
-            found.append(
-                Diagnostic(
-                    "depends-on-time",
-                    f"`{model.name}` uses {', '.join(f'`{_word(word)}`' for word in model.clock)}, so it {'runs' if test else 'is built'} again even if nothing changed",
-                    model.query.span(0),
-                    "use a variable or a column of the data instead",
-                    Severity.WARNING,
-                )
-            )
-        if not model.lineage.complete and not test:
+        found += _about_the_clock(compiled, model)
+        if not model.lineage.complete and model.model.header.mode is not Mode.TEST:
             found.append(
                 Diagnostic(
                     "opaque-query",
@@ -112,5 +104,64 @@ def _worth_a_look(compiled: Compiled) -> list[Diagnostic]:
     return found
 
 
-def _word(clock: str) -> str:
-    return "current_date" if clock == "day" else clock
+def _holds_data(compiled: Compiled, column: ColumnLineage) -> bool:
+    """Whether a column that tells when its row was written is made of data as well, views looked through."""
+    for ref in column.direct:
+        parent = compiled.models.get(ref.table)
+        if parent is None or ref.column.lower() not in parent.written or parent.model.header.mode is not Mode.VIEW:
+            return True
+        if any(_holds_data(compiled, c) for c in parent.lineage.columns if c.name.lower() == ref.column.lower()):
+            return True
+    return False
+
+
+def _about_the_clock(compiled: Compiled, model: CompiledModel) -> Iterator[Diagnostic]:
+    """What of a table depends on when it is built, by whom, or on chance."""
+    rule, name = model.model.header.clock, model.name
+    place = model.model.header.spans.get("clock", model.query.span(0))
+    unknown = [item for item in model.clock if item.nature is Nature.UNKNOWN]
+    known = [item for item in model.clock if item.nature is not Nature.UNKNOWN]
+    drawn = [item for item in known if item.nature is Nature.CHANCE]
+    if rule is ClockRule.WRITTEN and known:
+        yield _warning(
+            f"the rows of `{name}` depend on {words_of(known)}, and `@clock: written` keeps those of the last build",
+            place,
+            "leave `@clock` out to rebuild the table when they may be others",
+        )
+    elif rule is ClockRule.AUTO and model.stale_by:
+        when = "in every build"
+        if all(item.every is not None for item in model.stale_by):
+            when = f"when {depends_on(model.stale_by)} changes"
+        yield _warning(
+            f"the rows of `{name}` depend on {words_of(model.stale_by)}, so it is rebuilt {when}, even if no input changed",
+            place,
+            "use a variable or a column of the data instead, or say `-- @clock: written` to keep the rows of the last build",
+        )
+    if drawn:
+        yield _warning(
+            f"the rows of `{name}` are drawn by chance ({words_of(drawn)}): each rebuild gives others",
+            place,
+            "`sqlflow verify` cannot compare it",
+        )
+    for column in model.lineage.columns:
+        items = model.written.get(column.name.lower(), ())
+        if items and rule is ClockRule.AUTO and _holds_data(compiled, column):
+            every = next((item.every for item in items if item.every is not None), None)
+            yield _warning(
+                f"`{column.name}` of `{name}` holds data against {words_of(items)}, and stays what it was when its row was "
+                "written",
+                place,
+                f"say `-- @clock: {every or 'always'}` to rebuild the table, or compute the column in a view",
+            )
+    if unknown:
+        yield Diagnostic(
+            "unsteady-function",
+            f"`{name}` calls {words_of(unknown)}, of which neither SQLFlow nor the engine can say whether it gives the same each time",
+            place,
+            "if it depends on the time, say so with `-- @clock: always`",
+            Severity.WARNING,
+        )
+
+
+def _warning(message: str, place: Span, hint: str) -> Diagnostic:
+    return Diagnostic("depends-on-time", message, place, hint, Severity.WARNING)

@@ -3,64 +3,29 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import LiteralString
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from sqlflow.build import Prepared, compile_project, draw_up, look_at, repair
 from sqlflow.cli.opening import Opened, clock, new_run_id, opened, read_settings, tell
 from sqlflow.cli.render import render_table, to_json
-from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.config import Request
 from sqlflow.core.diagnostics import one_problem
-from sqlflow.core.engine import Engine, EngineError, Row, Session
+from sqlflow.core.engine import Engine, Session
 from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Reason, ReasonKind, StepKind
+from sqlflow.core.plan import ReasonKind
 from sqlflow.core.records import Relation, TableRecord
-from sqlflow.core.sql import compose
 from sqlflow.core.words import counted
-from sqlflow.plan.compare import compared_columns
-from sqlflow.plan.following import ShapeOf
-from sqlflow.plan.log import WEIGHT, names
 from sqlflow.plan.subject import Subject
-from sqlflow.plan.verify import Proof, proof_of_image, proofs
-from sqlflow.runner.task import show_rows
+from sqlflow.plan.verify import proof_of_image, proofs
+from sqlflow.proof.judge import not_judged
+from sqlflow.proof.run import Verdict, Verified, prove
 from sqlflow.state import warehouse
-
-_SHOWN = 5  # rows of each side
-
-
-class Verdict(StrEnum):
-    EQUAL = "equal"
-    DIFFERS = "differs"
-    STALE = "stale"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-
-
-class Verified(Struct, frozen=True):
-    """How one comparison came out. `missing`, `surplus`: rows that the query gives and the table lacks, and the other way
-    round. `why`: why there was none, or what could not be looked at."""
-
-    table: TableName
-    verdict: Verdict
-    what: str = ""
-    rows: int = 0
-    missing: int = 0
-    surplus: int = 0
-    seconds: float = 0.0
-    why: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    sample: tuple[Row, ...] = ()
-    released: bool = False
 
 
 def verify_tables(
@@ -133,7 +98,10 @@ def _verified(
 ) -> Iterator[Verified]:
     model = prepared.checked.compiled.models.get(name)
     reasons = {task.table: task.reason for task in prepared.plan.tasks}
-    without = _not_judged(model, reasons.get(name), prepared.shape_of) if model is not None else None
+    without = None
+    if model is not None:
+        has_table = model.model.header.mode not in (Mode.VIEW, Mode.INLINE)
+        without = not_judged(model, reasons.get(name), prepared.shape_of(name) if has_table else None)
     if without is not None:
         yield Verified(name, Verdict.SKIPPED, why=(without,))
     elif name in reasons and reasons[name].kind is not ReasonKind.CHECKS_CHANGED:
@@ -142,79 +110,11 @@ def _verified(
         refused = next((problem.message for problem in prepared.plan.problems), "it was never built")
         yield Verified(name, Verdict.STALE, why=(f"not up to date: {refused}",))
     elif model is None:
-        yield _proved(session, name, proof_of_image(session.wording, name, records[name]))
+        yield prove(session, name, proof_of_image(session.wording, name, records[name]))
     else:
         subject = Subject(model, records[name], Relation.TABLE, zone, session.wording)
         for proof in proofs(subject, prepared.shape_of(name)):
-            yield _proved(session, name, proof)
-
-
-def _not_judged(model: CompiledModel, reason: Reason | None, shape_of: ShapeOf) -> str | None:
-    """Why there is nothing to compare, if there is not."""
-    match model.model.header.mode:
-        case Mode.VIEW:
-            return "a view is what its query gives"
-        case Mode.INLINE:
-            return "inline: it has no table"
-        case _:
-            volatile = sorted(word for word in model.clock if word != "day")
-            if volatile and (reason is None or reason.kind is ReasonKind.CLOCK):
-                return f"its query uses `{volatile[0]}`, which may always differ"
-            refusal = shape_of(model.name).refusal
-            return _VOLATILE if refusal is not None and refusal.volatile else None
-
-
-_VOLATILE = (
-    "its query gives other rows each time: it has a random sample, or a function that gives another value each time"
-)
-
-
-def _proved(session: Session, name: TableName, proof: Proof) -> Verified:
-    """Run the statements of a comparison, and read what they found."""
-    started = time.monotonic()
-    try:
-        for step in proof.steps:
-            if step.kind is StepKind.WRITE:
-                session.execute(step.sql)
-            elif found := session.fetch(step.sql):
-                message = step.message.replace("{rows}", show_rows(found))
-                return Verified(name, Verdict.FAILED, proof.what, why=(message,))
-        missing, surplus = (
-            int(str(session.fetch(compose(_COUNT, w=WEIGHT, wrong=proof.wrong, sign=sign))[0][0])) for sign in (1, -1)
-        )
-        rows = int(str(session.fetch(proof.rows)[0][0]))
-        excused = 0 if proof.excused is None else int(str(session.fetch(proof.excused)[0][0]))
-        sample = [row for sign in (1, -1) for row in _sample(session, proof, sign)] if missing or surplus else []
-    except EngineError as error:
-        return Verified(name, Verdict.FAILED, proof.what, why=(error.message.splitlines()[0],))
-    why = (f"not compared: {counted(excused, 'row')} {proof.excuse}",) if excused else ()
-    verdict = Verdict.DIFFERS if missing or surplus else Verdict.EQUAL
-    return Verified(
-        table=name,
-        verdict=verdict,
-        what=proof.what,
-        rows=rows,
-        missing=missing,
-        surplus=surplus,
-        seconds=round(time.monotonic() - started, 3),
-        why=(*why, *proof.notes),
-        columns=("", *compared_columns(session.wording, proof.schema).names),
-        sample=tuple(sample),
-    )
-
-
-_COUNT: LiteralString = "SELECT coalesce(sum({sign} * {w}), 0) FROM {wrong} WHERE {sign} * {w} > 0"
-
-
-def _sample(session: Session, proof: Proof, sign: int) -> list[Row]:
-    columns = names(compared_columns(session.wording, proof.schema))
-    rows = session.fetch(
-        compose(
-            "SELECT {cs} FROM {wrong} WHERE {sign} * {w} > 0 ORDER BY {cs} LIMIT {n}",
-            cs=columns, wrong=proof.wrong, sign=sign, w=WEIGHT, n=_SHOWN,
-        )
-    )  # fmt: skip
-    return [("+" if sign > 0 else "-", *row) for row in rows]
+            yield prove(session, name, proof)
 
 
 def _release(found: Opened, session: Session, record: TableRecord) -> None:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sqlflow.compiler.header import check_header
 from sqlflow.compiler.required import not_incremental
 from sqlflow.core.cache import Cache
+from sqlflow.core.clock import Moving, Nature, Written, is_fresh
 from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping, Traces
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
@@ -70,7 +71,7 @@ def parse_models(
         if model.file.path in hopeless:
             continue
         text = model.query.text
-        key = "parse:" + _hash(version, dialect, text)
+        key = "parse2:" + _hash(version, dialect, text)
         parsed = _cached(cache, key, Parsed)
         if parsed is None:
             from sqlflow.compiler.parse import parse
@@ -189,7 +190,6 @@ class _Compiler:
         self._base = _hash(version, config.target_dialect, config.timezone)
         self._defined: set[TableName] = set()
         self._views: dict[TableName, Resolved | None] = {}
-        self._clock: dict[TableName, tuple[str, ...]] = {}
 
     def add(self, name: TableName) -> None:
         model = self._models[name]
@@ -221,6 +221,7 @@ class _Compiler:
             {item.table: frozenset(item.columns) for item in facts.reads},
         )
         self._columns[name] = facts.schema
+        clock, written = self._moving(model, text, facts)
         compiled = CompiledModel(
             model=model,
             query=text.query,
@@ -228,7 +229,8 @@ class _Compiler:
             traces=Later.of(traces),
             parents=text.parents,
             fingerprint=self._fingerprint(model, text, facts),
-            clock=self._clock_of(name),
+            clock=clock,
+            written=written,
             checked_against=_checked_against(model.header, self._columns),
             ordered_after=self._ordered_after(model),
             bounds=bounds,
@@ -434,7 +436,7 @@ class _Compiler:
         else:  # all columns: the mappings look into views
             traits = self._binder.traits
             facts = find_facts(resolved, bound, time, self._columns, self._view, self._zone, traits)
-            facts = replace(facts, settings=settings)
+            facts = replace(self._judged(facts), settings=settings)
         self._cache.put(key, msgspec.json.encode(facts))
         return facts
 
@@ -475,7 +477,7 @@ class _Compiler:
 
     def _parsed_text(self, text: str) -> Parsed:
         """What a text says by itself, after other texts were put into it."""
-        key = "parse:" + _hash(self._version, self._dialect, text)
+        key = "parse2:" + _hash(self._version, self._dialect, text)
         found = _cached(self._cache, key, Parsed)
         if found is None:
             from sqlflow.compiler.parse import parse
@@ -498,16 +500,57 @@ class _Compiler:
             self._views[name] = None if tree is None else resolve_query(tree, columns, text.reads, self._dialect)
         return self._views[name]
 
-    def _clock_of(self, name: TableName) -> tuple[str, ...]:
-        """What in a query depends on the time of the build, also inside the inline models and views it reads."""
-        if name not in self._clock:
-            found = set(self._parsed[name].get().clock)
-            for edge in self._reader(name).edges:
-                model = self._models.get(edge.table)
-                if model is not None and model.header.mode in (Mode.INLINE, Mode.VIEW):
-                    found |= set(self._clock_of(edge.table))
-            self._clock[name] = tuple(sorted(found))
-        return self._clock[name]
+    def _moving(self, model: Model, text: _Text, facts: Facts) -> tuple[tuple[Moving, ...], Written]:
+        """What its rows depend on that may be something else in another build, and which columns only tell of it, with the
+        views looked through that it reads."""
+        views = [self.done[p] for p in text.parents if p in self.done and self.done[p].model.header.mode is Mode.VIEW]
+        rows = {item for view in views for item in view.clock}
+        if not facts.lineage.complete:
+            rows.update(self._words(model, text))
+            rows.update(item for view in views for items in view.written.values() for item in items)
+            return tuple(sorted(rows)), {}
+        told = {(view.name, name): items for view in views for name, items in view.written.items()}
+        rows.update(facts.moving)
+        columns: dict[str, set[Moving]] = {name: set(items) for name, items in facts.written.items()}
+        if told:
+            for refs in facts.lineage.indirect.values():
+                for ref in refs:
+                    rows.update(told.get((ref.table, ref.column.lower()), ()))
+            for column in facts.lineage.columns:
+                found = {item for ref in column.direct for item in told.get((ref.table, ref.column.lower()), ())}
+                if found:
+                    columns.setdefault(column.name.lower(), set()).update(found)
+        for name in _deciding_columns(model.header, columns):
+            rows |= columns.pop(name)
+        for name in [name for name, items in columns.items() if any(i.nature is Nature.OUTSIDE for i in items)]:
+            rows |= columns.pop(name)
+        unknown = {item for items in columns.values() for item in items if item.nature is Nature.UNKNOWN}
+        rows |= unknown
+        clock = tuple(sorted(rows))
+        stale_by = model.header.clock.applied(clock)
+        written = {
+            name: tuple(sorted(items - unknown))
+            for name, items in sorted(columns.items())
+            if not all(is_fresh(item, stale_by) for item in items - unknown)
+        }
+        return clock, written
+
+    def _words(self, model: Model, text: _Text) -> tuple[Moving, ...]:
+        parsed = self._parsed[model.name].get() if text.query is model.query else self._parsed_text(text.query.text)
+        return parsed.clock
+
+    def _judged(self, facts: Facts) -> Facts:
+        """With what the engine says of the functions that SQLFlow does not know."""
+        everything = {*facts.moving, *(item for items in facts.written.values() for item in items)}
+        steady = {i for i in everything if i.nature is Nature.UNKNOWN and self._binder.steady(i.word)}
+        if not steady:
+            return facts
+        written = {name: tuple(i for i in items if i not in steady) for name, items in facts.written.items()}
+        return replace(
+            facts,
+            moving=tuple(item for item in facts.moving if item not in steady),
+            written={name: items for name, items in written.items() if items},
+        )
 
     def _ordered_after(self, model: Model) -> tuple[TableName, ...]:
         if not model.header.depends_on:
@@ -553,6 +596,17 @@ def _checking(header: Header) -> list[str]:
     if header.mode is Mode.TEST:
         return [str(header.severity)]
     return [repr(_without_place(check)) for check in header.checks]
+
+
+def _deciding_columns(header: Header, columns: Collection[str]) -> list[str]:
+    """Those of the columns that the directives give a meaning."""
+    named = {*header.key, header.time or "", header.cursor or ""}
+    if header.partition_by is not None:
+        named.add(header.partition_by.column)
+    if header.deleted is not None:
+        named.update([header.deleted.column or "", *re.findall(r"\w+", header.deleted.sql or "")])
+    folded = {name.lower() for name in named}
+    return [name for name in columns if name in folded]
 
 
 def _without_place(check: Struct) -> list[object]:

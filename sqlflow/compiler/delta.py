@@ -19,6 +19,7 @@ from sqlglot.tokenizer_core import TokenType
 
 from sqlflow.compiler import time as timing
 from sqlflow.compiler.facts import resolve_query
+from sqlflow.compiler.functions import RESTLESS_NAMES
 from sqlflow.compiler.lineage import canonical
 from sqlflow.compiler.resolve import (
     Alias,
@@ -64,13 +65,15 @@ def find_shape(
     binder: Binder,
     *,
     counters: bool = True,
+    written: bool = False,
 ) -> Shape:
-    """What a query can follow. `counters`: they may be kept for its groups. `view_text`: the query of a table that is a view. `reads`: (schema, name) in lower case
+    """What a query can follow. `counters`: they may be kept for its groups. `written`: what is never the same in it only
+    fills columns, and decides no row. `view_text`: the query of a table that is a view. `reads`: (schema, name) in lower case
     -> table, for the query and the views. `columns`: of everything that they read. Places in a refusal are offsets in
     `query`."""
     try:
         text = _with_views(_own(query), view_text, reads, columns, dialect, 0)
-        return _Finder(text, reads, columns, dialect, binder).shape(counters=counters)
+        return _Finder(text, reads, columns, dialect, binder, written=written).shape(counters=counters)
     except _Refused as refused:
         return Shape(Tier.REFUSED, refusal=refused.refusal)
 
@@ -120,8 +123,16 @@ def _resolved(text: str, reads: Reads, columns: Mapping[TableName, Schema], dial
 
 class _Finder:
     def __init__(
-        self, text: MappedText, reads: Reads, columns: Mapping[TableName, Schema], dialect: str, binder: Binder
+        self,
+        text: MappedText,
+        reads: Reads,
+        columns: Mapping[TableName, Schema],
+        dialect: str,
+        binder: Binder,
+        *,
+        written: bool,
     ) -> None:
+        self.written = written
         self.text = text
         self.reads = reads
         self.columns = columns
@@ -280,10 +291,13 @@ class _Finder:
     def _refuse_unsteady(self) -> None:
         """What the engine itself knows of the functions."""
         for found in self.binder.unsteady(self.text.text):
+            if self.written and found.name.lower() in RESTLESS_NAMES:
+                continue
             place = re.search(rf"\b{re.escape(found.name)}\b", self.text.text, re.IGNORECASE)
             at = (None, None) if place is None else place.span()
             placed = self._placed(Refusal(f"{found.name}", found.reason, *at))
-            raise _Refused(placed.construct, placed.reason, placed.start, placed.end, volatile=found.volatile)
+            volatile = found.volatile and found.name.lower() not in RESTLESS_NAMES
+            raise _Refused(placed.construct, placed.reason, placed.start, placed.end, volatile=volatile)
 
     def _refuse_source(self, source: Source) -> None:
         if source.sampled:
@@ -292,8 +306,10 @@ class _Finder:
             raise self._refused("function", "what it reads is not known", source.node)
 
     def _refuse_expression(self, expression: Expression) -> None:
-        if expression.features & Feature.VOLATILE:
-            raise self._refused("function", "it gives another value each time", expression.node, volatile=True)
+        if expression.features & Feature.VOLATILE and not (self.written and expression.moving):
+            raise self._refused("function", "it may give another value each time", expression.node)
+        if expression.features & Feature.VOLATILE and expression.features & (Feature.AGGREGATE | Feature.WINDOW):
+            raise self._refused("function", "an aggregate of it is another one each time", expression.node)
         if expression.features & Feature.UNKNOWN_FUNCTION:
             raise self._refused("function", "it is not known what it does", expression.node)
         if expression.node is None or not expression.features & (Feature.AGGREGATE | Feature.WINDOW):
@@ -607,6 +623,8 @@ class _Groups:
         keys = [output.expression for output in select.outputs] if select.distinct else list(select.group or ())
         texts: list[str] = []
         for key in keys:
+            if key.moving and not key.references and not key.nested and select.node.args["group"].args.get("all"):
+                continue  # the same in all rows, and named by nobody
             canon = _text(key)
             if canon is None:
                 raise _Refused("GROUP BY", "a key is not a plain expression of columns", *place_of(key.node))
@@ -614,6 +632,8 @@ class _Groups:
                 name = f"_k{len(self.keys)}"
                 self.keys[canon] = name
                 texts.append(f"{self._sql(key)} AS {name}")
+        if keys and not texts:
+            raise _Refused("GROUP BY", "it groups by nothing but when its rows are written")
         rows = self._counter("count", "count(*)")
         items = [self._item(output.expression) for output in select.outputs]
         visible: dict[str, str] = {}

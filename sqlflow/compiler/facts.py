@@ -92,6 +92,11 @@ def find_facts(
         for output, column in (zip(outputs, schema, strict=True) if complete else ())
         if output.fingerprint is not None
     }
+    written = {
+        column.name.lower(): tuple(sorted(output.moving))
+        for output, column in (zip(outputs, schema, strict=True) if complete else ())
+        if output.moving
+    }
     known = complete and traced.rows_fingerprint is not None and len(prints) == len(schema)
     times: dict[TableName, TimeMapping] = {}
     if time is not None:
@@ -106,6 +111,8 @@ def find_facts(
         columns=prints if known else {},
         rows=_hash(traced.rows_fingerprint or "") if known else "",
         spelled=not known or traced.names_seen,
+        moving=tuple(sorted(traced.moving)),
+        written=written,
     )
 
 

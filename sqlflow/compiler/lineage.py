@@ -16,6 +16,7 @@ from typing import assert_never
 from msgspec import Struct, field
 from sqlglot import exp
 
+from sqlflow.compiler import functions
 from sqlflow.compiler.resolve import (
     Alias,
     Direct,
@@ -38,6 +39,7 @@ from sqlflow.compiler.resolve import (
     ValuesList,
     output_names,
 )
+from sqlflow.core.clock import Moving, Nature
 from sqlflow.core.names import ColumnRef, TableName
 
 
@@ -60,6 +62,7 @@ class ColumnLineage(Struct, frozen=True):
     direct: frozenset[ColumnRef]
     kind: Kind
     fingerprint: str | None
+    moving: frozenset[Moving] = frozenset()  # what fills it, and may be something else in another build
 
 
 class Lineage(Struct, frozen=True):
@@ -77,6 +80,7 @@ class Lineage(Struct, frozen=True):
     rows_fingerprint: str | None
     # Names of columns may be seen in the rows, as those of a row that becomes JSON are.
     names_seen: bool
+    moving: frozenset[Moving] = frozenset()  # what decides the rows, and may be something else in another build
 
     @property
     def rows(self) -> frozenset[ColumnRef]:
@@ -90,7 +94,7 @@ def trace(resolved: Resolved) -> Lineage:
     ORDER BY of the query itself counts only with LIMIT or DISTINCT ON; that of a subquery always
     does, since DuckDB keeps it and what stands around may depend on it.
     """
-    tracer = _Tracer()
+    tracer = _Tracer(resolved.dialect)
     facts = tracer.relation(resolved.query, outermost=True)
     prints = _Printer()
     rows = prints.relation(resolved.query, outermost=True)
@@ -99,20 +103,29 @@ def trace(resolved: Resolved) -> Lineage:
     columns = None
     if names is not None and facts.columns is not None:
         columns = tuple(
-            ColumnLineage(name, closure(direct), kind, text)
+            ColumnLineage(name, _columns(found := closure(direct)), kind, text, _moving(found))
             for name, (direct, kind), text in zip(
                 names, facts.columns, rows.columns or (None,) * len(names), strict=True
             )
         )
-    indirect = {kind: found for kind, refs in sorted(facts.indirect.items()) if (found := closure(frozenset(refs)))}
+    closed = {kind: closure(frozenset(refs)) for kind, refs in sorted(facts.indirect.items())}
     return Lineage(
         columns,
-        indirect,
+        {kind: found for kind, refs in closed.items() if (found := _columns(refs))},
         frozenset(facts.tables),
         facts.complete and columns is not None,
         rows.rows,
         prints.names_seen or any(map(_shows_names, resolved.query.node.find_all(*_NAMES_ARE_VALUES))),
+        _moving(frozenset().union(*closed.values())),
     )
+
+
+def _columns(refs: _Refs) -> frozenset[ColumnRef]:
+    return frozenset(ref for ref in refs if isinstance(ref, ColumnRef))
+
+
+def _moving(refs: _Refs) -> frozenset[Moving]:
+    return frozenset(ref for ref in refs if isinstance(ref, Moving))
 
 
 # A column of a recursive CTE, while its own sources are being found.
@@ -121,7 +134,8 @@ class _Again(Struct, frozen=True):
     index: int
 
 
-_Ref = ColumnRef | _Again
+# The clock is a source like any other.
+_Ref = ColumnRef | _Again | Moving
 _Refs = frozenset[_Ref]
 _NOTHING: _Refs = frozenset()
 
@@ -144,7 +158,8 @@ class _Facts(Struct):
 
 
 class _Tracer:
-    def __init__(self) -> None:
+    def __init__(self, dialect: str) -> None:
+        self.dialect = dialect
         self.memo: dict[int, _Facts] = {}
         # An alias may be read many times; the first reading is in the scope that defines it.
         self.expressions: dict[int, tuple[_Refs, Kind]] = {}
@@ -170,12 +185,12 @@ class _Tracer:
         self.memo[id(relation)] = facts
         return facts
 
-    def closure(self) -> Callable[[_Refs], frozenset[ColumnRef]]:
+    def closure(self) -> Callable[[_Refs], _Refs]:
         """Replaces the columns of recursive CTEs by what they are made of."""
         if not self.recursions:
-            return lambda refs: frozenset(ref for ref in refs if isinstance(ref, ColumnRef))
+            return lambda refs: refs
 
-        def close(refs: _Refs) -> frozenset[ColumnRef]:
+        def close(refs: _Refs) -> _Refs:
             seen: set[_Ref] = set()
             todo = list(refs)
             while todo:
@@ -186,7 +201,7 @@ class _Tracer:
                 if isinstance(ref, _Again):
                     columns = self.recursions.get(ref.recursion, [])
                     todo.extend(columns[ref.index][0] if ref.index < len(columns) else ())
-            return frozenset(ref for ref in seen if isinstance(ref, ColumnRef))
+            return frozenset(ref for ref in seen if not isinstance(ref, _Again))
 
         return close
 
@@ -212,7 +227,7 @@ class _Tracer:
         if select.where is not None:
             facts.add("filter", self._refs(select.where, facts))
         for key in select.group or ():
-            facts.add("group", self._refs(key, facts))
+            facts.add("group", _grouping(select, self._refs(key, facts)))
         if select.grouping_sets:
             # A key of a set may be the number of a column.
             for output, (refs, _) in zip(select.outputs or (), columns, strict=True):
@@ -231,6 +246,8 @@ class _Tracer:
         if select.order and (not outermost or select.limit or select.distinct_on):
             for key in select.order:
                 facts.add("sort", self._refs(key, facts))
+        if select.sampled:
+            facts.add("limit", (_SAMPLE,))
         return facts
 
     def _set_operation(self, node: SetOperation, outermost: bool) -> _Facts:
@@ -279,6 +296,10 @@ class _Tracer:
             facts.complete = False
         if source.kind is SourceKind.FUNCTION and source.columns is None:
             facts.complete = False
+        if source.kind is SourceKind.FUNCTION and (found := functions.table_function(source.node, self.dialect)):
+            facts.add("unnest", (found,))
+        if source.sampled:
+            facts.add("limit", (_SAMPLE,))
         if source.relation is not None:
             facts.absorb(self.relation(source.relation))
         for argument in source.arguments:
@@ -300,6 +321,8 @@ class _Tracer:
 
     def _compound(self, expression: Expression, facts: _Facts) -> tuple[_Refs, Kind]:
         references = expression.references
+        if expression.deciding:
+            facts.add("filter", expression.deciding)
         kind = Kind.TRANSFORMATION
         if expression.features & Feature.AGGREGATE:
             kind = Kind.AGGREGATION
@@ -307,8 +330,8 @@ class _Tracer:
             kind = Kind.IDENTITY
         if len(references) == 1 and not expression.nested:
             refs, other = self._reference(references[0], facts)
-            return refs, max(kind, other)
-        found: set[_Ref] = set()
+            return refs.union(expression.moving) if expression.moving else refs, max(kind, other)
+        found: set[_Ref] = set(expression.moving)
         for reference in references:
             refs, other = self._reference(reference, facts)
             found |= refs
@@ -369,6 +392,17 @@ class _Tracer:
         for argument in source.arguments:
             total = _both(total, self._expression(argument, facts))
         return total
+
+
+_SAMPLE = Moving("sample", Nature.CHANCE)
+
+
+def _grouping(select: Select, key: _Refs) -> Iterable[_Ref]:
+    """`GROUP BY ALL` names no key: what is the same for all rows makes no groups."""
+    group = select.node.args.get("group")
+    if isinstance(group, exp.Group) and group.args.get("all") and key and all(isinstance(ref, Moving) for ref in key):
+        return (ref for ref in key if isinstance(ref, Moving) and ref.nature is Nature.CHANCE)
+    return key
 
 
 def _both(one: tuple[_Refs, Kind] | None, other: tuple[_Refs, Kind] | None) -> tuple[_Refs, Kind]:

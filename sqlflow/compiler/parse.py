@@ -14,7 +14,10 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from sqlflow.compiler.functions import named_in
+from sqlflow.core.clock import Moving, Nature
 from sqlflow.core.engine import Binder, BindError
+from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Parsed
 from sqlflow.core.syntax import VALUES_WITHOUT_BRACKETS, named_tables, place_of, sqlglot_dialect, tree_of
 
@@ -42,11 +45,10 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
         tables, forbidden = named_tables(tree, query, dialect)
         if (changing := _changing_columns(tree)) is not None:
             return Parsed(error=changing), None
-    texts = binder.traits.clock_texts
     meant, spelled = meaning(tokens, query, dialect)
     parsed = Parsed(
         tables=tables,
-        clock=_clock(tokens, texts) if texts or _TIMELY.search(query) else (),
+        clock=_clock(tokens, binder.traits.clock_texts, dialect),
         bounds=tuple(_bounds(query, tokens)) if "$" in query else (),
         meaning=meant,
         spelling=spelled,
@@ -56,67 +58,27 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
     return parsed, tree
 
 
-_CLOCK_WORDS = frozenset({"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"})
-_CLOCK_CALLS = frozenset(
-    {
-        "now",
-        "today",
-        "get_current_timestamp",
-        "get_current_time",
-        "transaction_timestamp",
-        "clock_timestamp",
-        "statement_timestamp",
-        "timeofday",
-    }
-)
-_DAY = frozenset({"current_date", "today"})
-_OUTSIDE = frozenset(
-    {
-        "read_csv", "read_csv_auto", "read_parquet", "parquet_scan", "read_json", "read_json_auto", "read_ndjson",
-        "read_text", "read_blob", "glob", "sqlite_scan", "postgres_scan", "iceberg_scan", "delta_scan", "nextval",
-        "duckdb_tables", "duckdb_columns", "duckdb_views", "duckdb_settings", "pg_catalog", "information_schema",
-    }
-)  # fmt: skip
-
-
-_TIMELY = re.compile(rf"\b(?:{'|'.join(sorted({*_CLOCK_WORDS, *_CLOCK_CALLS, *_OUTSIDE, 'age'}))})\b", re.IGNORECASE)
-
-
-def _clock(tokens: Sequence[Token], texts: frozenset[str]) -> tuple[str, ...]:
-    """Functions, and `texts`, that give something else at another time: `day` for those that change at midnight, else
-    the name."""
-    found: set[str] = set()
-    for index, token in enumerate(tokens):
-        if texts and token.token_type is TokenType.STRING and (text := token.text.strip().lower()) in texts:
-            found.add(text if text == "now" else "day")
-        if token.token_type in (TokenType.STRING, TokenType.NUMBER, TokenType.IDENTIFIER):
-            continue
-        word = token.text.lower()
-        before = tokens[index - 1].token_type if index else None
-        called = index + 1 < len(tokens) and tokens[index + 1].token_type is TokenType.L_PAREN
-        if before is TokenType.DOT or before is TokenType.ALIAS:
-            continue
-        if word in _CLOCK_WORDS or (called and word in _CLOCK_CALLS):
-            found.add("day" if word in _DAY else word)
-        elif word in _OUTSIDE and (called or word in ("pg_catalog", "information_schema")):
-            found.add(word)
-        elif called and word == "age" and _one_argument(tokens, index + 1):
-            found.add("age")
+def _clock(tokens: Sequence[Token], texts: frozenset[str], dialect: str) -> tuple[Moving, ...]:
+    """What may be something else in another build, for a query that nothing else is known of."""
+    found = set(named_in(_called(tokens), dialect))
+    for token in tokens if texts else ():
+        if token.token_type is TokenType.STRING and (text := token.text.strip().lower()) in texts:
+            found.add(Moving(text, Nature.CLOCK, None if text == "now" else Grain.DAY))
     return tuple(sorted(found))
 
 
-def _one_argument(tokens: Sequence[Token], opening: int) -> bool:
-    depth = 0
-    for token in tokens[opening:]:
-        if token.token_type in (TokenType.L_PAREN, TokenType.L_BRACKET):
-            depth += 1
-        elif token.token_type in (TokenType.R_PAREN, TokenType.R_BRACKET):
-            depth -= 1
-            if depth == 0:
-                return True
-        elif token.token_type is TokenType.COMMA and depth == 1:
-            return False
-    return True
+def _called(tokens: Sequence[Token]) -> Iterator[tuple[str, bool]]:
+    """The words, and whether each is called."""
+    for index, token in enumerate(tokens):
+        if token.token_type in (TokenType.STRING, TokenType.NUMBER):
+            continue
+        before = tokens[index - 1].token_type if index else None
+        called = index + 1 < len(tokens) and tokens[index + 1].token_type is TokenType.L_PAREN
+        if before is TokenType.ALIAS:
+            continue
+        if not called and (token.token_type is TokenType.IDENTIFIER or before is TokenType.DOT):
+            continue
+        yield token.text.lower(), called
 
 
 def _changing_columns(tree: exp.Query) -> BindError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlflow.core.clock import depends_on
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import Incremental, Mode
@@ -31,9 +32,11 @@ def _reason(model: CompiledModel) -> tuple[str, str] | None:
         return "mode `replace` writes the whole table at each change", "use another mode, or leave `@incremental` out"
     if header.mode not in (Mode.APPEND, Mode.MERGE, Mode.INCREMENTAL):
         return None
-    if model.clock:
-        word = "the day" if "day" in model.clock else f"`{model.clock[0]}`"
-        return f"its rows depend on {word}, so all of them may differ each time", "leave that out of the query"
+    if model.stale_by:
+        return (
+            f"its rows depend on {depends_on(model.stale_by)}, so all of them may differ each time",
+            "leave that out of the query",
+        )
     if header.mode is Mode.MERGE and header.cursor is None:
         return (
             "without `@cursor` nothing says which rows of the query are new, and each run reads all of them",

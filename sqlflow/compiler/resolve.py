@@ -16,7 +16,10 @@ from typing import Final
 from msgspec import Struct, field
 from sqlglot import exp
 
+from sqlflow.compiler import functions
 from sqlflow.compiler.value_types import ValueType, element_of, field_of, is_list, type_named
+from sqlflow.core.clock import Moving, Nature
+from sqlflow.core.intervals import Grain
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.syntax import RECURRING, VALUES_WITHOUT_BRACKETS
 
@@ -117,6 +120,9 @@ class Expression(Struct, frozen=True, eq=False):
     # Queries nested in the expression, by `id()` of the node that holds them.
     nested: Mapping[int, Relation]
     features: int  # of `Feature`
+    # What may be something else in another build: what fills the value, and what decides which rows it is made of.
+    moving: tuple[Moving, ...] = ()
+    deciding: tuple[Moving, ...] = ()
 
 
 class Output(Struct, frozen=True, eq=False):
@@ -353,6 +359,8 @@ class _Binding(Struct, eq=False):
     bindings: dict[int, Reference] = field(default_factory=dict)
     nested: dict[int, Relation] = field(default_factory=dict)
     features: int = 0
+    moving: list[Moving] = field(default_factory=list)
+    deciding: list[Moving] = field(default_factory=list)
     # Parameters of lambdas and comprehensions around the node.
     locals: tuple[str, ...] = ()
     # The column that COLUMNS(...) stands for in this copy of the expression.
@@ -371,6 +379,7 @@ class _Resolver:
         self.resolve_table = resolve_table
         self.type_of = type_of
         self.dialect = dialect
+        self.restless = functions.CALLS | (functions.CASTS if dialect == "postgres" else frozenset())
         self.values_name, self.values_first = ("column", 1) if dialect == "postgres" else ("col", 0)
         self.problems: list[Problem] = []
         self.pinned: set[Source] = set()
@@ -1144,6 +1153,8 @@ class _Resolver:
             bindings,
             binding.nested,
             binding.features,
+            tuple(dict.fromkeys(binding.moving)),
+            tuple(dict.fromkeys(binding.deciding)),
         )
 
     def _loose(self, node: exp.Expr, scope: _Scope) -> Expression:
@@ -1166,6 +1177,16 @@ class _Resolver:
         feature = _feature(kind, node)
         if feature:
             binding.features |= feature
+        if kind in self.restless and self._moves(node, binding):
+            return
+        if kind in _DECIDING:
+            self._walk_deciding(node, binding)
+        elif feature & Feature.AGGREGATE:
+            self._walk_aggregate(node, binding)
+        else:
+            self._walk_below(node, binding)
+
+    def _walk_below(self, node: exp.Expr, binding: _Binding) -> None:
         for value in node.args.values():
             if value.__class__ is list:
                 for item in value:
@@ -1173,6 +1194,46 @@ class _Resolver:
                         self._walk(item, binding)
             elif isinstance(value, exp.Expr):
                 self._walk(value, binding)
+
+    def _moves(self, node: exp.Expr, binding: _Binding) -> bool:
+        """Note what may be something else in another build; whether there is no more to see below the node."""
+        cut = functions.slowed(node)
+        if cut is not None:
+            found = functions.moving_of(cut[0], self.dialect) or self._text_of_now(cut[0])
+            if found is not None and found.nature is Nature.CLOCK:
+                every = max(cut[1], found.every or cut[1], key=_GRAINS.index)
+                binding.moving.append(Moving(found.word, found.nature, every))
+                binding.features |= Feature.VOLATILE
+                return True
+        found = functions.moving_of(node, self.dialect) or self._text_of_now(node)
+        if found is not None:
+            binding.moving.append(found)
+            if found.nature is not Nature.UNKNOWN:
+                binding.features |= Feature.VOLATILE
+        for text in node.iter_expressions() if isinstance(node, functions.COMPARING) else ():
+            if isinstance(text, exp.Literal) and (found := self._text_of_now(text)) is not None:
+                binding.moving.append(found)
+                binding.features |= Feature.VOLATILE
+        return False
+
+    def _text_of_now(self, node: exp.Expr) -> Moving | None:
+        return functions.text_of_now(node) if self.dialect == "postgres" else None
+
+    def _walk_aggregate(self, node: exp.Expr, binding: _Binding) -> None:
+        """A clock that an aggregate holds against its rows decides which of them it is made of."""
+        moving, names = len(binding.moving), len(binding.bindings) + len(binding.nested)
+        self._walk_below(node, binding)
+        if len(binding.bindings) + len(binding.nested) > names:
+            binding.deciding += binding.moving[moving:]
+
+    def _walk_deciding(self, node: exp.Expr, binding: _Binding) -> None:
+        """FILTER, and the order in which an aggregate takes its rows."""
+        if isinstance(node, (exp.Filter, exp.WithinGroup)):
+            self._walk(node.this, binding)
+            node = node.expression
+        moving = len(binding.moving)
+        self._walk_below(node, binding)
+        binding.deciding += binding.moving[moving:]
 
     def _walk_column(self, node: exp.Expr, binding: _Binding) -> None:
         if binding.locals:
@@ -1189,6 +1250,9 @@ class _Resolver:
         reference = self._lookup(node, binding.scope, binding.prefer)
         if reference is not None:
             binding.bindings[id(node)] = reference
+        elif (found := functions.moving(node.name.lower(), self.dialect)) is not None:
+            binding.moving.append(found)
+            binding.features |= Feature.VOLATILE
 
     def _row(self, source: Source) -> Reference:
         if source.columns is None:
@@ -1255,21 +1319,22 @@ class _Resolver:
         while isinstance(call, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter, exp.WithinGroup)):
             for value in (call.args.get("expression"),):
                 if isinstance(value, exp.Expr):
+                    moving = len(binding.moving)
                     self._walk(value, binding)
+                    binding.deciding += binding.moving[moving:]
             call = call.this
         if isinstance(call, exp.Identifier):
             features |= Feature.WINDOW
         else:
             # The function itself is a window function; what it is called with may aggregate.
-            for value in call.args.values():
-                for item in value if isinstance(value, list) else (value,):
-                    if isinstance(item, exp.Expr):
-                        self._walk(item, binding)
+            self._walk_aggregate(call, binding)
+        moving = len(binding.moving)
         for key in ("partition_by", "order", "spec"):
             value = node.args.get(key)
             for item in value if isinstance(value, list) else (value,):
                 if isinstance(item, exp.Expr):
                     self._walk(item, binding)
+        binding.deciding += binding.moving[moving:]
         binding.features |= features | Feature.WINDOW
         name = node.args.get("alias")
         if name is not None and not isinstance(node.this, exp.Identifier):
@@ -1726,7 +1791,7 @@ def _feature(kind: type[exp.Expr], node: exp.Expr) -> int:
         name = str(node.this).lower()
         if name in _AGGREGATES:
             return Feature.AGGREGATE
-        if name in _VOLATILE_FUNCTIONS:
+        if name in functions.RESTLESS_NAMES:
             return Feature.VOLATILE
         if name in ("unnest", "unlist"):
             return Feature.UNNEST
@@ -1739,7 +1804,7 @@ def _feature_of(kind: type[exp.Expr]) -> int:
         return Feature.AGGREGATE
     if issubclass(kind, (exp.UDTF, exp.Explode, exp.Posexplode, exp.ExplodingGenerateSeries)):
         return Feature.UNNEST
-    if kind.__name__.startswith(_VOLATILE_PREFIXES):
+    if functions.RESTLESS_CLASS.match(kind.__name__):
         return Feature.VOLATILE
     return Feature.NONE
 
@@ -1749,32 +1814,6 @@ def _words(text: str) -> frozenset[str]:
 
 
 _FEATURES: dict[type[exp.Expr], int] = {}
-
-_VOLATILE_PREFIXES = (
-    "Current",
-    "Rand",
-    "Uuid",
-    "Localtime",
-    "NextValue",
-    "Session",
-    "Utc",
-    "Version",
-    "AI",
-    "Generator",
-    "GenerateBool",
-    "GenerateInt",
-    "GenerateText",
-)
-
-_VOLATILE_FUNCTIONS = _words(
-    """
-    current_connection_id current_database current_date current_query current_query_id
-    current_schema current_schemas current_setting current_transaction_id currval error
-    gen_random_uuid get_current_time get_current_timestamp getvariable in_search_path nextval now
-    random setseed setval sleep_ms stats today transaction_timestamp txid_current uuid uuidv4
-    uuidv7 vector_type write_log clock_timestamp statement_timestamp timeofday
-    """
-)
 
 _AGGREGATES = _words(
     """
@@ -1827,6 +1866,11 @@ _LIST_NODES = (
     exp.Transform,
     exp.ArrayConcat,
 )
+
+_GRAINS = tuple(Grain)
+
+# Below these, a clock decides which rows a value is made of.
+_DECIDING = frozenset({exp.Filter, exp.WithinGroup, exp.Order})
 
 _LEAVES = frozenset(
     {

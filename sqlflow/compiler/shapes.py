@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from sqlflow.core.cache import Cache
+from sqlflow.core.clock import depends_on
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.delta import Refusal, Shape, Tier
 from sqlflow.core.diagnostics import Diagnostic, Note
@@ -68,9 +69,13 @@ def _hindrances(model: CompiledModel, shape: Shape) -> Iterator[tuple[str, str, 
     if header.strategy is Strategy.FULL:
         place = header.spans.get("strategy")
         yield "full", "`@strategy: full` always rebuilds it", place, f"take that out, {leave}"
-    if model.clock:
-        word = "the day" if "day" in model.clock else f"`{model.clock[0]}`"
-        yield "clock", f"its rows depend on {word}", None, f"take the time of the build out of the query, {leave}"
+    if model.stale_by:
+        yield (
+            "clock",
+            f"its rows depend on {depends_on(model.stale_by)}",
+            None,
+            f"take the time of the build out of the query, {leave}",
+        )
     if shape.refusal is not None:
         found = shape.refusal
         yield (
@@ -108,7 +113,8 @@ def _shape(compiled: Compiled, model: CompiledModel, dialect: str, binder: Binde
             views[name] = parent.query.text
             stack.extend(parent.parents)
     counters = model.model.header.mode is Mode.AUTO
-    parts = [version, dialect, str(counters), model.query.text]
+    written = bool(model.written) and not model.clock
+    parts = [version, dialect, str(counters), str(written), model.query.text]
     for name in sorted(columns):
         parts += [str(name), views.get(name, ""), *(f"{column.name} {column.type}" for column in columns[name])]
     key = "shape:" + hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
@@ -124,6 +130,6 @@ def _shape(compiled: Compiled, model: CompiledModel, dialect: str, binder: Binde
         if name not in views:
             binder.define(name, schema)
     reads = {name.key: name for name in columns}
-    shape = find_shape(model.query.text, views.get, reads, columns, dialect, binder, counters=counters)
+    shape = find_shape(model.query.text, views.get, reads, columns, dialect, binder, counters=counters, written=written)
     cache.put(key, msgspec.json.encode(shape))
     return shape

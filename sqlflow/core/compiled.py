@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from msgspec import Struct, field
 
+from sqlflow.core.clock import Moving, Written
 from sqlflow.core.later import Later
 from sqlflow.core.model import Mode, Model, Project
 from sqlflow.core.names import ColumnRef, TableName
@@ -95,7 +96,8 @@ class CompiledModel(Struct, frozen=True):
     """A model ready to be planned.
 
     `query`: the text that runs, with inline models put in and names qualified. `parents`: the tables it reads, as
-    objects in the database (inline models replaced by what they read). `clock`: the functions in it that depend on the time of the build.
+    objects in the database (inline models replaced by what they read). `clock`: what its rows depend on, and may be something
+    else in another build. `written`: the columns that say when or by what run a row was written, and decide nothing.
     `checked_against`: tables that its checks read. `ordered_after`: its `depends_on`. `bounds`: where `$start` and
     `$end` stand in the query. `traces` are most of what is known of a model, and few commands ask for them all.
     """
@@ -106,7 +108,8 @@ class CompiledModel(Struct, frozen=True):
     traces: Later[Traces]
     parents: tuple[TableName, ...]
     fingerprint: Fingerprint
-    clock: tuple[str, ...] = ()
+    clock: tuple[Moving, ...] = ()
+    written: Written = field(default_factory=dict)
     checked_against: tuple[TableName, ...] = ()
     ordered_after: tuple[TableName, ...] = ()
     bounds: tuple[tuple[int, int, str], ...] = ()
@@ -114,6 +117,16 @@ class CompiledModel(Struct, frozen=True):
     @property
     def name(self) -> TableName:
         return self.model.name
+
+    @property
+    def stale_by(self) -> tuple[Moving, ...]:
+        """That with which the table becomes stale by itself."""
+        return self.model.header.clock.applied(self.clock)
+
+    @property
+    def kept(self) -> Schema:
+        """The columns that a rebuild would give again."""
+        return self.schema.without(self.written) if self.written else self.schema
 
     @property
     def lineage(self) -> Lineage:

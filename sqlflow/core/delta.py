@@ -27,7 +27,7 @@ class Tier(StrEnum):
 class Refusal(Struct, frozen=True):
     """Why something cannot be followed: the construct, a reason, and where it stands in the query that runs.
 
-    `volatile`: because the query gives other rows each time.
+    `volatile`: because the query gives other rows each time, by something else than what `CompiledModel.clock` tells.
     """
 
     construct: str

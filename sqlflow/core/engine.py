@@ -164,6 +164,9 @@ class Binder(Protocol):
 
         A setting that only may decide them is among these: a table is made again without need rather than not at all."""
 
+    def steady(self, function: str) -> bool:
+        """Whether the engine says of a function, by its name in lower case, that it gives the same for the same."""
+
     def unsteady(self, query: str) -> tuple[Unsteady, ...]:
         """What the engine says against the functions of a query, besides those whose names SQLFlow knows."""
 

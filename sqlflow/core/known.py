@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from sqlflow.core.clock import Moving, Written
 from sqlflow.core.compiled import CompiledModel, Lineage, TimeMapping
 from sqlflow.core.engine import BindError, ReadTable
 from sqlflow.core.graph import ModelGraph
@@ -17,13 +18,13 @@ from sqlflow.core.schema import Schema
 class Parsed(Struct, frozen=True):
     """Facts about one query's text.
 
-    `clock`: what in it changes with the time of the build. `bounds`: offsets of `$start` and `$end`. `forbidden`:
-    a statement inside the query that is not a query. `meaning`, `spelling`: as in `Fingerprint`. `opaque`: SQLFlow's own parser cannot read it although the
+    `clock`: what in it may be something else in another build, by the words alone. `bounds`: offsets of `$start` and
+    `$end`. `forbidden`: a statement inside the query that is not a query. `meaning`, `spelling`: as in `Fingerprint`. `opaque`: SQLFlow's own parser cannot read it although the
     engine can. `error`: it is no SQL at all.
     """
 
     tables: tuple[ReadTable, ...] = ()
-    clock: tuple[str, ...] = ()
+    clock: tuple[Moving, ...] = ()
     bounds: tuple[tuple[int, int, str], ...] = ()
     meaning: str = ""
     spelling: str = ""
@@ -48,7 +49,8 @@ class TableReads(Struct, frozen=True):
 
 class Facts(Struct, frozen=True):
     """What is known of a compiled query. `columns`, `rows`: the hashes for `Fingerprint`; `settings`: those that
-    decide its rows, with their values. `spelled`: the case of a name in it may be seen in its rows."""
+    decide its rows, with their values. `spelled`: the case of a name in it may be seen in its rows. `moving`: what its rows
+    depend on, and may be something else in another build; `written`: what only fills columns."""
 
     schema: Schema
     lineage: Lineage = field(default_factory=Lineage)
@@ -58,6 +60,8 @@ class Facts(Struct, frozen=True):
     rows: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     spelled: bool = True
+    moving: tuple[Moving, ...] = ()
+    written: Written = field(default_factory=dict)
 
 
 class KnownModel(Struct, frozen=True):

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from sqlflow.core.clock import ClockRule
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.intervals import Duration, Grain
 from sqlflow.core.names import TableName
@@ -162,6 +163,7 @@ class Header(Struct, frozen=True):
     start: datetime | None = None
     batch: Duration | None = None
     strategy: Strategy = Strategy.AUTO
+    clock: ClockRule = ClockRule.AUTO
     incremental: Incremental = Incremental.AUTO
     conflict: Conflict = Conflict.SOURCE_WINS
     deleted: Deleted | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from msgspec import Struct
 
@@ -46,6 +46,10 @@ class Schema(Struct, frozen=True):
         """The columns of these names, in the order of the names. Raises KeyError for one that is not there."""
         mine = {column.name.lower(): column for column in self.columns}
         return Schema(tuple(mine[name.lower()] for name in names))
+
+    def without(self, names: Container[str]) -> Schema:
+        """The columns that are not among these names, which are in lower case."""
+        return Schema(tuple(column for column in self.columns if column.name.lower() not in names))
 
     def differences(self, other: Schema) -> tuple[str, ...]:
         """What `other` has otherwise, in words: `+ b INTEGER`, `- c`, `a: INTEGER -> BIGINT`, `order of columns`."""

@@ -421,6 +421,7 @@ class DuckDBBinder:
         self._schemas: set[str] = set()
         self._opened: DuckDBSession | None = None
         self._extended: frozenset[str] = frozenset()  # the functions that the target's extensions add to, in lower case
+        self._steady: frozenset[str] | None = None
 
     @property
     def _session(self) -> DuckDBSession:
@@ -479,12 +480,24 @@ class DuckDBBinder:
             found["extensions"] = ", ".join(sorted(map(str, _extensions(self._config))))
         return found
 
+    def steady(self, function: str) -> bool:
+        if self._steady is None:
+            self._steady = frozenset(str(row[0]) for row in self._session.fetch(_STEADY))
+        return function in self._steady
+
     def unsteady(self, query: str) -> tuple[Unsteady, ...]:
         return ()  # the names that are known are DuckDB's, and all others are refused
 
     def close(self) -> None:
         if self._opened is not None:
             self._opened.connection.close()
+
+
+# Macros of DuckDB's own that are not steady are among the functions that SQLFlow knows.
+_STEADY = (
+    "SELECT lower(function_name) FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'window', 'macro') "
+    "GROUP BY ALL HAVING bool_and(stability = 'CONSISTENT' OR (function_type = 'macro' AND internal))"
+)
 
 
 def _tables(node: object, ctes: frozenset[str]) -> Iterator[dict[str, object]]:

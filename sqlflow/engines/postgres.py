@@ -457,6 +457,13 @@ class PostgresBinder:
         tree = self._kept(query)
         return settings_of(self._connection, tree if isinstance(tree, str) else None, columns)
 
+    def steady(self, function: str) -> bool:
+        rows = self._connection.execute(
+            "SELECT bool_and(provolatile = 'i') FROM pg_proc WHERE proname = $1 AND prokind IN ('f', 'a', 'w')",
+            (function,),
+        ).fetchall()
+        return rows[0][0] is True
+
     def unsteady(self, query: str) -> tuple[Unsteady, ...]:
         tree = self._kept(query)
         if isinstance(tree, str):

@@ -10,10 +10,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from sqlflow.core.plan import Step
-from sqlflow.core.schema import Schema
+from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, compose, joined
 from sqlflow.core.wording import Wording
-from sqlflow.plan.log import WEIGHT, names, net, same_key
+from sqlflow.plan.log import WEIGHT, names, net, same_key, same_row
 from sqlflow.plan.subject import write
 
 _MOST_CLOSE = 10_000  # rows that are held against each other one by one; more than these are simply different
@@ -56,8 +56,14 @@ def exact_columns(words: Wording, schema: Schema) -> tuple[str, ...]:
     return tuple(c.name for c in compared_columns(words, schema) if words.precision(c.type) is None)
 
 
-def compare(comparison: Comparison) -> tuple[Step, ...]:
-    """The statements that fill `comparison.wrong`. Only temporary tables are written."""
+def rounded(words: Wording, schema: Schema) -> tuple[str, ...]:
+    """The columns that are compared with a tolerance."""
+    return tuple(column.name for column in schema if words.precision(column.type))
+
+
+def compare(comparison: Comparison, near: Ident | None = None) -> tuple[Step, ...]:
+    """The statements that fill `comparison.wrong`. Only temporary tables are written. `near`: one that will have the number
+    of rows that are equal only within a tolerance."""
     words = comparison.words
     schema = compared_columns(words, comparison.schema)
     hashes, columns = words.row_hash(schema), names(schema)
@@ -75,7 +81,21 @@ def compare(comparison: Comparison) -> tuple[Step, ...]:
         "SELECT {cs}, -1 AS {w} FROM {found} AS _f WHERE {hash} IN (SELECT {h} FROM {odd})",
         **parts,
     )
-    return (write(odd), net(words, comparison.wrong, schema, weighted), *tolerate(words, comparison.wrong, schema))
+    exact = (write(odd), net(words, comparison.wrong, schema, weighted))
+    tolerant = tolerate(words, comparison.wrong, schema)
+    if near is None:
+        return (*exact, *tolerant)
+    missing = compose("SELECT coalesce(sum({w}), 0) AS n FROM {wrong} WHERE {w} > 0", w=WEIGHT, wrong=comparison.wrong)
+    counted = compose("CREATE OR REPLACE TEMP TABLE {near} AS {missing}", near=near, missing=missing)
+    less = compose("UPDATE {near} SET n = n - ({missing})", near=near, missing=missing)
+    return (*exact, write(counted), *tolerant, write(less))
+
+
+def alike(words: Wording, left: Sql, right: Sql, column: Column) -> Sql:
+    """The condition that the values of two rows in a column are equal, as tables are."""
+    if words.precision(column.type):
+        return _near(words, left, right, Ident(column.name), column.type)
+    return same_row(words, left, right, Schema((column,)))
 
 
 def differ(wrong: Ident) -> Sql:
@@ -97,7 +117,7 @@ def tolerate(words: Wording, wrong: Ident, schema: Schema) -> tuple[Step, ...]:
         "wrong": wrong, "w": WEIGHT, "cs": names(schema), "side": _SIDE, "copy": _COPY, "place": _PLACE,
         "almost": _ALMOST, "paired": _PAIRED, "within": [*(Ident(name) for name in exact), _SIDE], "most": _MOST_CLOSE,
         "floats": [Ident(column.name) for column in floats], "same": same_key(words, Sql("_l"), Sql("_r"), exact),
-        "near": joined(" AND ", [_near(words, Ident(column.name), column.type) for column in floats]),
+        "near": joined(" AND ", [_near(words, Sql("_l"), Sql("_r"), Ident(c.name), c.type) for c in floats]),
     }  # fmt: skip
     # Where rows are only missing or only too many, none has a partner.
     both = compose(
@@ -132,15 +152,15 @@ def tolerate(words: Wording, wrong: Ident, schema: Schema) -> tuple[Step, ...]:
     return (write(numbered), write(paired), write(taken_out), write(clustered), write(taken_out), *last)
 
 
-def _near(words: Wording, column: Ident, kind: str) -> Sql:
+def _near(words: Wording, left: Sql, right: Sql, column: Ident, kind: str) -> Sql:
     """The condition that two floating point numbers differ by no more than rounding does.
 
     Halves are compared, for the difference of two great numbers may be none.
     """
     share = Sql("1e-9" if (words.precision(kind) or 0) > 6 else "1e-5")
     return compose(
-        "(_l.{c} IS NOT DISTINCT FROM _r.{c} OR coalesce({both} AND "
-        "abs(_l.{c} / 2 - _r.{c} / 2) <= greatest(abs(_l.{c} / 2), abs(_r.{c} / 2)) * {share} + 5e-10, FALSE))",
-        c=column, share=share,
-        both=joined(" AND ", [words.finite(compose("{t}.{c}", t=t, c=column)) for t in (Sql("_l"), Sql("_r"))]),
+        "({l}.{c} IS NOT DISTINCT FROM {r}.{c} OR coalesce({both} AND "
+        "abs({l}.{c} / 2 - {r}.{c} / 2) <= greatest(abs({l}.{c} / 2), abs({r}.{c} / 2)) * {share} + 5e-10, FALSE))",
+        c=column, l=left, r=right, share=share,
+        both=joined(" AND ", [words.finite(compose("{t}.{c}", t=t, c=column)) for t in (left, right)]),
     )  # fmt: skip

@@ -82,9 +82,12 @@ def same_key(words: Wording, left: Sql, right: Sql, columns: Sequence[str]) -> S
     return joined(" AND ", parts) if parts else Sql("TRUE")
 
 
-def net(words: Wording, table: Ident, schema: Schema, weighted: Sql) -> Step:
+def net(words: Wording, table: Ident, schema: Schema, weighted: Sql, kept: Schema | None = None) -> Step:
     """A temporary table of the rows whose weights do not add up to nothing. `weighted`: a query of the columns and a
-    weight. Rows are told apart by their hash, not by what a collation calls equal."""
+    weight. Rows are told apart by their hash, not by what a collation calls equal. `kept`: the columns by which they are
+    told apart, where others only say when a row was written."""
+    if kept is not None and len(kept) < len(schema):
+        return _net_of_kept(words, table, schema, weighted, kept)
     firsts = [compose("{first} AS {c}", first=words.first(c), c=Ident(c.name)) for c in schema]
     return write(
         compose(
@@ -93,6 +96,24 @@ def net(words: Wording, table: Ident, schema: Schema, weighted: Sql) -> Step:
             table=table, firsts=firsts, w=WEIGHT, weighted=weighted, hash=words.row_hash(schema),
         )
     )  # fmt: skip
+
+
+def _net_of_kept(words: Wording, table: Ident, schema: Schema, weighted: Sql, kept: Schema) -> Step:
+    """Each row that is gained is one that was computed, with what it is written with: of those that are alike in all else,
+    as many as outweigh the others. All weights are 1 or -1."""
+    parts: dict[str, Part] = {
+        "table": table, "cs": names(schema), "w": WEIGHT, "weighted": weighted, "total": Ident("_sqlflow_total"),
+        "n": Ident("_sqlflow_n"), "h": Ident("_sqlflow_hash"), "hash": words.row_hash(kept) if len(kept) else Sql("0"),
+    }  # fmt: skip
+    return write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {table} AS SELECT {cs}, CASE WHEN {total} > 0 THEN 1 ELSE {total} END AS {w} "
+            "FROM (SELECT {cs}, {w}, sum({w}) OVER (PARTITION BY {h}) AS {total}, "
+            "row_number() OVER (PARTITION BY {h}, {w}) AS {n} FROM (SELECT *, {hash} AS {h} FROM ({weighted}) AS _w) AS _h) AS _t "
+            "WHERE ({total} > 0 AND {w} > 0 AND {n} <= {total}) OR ({total} < 0 AND {w} < 0 AND {n} = 1)",
+            **parts,
+        )
+    )
 
 
 def expanded(words: Wording, table: Ident, schema: Schema, sign: int) -> Sql:

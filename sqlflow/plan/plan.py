@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from sqlflow.core.clock import Moving, never_the_same
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
 from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import Traits
 from sqlflow.core.inputs import Inputs, InputState
-from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
+from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, IntervalSet, floor
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Audit, Blame, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
@@ -332,17 +333,21 @@ class _Planner:
         )
 
     def _clock_reason(self, model: CompiledModel, before: TableRecord) -> Reason | None:
-        for name, token in self._clock_tokens(model).items():
-            if before.inputs.get(name) != token:
-                word = (
-                    "the day has changed" if name == "@day" else f"the query uses `{name[1:]}`, which may always differ"
-                )
-                return Reason(ReasonKind.CLOCK, word)
+        for item in model.stale_by:
+            if before.inputs.get(_clock_input(item)) != self._clock_token(item):
+                return Reason(ReasonKind.CLOCK, _clock_why(item))
         return None
 
     def _clock_tokens(self, model: CompiledModel) -> dict[str, str]:
-        day = self._now.astimezone(self._zone).date().isoformat()
-        return {f"@{name}": day if name == "day" else self._run_id for name in model.clock}
+        return {_clock_input(item): self._clock_token(item) for item in model.stale_by}
+
+    def _clock_token(self, item: Moving) -> str:
+        if item.every is None:
+            return self._run_id
+        shown = self._now.astimezone(self._zone)
+        if item.every is Grain.HOUR:  # with the offset, for there are two of an hour when summer time ends
+            return shown.replace(minute=0, second=0, microsecond=0).isoformat()
+        return floor(self._now, item.every, self._zone).astimezone(self._zone).date().isoformat()
 
     # ------------------------------------------------------------------ what is to be done, mode by mode
 
@@ -875,14 +880,17 @@ class _Planner:
             or before.fingerprint.reset(now)
             or header.before
             or header.after
-            or subject.model.clock
+            or never_the_same(subject.model.clock)
+            or subject.model.stale_by
             or found is None
             or found.schema != before.schema
             or header.mode in (Mode.APPEND, Mode.MERGE)
             or self._inputs_moved(subject, before)
         ):
             return None
-        return changed_columns(before.fingerprint, now)
+        changed = changed_columns(before.fingerprint, now)
+        written = [name for name in subject.model.schema.names if name.lower() in subject.model.written]
+        return None if changed is None else tuple(sorted({*changed, *written}))
 
     def _inputs_moved(self, subject: Subject, before: TableRecord) -> bool:
         if subject.model.model.header.mode is Mode.VIEW:
@@ -1225,6 +1233,19 @@ class _Planner:
             loads_first=frozenset(draft.loads_first),
             forgotten=self._tests_that_are_gone(),
         )
+
+
+def _clock_input(item: Moving) -> str:
+    """Under which name a record holds what the clock showed."""
+    return f"@{item.every}" if item.every is not None else f"@{item.word}"
+
+
+def _clock_why(item: Moving) -> str:
+    if item.every is not None:
+        return f"the {item.every} has changed"
+    if item.word.startswith("@"):
+        return f"`{item.word}`"
+    return f"its rows depend on `{item.word}`, which may always differ"
 
 
 _MOST_SHAPES = 100

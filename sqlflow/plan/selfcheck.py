@@ -66,7 +66,7 @@ def due(subject: Subject, shape: Shape | None, query: Sql, every: int, run: str)
 
 def _sampled_by(subject: Subject, grouping: Grouping | None) -> tuple[str, ...]:
     """The columns whose hash picks the sample: of whole groups, keys or times where there are such."""
-    header, schema, words = subject.model.model.header, subject.model.schema, subject.words
+    header, schema, words = subject.model.model.header, subject.model.kept, subject.words
     choices = [
         () if grouping is None else tuple(grouping.visible.values()),
         header.key,
@@ -86,7 +86,7 @@ def _kept_exactly(words: Wording, schema: Schema, columns: tuple[str, ...]) -> t
 
 def find_wrong(check: SelfCheck) -> tuple[Step, ...]:
     """Compute the sample, and what differs of it."""
-    steps = list(_sampled(check, check.query, Sql(render(check.subject.table)), check.subject.model.schema,
+    steps = list(_sampled(check, check.query, Sql(render(check.subject.table)), check.subject.model.kept,
                           check.columns, _EXPECTED, _WRONG))  # fmt: skip
     if check.counters is not None:
         body, schema, keys = check.counters
@@ -130,7 +130,7 @@ def alarm(check: SelfCheck, failed: Sql) -> tuple[Step, ...]:
     table, words = check.subject.table, check.subject.words
     since = f"the self-check of run {check.run} found that it differed from its query"
     steps = [
-        _told(words, _WRONG, check.subject.model.schema, f"`{table}` had other rows than its query gives: {{rows}}"),
+        _told(words, _WRONG, check.subject.model.kept, f"`{table}` had other rows than its query gives: {{rows}}"),
         Step(StepKind.MEASURE, compose("SELECT {why}, TRUE", why=Value(since)), facts=("distrusted", "changed")),
     ]
     if check.counters is not None:

@@ -307,7 +307,7 @@ def same_row(subject: Subject, left: str, right: str) -> Sql:
         " AND ",
         [
             subject.words.same_bits(_of(left, column.name), _of(right, column.name), column)
-            for column in subject.model.schema
+            for column in subject.model.kept
         ],
     )
 

@@ -23,6 +23,7 @@ from sqlflow.plan.subject import Subject, write
 _EXPECTED = Ident("_sqlflow_expected")
 _WRONG = Ident("_sqlflow_wrong")
 _KEPT = Ident("_sqlflow_kept")
+_NEAR = Ident("_sqlflow_near")
 
 
 class Proof(Struct, frozen=True):
@@ -41,6 +42,7 @@ class Proof(Struct, frozen=True):
     excused: Sql | None = None
     excuse: str = ""
     wrong: Ident = _WRONG
+    rounded: Ident | None = None  # a table of the number of rows that are equal only within a tolerance
 
 
 def proofs(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
@@ -58,12 +60,12 @@ def proofs(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
                     "rows",
                     incremental.whole_query(subject),
                     subject.table,
-                    model.schema,
+                    model.kept,
                     _notes(model, shape),
                 ),
             )
         case _:
-            rows = _equal(subject.words, "rows", subject.query, subject.table, model.schema, _notes(model, shape))
+            rows = _equal(subject.words, "rows", subject.query, subject.table, model.kept, _notes(model, shape))
             return (rows, *_counters(subject, shape))
 
 
@@ -86,7 +88,8 @@ def _equal(words: Wording, what: str, query: Sql, table: TableName, schema: Sche
     if left_out:
         listed = ", ".join(f"`{name}`" for name in left_out)
         notes = (*notes, f"not compared: {listed}, with floating point numbers inside of a value")
-    return Proof(what, _compared(words, query, table, schema), _count(_EXPECTED), schema, notes)
+    steps, rows = _compared(words, query, table, schema), _count(_EXPECTED)
+    return Proof(what, steps, rows, schema, notes, rounded=_NEAR)
 
 
 def _compared(words: Wording, query: Sql, table: TableName, schema: Schema) -> tuple[Step, ...]:
@@ -98,17 +101,23 @@ def _compared(words: Wording, query: Sql, table: TableName, schema: Schema) -> t
         q=query,
     )
     comparison = Comparison(Sql(quoted(_EXPECTED)), Sql(render(table)), schema, _WRONG, words)
-    return (write(expected), *compare(comparison))
+    return (write(expected), *compare(comparison, _NEAR))
 
 
 def _count(table: Part) -> Sql:
     return compose("SELECT count(*) FROM {t}", t=table)
 
 
+def _left_out(model: CompiledModel) -> list[str]:
+    """The columns that say when or by what run a row was written, of which a rebuild would give others."""
+    listed = [f"`{name}`" for name in model.schema.names if name.lower() in model.written]
+    return [f"not compared: {', '.join(listed)}, of when a row was written"] if listed else []
+
+
 def _notes(model: CompiledModel, shape: Shape) -> tuple[str, ...]:
-    """What may make a table differ from its query without anything being wrong."""
+    """What was left out, and what may make a table differ from its query without anything being wrong."""
     header = model.model.header
-    notes = []
+    notes = _left_out(model)
     if header.before or header.after:
         notes.append("its hooks may have changed the table")
     if model.bounds:
@@ -122,11 +131,11 @@ def _notes(model: CompiledModel, shape: Shape) -> tuple[str, ...]:
 
 
 def _merged(subject: Subject) -> Proof:
-    header, schema = subject.model.model.header, subject.model.schema
+    header, schema = subject.model.model.header, subject.model.kept
     steps = merge.unmerged(subject, _WRONG)
     excused = compose("SELECT count(*) FROM {t} AS _target WHERE {alone}", t=subject.table, alone=merge.alone(subject))
     return Proof(
-        "rows", steps, _count(subject.table), schema, _merge_notes(header), excused,
+        "rows", steps, _count(subject.table), schema, (*_left_out(subject.model), *_merge_notes(header)), excused,
         "that `merge` keeps, of keys that the query does not give",
     )  # fmt: skip
 
@@ -147,7 +156,7 @@ def _merge_notes(header: Header) -> tuple[str, ...]:
 def _appended(subject: Subject) -> Proof:
     """Rows that the query does not give any more stay, and so many that are missing may be those as they are now. A row
     that is there more often than the query gives it was doubled."""
-    schema, words = subject.model.schema, subject.words
+    schema, words = subject.model.kept, subject.words
     compared = compared_columns(words, schema)
     parts: dict[str, Part] = {
         "kept": _KEPT, "wrong": _WRONG, "w": WEIGHT, "expected": _EXPECTED,
@@ -165,7 +174,10 @@ def _appended(subject: Subject) -> Proof:
         **parts,
     )
     steps = (*_compared(words, subject.query, subject.table, schema), write(kept), write(excused), write(changed))
-    notes = ("its hooks may have changed the table",) if subject.model.model.header.after else ()
+    notes = (
+        *_left_out(subject.model),
+        *(("its hooks may have changed the table",) if subject.model.model.header.after else ()),
+    )
     return Proof(
         "rows", steps, _count(subject.table), schema, notes, compose("SELECT n FROM {kept}", kept=_KEPT),
         "that `append` keeps, as the query does not give them any more",

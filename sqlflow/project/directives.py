@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
+from sqlflow.core.clock import ClockRule
 from sqlflow.core.diagnostics import Severity, did_you_mean
 from sqlflow.core.intervals import Duration, Grain, moment_of
 from sqlflow.core.model import (
@@ -159,6 +160,11 @@ def _incremental(given: Given, _: Vocabulary) -> object:
         return Incremental.OFF
     word = given.choice("value", tuple(Incremental))
     return None if word is None else Incremental(word)
+
+
+def _clock(given: Given, _: Vocabulary) -> object:
+    word = given.choice("rule", tuple(ClockRule))
+    return None if word is None else ClockRule(word)
 
 
 def _index(given: Given, vocabulary: Vocabulary) -> object:
@@ -320,6 +326,12 @@ DIRECTIVES: Mapping[str, Directive] = {
         ", ".join(f"`{word}`" for word in Incremental),
         "`off` always rebuilds; `required` refuses a query that cannot be kept up to date in another way",
         _incremental,
+        _TABLES,
+    ),
+    "clock": Directive(
+        ", ".join(f"`{rule}`" for rule in ClockRule),
+        "when the time of the build makes the table stale (default `auto`: when its rows depend on it)",
+        _clock,
         _TABLES,
     ),
     "checks": Directive("a list of checks", "what must hold for the rows", _checks, _OBJECTS),

@@ -433,7 +433,12 @@ def _looks_alike(made: CompiledModel | None, old: CompiledModel | None, *, fed: 
         return True
     # Readers look through these at the query.
     same_mode = made.model.header.mode is old.model.header.mode
-    return not fed and same_mode and made.query.text == old.query.text and made.clock == old.clock
+    return (
+        not fed
+        and same_mode
+        and made.query.text == old.query.text
+        and (made.clock, made.written) == (old.clock, old.written)
+    )
 
 
 def _compile_one(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.sql import Ident, Part, Sql, compose, quoted
 from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
-from sqlflow.plan.log import Log
+from sqlflow.plan.log import Log, names, same_key
 from sqlflow.plan.subject import Subject, replace_table, watermark_literal, write
 
 _BATCH = Ident("_sqlflow_batch")
@@ -28,10 +28,13 @@ def anew(subject: Subject) -> tuple[Step, ...]:
         "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n) AS _q",
         batch=_BATCH, cs=subject.columns, q=subject.query,
     )  # fmt: skip
-    rows = compose(
-        "SELECT {cs} FROM {batch} UNION ALL (SELECT {cs} FROM {t} EXCEPT ALL SELECT {cs} FROM {batch})",
-        t=subject.table, cs=subject.columns, batch=_BATCH,
-    )  # fmt: skip
+    parts: dict[str, Part] = {"t": subject.table, "cs": subject.columns, "batch": _BATCH}
+    here, there = compose("SELECT {cs} FROM {batch}", **parts), compose("SELECT {cs} FROM {t}", **parts)
+    if subject.model.written:  # rows that stay keep what they were written with
+        new = _without(subject, here, there)
+        rows = compose("{there} UNION ALL ({new})", there=there, new=new)
+    else:
+        rows = compose("{here} UNION ALL ({gone})", here=here, gone=_without(subject, there, here))
     return (write(read), *replace_table(subject, rows), measure(subject, _BATCH, None))
 
 
@@ -40,9 +43,11 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
     cursor = Ident(subject.model.model.header.cursor or "")
     before = subject.before
     if before is None or before.watermark is None:
+        wanted = compose("SELECT {cs} FROM (\n{q}\n) AS _q", cs=subject.columns, q=subject.query)
+        there = compose("SELECT {cs} FROM {t}", cs=subject.columns, t=subject.table)
         missing = compose(
-            "INSERT INTO {t} ({cs}) SELECT {cs} FROM (\n{q}\n) AS _q EXCEPT ALL SELECT {cs} FROM {t}",
-            t=subject.table, cs=subject.columns, q=subject.query,
+            "INSERT INTO {t} ({cs}) {rows}",
+            t=subject.table, cs=subject.columns, rows=_without(subject, wanted, there),
         )  # fmt: skip
         gap = () if log is None else (*log.opened(subject.table), log.gap())
         return write(missing, counts=True), measure(subject, subject.table, None), *gap
@@ -55,21 +60,22 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
     }  # fmt: skip
     came_late = compose("NOT ({same})", same=as_last_time(before))
     others_changed = compose(
-        "SELECT {cs} FROM {t} WHERE {c} < {limit} EXCEPT ALL SELECT {cs} FROM (\n{q}\n) AS _q WHERE {c} < {limit} LIMIT 1",
-        **parts,
-    )
-    late = compose(
-        "SELECT {cs} FROM (\n{q}\n) AS _q WHERE {c} < {limit} EXCEPT ALL SELECT {cs} FROM {t} WHERE {c} < {limit}",
-        **parts,
+        "SELECT {kept} FROM {t} WHERE {c} < {limit} EXCEPT ALL SELECT {kept} FROM (\n{q}\n) AS _q WHERE {c} < {limit} LIMIT 1",
+        kept=names(subject.model.kept), **parts,
+    )  # fmt: skip
+    late = _without(
+        subject,
+        compose("SELECT {cs} FROM (\n{q}\n) AS _q WHERE {c} < {limit}", **parts),
+        compose("SELECT {cs} FROM {t} WHERE {c} < {limit}", **parts),
     )
     safe = compose("SELECT ({late}) AND NOT EXISTS ({others})", late=came_late, others=others_changed)
     unsafe = compose("SELECT ({late}) AND EXISTS ({others})", late=came_late, others=others_changed)
-    fresh = compose(
-        "SELECT {cs} FROM {batch} WHERE {c} > {reached} UNION ALL "
-        "(SELECT {cs} FROM {batch} WHERE {c} <= {reached} OR {c} IS NULL "
-        "EXCEPT ALL SELECT {cs} FROM {t} WHERE ({c} >= {limit} AND {c} <= {reached}) OR {c} IS NULL)",
-        **parts,
+    tied = _without(
+        subject,
+        compose("SELECT {cs} FROM {batch} WHERE {c} <= {reached} OR {c} IS NULL", **parts),
+        compose("SELECT {cs} FROM {t} WHERE ({c} >= {limit} AND {c} <= {reached}) OR {c} IS NULL", **parts),
     )
+    fresh = compose("SELECT {cs} FROM {batch} WHERE {c} > {reached} UNION ALL ({tied})", tied=tied, **parts)
     return (
         count_below(subject, cursor, limit),
         write(
@@ -90,6 +96,21 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
         ),
         measure(subject, _BATCH, limit),
     )
+
+
+def _without(subject: Subject, rows: Sql, others: Sql) -> Sql:
+    """The rows of one query that another does not give, each as often as it gives it less often. What only tells when a row
+    was written is not compared."""
+    if not subject.model.written:
+        return compose("{rows} EXCEPT ALL {others}", rows=rows, others=others)
+    kept = subject.model.kept
+    return compose(
+        "SELECT {cs} FROM (SELECT {cs}, row_number() OVER (PARTITION BY {kept}) AS _sqlflow_n FROM ({rows}) AS _mine) AS _l "
+        "WHERE _sqlflow_n > coalesce((SELECT n FROM (SELECT {kept}, count(*) AS n FROM ({others}) AS _theirs GROUP BY {kept}) "
+        "AS _r WHERE {same}), 0)",
+        cs=subject.columns, kept=names(kept) or (Sql("NULL"),), rows=rows, others=others,
+        same=same_key(subject.words, Sql("_l"), Sql("_r"), kept.names),
+    )  # fmt: skip
 
 
 def _add(subject: Subject, rows: Sql, log: Log | None, fact: str, only_if: Sql | None) -> tuple[Step, ...]:

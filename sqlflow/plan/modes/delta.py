@@ -35,6 +35,7 @@ _AFTER = Ident("_sqlflow_after")
 _NET = Ident("_sqlflow_net")
 _LOST = Ident("_sqlflow_lost")
 _DOOMED = Ident("_sqlflow_doomed")
+_GOING = Ident("_sqlflow_going")
 
 
 class Changed(Struct, frozen=True):
@@ -152,7 +153,10 @@ def follow(
         t=subject.table, cs=subject.columns, rows=expanded(subject.words, _NET, schema, 1),
     )  # fmt: skip
     applied = [write(goes), write(comes, counts=True), *_counted(subject, shape)]
-    if log is not None:
+    if log is not None and subject.model.written:
+        applied = [_going(subject), *applied, log.rows(Sql(quoted(_GOING)), -1)]
+        applied.append(log.rows(expanded(subject.words, _NET, schema, 1), 1))
+    elif log is not None:
         applied += [log.rows(expanded(subject.words, _NET, schema, sign), sign) for sign in (1, -1)]
     steps += _only(_not_full(), applied)
     if check is not None:
@@ -166,6 +170,16 @@ def follow(
     if check is not None:
         steps += selfcheck.alarm(check, compose("SELECT failed FROM {choice}", choice=_CHOICE))
     return tuple(steps)
+
+
+def _going(subject: Subject) -> Step:
+    """The rows that go as they stand: what is computed of them again was written at another time."""
+    return write(
+        compose(
+            "CREATE OR REPLACE TEMP TABLE {going} AS SELECT {cs} FROM {t} AS _b WHERE {id} IN (SELECT r FROM {doomed})",
+            going=_GOING, cs=subject.columns, t=subject.table, id=_row_id(subject), doomed=_DOOMED,
+        )
+    )  # fmt: skip
 
 
 def _row_id(subject: Subject) -> Sql:
@@ -474,16 +488,14 @@ def _narrowed(subject: Subject, shape: Shape, keys: tuple[str, ...]) -> Sql:
 def _netted(subject: Subject, shape: Shape) -> Step:
     schema = subject.model.schema
     if shape.grouping is None:
-        return net(
-            subject.words, _NET, schema,
-            compose("SELECT {cs}, {w} FROM {parts}", cs=subject.columns, w=WEIGHT, parts=_PARTS),
-        )  # fmt: skip
+        weighted = compose("SELECT {cs}, {w} FROM {parts}", cs=subject.columns, w=WEIGHT, parts=_PARTS)
+        return net(subject.words, _NET, schema, weighted, subject.model.kept)
     after, before = (_projected(subject, shape.grouping, rows) for rows in (_AFTER, _BEFORE))
     weighted = compose(
         "SELECT *, 1 AS {w} FROM ({after}) AS _a UNION ALL SELECT *, -1 AS {w} FROM ({before}) AS _b",
         w=WEIGHT, after=after, before=before,
     )  # fmt: skip
-    return net(subject.words, _NET, schema, weighted)
+    return net(subject.words, _NET, schema, weighted, subject.model.kept)
 
 
 def _projected(subject: Subject, grouping: Grouping, rows: Part) -> Sql:
@@ -498,7 +510,6 @@ def _projected(subject: Subject, grouping: Grouping, rows: Part) -> Sql:
 
 def _doomed(subject: Subject) -> list[Step]:
     """The rows of the table that go: of equal ones, as many as are to go."""
-    schema = subject.model.schema
     return [
         write(
             compose(
@@ -513,7 +524,7 @@ def _doomed(subject: Subject) -> list[Step]:
                 "row_number() OVER (PARTITION BY _l._sqlflow_n) AS k FROM {t} AS _b JOIN {lost} AS _l ON {same}) AS _d "
                 "WHERE k <= n",
                 id=_row_id(subject), doomed=_DOOMED, w=WEIGHT, t=subject.table, lost=_LOST,
-                same=same_row(subject.words, Sql("_b"), Sql("_l"), schema),
+                same=same_row(subject.words, Sql("_b"), Sql("_l"), subject.model.kept),
             )
         ),
     ]  # fmt: skip

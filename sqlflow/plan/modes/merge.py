@@ -32,7 +32,7 @@ from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
 from sqlflow.plan import strategies
 from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, measure, prove_below
-from sqlflow.plan.log import WEIGHT, Log, expanded, net
+from sqlflow.plan.log import WEIGHT, Log, expanded, names, net
 from sqlflow.plan.met import MET, is_met, meet
 from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SNAPSHOT, Choice
 from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
@@ -119,11 +119,26 @@ def update(subject: Subject, choice: Choice, log: Log | None, *, everything: boo
     steps += _deletions(subject)
     if limit is not None and header.lookback is None and before is not None:
         steps += _without_ties(subject, before)
+    if subject.model.written:
+        steps.append(_without_known(subject))
     steps += strategies.decide(subject, choice, _LATEST, _GONE)
     if log is not None:
         steps += _written_down(subject, log)
     steps += _apply(subject, choice)
     return tuple(steps)
+
+
+def _without_known(subject: Subject) -> Step:
+    """Take out the rows that the table has, but for when they were written: they keep that."""
+    return write(
+        compose(
+            "DELETE FROM {latest} USING (SELECT * FROM {t} AS _target WHERE {met}) AS _target "
+            "WHERE {same} AND NOT {gone} AND {alike}",
+            latest=_LATEST, t=subject.table, met=is_met(subject, _LATEST), gone=_GONE,
+            same=matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key),
+            alike=strategies.same_row(subject, "_target", "_sqlflow_latest"),
+        )
+    )  # fmt: skip
 
 
 def _written_down(subject: Subject, log: Log) -> list[Step]:
@@ -152,7 +167,7 @@ _GAINED_AND_LOST: LiteralString = (
 def unmerged(subject: Subject, wrong: Ident) -> tuple[Step, ...]:
     """Fill the temporary table `wrong` with what the table would gain and lose if all rows of the query were merged once
     more: nothing, because a merge may be repeated. Only temporary tables are written."""
-    header, schema = subject.model.model.header, subject.model.schema
+    header, schema = subject.model.model.header, subject.model.kept
     read = compose(
         "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {key} FROM {latest}",
         batch=_BATCH, key=[Ident(name) for name in header.key], latest=_LATEST,
@@ -162,7 +177,7 @@ def unmerged(subject: Subject, wrong: Ident) -> tuple[Step, ...]:
     if _remembers(subject):
         steps.append(_without_deleted(subject))
     parts: dict[str, Part] = {
-        "cs": subject.columns, "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
+        "cs": names(schema), "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
         "met": is_met(subject, _LATEST),
     }  # fmt: skip
     return (*steps, net(subject.words, wrong, schema, compose(_GAINED_AND_LOST, **parts)))
@@ -291,6 +306,13 @@ def _one_per_key(subject: Subject, rows: Ident | TableName) -> list[Step]:
             "AS _sqlflow_rank FROM ({picked}) AS _picked) AS _ranked WHERE _sqlflow_rank = 1",
             picked=picked, cursor=Ident(header.cursor), **parts,
         )  # fmt: skip
+        if subject.model.written:  # rows that differ only in when they were written are one
+            kept = [*names(subject.model.kept), *((_GONE,) if isinstance(rows, Ident) else ())]
+            picked = compose(
+                "SELECT {all} FROM (SELECT *, row_number() OVER (PARTITION BY {kept}) AS _sqlflow_once FROM ({picked}) "
+                "AS _newest) AS _numbered WHERE _sqlflow_once = 1",
+                picked=picked, kept=kept, **parts,
+            )  # fmt: skip
         hint = f"rows of one key with the same `{header.cursor}` differ: make the cursor finer, or the keys unique"
     steps = [
         write(
@@ -379,7 +401,10 @@ def _by_policy(subject: Subject, same: Sql) -> list[Step]:
         case Conflict.MANUAL:
             differ = joined(
                 " OR ",
-                [compose("_target.{c} IS DISTINCT FROM {latest}.{c}", c=c, latest=_LATEST) for c in subject.columns],
+                [
+                    compose("_target.{c} IS DISTINCT FROM {latest}.{c}", c=c, latest=_LATEST)
+                    for c in names(subject.model.kept)
+                ],
             )
             keys = [compose("{latest}.{k}", latest=_LATEST, k=Ident(k)) for k in header.key]
             guard = compose(
