@@ -436,7 +436,8 @@ class _Compiler:
         else:  # all columns: the mappings look into views
             traits = self._binder.traits
             facts = find_facts(resolved, bound, time, self._columns, self._view, self._zone, traits)
-            facts = replace(self._judged(facts), settings=settings)
+            facts = self._judged(facts, {item.word for item in self._words(model, text)})
+            facts = replace(facts, settings=settings)
         self._cache.put(key, msgspec.json.encode(facts))
         return facts
 
@@ -539,16 +540,19 @@ class _Compiler:
         parsed = self._parsed[model.name].get() if text.query is model.query else self._parsed_text(text.query.text)
         return parsed.clock
 
-    def _judged(self, facts: Facts) -> Facts:
-        """With what the engine says of the functions that SQLFlow does not know."""
+    def _judged(self, facts: Facts, words: Collection[str]) -> Facts:
+        """With what the engine says of the functions that SQLFlow does not know, and the names that the text has."""
+        from sqlflow.compiler.functions import as_written
+
         everything = {*facts.moving, *(item for items in facts.written.values() for item in items)}
         steady = {i for i in everything if i.nature is Nature.UNKNOWN and self._binder.steady(i.word)}
-        if not steady:
-            return facts
-        written = {name: tuple(i for i in items if i not in steady) for name, items in facts.written.items()}
+        written = {
+            name: tuple(as_written(item, words) for item in items if item not in steady)
+            for name, items in facts.written.items()
+        }
         return replace(
             facts,
-            moving=tuple(item for item in facts.moving if item not in steady),
+            moving=tuple(as_written(item, words) for item in facts.moving if item not in steady),
             written={name: items for name, items in written.items() if items},
         )
 

@@ -7,9 +7,10 @@ and fails for one that is neither listed here nor the same each time by what the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlglot import exp
 
 from sqlflow.core.clock import Moving, Nature
@@ -386,7 +387,24 @@ def _leaf(node: exp.Expr | None) -> exp.Expr | None:
 # ---------------------------------------------------------------------- by the words of a text
 
 
-_NAMED = re.compile(r"[\w$]+")
+# Names that sqlglot's classes do not tell apart.
+_SAME: Mapping[str, tuple[str, ...]] = {
+    "current_timestamp": ("now", "get_current_timestamp", "transaction_timestamp"),
+    "current_date": ("today",),
+    "current_time": ("get_current_time",),
+    "localtimestamp": ("current_localtimestamp",),
+    "localtime": ("current_localtime",),
+    "uuid": ("gen_random_uuid",),
+    "gen_random_uuid": ("uuid",),
+}
+
+
+def as_written(item: Moving, words: Collection[str]) -> Moving:
+    """With the name that the text has. `words`: those of the text."""
+    if item.word in words or item.nature is Nature.UNKNOWN:
+        return item
+    found = [word for word in _SAME.get(item.word, ()) if word in words]
+    return replace(item, word=found[0]) if len(found) == 1 else item
 
 
 def named_in(words: Iterator[tuple[str, bool]], dialect: str) -> tuple[Moving, ...]:

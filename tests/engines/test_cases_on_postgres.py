@@ -21,7 +21,7 @@ from sqlflow.project.translate import translated
 
 TARGET = "{engine: postgres, url: '${LAWFUL_URL}'}"
 CONFIG = f"name: tiny\ndialect: duckdb\ntargets: {{dev: {TARGET}}}\n"
-FILES = ("failure_demos", "modes", "following", "strategies", "verify", "queries_in_tests")
+FILES = ("failure_demos", "modes", "following", "strategies", "verify", "queries_in_tests", "clock", "equality")
 LONGER = ("state", "selection", "commands")
 # What the stories are told in: tables without a schema, a function that fails, and DuckDB's catalogue.
 PREPARED = (
@@ -53,6 +53,9 @@ DIFFERING = {
     ),
     "compile works while somebody holds nothing but a broken database": never(
         "the database is no file", AssertionError, "`sqlflow build` ended with 0, not with 1"
+    ),
+    "`diff` of two databases leaves out when rows were written, also where it was copied": notimpl(
+        "two databases are not compared", AssertionError, r"error\[not-available-yet\]"
     ),
     "diff of two targets": notimpl("two databases are not compared", AssertionError, r"error\[not-available-yet\]"),
 }
