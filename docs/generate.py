@@ -144,6 +144,11 @@ itself ([rows and memory](../performance.md#rows-and-memory)). `none` forbids th
 """,
     "before": "As [`after`](#after), ahead of the writing.",
     "checks": "What must hold for the rows; see the [guide](../checks.md) and the [reference](checks.md).",
+    "clock": """
+When the time of the build makes the table stale. `auto`: when its rows depend on it. `always`: in every build. `written`: never.
+`hour`, `day`, `week`, `month`, `quarter`, `year`: when that unit changes in the project's time zone. See
+[the clock](../modes.md#the-clock).
+""",
     "columns": """
 ```sql
 -- @columns:
