@@ -30,7 +30,8 @@ def _stale(root: Path, model: str, then: datetime, now: datetime, zone: str = "U
 
 def _planned(root: Path, moment: datetime, *, built: bool) -> str:
     with opened(read_settings(root, None, ()), lambda _: None, writing=True) as found:
-        assert found.engine is not None and found.store is not None
+        assert found.engine is not None
+        assert found.store is not None
         standing = look_at(found.engine)
         checked = compile_project(found.workshop, standing.tables, {}, standing.records)
         run_id = new_run_id()
