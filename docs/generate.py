@@ -100,7 +100,7 @@ A comment belongs to a column when it stands
 
 - behind the column, before or after its comma,
 - on a line of its own directly above the column, or above the last line of its expression,
-- on a line of its expression, where only its checks and tags count.
+- on a line of its expression. Free text there counts only on lines of its own, outside of brackets and `CASE`, when there is no other.
 
 ```sql
 SELECT

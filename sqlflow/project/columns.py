@@ -108,7 +108,7 @@ def _shared_out(
         comment
         for _, places in columns
         for place in places
-        for group in (*place.behind, place.above, *place.inside)
+        for group in (*place.behind, place.above, *place.between, *place.inside)
         for comment in group
     }
     others = [comment for comment in comments if comment not in used and not _is_switched_off(file, comment)]
@@ -144,8 +144,9 @@ class _Reading(Struct, frozen=True):
         inside = [self._said(group, column) for group in place.inside]
         behind = [self._said(group, column) for group in place.behind if not self._only_switched_off(group)]
         meant = [one for one in inside if one.tags or one.checks]
-        text = _joined(behind) or above.text or _joined(meant)
-        everything = [above, *inside, *behind]
+        between = [self._said(group, column) for group in place.between]
+        text = _joined(behind) or above.text or _joined(meant) or _joined(between)
+        everything = [above, *inside, *between, *behind]
         return _Said(
             text,
             tuple(tag for one in everything for tag in one.tags),

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import CheckKind
 from sqlflow.core.source import Span
-from sqlflow.project.checks import NOT_YET, near_check
+from sqlflow.project.checks import near_check
 from sqlflow.project.directives import DIRECTIVES
 
 # Not in an address, a path or a quotation: `a@b.c`, `https://x.y/@z`, "`@unique`".
@@ -26,8 +26,9 @@ def is_prose(word: str) -> bool:
 def is_check(match: re.Match[str]) -> bool:
     """Whether an `@word` is meant as a check."""
     word = match[1]
-    known = word in set(CheckKind) or word == "pii" or (word in NOT_YET and match[2] is not None)
-    return known or near_check(word) is not None
+    if is_prose(word):
+        return False
+    return word in set(CheckKind) or word == "pii" or match[2] is not None or near_check(word) is not None
 
 
 def directive_of(match: re.Match[str], text: str) -> str | None:

@@ -14,16 +14,20 @@ from sqlglot import TokenType
 from sqlflow.project.comments import Comment
 from sqlflow.project.marks import WORD
 from sqlflow.project.results import QUERY_WORDS, Item, closing
-from sqlflow.project.tokens import OPENING, Lexed
+from sqlflow.project.tokens import CLOSING, OPENING, Lexed
 
 Gaps = Mapping[int, Sequence[Comment]]
 
 
 class Placed(Struct, frozen=True):
-    """The comments of an item, in groups of what is read as one text."""
+    """The comments of an item, in groups of what is read as one text.
+
+    `between`: on lines of their own between the lines of an expression, and not in brackets. `inside`: all others in it.
+    """
 
     behind: tuple[tuple[Comment, ...], ...]
     above: tuple[Comment, ...]
+    between: tuple[tuple[Comment, ...], ...]
     inside: tuple[tuple[Comment, ...], ...]
 
 
@@ -38,8 +42,21 @@ def placed(lexed: Lexed, item: Item, gaps: Gaps) -> Placed:
     comma = item.stop if item.stop < len(tokens) and tokens[item.stop].token_type is TokenType.COMMA else None
     behind, _ = _shared(lexed, item.stop - 1, comma, item.following, gaps)
     moved = _above_last_line(lexed, item, gaps)
-    inside = [tuple(c for c in gaps[gap] if c not in moved) for gap in _inside(lexed, item) if gap in gaps]
-    return Placed((moved, *behind) if moved else behind, above, tuple(group for group in inside if group))
+    between: list[tuple[Comment, ...]] = []
+    inside: list[tuple[Comment, ...]] = []
+    for gap in _inside(lexed, item):
+        group = tuple(comment for comment in gaps.get(gap, ()) if comment not in moved)
+        if group:
+            own_line = "\n" in lexed.text[tokens[gap - 1].end + 1 : group[0].start]
+            (between if own_line and not _is_deep(lexed, item.first, gap) else inside).append(group)
+    return Placed((moved, *behind) if moved else behind, above, tuple(between), tuple(inside))
+
+
+def _is_deep(lexed: Lexed, first: int, gap: int) -> bool:
+    """Whether a gap stands in brackets or between CASE and END."""
+    kinds = [token.token_type for token in lexed.tokens[first:gap]]
+    deeper = sum(kind in OPENING or kind is TokenType.CASE for kind in kinds)
+    return deeper > sum(kind in CLOSING or kind is TokenType.END for kind in kinds)
 
 
 def _above_last_line(lexed: Lexed, item: Item, gaps: Gaps) -> tuple[Comment, ...]:

@@ -89,6 +89,7 @@ def said(root: Path, text: str) -> tuple[list[str], dict[str, str]]:
         "SELECT\n    x + -- @not_null  the a\n    1 AS a,\n    b\nFROM t",
         "SELECT\n    x\n    -- @not_null  the a\n    + 1 AS a,\n    b\nFROM t",
         "SELECT sum(x) OVER (\n        ORDER BY y  -- by y\n    -- @not_null  the a\n    ) AS a\nFROM t",
+        "SELECT\n    x\n    -- @not_null  the a\n    + 1\n    AS a,\n    b\nFROM t",
         "SELECT\n    -- @not_null\n    a,  -- the a\n    b\nFROM t",
         "SELECT\n    -- a heading\n    a,  -- @not_null the a\n    b\nFROM t",
         "SELECT\n    -- ---- Keys ----\n    a,  -- @not_null the a\n    b\nFROM t",
