@@ -33,7 +33,12 @@ check: setup ## formatting, lint, types and import rules
 test: check ## everything that CI runs
 	$(BIN)/python -m pytest -n $(JOBS) -m "not long"
 
-test-long: setup ## longer runs of the laws and the kill tests
+$(VENV)/formatters/.installed: tests/formatters.txt
+	$(PYTHON) -m venv $(VENV)/formatters
+	$(VENV)/formatters/bin/python -m pip install --quiet -r tests/formatters.txt
+	@touch $@
+
+test-long: setup $(VENV)/formatters/.installed ## longer runs of the laws and the kill tests, and real formatters
 	$(BIN)/python -m pytest -n $(JOBS) -m long
 
 # SQLFLOW_TEST_POSTGRES_URL and SQLFLOW_TEST_POSTGRES_BIN choose the server: see CONTRIBUTING.md.
