@@ -9,12 +9,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import zip_longest
 from pathlib import PurePath
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sqlflow.changes.blame import file_to_blame
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
 from sqlflow.compiler.compile import Judged, Trees, compile_models, parse_models
@@ -41,7 +43,7 @@ from sqlflow.graph.link import Linked, link
 from sqlflow.graph.selection import Universe, select, with_their_tests
 from sqlflow.plan.plan import make_plan
 from sqlflow.project.read import Texts, keeps_values, read_project, read_texts, settings_of, still_known
-from sqlflow.runner.execute import execute
+from sqlflow.runner.execute import Blame, execute, of_itself
 from sqlflow.state import warehouse as memory
 
 
@@ -126,7 +128,7 @@ def examine(
     linked, unlinked = link(project, parsed, existing, config.default_schema, own, cache, known)
     graph = linked.graph
     needed = _needed(wanted, project, graph)
-    columns, unread = input_columns(
+    columns, read, unread = input_columns(
         project,
         graph.undeclared,
         config,
@@ -140,6 +142,7 @@ def examine(
     judged, wrong = compile_models(
         project, graph, parsed, columns, config, workshop.binder, cache, workshop.version, trees, known, needed
     )
+    judged = replace(judged, compiled=replace(judged.compiled, readings=read))
     wrong += not_followed(judged.compiled, _shapes(workshop, judged.compiled))
     found = Examined(
         project,
@@ -370,7 +373,7 @@ def _shapes(workshop: Workshop, compiled: Compiled) -> Callable[[TableName], Sha
 
 class Prepared(Struct, frozen=True):
     """A plan and what it was made from. `again`: makes the plan of the same models once more, after some files have been
-    loaded."""
+    loaded. `blame`: finds the file that is behind the problem of a table."""
 
     checked: Checked
     inputs: Inputs
@@ -378,6 +381,7 @@ class Prepared(Struct, frozen=True):
     selected: frozenset[TableName]
     shape_of: Callable[[TableName], Shape]
     again: Callable[[Standing], Prepared] | None = None
+    blame: Blame = of_itself
 
 
 def prepare(
@@ -446,7 +450,8 @@ def draw_up(
         stop_on_errors(changed.problems)
         return Prepared(checked, later, changed, frozenset(selected), shape_of)
 
-    return Prepared(checked, inputs, plan, frozenset(selected), shape_of, again)
+    blame = partial(file_to_blame, compiled, workshop.config, workshop.binder.rows)
+    return Prepared(checked, inputs, plan, frozenset(selected), shape_of, again, blame)
 
 
 def _that_can_run(
@@ -496,6 +501,7 @@ def run(
             threads=request.threads,
             fail_fast=request.fail_fast,
             already=already,
+            blame=prepared.blame,
         )
 
     loaded: tuple[TaskResult, ...] = ()

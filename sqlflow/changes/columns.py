@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import msgspec
 
-from sqlflow.changes import files
+from sqlflow.changes import files, readings
 from sqlflow.changes.look import seed_relation
 from sqlflow.changes.seeds import malformed_seed
 from sqlflow.core.cache import Cache
@@ -18,6 +19,7 @@ from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.engine import Binder, BindError, Found
 from sqlflow.core.model import Project, Seed, Source
 from sqlflow.core.names import TableName
+from sqlflow.core.reading import Form, Reading
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.source import Span
 from sqlflow.core.sql import Sql, compose
@@ -33,13 +35,14 @@ def input_columns(
     cache: Cache,
     version: str,
     wrong: Collection[TableName],
-) -> tuple[dict[TableName, Schema], list[Diagnostic]]:
-    """Columns by table, and what is wrong with sources and seeds.
+) -> tuple[dict[TableName, Schema], dict[TableName, Reading], list[Diagnostic]]:
+    """Columns by table, how the files of sources are read, and what is wrong with sources and seeds.
 
     `tables`: what stands in the database, None when it cannot be asked; then columns are those that a source
     declares, or `remembered` ones. `wrong`: sources that are known to be wrong, and are left out without a word.
     """
     found: dict[TableName, Schema] = {}
+    read: dict[TableName, Reading] = {}
     problems: list[Diagnostic] = []
     types = _Types(binder, cache, version)
     for seed in project.seeds.values():
@@ -53,7 +56,12 @@ def input_columns(
         if source.name in wrong:
             continue
         if source.path is not None:
-            relation = files.relation(config, source)
+            reading = _reading(source, config, binder, cache, version)
+            if isinstance(reading, list):
+                problems += reading
+                continue
+            read[source.name] = reading
+            relation = readings.relation(config, reading)
             key = _key(version, relation, files.identity_by_time(config.root, source.path))
             _take(source.name, _described(partial(binder.describe, relation), key, cache), source.span, found, problems)
         else:
@@ -65,7 +73,44 @@ def input_columns(
             found[name] = tables[name].schema
         elif name in remembered:
             found[name] = remembered[name]
-    return found, problems
+    return found, read, problems
+
+
+def _reading(source: Source, config: Config, binder: Binder, cache: Cache, version: str) -> Reading | list[Diagnostic]:
+    """How the files of a source are read; looked at again only where a file or the definition changed."""
+    assert source.path is not None
+    said = readings.definition(source)
+    key = _key(version, Sql(said), files.identity_by_time(config.root, source.path)) + ":reading"
+    if (kept := _decoded(cache.get(key), Reading)) is not None:
+        return kept
+
+    def remember(path: Path, header: bool | None, look: Callable[[], Form]) -> Form:
+        try:
+            status = path.stat()
+        except OSError:
+            return look()
+        of_file = _key(version, Sql(said), f"{path} {header} {status.st_size} {status.st_mtime_ns}") + ":form"
+        if (known := _decoded(cache.get(of_file), Form)) is not None:
+            return known
+        form = look()
+        if not form.wrong:
+            cache.put(of_file, msgspec.json.encode(form))
+        return form
+
+    reading = readings.find_reading(config, source, binder.rows, remember)
+    if isinstance(reading, Reading):
+        cache.put(key, msgspec.json.encode(reading))
+    return reading
+
+
+_Kept = TypeVar("_Kept", Reading, Form)
+
+
+def _decoded(data: bytes | None, kind: type[_Kept]) -> _Kept | None:
+    try:
+        return msgspec.json.decode(data, type=kind) if data is not None else None
+    except (msgspec.DecodeError, ValueError):
+        return None  # an entry that cannot be read is computed again
 
 
 def _described(ask: Callable[[], Schema | BindError], key: str, cache: Cache) -> Schema | BindError:

@@ -9,16 +9,19 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sqlflow.changes import files, signatures
+from sqlflow.changes import files, readings, signatures
+from sqlflow.changes.forms import struct
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Found, Session, Traits
 from sqlflow.core.inputs import Growth, Inputs, InputState
 from sqlflow.core.intervals import Grain
-from sqlflow.core.model import Mode, Seed, Source, Strategy
+from sqlflow.core.model import Missing, Mode, Seed, Source, Strategy
 from sqlflow.core.names import TableName
+from sqlflow.core.paths import literal_path
 from sqlflow.core.plan import Load, Signature, SignatureUpdate
+from sqlflow.core.reading import Reading
 from sqlflow.core.records import Change, Fingerprint, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, Value, compose, render
@@ -76,7 +79,8 @@ def look(
         found = signatures.collated(warehouse.session)
         sources = compiled.project.sources.items()
         collated = found | {name for name, source in sources if source.table in found}
-    return Inputs(warehouse.tables, warehouse.records, states, partitions, collated), look_at.problems
+    notes = tuple(look_at.notes)
+    return Inputs(warehouse.tables, warehouse.records, states, partitions, collated, notes), look_at.problems
 
 
 class _Look:
@@ -90,6 +94,7 @@ class _Look:
         wanted: Collection[TableName],
     ) -> None:
         self.problems: list[Diagnostic] = []
+        self.notes: list[str] = []
         self._wanted = wanted
         self._readers: dict[TableName, CompiledModel] | None = None
         self._followed: set[TableName] | None = None
@@ -171,23 +176,40 @@ class _Look:
     def _file_source(self, source: Source, *, loaded: bool) -> InputState:
         before = self._warehouse.records.get(source.name)
         assert source.path is not None
-        relation = files.relation(self._config, source)
-        identity = before.below if loaded and before is not None else None
+        reading = self._compiled.readings[source.name]
+        relation = readings.relation(self._config, reading)
+        remembered = before.below if before else None
+        identity = remembered if loaded else None
         if identity is None:
-            identity = files.identity(self._config.root, source.path, before.below if before else None)
+            identity = files.identity(self._config.root, source.path, remembered, reading.shapes)
         schema = self._compiled.columns[source.name]
-        changed = files.difference(before.below, identity) if before else "it is new"
-        definition = files.pattern_relation(self._config, source)
+        changed = files.difference(remembered, identity) if before else "it is new"
+        self._note(source, reading, files.gone(remembered, identity), changed)
+        more = files.added(remembered, identity) if changed else []
+        added = readings.relation(self._config, reading, more) if more else None
+        definition = Sql(readings.definition(source))
         if not self._warehouse.traits.reads_files:
-            return self._loaded(source, before, relation, definition, schema, identity, changed)
+            return self._loaded(source, before, relation, definition, schema, identity, changed, added)
         settings = files.settings(self._config, schema, source)
         state = self._outside(
             source.name, before, relation, definition, schema, identity, changed, Relation.VIEW, settings
         )
         if before is None or not changed or state.changed != changed or before.schema != schema:
             return state
-        added = files.added_relation(self._config, source, before.below, identity, schema)
         return replace(state, growth=self._growth(added, "only new files"))
+
+    def _note(self, source: Source, reading: Reading, gone: Sequence[str], changed: str) -> None:
+        """What somebody should know of files that are loaded, or were."""
+        if gone:
+            there = f"{counted(len(gone), 'file')} gone: {files.few(list(gone))}"
+            if source.missing_file is Missing.FAIL:
+                at = source.spans.get("path") or source.span
+                hint = "bring it back; if it is gone for good, build once with `on_missing_file: warn`"
+                self.problems.append(Diagnostic("missing-file", f"`{source.name}`: {there}", at, hint))
+            else:
+                self.notes.append(f"`{source.name}`: {there}; their rows are taken out of what is built from them")
+        if changed:
+            self.notes += [f"`{source.name}`: {note}" for note in reading.notes]
 
     def _loaded(
         self,
@@ -198,6 +220,7 @@ class _Look:
         schema: Schema,
         identity: str,
         changed: str,
+        added: Sql | None,
     ) -> InputState:
         """A file source whose rows are copied into a table: all of them, or those of new files if nothing else changed."""
         name = source.name
@@ -209,8 +232,8 @@ class _Look:
         known = known and before is not None and not before.fingerprint.reset(state.record.fingerprint)
         if known and not changed:
             return replace(state, work=(), relation=Sql(render(name)))
-        load = Load(name, schema, relation, anew=True, fits=fits, csv=files.plain_csv(self._config, source, schema))
-        added = files.added_relation(self._config, source, before.below, identity, schema) if before else None
+        plain = readings.plain_csv(self._config, source, self._compiled.readings[name])
+        load = Load(name, schema, relation, anew=True, fits=fits, csv=plain)
         if known and added is not None:
             load = Load(name, schema, added, anew=False, fits=True)
         return replace(state, work=(), loads=(load,), relation=Sql(render(name)))
@@ -462,12 +485,17 @@ def seed_relation(config: Config, seed: Seed) -> Sql:
         compose("header = true, delim = {v}", v=Value(seed.delimiter or ",")),
         Sql("quote = '\"', escape = '\"', strict_mode = true, null_padding = false, sample_size = -1"),
     ]
+    options.append(Sql("hive_partitioning = false"))
     if seed.nulls:
         options.append(compose("nullstr = {v}", v=Value(["", *seed.nulls])))
+    if seed.date_format is not None:
+        options.append(compose("dateformat = {v}", v=Value(seed.date_format)))
+    if seed.timestamp_format is not None:
+        options.append(compose("timestampformat = {v}", v=Value(seed.timestamp_format)))
     if seed.types:
-        fields = [compose("{name}: {kind}", name=Value(name), kind=Value(kind)) for name, kind in seed.types.items()]
-        options.append(compose("types = {{{fields}}}", fields=fields))
-    return compose("read_csv({path}, {options})", path=Value(str(config.root / seed.path)), options=options)
+        options.append(compose("types = {types}", types=struct(seed.types)))
+    path = Value(literal_path(str(config.root / seed.path)))
+    return compose("read_csv({path}, {options})", path=path, options=options)
 
 
 def _rows_changed(before: str | None, now: str) -> str:

@@ -80,6 +80,8 @@ def _dry_run(asked: Asked, config: Config, request: Request) -> int:
         prepared = prepare(found.workshop, checked, standing, found.store, request, new_run_id(), clock)
     warnings = prepared.checked.warnings
     show_warnings(warnings)
+    for note in prepared.inputs.notes:
+        tell(Told(note))
     if asked.json:
         answer = plan_json(prepared.plan)
         problems = [*diagnostics_json(warnings), *diagnostics_json(prepared.plan.problems)]
@@ -105,6 +107,8 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
             if standing.session is None:
                 standing = look_at(engine)
             prepared = prepare(found.workshop, checked, standing, found.store, request, run_id, clock)
+            for note in prepared.inputs.notes:
+                emit(Told(note))
             record = run(
                 prepared, engine, found.store, request, command_line(), config.target.name, run_id, emit, clock
             )

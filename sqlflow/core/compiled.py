@@ -11,6 +11,7 @@ from sqlflow.core.later import Later
 from sqlflow.core.model import Mode, Model, Project
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.reach import HERE, Reach, TimeStep
+from sqlflow.core.reading import Reading
 from sqlflow.core.records import Fingerprint
 from sqlflow.core.schema import Schema
 from sqlflow.core.text import MappedText
@@ -142,13 +143,15 @@ class CompiledModel(Struct, frozen=True):
 
 
 class Compiled(Struct, frozen=True):
-    """A whole project, compiled. `order`: parents first. `columns`: of sources, seeds and undeclared tables too."""
+    """A whole project, compiled. `order`: parents first. `columns`: of sources, seeds and undeclared tables too.
+    `readings`: how the files of sources are read."""
 
     project: Project
     models: Mapping[TableName, CompiledModel]
     order: tuple[TableName, ...]
     columns: Mapping[TableName, Schema]
     undeclared: tuple[TableName, ...] = ()
+    readings: Mapping[TableName, Reading] = field(default_factory=dict)
 
     def inputs_of(self, names: Collection[TableName]) -> frozenset[TableName]:
         """All tables and views that these models read, with views looked through; and what their checks read."""

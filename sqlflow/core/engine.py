@@ -153,6 +153,9 @@ class Binder(Protocol):
     def describe(self, reading: Sql) -> Schema | BindError:
         """The columns of files that are read so (something that can stand after FROM), as they will be in a table."""
 
+    def rows(self, query: Sql) -> list[Row] | BindError:
+        """The rows of a query of DuckDB that reads nothing but files."""
+
     def parse(self, query: str) -> tuple[ReadTable, ...] | BindError:
         """The tables that a query names, or its syntax error, by the engine's own parser."""
 

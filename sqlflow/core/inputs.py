@@ -47,6 +47,7 @@ class Inputs(Struct, frozen=True):
     `tables`: everything in the database. `records`: what the commit records say. `states`: seeds, sources and
     undeclared tables. `partitions`: (model, input) -> the partitions of the input that differ from when the model
     last read it. `collated`: tables with columns in which different texts count as equal.
+    `notes`: what somebody should know of them.
     """
 
     tables: Mapping[TableName, Found]
@@ -54,3 +55,4 @@ class Inputs(Struct, frozen=True):
     states: Mapping[TableName, InputState]
     partitions: Mapping[tuple[TableName, TableName], SignatureUpdate] = field(default_factory=dict)
     collated: frozenset[TableName] = frozenset()
+    notes: tuple[str, ...] = ()

@@ -216,6 +216,16 @@ class Seed(Struct, frozen=True):
     delimiter: str | None = None
     description: str = ""
     span: Span | None = None
+    date_format: str | None = None
+    timestamp_format: str | None = None
+
+
+class Missing(StrEnum):
+    """What follows when a file, or a column of one, is not there."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    NULL = "null"
 
 
 class Source(Struct, frozen=True):
@@ -231,6 +241,15 @@ class Source(Struct, frozen=True):
     append_only: bool = False
     types: Mapping[str, str] = field(default_factory=dict)  # declared columns -> SQL types
     description: str = ""
+    delimiter: str | None = None
+    skip: int | None = None  # lines above those with columns
+    nulls: tuple[str, ...] = ()
+    date_format: str | None = None
+    timestamp_format: str | None = None
+    folders: bool | None = None  # whether `name=value` in paths is a column; None: where the paths have it
+    missing_file: Missing = Missing.WARN
+    missing_column: Missing = Missing.FAIL
+    spans: Mapping[str, Span] = field(default_factory=dict)  # of the path, and of declared columns
 
 
 class Project(Struct, frozen=True):

@@ -20,6 +20,7 @@ from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits, Unsteady
 from sqlflow.core.events import Emit, Told
+from sqlflow.core.file_errors import told_of_file
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Load
 from sqlflow.core.records import Relation
@@ -451,6 +452,12 @@ class DuckDBBinder:
 
     def describe(self, reading: Sql) -> Schema | BindError:
         return self.bind(compose("SELECT * FROM {r}", r=reading))
+
+    def rows(self, query: Sql) -> list[Row] | BindError:
+        try:
+            return self._session.fetch(query)
+        except EngineError as error:
+            return BindError("unreadable-source", told_of_file(error.message, self._config.root))
 
     def bind(self, query: str) -> Schema | BindError:
         try:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import mmap
 import os
-import re
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, LiteralString
 
 from msgspec import Struct
 
 from sqlflow.core.config import Config
-from sqlflow.core.engine import BindError, EngineError
+from sqlflow.core.engine import BindError, EngineError, Row
+from sqlflow.core.file_errors import told_of_file
+from sqlflow.core.paths import literal_path
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
 
@@ -73,8 +73,18 @@ class FileReader:
         try:
             rows = self._connection.execute(compose("DESCRIBE SELECT * FROM {r}", r=reading)).fetchall()
         except duckdb.Error as error:
-            return BindError("unreadable-source", str(error).splitlines()[0])
+            return BindError("unreadable-source", told_of_file(str(error), self._root))
         return Schema(tuple(Column(str(row[0]), str(row[1])) for row in rows))
+
+    def rows(self, query: Sql) -> list[Row] | BindError:
+        """The rows of a query, or why a file cannot be read."""
+        import duckdb
+
+        try:
+            found: list[Row] = self._connection.execute(query).fetchall()
+        except duckdb.Error as error:
+            return BindError("unreadable-source", told_of_file(str(error), self._root))
+        return found
 
     def csv(self, reading: Sql) -> Iterator[bytes]:
         """The rows as CSV without a header, NULL as `\\N`, in blocks. Raises EngineError."""
@@ -98,7 +108,7 @@ class FileReader:
                     )
                 )  # fmt: skip
             except duckdb.Error as error:
-                failures.append(_told(str(error), self._root))
+                failures.append(told_of_file(str(error), self._root))
             finally:
                 os.close(writing_end)  # which the reader sees as the end, however far DuckDB came
 
@@ -118,7 +128,7 @@ class FileReader:
         if not all(c.type in _PLAIN or c.type.startswith("DECIMAL(") for c in schema):
             return None
         try:
-            found = self._connection.execute(compose(_SNIFFED, path=Value(path))).fetchall()[0]
+            found = self._connection.execute(compose(_SNIFFED, path=Value(literal_path(path)))).fetchall()[0]
         except duckdb.Error:
             return None
         delimiter, quote, escape, comment, skipped, header, days, moments, names = found
@@ -156,19 +166,6 @@ def _blocks(path: str) -> Iterator[bytes]:
             file.seek(0)
         while block := file.read(_BLOCK):
             yield block
-
-
-def _told(error: str, root: Path) -> str:
-    """What DuckDB says of a file that it cannot read, in one line. Of a CSV file it tells line, text and reason in lines of
-    their own, and then its settings, the file among them."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    first = re.sub(r"^[A-Za-z ]+ Error: ", "", lines[0])
-    if not first.startswith("CSV Error on Line") or len(lines) < 3:
-        return first
-    file = next((line.removeprefix("file = ") for line in lines if line.startswith("file = ")), "")
-    number = first.rpartition(" ")[2]
-    written = lines[1].removeprefix("Original Line: ")
-    return f"line {number} of `{os.path.relpath(file, root)}`, `{written}`: {lines[2]}"
 
 
 def _as_text(column: Column) -> Sql:

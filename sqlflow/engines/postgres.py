@@ -429,6 +429,11 @@ class PostgresBinder:
             return found
         return Schema(tuple(Column(c.name, of_file(c.type)) for c in found))
 
+    def rows(self, query: Sql) -> list[Row] | BindError:
+        if self._files is None:
+            self._files = FileReader(self._config)
+        return self._files.rows(query)
+
     def parse(self, query: str) -> tuple[ReadTable, ...] | BindError:
         found = self._prepared(query)
         if isinstance(found, BindError) and found.code == "syntax":

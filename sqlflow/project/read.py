@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from glob import glob
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
@@ -19,6 +18,7 @@ from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.known import KnownProject, MacroFile, Settings
 from sqlflow.core.model import Model, Project, Seed, Source
 from sqlflow.core.names import TableName
+from sqlflow.core.paths import named_by
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.project.discover import discover, inside, read_text
 from sqlflow.project.names import is_test, table_of
@@ -237,7 +237,7 @@ class _Work:
         for source in sources:
             if source.path is None:
                 continue
-            places = [Path(place) for place in glob(str(self._config.root / source.path), recursive=True)]
+            places = named_by(self._config.root, source.path)
             if not places:
                 return False
             if not self._config.allow_outside_paths and not all(inside(self._config.root, place) for place in places):

@@ -11,12 +11,13 @@ from sqlflow.core.names import TableName
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import MappedText
 from sqlflow.project import yaml
+from sqlflow.project.csv_options import one_character, texts
 from sqlflow.project.names import refuse_reserved_schema, table_of
 from sqlflow.project.snippets import sql_type
 from sqlflow.project.values import Given, root_of
 
 _FOLDER = "seeds"
-_KEYS = ("columns", "nulls", "delimiter", "description")
+_KEYS = ("columns", "nulls", "delimiter", "date_format", "timestamp_format", "description")
 
 
 def read_seeds(
@@ -76,19 +77,9 @@ def _seed(
         for column, inside in fields["columns"].entries().items():
             if (text := sql_type(inside, dialect)) is not None:
                 types[column] = text
-    nulls: list[str] = []
-    if "nulls" in fields:
-        for item in fields["nulls"].one_or_more():
-            if isinstance(item.value, str):
-                nulls.append(item.value)
-            else:
-                item.expected("text", "put it in quotes")
-    delimiter: str | None = None
-    if "delimiter" in fields:
-        value = fields["delimiter"].value
-        if isinstance(value, str) and len(value) == 1:
-            delimiter = value
-        else:
-            fields["delimiter"].expected("one character", 'such as ";" or "\\t", in double quotes')
+    nulls = texts(fields["nulls"]) if "nulls" in fields else ()
+    delimiter = one_character(fields["delimiter"]) if "delimiter" in fields else None
+    dates = fields["date_format"].text() if "date_format" in fields else None
+    moments = fields["timestamp_format"].text() if "timestamp_format" in fields else None
     description = fields["description"].text() if "description" in fields else None
-    return Seed(name, str(path), types, tuple(nulls), delimiter, description or "", given.key_span)
+    return Seed(name, str(path), types, nulls, delimiter, description or "", given.key_span, dates, moments)

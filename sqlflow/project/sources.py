@@ -5,16 +5,18 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, Severity
-from sqlflow.core.model import Source
+from sqlflow.core.model import Missing, Source
 from sqlflow.core.names import TableName
+from sqlflow.core.paths import named_by
 from sqlflow.core.source import SourceFile
 from sqlflow.core.text import MappedText
 from sqlflow.project import yaml
+from sqlflow.project.csv_options import one_character, texts
 from sqlflow.project.discover import inside, outside
 from sqlflow.project.names import refuse_reserved_schema
 from sqlflow.project.snippets import sql_type
@@ -30,7 +32,17 @@ _KEYS = (
     "freshness",
     "columns",
     "description",
+    "delimiter",
+    "skip",
+    "nulls",
+    "date_format",
+    "timestamp_format",
+    "hive",
+    "on_missing_file",
+    "on_missing_column",
 )
+_OF_CSV = ("delimiter", "skip", "nulls", "date_format", "timestamp_format")
+_OF_FILES = ("hive", "on_missing_file", "on_missing_column", *_OF_CSV)
 _TEXT_FORMATS = ("csv", "tsv", "json", "jsonl", "ndjson")
 _EXTENSION = re.compile(rf"\.(?:parquet|(?:{'|'.join(_TEXT_FORMATS)})(?:\.(?:gz|zst))?)", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -82,8 +94,18 @@ def _source(key: str, given: Given, config: Config) -> Source | None:
                 Severity.WARNING,
             )
         )
+    for key in _OF_FILES:
+        if key in fields and "path" not in fields:
+            fields[key].fail(f"{fields[key].label}: only files have it", "invalid-value", "leave it out", at_key=True)
+        elif key in fields and key in _OF_CSV and path is not None and extension_of(path) not in ("csv", "tsv"):
+            fields[key].fail(
+                f"{fields[key].label}: only CSV files have it", "invalid-value", "leave it out", at_key=True
+            )
     if name is None:
         return None
+    spans = {"path": fields["path"].span} if "path" in fields else {}
+    if "columns" in fields and isinstance(fields["columns"].value, dict):
+        spans |= {f"columns.{column.lower()}": at.key_span for column, at in fields["columns"].entries().items()}
     return Source(
         name,
         given.key_span,
@@ -95,7 +117,21 @@ def _source(key: str, given: Given, config: Config) -> Source | None:
         append_only or False,
         types,
         description or notes,
+        delimiter=one_character(fields["delimiter"]) if "delimiter" in fields else None,
+        skip=fields["skip"].integer() if "skip" in fields else None,
+        nulls=texts(fields["nulls"]) if "nulls" in fields else (),
+        date_format=fields["date_format"].text() if "date_format" in fields else None,
+        timestamp_format=fields["timestamp_format"].text() if "timestamp_format" in fields else None,
+        folders=fields["hive"].boolean() if "hive" in fields else None,
+        missing_file=_missing(fields, "on_missing_file", Missing.WARN, (Missing.WARN, Missing.FAIL)),
+        missing_column=_missing(fields, "on_missing_column", Missing.FAIL, (Missing.FAIL, Missing.NULL)),
+        spans=spans,
     )
+
+
+def _missing(fields: Mapping[str, Given], key: str, default: Missing, known: tuple[Missing, ...]) -> Missing:
+    chosen = fields[key].choice("value", known) if key in fields else None
+    return Missing(chosen) if chosen is not None else default
 
 
 def _table(text: str, given: Given, default_schema: str, at_key: bool = False) -> TableName | None:
@@ -118,10 +154,9 @@ def _path(given: Given, config: Config) -> str | None:
             return text
         given.problems.append(outside(f"{given.label}: `{text}` is", given.span))
         return None
-    pattern = os.path.normpath(config.root / text)
-    matches = glob.glob(pattern, recursive=True)
+    matches = named_by(config.root, text)
     if not config.allow_outside_paths:
-        places = {Path(pattern), *map(Path, matches)}
+        places = {Path(os.path.normpath(config.root / text)), *matches}
         if not all(_lies_inside(config.root, place) for place in places):
             given.problems.append(outside(f"{given.label}: `{text}` is", given.span))
             return None
@@ -129,6 +164,11 @@ def _path(given: Given, config: Config) -> str | None:
         given.fail(f"no file matches `{text}`", "no-files", _nearest(config.root, text))
         return None
     return text
+
+
+def extension_of(path: str) -> str:
+    """`csv` for `a/b.csv.gz`."""
+    return _suffix(path).lower().removesuffix(".gz").removesuffix(".zst").removeprefix(".")
 
 
 def _suffix(text: str) -> str:
@@ -148,7 +188,7 @@ def _lies_inside(root: Path, place: Path) -> bool:
 
 def _nearest(root: Path, text: str) -> str:
     folder = (root / text).parent
-    while glob.has_magic(str(folder)) or not folder.is_dir():
+    while not folder.is_dir():
         if folder == folder.parent:
             return "paths start at the project's folder"
         folder = folder.parent

@@ -33,7 +33,14 @@ _NOT_ALONE_EITHER = ("commit-unknown", "lock-lost")
 
 Signatures = Sequence[tuple[TableName, Sequence[SignatureUpdate]]]
 WriteRecords = Callable[[Session, Sequence[TableRecord], Signatures, Sequence[TableName]], None]
+Blame = Callable[[TableName, Diagnostic], Diagnostic]
+"""What is behind the problem of a table."""
 Committed = Callable[[Sequence[TableRecord], Sequence[TableName]], None]
+
+
+def of_itself(table: TableName, problem: Diagnostic) -> Diagnostic:
+    """Nothing is known to be behind a problem."""
+    return problem
 
 
 class _Done(Struct, frozen=True):
@@ -54,6 +61,7 @@ def execute(
     threads: int,
     fail_fast: bool,
     already: Sequence[TaskResult] = (),
+    blame: Blame = of_itself,
 ) -> tuple[TaskResult, ...]:
     """Run the tasks of a plan; how each ended, in the order in which they ended. `already`: how some of them have ended
     before; those are not run again, nor are they among the results.
@@ -62,7 +70,7 @@ def execute(
     records that are now true and the names of tables that are gone. On Ctrl-C or SIGTERM running statements are
     cancelled and rolled back, and the rest is reported as cancelled.
     """
-    run = _Run(plan, engine, write_records, committed, emit, clock, fail_fast)
+    run = _Run(plan, engine, write_records, committed, emit, clock, fail_fast, blame)
     run.go_on_after(already)
     count = min(threads, len(plan.tasks) - len(already))
     run.working = count
@@ -108,7 +116,10 @@ class _Run:
         emit: Emit,
         clock: Clock,
         fail_fast: bool,
+        blame: Blame,
     ) -> None:
+        self._blame = blame
+        self._blaming = threading.Lock()
         self.results: list[TaskResult] = []
         self.cancelled = False
         self.working = 0
@@ -308,6 +319,8 @@ class _Run:
         seconds: float,
         rolled_back: list[_Done],
     ) -> None:
+        with self._blaming:
+            problem = self._blame(task.table, problem)
         with self._changed:
             self._board.give_back([item.task for item in rolled_back])
             result = _result(task, Status.FAILED, started_at, seconds)

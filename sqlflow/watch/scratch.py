@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sqlflow.build import Checked, Prepared, look_at, run
-from sqlflow.changes import files
+from sqlflow.changes import files, readings
 from sqlflow.changes.look import seed_relation
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
@@ -201,7 +201,7 @@ def _part(compiled: Compiled, names: Collection[TableName], order: Order) -> Com
         if name not in names:
             columns[name] = model.schema
     found = tuple(name for name in compiled.order if name in models)
-    return Compiled(compiled.project, models, found, columns, compiled.undeclared)
+    return Compiled(compiled.project, models, found, columns, compiled.undeclared, compiled.readings)
 
 
 def _for_scratch(model: CompiledModel, wishes: Wishes) -> CompiledModel:
@@ -264,7 +264,8 @@ def _relation(order: Order, name: TableName, beside: Ident | None, database: Pat
     real = order.surroundings.tables or {}
     source = project.sources.get(name)
     if source is not None and source.path is not None:
-        return files.relation(config, source), files.identity_by_time(config.root, source.path)
+        reading = order.checked.compiled.readings[name]
+        return readings.relation(config, reading), files.identity_by_time(config.root, source.path)
     if name in project.seeds:
         seed = project.seeds[name]
         return seed_relation(config, seed), files.identity_by_time(config.root, seed.path)

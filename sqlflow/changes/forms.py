@@ -1,0 +1,250 @@
+"""What one file of a source is like: its columns, and how it is written. Found out once for each file."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from sqlflow.core.engine import BindError, Row
+from sqlflow.core.model import Source
+from sqlflow.core.paths import literal_path
+from sqlflow.core.reading import Form
+from sqlflow.core.schema import Column
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose
+
+Ask = Callable[[Sql], list[Row] | BindError]
+"""The rows of a query that reads nothing but files."""
+
+TEXTS = ("csv", "tsv")
+_HEAD = 1 << 16
+_SAMPLE = 20_480  # rows: as many as the engine looks at
+_KINDS = {
+    b"\x1f\x8b": ("is compressed with gzip", "name it with `.gz` at the end"),
+    b"\x28\xb5\x2f\xfd": ("is compressed with zstd", "name it with `.zst` at the end"),
+    b"PK\x03\x04": ("is a ZIP archive or a spreadsheet", "unpack it, or save it as CSV"),
+    b"PAR1": ("is a Parquet file", "name it with `.parquet` at the end"),
+    b"\xff\xfe": ("is UTF-16 text", "save it as UTF-8"),
+    b"\xfe\xff": ("is UTF-16 text", "save it as UTF-8"),
+}
+
+
+def extension(path: str) -> str:
+    """`csv` for `a/b.csv.gz`."""
+    name = path.lower()
+    for packed in (".gz", ".zst"):
+        name = name.removesuffix(packed)
+    return name.rpartition(".")[2]
+
+
+def unusable_name(path: str, *, sandbox: bool) -> str:
+    """Why the engine cannot be told of a file by its name; empty when it can."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "has a name that is not UTF-8"
+    if not re.search(r"[*?\[]", path):
+        return ""
+    if "\\" in path:
+        return "has a backslash and one of `*?[` in its path, which the engine takes for a pattern"
+    if sandbox:
+        return "has one of `*?[` in its path, and in a sandbox the engine opens no such file"
+    return ""
+
+
+def empty(form: Form) -> bool:
+    """Whether the file is there and has neither columns nor rows."""
+    return not form.columns and not form.wrong
+
+
+def csv_form(path: Path, source: Source, ask: Ask, *, header: bool | None) -> Form:
+    """`header`: whether the first line names the columns, as it does in the other files; None when that is not known."""
+    head = _head(path)
+    if not head.strip(b"\r\n \t"):
+        return Form()
+    wrong = _no_text(head)
+    if wrong is not None:
+        return wrong
+    options: dict[str, Part] = {}
+    if source.delimiter is not None:
+        options["delim"] = Value(source.delimiter)
+    if source.skip is not None:
+        options["skip"] = source.skip
+    if header is not None:
+        options["header"] = Value(header)
+    if source.nulls:
+        options["nullstr"] = Value(["", *source.nulls])
+    if source.date_format is not None:
+        options["dateformat"] = Value(source.date_format)
+    if source.timestamp_format is not None:
+        options["timestampformat"] = Value(source.timestamp_format)
+    found = ask(_sniffed(path, options))
+    if isinstance(found, BindError):
+        return Form(wrong=f"cannot be read as CSV: {found.message}", hint=_ragged(head, source) or "")
+    form = _form(found[0])
+    if len(form.columns) == 1 and source.delimiter is None:
+        ragged = _ragged(head, source)
+        if ragged and re.search(r"[,;\t|]", form.columns[0].name):
+            return Form(
+                wrong=f"is no table: {ragged}", hint="give each line as many values as the header, and close quotes"
+            )
+    declared = {name.lower(): kind for name, kind in source.types.items()}
+    types = {c.name: declared[c.name.lower()] for c in form.columns if c.name.lower() in declared}
+    if types:
+        typed = ask(_sniffed(path, {**options, "types": struct(types)}))
+        if not isinstance(typed, BindError):
+            form = _form(typed[0])
+    if source.date_format is not None:
+        form = replace(form, date_format=source.date_format)
+    if source.timestamp_format is not None:
+        form = replace(form, timestamp_format=source.timestamp_format)
+    skipped = int(str(found[0][5]))
+    if skipped and source.skip is None:
+        first = head.decode("utf-8", "replace").lstrip("\ufeff").splitlines()[:1]
+        return replace(
+            form,
+            wrong=f"has {skipped} lines above its columns that are not like the others, such as `{first[0][:60] if first else ''}`",
+            hint=f"take them out, or give the source `skip: {skipped}`",
+        )
+    return _with_empty(path, source, form, ask)
+
+
+def csv_arguments(form: Form, source: Source, *, header: bool) -> Sql:
+    """The arguments of `read_csv` after the paths: each value as the text that it is, so that what a query makes of it never
+    depends on what else the statement reads."""
+    quote = form.quote or '"'
+    arguments = [
+        compose("all_varchar = true, header = {h}, hive_partitioning = false", h=Value(header)),
+        compose("delim = {d}, quote = {q}, escape = {e}", d=Value(form.delimiter), q=Value(quote), e=Value(form.escape or quote)),
+        compose("comment = {c}, skip = {n}", c=Value(form.comment), n=source.skip or 0),
+    ]  # fmt: skip
+    if source.nulls:
+        arguments.append(compose("nullstr = {v}", v=Value(["", *source.nulls])))
+    return compose("{arguments}", arguments=arguments)
+
+
+def described_form(call: Sql, ask: Ask) -> Form:
+    """Of a file that says itself what its columns are, by the call that reads it."""
+    found = ask(compose("DESCRIBE SELECT * FROM {call}", call=call))
+    if isinstance(found, BindError):
+        return Form(wrong=f"cannot be read: {found.message}")
+    columns = tuple(Column(str(row[0]), str(row[1])) for row in found)
+    nothing = frozenset(column.name for column in columns if column.type in ('"NULL"', "NULL"))
+    if [column.name for column in columns] == ["json"] and columns[0].type == "JSON":
+        return Form()  # no object was found in it
+    return Form(columns, nothing)
+
+
+def struct(types: Mapping[str, str]) -> Sql:
+    fields = [compose("{name}: {kind}", name=Value(name), kind=Value(kind)) for name, kind in types.items()]
+    return compose("{{{fields}}}", fields=fields)
+
+
+_SNIFFED = (
+    "SELECT Delimiter, Quote, Escape, Comment, HasHeader, SkipRows, DateFormat, TimestampFormat, "
+    "list_transform(Columns, lambda c: c.name), list_transform(Columns, lambda c: c.type) FROM sniff_csv({path}"
+)
+
+
+def _sniffed(path: Path, options: Mapping[str, Part]) -> Sql:
+    call = compose(_SNIFFED, path=Value(literal_path(str(path))))
+    for name, value in options.items():
+        call = compose("{call}, {name} = {value}", call=call, name=Sql(name), value=value)
+    return Sql(call + ")")
+
+
+def _form(row: Row) -> Form:
+    delimiter, quote, escape, comment, _, _, days, moments, names, types = row
+    assert isinstance(names, list)
+    assert isinstance(types, list)
+    return Form(
+        tuple(Column(str(name), str(kind)) for name, kind in zip(names, types, strict=True)),
+        delimiter=str(delimiter),
+        quote=_given(quote),
+        escape=_given(escape),
+        comment=_given(comment),
+        date_format=_given(days),
+        timestamp_format=_given(moments),
+    )
+
+
+def _given(value: object) -> str:
+    return "" if value in (None, "(empty)") else str(value)
+
+
+def has_header(path: Path, source: Source, ask: Ask) -> bool:
+    """Whether the first line of a CSV file names its columns, as the engine sees it."""
+    options: dict[str, Part] = {}
+    if source.delimiter is not None:
+        options["delim"] = Value(source.delimiter)
+    if source.skip is not None:
+        options["skip"] = source.skip
+    found = ask(_sniffed(path, options))
+    return isinstance(found, BindError) or bool(found[0][4])
+
+
+def _with_empty(path: Path, source: Source, form: Form, ask: Ask) -> Form:
+    """With those of the columns of text that have no value, so that nothing can be told of them."""
+    texts = [column.name for column in form.columns if column.type == "VARCHAR"]
+    if not texts:
+        return form
+    call = compose("read_csv({p}, {a})", p=Value(literal_path(str(path))), a=csv_arguments(form, source, header=True))
+    counts = [compose("count({c})", c=Ident(name)) for name in texts]
+    found = ask(compose("SELECT {counts} FROM (SELECT * FROM {call} LIMIT {n})", counts=counts, call=call, n=_SAMPLE))
+    if isinstance(found, BindError):
+        return form
+    return replace(form, empty=frozenset(name for name, count in zip(texts, found[0], strict=True) if not count))
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a text, out of its wrapping where Python can unpack it."""
+    if path.suffix.lower() == ".gz":
+        try:
+            with gzip.open(path) as packed:
+                return packed.read(_HEAD)
+        except (OSError, EOFError):
+            return path.open("rb").read(_HEAD)
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return b"(packed)" if path.suffix.lower() == ".zst" else head
+
+
+def _no_text(head: bytes) -> Form | None:
+    for magic, (what, hint) in _KINDS.items():
+        if head.startswith(magic):
+            return Form(wrong=what, hint=hint)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError as error:
+        line = head.count(b"\n", 0, error.start) + 1
+        return Form(wrong=f"is not UTF-8 text: byte {head[error.start]:#04x} in line {line}", hint="save it as UTF-8")
+    if b"\0" in head:
+        line = head.count(b"\n", 0, head.index(b"\0")) + 1
+        return Form(wrong=f"is not text: it has a NUL character in line {line}", hint="save it as UTF-8")
+    return None
+
+
+def _ragged(head: bytes, source: Source) -> str | None:
+    """What is wrong with the first line that is not like the header."""
+    text = head.decode("utf-8", "ignore").removeprefix("\ufeff")
+    lines = io.StringIO(text, newline="")
+    first = text.splitlines()[0] if text else ""
+    delimiter = source.delimiter or max(",;\t|", key=first.count)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    before = 0
+    try:
+        header = next(reader, [])
+        before = reader.line_num
+        for row in reader:
+            if row and len(row) != len(header) and len(text) < _HEAD // 2:
+                return f"line {before + 1} has {len(row)} values, and the header {len(header)}"
+            before = reader.line_num
+    except csv.Error:
+        return f"a quote that begins in line {before + 1} is not closed" if len(text) < _HEAD // 2 else None
+    return None
