@@ -14,6 +14,7 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import BindError
 from sqlflow.core.model import Source
 from sqlflow.core.names import TableName
+from sqlflow.core.reading import Reading
 
 _MAY_BE_A_FILE = re.compile(
     r"convert|cast|csv|json|parquet|file|format|unicode|utf|quote|value|column|parse", re.IGNORECASE
@@ -26,11 +27,16 @@ def file_to_blame(compiled: Compiled, config: Config, ask: Ask, table: TableName
         return problem
     read = {table} if table in compiled.readings else compiled.inputs_of([table]) if table in compiled.models else set()
     for name in sorted(read & set(compiled.readings)):
-        for test in tests(config, compiled.readings[name]):
-            found = _found_by(test, compiled.project.sources[name], config, ask)
-            if found is not None:
-                return found
+        source = compiled.project.sources.get(name)
+        found = unreadable_file(compiled.readings[name], source, config, ask) if source is not None else None
+        if found is not None:
+            return found
     return problem
+
+
+def unreadable_file(reading: Reading, source: Source, config: Config, ask: Ask) -> Diagnostic | None:
+    """What is wrong with a file of a source; None when all of them can be read."""
+    return next((found for test in tests(config, reading) if (found := _found_by(test, source, config, ask))), None)
 
 
 def _found_by(test: Test, source: Source, config: Config, ask: Ask) -> Diagnostic | None:

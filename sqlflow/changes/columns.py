@@ -11,7 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from sqlflow.changes import files, readings
-from sqlflow.changes.look import seed_relation
+from sqlflow.changes.blame import unreadable_file
+from sqlflow.changes.look import seed_call, seed_relation
 from sqlflow.changes.seeds import malformed_seed
 from sqlflow.core.cache import Cache
 from sqlflow.core.config import Config
@@ -52,6 +53,8 @@ def input_columns(
             continue
         schema = _described(partial(binder.describe, seed_relation(config, seed)), key, cache)
         _take(seed.name, schema, _seed_span(seed), found, problems)
+        if isinstance(schema, Schema):
+            read[seed.name] = Reading((), _notes_of_seed(seed, config, schema, binder, key, cache))
     for source in project.sources.values():
         if source.name in wrong:
             continue
@@ -63,7 +66,12 @@ def input_columns(
             read[source.name] = reading
             relation = readings.relation(config, reading)
             key = _key(version, relation, files.identity_by_time(config.root, source.path))
-            _take(source.name, _described(partial(binder.describe, relation), key, cache), source.span, found, problems)
+            schema = _described(partial(binder.describe, relation), key, cache)
+            blamed = unreadable_file(reading, source, config, binder.rows) if isinstance(schema, BindError) else None
+            if blamed is not None:
+                problems.append(blamed)
+                continue
+            _take(source.name, schema, source.span, found, problems)
         else:
             _table_source(source, tables, remembered, types, found, problems)
         if source.name in found:
@@ -74,6 +82,23 @@ def input_columns(
         elif name in remembered:
             found[name] = remembered[name]
     return found, read, problems
+
+
+def _notes_of_seed(
+    seed: Seed, config: Config, schema: Schema, binder: Binder, key: str, cache: Cache
+) -> tuple[str, ...]:
+    """How dates are read that are not written year first, where nobody said how."""
+    if not any(column.type == "DATE" or column.type.startswith("TIMESTAMP") for column in schema):
+        return ()
+    kept = cache.get(key + ":notes")
+    if kept is None:
+        call = seed_call(config, seed)
+        formats = binder.rows(compose("SELECT DateFormat, TimestampFormat FROM sniff_csv({call})", call=call))
+        given = (seed.date_format, seed.timestamp_format)
+        found = [] if isinstance(formats, BindError) else [str(f) for f in formats[0] if f and f not in given]
+        kept = msgspec.json.encode([readings.in_words(f) for f in found if not f.startswith("%Y")])
+        cache.put(key + ":notes", kept)
+    return tuple(msgspec.json.decode(kept, type=list[str]))
 
 
 def _reading(source: Source, config: Config, binder: Binder, cache: Cache, version: str) -> Reading | list[Diagnostic]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -78,6 +78,11 @@ def difference(before: str | None, now: str) -> str:
 def gone(before: str | None, now: str) -> list[str]:
     """The files that were there and are not any more."""
     return sorted(set(_contents(before)) - set(_contents(now)))
+
+
+def gone_folders(root: Path, names: Sequence[str]) -> list[str]:
+    """The folders of files that are not there any more, either."""
+    return sorted({os.path.dirname(name) for name in names if not os.path.isdir(root / os.path.dirname(name))})
 
 
 def added(before: str | None, now: str) -> list[str]:

@@ -71,6 +71,11 @@ def csv_form(path: Path, source: Source, ask: Ask, *, header: bool | None) -> Fo
     wrong = _no_text(head)
     if wrong is not None:
         return wrong
+    if source.skip is None and (marked := _spreadsheet_mark(head)):
+        return Form(
+            wrong=f"begins with `{marked}`, which is for spreadsheets",
+            hint="take the line out, or give the source `skip: 1`",
+        )
     options: dict[str, Part] = {}
     if source.delimiter is not None:
         options["delim"] = Value(source.delimiter)
@@ -94,8 +99,16 @@ def csv_form(path: Path, source: Source, ask: Ask, *, header: bool | None) -> Fo
             return Form(
                 wrong=f"is no table: {ragged}", hint="give each line as many values as the header, and close quotes"
             )
+    if not form.quote and b'"' in head and (open_ := _ragged(head, source)):
+        return Form(wrong=f"cannot be read as CSV: {open_}", hint="close the quotes, and double those inside a value")
     declared = {name.lower(): kind for name, kind in source.types.items()}
-    types = {c.name: declared[c.name.lower()] for c in form.columns if c.name.lower() in declared}
+    types = {
+        c.name: declared[c.name.lower()]
+        for c in form.columns
+        # The engine finds no format of a time for what is written as a day.
+        if c.name.lower() in declared
+        and not (c.type == "DATE" and declared[c.name.lower()].upper().startswith("TIMESTAMP"))
+    }
     if types:
         typed = ask(_sniffed(path, {**options, "types": struct(types)}))
         if not isinstance(typed, BindError):
@@ -213,6 +226,11 @@ def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         head = file.read(_HEAD)
     return b"(packed)" if path.suffix.lower() == ".zst" else head
+
+
+def _spreadsheet_mark(head: bytes) -> str:
+    found = re.match(rb'(?:\xef\xbb\xbf)?("?sep=."?)\r?\n', head)
+    return found[1].decode(errors="replace") if found else ""
 
 
 def _no_text(head: bytes) -> Form | None:

@@ -148,6 +148,8 @@ class _Look:
         elif found.schema != before.schema:
             why = "the columns of its table were changed by hand"
         if why:
+            notes = self._compiled.readings.get(seed.name)
+            self.notes += [f"`{seed.name}`: {note}" for note in (notes.notes if notes is not None else ())]
             record = self._record(
                 seed.name, TableKind.SEED, before, Fingerprint(made_of, settings=settings), schema, None, changed=True
             )
@@ -202,6 +204,8 @@ class _Look:
         """What somebody should know of files that are loaded, or were."""
         if gone:
             there = f"{counted(len(gone), 'file')} gone: {files.few(list(gone))}"
+            if folders := files.gone_folders(self._config.root, gone):
+                there += f" (there is no folder {files.few(folders)}: is something not mounted?)"
             if source.missing_file is Missing.FAIL:
                 at = source.spans.get("path") or source.span
                 hint = "bring it back; if it is gone for good, build once with `on_missing_file: warn`"
@@ -480,6 +484,11 @@ class _Look:
 
 def seed_relation(config: Config, seed: Seed) -> Sql:
     """SQL that reads a seed's file with its declared types: something that can stand after FROM."""
+    return compose("read_csv({call})", call=seed_call(config, seed))
+
+
+def seed_call(config: Config, seed: Seed) -> Sql:
+    """The arguments of what reads a seed's file."""
     # Nothing about the form is guessed, so that a row with a field too many is an error and not a surprise.
     options = [
         compose("header = true, delim = {v}", v=Value(seed.delimiter or ",")),
@@ -495,7 +504,7 @@ def seed_relation(config: Config, seed: Seed) -> Sql:
     if seed.types:
         options.append(compose("types = {types}", types=struct(seed.types)))
     path = Value(literal_path(str(config.root / seed.path)))
-    return compose("read_csv({path}, {options})", path=path, options=options)
+    return compose("{path}, {options}", path=path, options=options)
 
 
 def _rows_changed(before: str | None, now: str) -> str:

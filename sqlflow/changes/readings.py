@@ -99,9 +99,9 @@ def tests(config: Config, reading: Reading) -> Iterable[Test]:
         columns = [f for f in part.fields if f.spelled and not f.folder]
         typed = [f for f in columns if f.type != "VARCHAR"]
         call = _call(config, part, part.files, named=True)
+        counts = [compose("count({c})", c=Ident(f.spelled)) for f in columns if f.spelled]
+        yield Test(compose("SELECT {cs} FROM {call}", cs=counts, call=call), part.files)
         if part.function != "read_csv" or not typed:
-            counts = [compose("count({c})", c=Ident(f.spelled)) for f in columns if f.spelled]
-            yield Test(compose("SELECT {cs} FROM {call}", cs=counts, call=call), part.files)
             continue
         wrong = [
             compose(
@@ -383,7 +383,8 @@ class _Finding:
             fields = key[2]
             assert isinstance(fields, tuple)
             for one in fields:
-                if one.format and not one.format.startswith("%Y"):
+                given = (self._source.date_format, self._source.timestamp_format)
+                if one.format and not one.format.startswith("%Y") and one.format not in given:
                     told.setdefault(one.format, []).append(one.name)
         for format_, names in told.items():
             columns = few(list(dict.fromkeys(names)))
@@ -434,7 +435,8 @@ class _Finding:
         format_ = ""
         if self._kind in forms.TEXTS and (kind.upper() == "DATE" or kind.upper().startswith("TIMESTAMP")):
             format_ = form.date_format if column.type == "DATE" else form.timestamp_format
-        return Field(name, kind, column.name, "" if format_ in _YEAR_FIRST else format_)
+        stored = column.type if self._kind == "parquet" else ""
+        return Field(name, kind, column.name, "" if format_ in _YEAR_FIRST else format_, stored=stored)
 
     def _call(self, form: Form, fields: tuple[Field, ...], types: Mapping[str, str]) -> tuple[str, str]:
         if self._kind in forms.TEXTS:

@@ -30,13 +30,15 @@ class Form(Struct, frozen=True):
 
 class Field(Struct, frozen=True):
     """A column of a source as some files have it. `spelled`: its name there, None where it is NULL. `format`: of dates and
-    times, where they are not written year first. `folder`: it is the value after `name=` in the path."""
+    times, where they are not written year first. `folder`: it is the value after `name=` in the path. `stored`: its type in
+    the files, where they say it themselves: one call reads only files that are alike."""
 
     name: str
     type: str
     spelled: str | None
     format: str = ""
     folder: bool = False
+    stored: str = ""
 
 
 class Part(Struct, frozen=True):
@@ -50,7 +52,7 @@ class Part(Struct, frozen=True):
     @property
     def shape(self) -> str:
         """What decides the rows of each file, besides its content."""
-        fields = [f"{f.name}\x1e{f.type}\x1e{f.spelled}\x1e{f.format}\x1e{f.folder}" for f in self.fields]
+        fields = [f"{f.name}\x1e{f.type}\x1e{f.spelled}\x1e{f.format}\x1e{f.folder}\x1e{f.stored}" for f in self.fields]
         return "\x1f".join((self.function, self.arguments, *fields))
 
 

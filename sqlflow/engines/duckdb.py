@@ -43,6 +43,9 @@ def open_engine(
 ) -> DuckDBEngine | None:
     """Open the target's database file; see `EngineModule.open_engine`."""
     path = config.root / str(config.target.options["path"])
+    if "?" in str(path):
+        message = f"DuckDB cannot keep a database at `{path}`: it takes what follows `?` for options"
+        raise one_problem("database-error", message, hint="rename the folder, or give the target another `path`")
     if not path.exists():
         if not create:
             return None

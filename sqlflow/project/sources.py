@@ -130,6 +130,8 @@ def _source(key: str, given: Given, config: Config) -> Source | None:
 
 
 def _missing(fields: Mapping[str, Given], key: str, default: Missing, known: tuple[Missing, ...]) -> Missing:
+    if key in fields and fields[key].value is None and Missing.NULL in known:
+        return Missing.NULL  # as YAML takes the word without quotes
     chosen = fields[key].choice("value", known) if key in fields else None
     return Missing(chosen) if chosen is not None else default
 
