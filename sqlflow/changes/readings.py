@@ -59,6 +59,9 @@ def relation(config: Config, reading: Reading, only: Collection[str] | None = No
                     call=_call(config, part, files),
                 )
             )
+    if not selects:  # files without anything in them
+        nothing = [_item(replace(f, spelled=None, folder=False), 0) for f in reading.parts[0].fields]
+        return compose("(SELECT {nothing} WHERE FALSE)", nothing=nothing)
     return compose("({selects})", selects=joined(" UNION ALL ", selects))
 
 
