@@ -33,7 +33,7 @@ from sqlflow.core.text import Argument, MappedText, Piece
 T = TypeVar("T")
 
 # The number grows when what is stored changes its form.
-_MAGIC = b"sqlflow known 4\n"
+_MAGIC = b"sqlflow known 5\n"
 _SIZES = struct.Struct("<QQI")  # bytes of the records, bytes of what is read later, checksum of both
 _LARGEST = 2**31
 
@@ -58,7 +58,7 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     name: int
     header: msgspec.Raw
     written: _Text
-    authored: str
+    dialect: str
     arguments: tuple[tuple[int, int, tuple[int, int], tuple[int, int]], ...]
     query: _Text | None
     schema: msgspec.Raw
@@ -168,7 +168,7 @@ class _Writer:
             self._name(model.name),
             msgspec.Raw(self._encoder.encode(model.header)),
             _text(model.query),
-            model.authored,
+            model.dialect,
             tuple((a.start, a.end, a.call, a.written) for a in model.arguments),
             None if compiled.query is model.query else _text(compiled.query),
             msgspec.Raw(self._encoder.encode([(c.name, c.type) for c in compiled.schema])),
@@ -312,7 +312,7 @@ class _Reading:
                 header,
                 query,
                 Span(file.path, *record.place),
-                record.authored,
+                record.dialect,
                 tuple([Argument(*argument) for argument in record.arguments]) if record.arguments else (),
             ),
             query if record.query is None else _mapped(record.query, file),

@@ -55,8 +55,8 @@ def _write(folder: Path, checked: Checked) -> None:
 
 def _both(model: CompiledModel) -> str:
     """The query that runs, after what the author wrote where it was translated for the target."""
-    authored = model.model.authored
-    if not authored:
+    authored = model.model.query.text
+    if not model.model.dialect:
         return model.query.text
     written = "".join(f"-- {line}".rstrip() + "\n" for line in authored.splitlines())
     return f"-- As it is written:\n{written}\n{model.query.text}"
@@ -138,5 +138,5 @@ def _model(model: CompiledModel) -> dict[str, object]:
         "checks": [check.name for check in header.checks],
         "fingerprint": model.fingerprint.query,
         "sql": model.query.text,
-        **({"authored_sql": model.model.authored} if model.model.authored else {}),
+        **({"authored_sql": model.model.query.text} if model.model.dialect else {}),
     }

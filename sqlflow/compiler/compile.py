@@ -19,7 +19,7 @@ from sqlflow.core.clock import Moving, Nature, Written, is_fresh
 from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping, Traces
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
-from sqlflow.core.engine import Binder, BindError
+from sqlflow.core.engine import Binder, BindError, ReadTable
 from sqlflow.core.graph import ModelGraph, Reader
 from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Facts, KnownModel, KnownProject, Parsed
@@ -70,14 +70,14 @@ def parse_models(
             continue
         if model.file.path in hopeless:
             continue
-        text = model.query.text
-        key = "parse2:" + _hash(version, dialect, text)
+        text, spoken = model.query.text, model.dialect or dialect
+        key = "parse2:" + _hash(version, spoken, text)
         parsed = _cached(cache, key, Parsed)
         if parsed is None:
-            from sqlflow.compiler.parse import parse
+            from sqlflow.compiler.parse import parse, parse_foreign
 
-            parsed, tree = parse(text, dialect, binder)
-            if tree is not None and len(trees) < _MOST_TREES:
+            parsed, tree = parse(text, dialect, binder) if not model.dialect else parse_foreign(text, spoken, binder)
+            if tree is not None and len(trees) < _MOST_TREES and not model.dialect:
                 trees[text] = tree
             if parsed.error is None:
                 cache.put(key, msgspec.json.encode(parsed))
@@ -187,6 +187,7 @@ class _Compiler:
         self._version = version
         self._trees = trees
         self._texts: dict[TableName, _Text] = {}
+        self._told: dict[TableName, str | None] = {}
         self._base = _hash(version, config.target_dialect, config.timezone)
         self._defined: set[TableName] = set()
         self._views: dict[TableName, Resolved | None] = {}
@@ -198,6 +199,8 @@ class _Compiler:
             self._take(before.compiled, before.key, before.columns)
             return
         if any(parent in self._models and parent not in self.done for parent in self._reader(name).parents):
+            return
+        if model.dialect and self._translated(model) is None:
             return
         text = self._text(name)
         if any(parent not in self._columns for parent in text.parents):
@@ -260,6 +263,8 @@ class _Compiler:
         if put_in or (self._inline and any(edge.table in self._inline for edge in self._reader(name).edges)):
             if any(parent in self._models and parent not in self.done for parent in self._reader(name).parents):
                 return False
+            if compiled.model.dialect and self._translated(compiled.model) is None:
+                return False
             if self._text(name).query.text != compiled.query.text:
                 return False
         return all(parent in self._columns for parent in compiled.parents) and before.key == self._given(
@@ -321,7 +326,7 @@ class _Compiler:
         from sqlflow.compiler.hygiene import captured
         from sqlflow.core.syntax import parse_tree
 
-        text, dialect = model.authored or model.query.text, self._authors
+        text, dialect = model.query.text, self._authors
         if not any(_BINDS_NAMES.search(text, *argument.call) for argument in model.arguments):
             return True
         reads = {
@@ -365,20 +370,69 @@ class _Compiler:
         edits: list[Edit] = []
         parents: dict[TableName, None] = {}
         reads: dict[tuple[str, str], TableName] = {}
-        for edge in self._reader(model.name).edges:
-            read = edge.read
-            if edge.table in self._inline:
-                inner = self._text(edge.table)
+        query, found = self._as_it_runs(model)
+        for read, table in found:
+            if table in self._inline:
+                inner = self._text(table)
                 alias = "" if read.aliased else f" AS {quoted(read.name)}"
                 edits.append(Edit(read.start, read.end, f"(\n{inner.query.text}\n){alias}"))
                 parents |= dict.fromkeys(inner.parents)
                 reads |= inner.reads
                 continue
             if read.schema is None:
-                edits.append(Edit(read.start, read.end, render(edge.table)))
-            parents[edge.table] = None
-            reads[edge.table.key] = edge.table
-        return _Text(model.query.edit(edits) if edits else model.query, tuple(sorted(parents)), reads)
+                edits.append(Edit(read.start, read.end, render(table)))
+            parents[table] = None
+            reads[table.key] = table
+        return _Text(query.edit(edits) if edits else query, tuple(sorted(parents)), reads)
+
+    # ------------------------------------------------------------------ the author's SQL in that of the target
+
+    def _as_it_runs(self, model: Model) -> tuple[MappedText, list[tuple[ReadTable, TableName]]]:
+        """The query in the target's SQL, and the tables that it names there."""
+        edges = self._reader(model.name).edges
+        if not model.dialect:
+            return model.query, [(edge.read, edge.table) for edge in edges]
+        tables = {_written(edge.read): edge.table for edge in edges}
+        told = self._translated(model) or ""
+        query = model.query.edit([Edit(0, len(model.query.text), told)])
+        found = self._parsed_text(told).tables
+        return query, [(read, tables[_written(read)]) for read in found if _written(read) in tables]
+
+    def _translated(self, model: Model) -> str | None:
+        """A query in the target's SQL; None, and told, where it cannot be."""
+        name = model.name
+        if name in self._told:
+            return self._told[name]
+        edges = self._reader(name).edges
+        columns = {_written(edge.read): self._columns.get(edge.table) for edge in edges}
+        if None in columns.values():
+            return None  # a source that could not be read, which has been told
+        given = repr(sorted((str(read), repr(schema)) for read, schema in columns.items()))
+        key = "told:" + _hash(self._version, model.dialect, self._dialect, model.query.text, given)
+        cached = _cached(self._cache, key, str)
+        if cached is None:
+            from sqlflow.translation.translate import Untranslatable, translated
+
+            try:
+                cached = translated(
+                    model.query.text,
+                    model.dialect,
+                    self._dialect,
+                    lambda table: columns.get(
+                        (".".join(filter(None, (table.catalog, table.db))).lower(), table.name.lower())
+                    ),
+                )
+                self._cache.put(key, msgspec.json.encode(cached))
+            except Untranslatable as error:
+                for reason in error.reasons:
+                    span = model.query.span(
+                        reason.start or 0, len(model.query.text) if reason.end is None else reason.end
+                    )
+                    message = f"this query cannot be translated from {model.dialect} to {self._dialect}: {reason.words}"
+                    hint = f"write it in another way, or write the project in the target's SQL: `dialect: {self._dialect}` in sqlflow.yml"
+                    self.problems.append(Diagnostic("not-translatable", message, span, hint))
+        self._told[name] = cached
+        return cached
 
     def _bounds(self, model: Model, text: _Text) -> tuple[tuple[tuple[int, int, str], ...], str]:
         """Where `$start` and `$end` stand, and the type that they probably have."""
@@ -455,7 +509,29 @@ class _Compiler:
         if not same or " in `" in bound.message:  # the engine knows which table an alias stands for
             found = [*(p for p in found if p not in same), bound]
         known = [c for parent in text.parents for c in self._columns[parent].names]
-        self.problems += [_diagnostic(problem, mapped, known) for problem in found]
+        told = [_diagnostic(problem, mapped, known) for problem in found]
+        if model.dialect:
+            told = [
+                self._of_translation(model, plain, problem, diagnostic)
+                for problem, diagnostic in zip(found, told, strict=True)
+            ]
+        self.problems += told
+
+    def _of_translation(self, model: Model, plain: str, problem: BindError, told: Diagnostic) -> Diagnostic:
+        """A problem of a query that nobody wrote: at the word in what was written, if it is there, with the line that runs."""
+        if problem.start is None:
+            return told
+        begin, stop = plain.rfind("\n", 0, problem.start) + 1, plain.find("\n", problem.start)
+        line = " ".join(plain[begin : stop if stop >= 0 else None].split())
+        word = plain[problem.start : problem.end or problem.start + 1].strip('"')
+        place = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", model.query.text, re.IGNORECASE) if word else None
+        span = model.query.span(*place.span()) if place is not None else model.query.span(0)
+        message = f"{told.message}, in the translation to {self._dialect}: `{line}`"
+        hint = (
+            told.hint
+            or f"write it in another way, or write the project in the target's SQL: `dialect: {self._dialect}` in sqlflow.yml"
+        )
+        return replace(told, message=message, span=span, hint=hint)
 
     def _place_of_item(self, text: _Text, plain: str, resolved: Resolved | None, place: int) -> Span:
         """Where the item of the SELECT list stands that gives a column; the first word of the query where it is not known."""
@@ -577,6 +653,11 @@ class _Compiler:
 
 _BINDS_NAMES = re.compile(r"\b(?:FROM|SELECT|WITH|LAMBDA|FOR)\b|->", re.IGNORECASE)
 _NAME_CODES = frozenset({"unknown-column", "ambiguous-column"})
+
+
+def _written(read: ReadTable) -> tuple[str, str]:
+    """How a table is written, whatever the case."""
+    return (read.schema or "").lower(), read.name.lower()
 
 
 def _schema_digest(schema: Schema) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from sqlflow.compiler.functions import named_in
@@ -19,7 +19,14 @@ from sqlflow.core.clock import Moving, Nature
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Parsed
-from sqlflow.core.syntax import VALUES_WITHOUT_BRACKETS, named_tables, place_of, sqlglot_dialect, tree_of
+from sqlflow.core.syntax import (
+    VALUES_WITHOUT_BRACKETS,
+    named_tables,
+    place_of,
+    sqlglot_dialect,
+    statements_of,
+    tree_of,
+)
 
 _BOUND = re.compile(r"\$(?:start|end)\b", re.IGNORECASE)
 
@@ -56,6 +63,32 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
         opaque=tree is None,
     )
     return parsed, tree
+
+
+def parse_foreign(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query | None]:
+    """The same of a query in another SQL than the engine's, of which only SQLFlow's own parser can tell."""
+    masked = _BOUND.sub(lambda found: "0" * len(found[0]), query) if "$" in query else query
+    try:
+        statement = statements_of(sqlglot_dialect(dialect).tokenize(masked), masked, dialect)[0]
+    except (SqlglotError, RecursionError) as error:
+        return Parsed(error=_unread(error, query, dialect)), None
+    if not isinstance(statement, exp.Query):
+        return Parsed(error=BindError("not-translatable", f"this is no query that can be read as {dialect}", 0)), None
+    return parse(query, dialect, binder)
+
+
+def _unread(error: Exception, query: str, dialect: str) -> BindError:
+    """Where SQLFlow's parser gave up, and at which word."""
+    details = error.errors if isinstance(error, ParseError) else []
+    said = f"this query cannot be read as {dialect}, and so not be translated"
+    if not details:
+        return BindError("not-translatable", said, 0)
+    word = str(details[0].get("highlight") or "")
+    line, column = details[0].get("line"), details[0].get("col")
+    if not word or not isinstance(line, int) or not isinstance(column, int):
+        return BindError("not-translatable", said, 0)
+    start = sum(len(each) + 1 for each in query.split("\n")[: line - 1]) + column - len(word)
+    return BindError("not-translatable", f"{said}: it is understood up to `{word}`", start, start + len(word))
 
 
 def _clock(tokens: Sequence[Token], texts: frozenset[str], dialect: str) -> tuple[Moving, ...]:

@@ -190,15 +190,15 @@ class Model(Struct, frozen=True):
     """One query and what its header says: of a file in models/, or in tests/. `query` has variables and macros already put in.
 
     `query` starts at the first token of the SELECT and ends at its last: no header, no final semicolon. `place`: what
-    gives the model its name. `authored`: the query as it was written, when `query` is its translation for the target.
-    `arguments`: where arguments of macros stand in the query as it was written.
+    gives the model its name. `dialect`: of the query, where it is not the target's, so that
+    what runs is a translation; empty otherwise. `arguments`: where arguments of macros stand in the query.
     """
 
     name: TableName
     header: Header
     query: MappedText
     place: Span
-    authored: str = ""
+    dialect: str = ""
     arguments: tuple[Argument, ...] = ()
 
     @property

@@ -106,11 +106,8 @@ def _read_model(
     if header.mode is Mode.TEST:
         _refuse_checks(comments, problems)
     query, arguments = _query(file, lexed, first, last, header, vocabulary, problems)
-    authored = ""
-    if config.dialect != config.target_dialect:
-        authored = query.text
-        query = _translated(query, config, problems)
-    return name, Model(name, _with_comments(header, comments), query, name_span, authored, arguments), name_span
+    foreign = config.dialect if config.dialect != config.target_dialect else ""
+    return name, Model(name, _with_comments(header, comments), query, name_span, foreign, arguments), name_span
 
 
 def _refuse_checks(comments: ColumnComments, problems: list[Diagnostic]) -> None:
@@ -119,21 +116,6 @@ def _refuse_checks(comments: ColumnComments, problems: list[Diagnostic]) -> None
         message = f"`{check.name}` is a check of a model's column, and a query in tests/ makes no table"
         hint = "write it behind the column of the model, or as a condition of this query"
         problems.append(Diagnostic("invalid-check", message, check.span, hint))
-
-
-def _translated(query: MappedText, config: Config, problems: list[Diagnostic]) -> MappedText:
-    """The query in the SQL of the target; all of it stands for all of what the author wrote."""
-    from sqlflow.project.translate import Untranslatable, translated
-
-    try:
-        text = translated(query.text, config.dialect, config.target_dialect)
-    except Untranslatable as error:
-        for reason in error.reasons:
-            message = f"this query cannot be translated from {config.dialect} to {config.target_dialect}: {reason}"
-            hint = "write it in another way, or write the project in the target's SQL: `dialect` in sqlflow.yml"
-            problems.append(Diagnostic("not-translatable", message, query.span(0, len(query.text)), hint))
-        return query
-    return query.edit([Edit(0, len(query.text), text)])
 
 
 def _beginning(file: SourceFile, start: int) -> Span:

@@ -84,13 +84,13 @@ def _for_target(given: Given, text: str, vocabulary: Vocabulary) -> str | None:
     """The text in the SQL of the target."""
     if vocabulary.dialect == vocabulary.target:
         return text
-    from sqlflow.project.translate import Untranslatable, translated
+    from sqlflow.translation.translate import Untranslatable, nothing_known, translated
 
     try:
-        return translated(text, vocabulary.dialect, vocabulary.target)
+        return translated(text, vocabulary.dialect, vocabulary.target, nothing_known)
     except Untranslatable as error:
         for reason in error.reasons:
-            message = f"this cannot be translated from {vocabulary.dialect} to {vocabulary.target}: {reason}"
+            message = f"this cannot be translated from {vocabulary.dialect} to {vocabulary.target}: {reason.words}"
             given.fail(message, "not-translatable", "write it in another way, or set `dialect` to the target's")
         return None
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from laboratory import LABS, Lab, Labs
+from sqlflow.project.translate import Untranslatable
 from sqlglot import exp, parse_one
 
 from sqlflow.compiler import moments
@@ -23,7 +24,6 @@ from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.reach import DAY, HOUR, Reach, TimeStep, image, is_zoned, preimage
 from sqlflow.core.syntax import parse_tree
 from sqlflow.engines.duckdb import TRAITS as DUCKDB
-from sqlflow.project.translate import Untranslatable
 
 NEW_YORK = "America/New_York"
 FIELDS = {

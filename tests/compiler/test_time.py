@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from laboratory import LABS, Lab
+from sqlflow.project.translate import Untranslatable
 from sqlglot import exp, parse_one
 
 from sqlflow.compiler import time as time_module
@@ -21,7 +22,6 @@ from sqlflow.compiler.time import (
 )
 from sqlflow.core.names import TableName
 from sqlflow.core.reach import HERE
-from sqlflow.project.translate import Untranslatable
 
 # Tables `s`, `t` and `u` are alike, so that any query can be tried with any of them.
 NAMES = ("s", "t", "u")

@@ -16,7 +16,6 @@ import duckdb
 import psycopg
 import pytest
 from on_postgres import drop_database, new_database
-
 from sqlflow.project.translate import Untranslatable, translated
 
 SAME = r"""

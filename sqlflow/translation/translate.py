@@ -3,52 +3,101 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from msgspec import Struct
 from sqlglot import exp
-from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
+from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, UnsupportedError
+from sqlglot.tokenizer_core import Token, TokenType
 
 from sqlflow.core.syntax import sqlglot_dialect, statements_of
-from sqlflow.project import duckdb_to_postgres
+from sqlflow.translation import duckdb_to_postgres, postgres_to_duckdb
+from sqlflow.translation.kinds import Columns, find_kinds
 
 _BOUND = re.compile(r"\$(start|end)\b", re.IGNORECASE)
-_STAND_IN = "_sqlflow_bound_"
+_STAND_IN = "ᛋ"  # a letter, so that places in the text stay what they are
+
+
+class Reason(Struct, frozen=True):
+    """Why something is not translated: what it is, and the characters of the text where it stands, if known."""
+
+    words: str
+    start: int | None = None
+    end: int | None = None
 
 
 class Untranslatable(Exception):
-    """`reasons`: what in the SQL the target does not have, each in one sentence."""
+    """`reasons`: what in the SQL the target does not have."""
 
-    def __init__(self, reasons: tuple[str, ...]) -> None:
-        super().__init__("; ".join(reasons))
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("; ".join(reason.words for reason in reasons))
         self.reasons = reasons
 
 
-def translated(text: str, dialect: str, target: str) -> str:
+def translated(text: str, dialect: str, target: str, columns: Columns | None = None) -> str:
     """One query, statement or expression in the words of another dialect. Raises Untranslatable.
 
-    Names of tables and columns stay as they are written; `$start` and `$end` too.
+    Names of tables and columns stay as they are written; `$start` and `$end` too. `columns`: of the tables that are read;
+    None where nobody knows them, and what is not known to be different is taken for the same.
     """
     masked = _BOUND.sub(lambda found: f"{_STAND_IN}{found[1].lower()}", text)
     try:
-        tree = statements_of(sqlglot_dialect(dialect).tokenize(masked), masked, dialect)[0]
+        tokens = sqlglot_dialect(dialect).tokenize(masked)
+        if (called := _called_like(tokens)) is not None:
+            raise Untranslatable((Reason(f"`{called.text}` as a function", called.start, called.end + 1),))
+        tree = statements_of(tokens, masked, dialect)[0]
     except (SqlglotError, RecursionError) as error:
-        raise Untranslatable((_first_line(str(error)),)) from error
+        raise Untranslatable((_unread(error),)) from error
     if tree is None:
-        raise Untranslatable(("there is no SQL here",))
+        raise Untranslatable((Reason("there is no SQL here"),))
+    find_kinds(tree, dialect, columns)
     _settle(tree)
-    if (dialect, target) in _FITTINGS:
-        tree, reasons = _FITTINGS[dialect, target](tree)
-        if reasons:
-            raise Untranslatable(reasons)
+    tree, found = _FITTINGS[dialect, target](tree, columns is not None)
+    if found:
+        raise Untranslatable(tuple(dict.fromkeys(Reason(words, *_place(node)) for words, node in found)))
     try:
         out = tree.sql(dialect=target, unsupported_level=ErrorLevel.RAISE, comments=False, pretty=True)
     except UnsupportedError as error:
-        raise Untranslatable(tuple(_reasons(str(error)))) from error
+        raise Untranslatable(tuple(map(Reason, _reasons(str(error))))) from error
     return re.sub(rf"{_STAND_IN}(start|end)", r"$\1", out)
 
 
+def nothing_known(table: exp.Table) -> None:
+    """For a text whose tables nobody knows, in which nothing must be different: what may be is refused."""
+
+
 # What sqlglot's words do not say, by pair of dialects.
-_FITTINGS = {("duckdb", "postgres"): duckdb_to_postgres.fit}
+_FITTINGS = {("duckdb", "postgres"): duckdb_to_postgres.fit, ("postgres", "duckdb"): postgres_to_duckdb.fit}
+
+
+_BEFORE_VALUES = frozenset(
+    (TokenType.SELECT, TokenType.COMMA, TokenType.L_PAREN, TokenType.WHERE, TokenType.AND, TokenType.OR, TokenType.WHEN,
+     TokenType.THEN, TokenType.ELSE, TokenType.ON, TokenType.HAVING, TokenType.DISTINCT)
+)  # fmt: skip
+
+
+def _called_like(tokens: Sequence[Token]) -> Token | None:
+    """`like(a, b)`, whose arguments sqlglot turns around."""
+    for number in range(1, len(tokens) - 1):
+        before, token, after = tokens[number - 1], tokens[number], tokens[number + 1]
+        named = token.token_type in (TokenType.LIKE, TokenType.ILIKE)
+        if named and after.token_type is TokenType.L_PAREN and before.token_type in _BEFORE_VALUES:
+            return token
+    return None
+
+
+def _place(node: exp.Expr) -> tuple[int | None, int | None]:
+    """Where a construct stands in the text, as far as its words tell."""
+    places = [inner.meta for inner in node.walk() if isinstance(inner.meta.get("start"), int)]
+    if not places:
+        return (None, None) if node.parent is None else _place(node.parent)
+    return min(meta["start"] for meta in places), max(meta["end"] for meta in places) + 1
+
+
+def _unread(error: Exception) -> Reason:
+    """Where sqlglot gives up, and its words."""
+    details = error.errors if isinstance(error, ParseError) else []
+    return Reason(str(details[0].get("description", "it cannot be read")) if details else _first_line(str(error)))
 
 
 def _write_out_aliases(select: exp.Select) -> None:
