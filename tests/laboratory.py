@@ -13,11 +13,11 @@ from typing import Any
 import duckdb
 import psycopg
 from on_postgres import drop_database, new_database
-from sqlflow.project.translate import translated
 
 from sqlflow.core.engine import Traits
 from sqlflow.engines.duckdb import TRAITS as DUCKDB
 from sqlflow.engines.postgres import TRAITS as POSTGRES
+from sqlflow.translation.translate import translated
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ import duckdb
 import psycopg
 from lawful import Built, Contents, Lawful
 from own_server import given_programs, own_server
-from sqlflow.project.translate import translated
 
 from sqlflow.engines.postgres_types import spelled
+from sqlflow.translation.translate import translated
 
 CONFIG = (
     "name: lawful\ntimezone: {zone}\ndialect: duckdb\ntargets: {{dev: {{engine: postgres, url: '${{LAWFUL_URL}}'}}}}\n"

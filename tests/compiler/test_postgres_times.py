@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from compiler.test_reach import NEW_YORK, SHAPES, holds_what_is_computed, lacks, leaks, prepare, shown
 from laboratory import Lab, Labs
-from sqlflow.project.translate import Untranslatable, translated
 
 from sqlflow.engines.postgres import TRAITS
+from sqlflow.translation.translate import Untranslatable, translated
 
 # What the time column `day` maps to, and how far rows reach, where the session's clock shows UTC.
 OWN_SHAPES = {

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from laboratory import LABS, Lab, Labs
-from sqlflow.project.translate import Untranslatable
 from sqlglot import exp, parse_one
 
 from sqlflow.compiler import moments
@@ -24,6 +23,7 @@ from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.reach import DAY, HOUR, Reach, TimeStep, image, is_zoned, preimage
 from sqlflow.core.syntax import parse_tree
 from sqlflow.engines.duckdb import TRAITS as DUCKDB
+from sqlflow.translation.translate import Untranslatable
 
 NEW_YORK = "America/New_York"
 FIELDS = {

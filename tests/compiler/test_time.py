@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 from laboratory import LABS, Lab
-from sqlflow.project.translate import Untranslatable
 from sqlglot import exp, parse_one
 
 from sqlflow.compiler import time as time_module
@@ -22,6 +21,7 @@ from sqlflow.compiler.time import (
 )
 from sqlflow.core.names import TableName
 from sqlflow.core.reach import HERE
+from sqlflow.translation.translate import Untranslatable
 
 # Tables `s`, `t` and `u` are alike, so that any query can be tried with any of them.
 NAMES = ("s", "t", "u")

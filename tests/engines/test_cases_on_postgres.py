@@ -15,9 +15,9 @@ import pytest
 from every_engine import never, notimpl
 from markdown_cases import Block, Case, Runner, plan_of, read_cases
 from on_postgres import LawfulPostgres, drop_database, name_of, new_database, rename_database
-from sqlflow.project.translate import translated
 
 from sqlflow.cli.render import render_table
+from sqlflow.translation.translate import translated
 
 TARGET = "{engine: postgres, url: '${LAWFUL_URL}'}"
 CONFIG = f"name: tiny\ndialect: duckdb\ntargets: {{dev: {TARGET}}}\n"

@@ -19,7 +19,8 @@ from fuzz.cases import Case, Change, Model, Step
 from fuzz.stories import tell
 from fuzz.worlds import Failure, Invalid, Tally, difference
 from on_postgres import CONFIG, LawfulPostgres, drop_database, new_database
-from sqlflow.project.translate import Untranslatable, translated
+
+from sqlflow.translation.translate import Untranslatable, translated
 
 Rows = list[tuple[object, ...]]
 
