@@ -357,14 +357,23 @@ class Standing(Struct, frozen=True):
     records: Mapping[TableName, TableRecord]
     session: Session | None
     traits: Traits | None = None
+    remembered: memory.Memory = memory.Memory()
 
 
-def look_at(engine: Engine | None) -> Standing:
+def look_at(engine: Engine | None, config: Config) -> Standing:
     """The database as it is; nothing at all where there is none yet."""
     if engine is None:
         return Standing({}, {}, None)
     session = engine.session()
-    return Standing(engine.tables(), memory.load(session), session, engine.traits)
+    found = memory.load(session, config)
+    return Standing(engine.tables(), found.records, session, engine.traits, found)
+
+
+def adopted(standing: Standing, engine: Engine | None, config: Config, emit: Emit) -> Standing:
+    """The database with the records in the form of today, and those that the project wrote under another name as its own."""
+    if standing.session is None or not memory.adopt(standing.session, config, standing.remembered, emit):
+        return standing
+    return look_at(engine, config)
 
 
 def _shapes(workshop: Workshop, compiled: Compiled) -> Callable[[TableName], Shape]:
@@ -421,13 +430,24 @@ def draw_up(
         session = standing.session
 
         def stored(table: TableName, source: TableName) -> Mapping[str, Signature]:
-            return memory.signatures(session, table, source) if session is not None else {}
+            known = session is not None and standing.remembered.has_signatures
+            return memory.signatures(session, table, source) if session is not None and known else {}
 
         wanted = [name for name in compiled.order if name in selected]
         also = [name for name in (*compiled.project.seeds, *compiled.project.sources) if name in selected]
         now = clock()
         traits = standing.traits or workshop.binder.traits
-        warehouse = Warehouse(standing.tables, standing.records, session, stored, traits)
+        lost = _lost(standing, store)
+        warehouse = Warehouse(
+            standing.tables,
+            standing.records,
+            session,
+            stored,
+            traits,
+            standing.remembered.others,
+            lost,
+            standing.remembered.kept,
+        )
         inputs, unreadable = look(
             compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=request.full_refresh, known=known
         )
@@ -477,6 +497,7 @@ def run(
     run_id: str,
     emit: Emit,
     clock: Clock,
+    config: Config,
 ) -> RunRecord:
     """Carry out a plan and record what happened.
 
@@ -490,11 +511,11 @@ def run(
     def done(plan: Plan, already: Sequence[TaskResult] = ()) -> tuple[TaskResult, ...]:
         if plan.tasks or plan.settled or plan.forgotten:
             memory.prepare(session, sorted({t.table.schema for t in plan.tasks if t.kind is not TableKind.TEST}))
-            _settle(plan, engine, store)
+            _settle(plan, engine, store, config.name)
         return execute(
             plan,
             engine,
-            write_records=memory.write,
+            write_records=partial(memory.write, project=config.name),
             committed=store.put,
             emit=emit,
             clock=clock,
@@ -512,7 +533,7 @@ def run(
             results = (*loaded, *done(plan, loaded))
         else:
             try:
-                plan = prepared.again(look_at(engine)).plan
+                plan = prepared.again(look_at(engine, config)).plan
             except (ProjectError, EngineError):
                 store.append(RunRecord(run_id, target, command, started_at, clock(), Status.FAILED, loaded))
                 raise
@@ -549,23 +570,39 @@ def _sweep(session: Session, emit: Emit) -> None:
         emit(Told(f"what no table needs any more was not dropped, the next build does it: {why}", Severity.WARNING))
 
 
-def _settle(plan: Plan, engine: Engine, store: StateStore) -> None:
+def _settle(plan: Plan, engine: Engine, store: StateStore, project: str) -> None:
     """Write the records of tables for which nothing is to be done, and drop those of tests that are gone."""
     if not plan.settled and not plan.forgotten:
         return
     session = engine.session()
     session.begin()
     signatures = [(name, updates) for name, updates in plan.settled_signatures.items()]
-    memory.write(session, plan.settled, signatures, plan.forgotten)
+    memory.write(session, plan.settled, signatures, plan.forgotten, project)
     session.commit()
     store.put(plan.settled, plan.forgotten)
 
 
-def repair(true: Mapping[TableName, TableRecord], store: StateStore, emit: Emit) -> None:
-    """Make the run-state file say what the warehouse says."""
-    believed = store.load()
+def _lost(standing: Standing, store: StateStore | None) -> frozenset[TableName]:
+    """The tables that stand, that SQLFlow made by what the run-state file says, and of which the warehouse has lost the
+    record."""
+    if store is None or not standing.tables.keys() - standing.records.keys():
+        return frozenset()
+    return frozenset(
+        name
+        for name, record in store.load().items()
+        if record.made
+        and name in standing.tables
+        and name not in standing.records
+        and name not in standing.remembered.others
+    )
+
+
+def repair(standing: Standing, store: StateStore, emit: Emit) -> None:
+    """Make the run-state file say what the warehouse says. Of a table that stands and whose record the warehouse has lost, it
+    keeps what it knows."""
+    true, believed = standing.records, store.load()
     differing = [record for name, record in true.items() if believed.get(name) != record]
-    gone = [name for name in believed if name not in true]
+    gone = [name for name in believed if name not in true and name not in standing.tables]
     if differing or gone:
         store.put(differing, gone)
         if believed:

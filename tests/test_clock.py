@@ -32,7 +32,7 @@ def _planned(root: Path, moment: datetime, *, built: bool) -> str:
     with opened(read_settings(root, None, ()), lambda _: None, writing=True) as found:
         assert found.engine is not None
         assert found.store is not None
-        standing = look_at(found.engine)
+        standing = look_at(found.engine, found.config)
         checked = compile_project(found.workshop, standing.tables, {}, standing.records)
         run_id = new_run_id()
 
@@ -42,7 +42,7 @@ def _planned(root: Path, moment: datetime, *, built: bool) -> str:
         made = draw_up(found.workshop, checked, standing, found.store, Request(), run_id, clock)
         assert not made.plan.problems
         if built:
-            run(made, found.engine, found.store, Request(), "test", "dev", run_id, lambda _: None, clock)
+            run(made, found.engine, found.store, Request(), "test", "dev", run_id, lambda _: None, clock, found.config)
         return next((str(task.reason) for task in made.plan.tasks if task.table == _MODEL), "")
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from sqlflow.changes import files, readings, signatures
@@ -38,6 +38,9 @@ class Warehouse(Struct, frozen=True):
     session: Session | None
     stored: Stored
     traits: Traits
+    others: Mapping[TableName, str] = field(default_factory=dict)
+    lost: frozenset[TableName] = frozenset()
+    kept: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def look(
@@ -79,8 +82,18 @@ def look(
         found = signatures.collated(warehouse.session)
         sources = compiled.project.sources.items()
         collated = found | {name for name, source in sources if source.table in found}
-    notes = tuple(look_at.notes)
-    return Inputs(warehouse.tables, warehouse.records, states, partitions, collated, notes), look_at.problems
+    inputs = Inputs(
+        warehouse.tables,
+        warehouse.records,
+        states,
+        partitions,
+        collated,
+        tuple(look_at.notes),
+        warehouse.others,
+        warehouse.lost,
+        warehouse.kept,
+    )
+    return inputs, look_at.problems
 
 
 class _Look:
@@ -382,6 +395,7 @@ class _Look:
             changes=changes,
             below=below,
             mode=str(kind),
+            project=self._config.name,
         )
 
     def _whole(self, relation: Sql, schema: Schema) -> str:

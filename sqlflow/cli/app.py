@@ -308,6 +308,9 @@ def lineage(
 def clean(
     drop: Annotated[bool, typer.Option("--drop", help="Drop them.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --drop: only say what would be dropped.")] = False,
+    unclaimed: Annotated[
+        bool, typer.Option("--unclaimed", help="Also those of which an older version did not write down the project.")
+    ] = False,
     project: Project = None,
     target: Target = None,
     var: Var = None,
@@ -317,7 +320,11 @@ def clean(
     """List tables that SQLFlow made and no model owns any more; with --drop, drop them."""
     from sqlflow.cli.clean import clean_tables
 
-    _exit(clean_tables(project, target, var or (), drop=drop, dry_run=dry_run, wait=wait, json=json))
+    _exit(
+        clean_tables(
+            project, target, var or (), drop=drop, dry_run=dry_run, also_unclaimed=unclaimed, wait=wait, json=json
+        )
+    )
 
 
 @app.command()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from sqlflow.build import Prepared, compile_project, look_at, prepare, repair, run, selected_by
+from sqlflow.build import Prepared, adopted, compile_project, look_at, prepare, repair, run, selected_by
 from sqlflow.cli.opening import Opened, clock, command_line, new_run_id, opened, read_settings, tell
 from sqlflow.cli.render import diagnostics_json, plan_json, render_diagnostics, render_plan, to_json
 from sqlflow.core.config import Config, Request
@@ -74,7 +74,7 @@ def _moment(option: str, text: str | None) -> datetime | None:
 
 def _dry_run(asked: Asked, config: Config, request: Request) -> int:
     with opened(config, tell, writing=False, wait=asked.wait) as found:
-        standing = look_at(found.engine)
+        standing = look_at(found.engine, config)
         wanted = selected_by(asked.selection, asked.exclude, config)
         checked = compile_project(found.workshop, standing.tables, {}, standing.records, wanted)
         prepared = prepare(found.workshop, checked, standing, found.store, request, new_run_id(), clock)
@@ -95,8 +95,8 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
     run_id = new_run_id()
     with opened(config, emit, writing=True, wait=asked.wait) as found:
         assert found.store is not None
-        standing = look_at(found.engine)
-        repair(standing.records, found.store, emit)
+        standing = adopted(look_at(found.engine, config), found.engine, config, emit)
+        repair(standing, found.store, emit)
         wanted = selected_by(asked.selection, asked.exclude, config)
         checked = compile_project(found.workshop, standing.tables, {}, standing.records, wanted)
         show_warnings(checked.warnings)
@@ -105,12 +105,12 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
                 emit(Told(warning.message, warning.severity, warning))
         with _database(found, asked.wait) as engine:
             if standing.session is None:
-                standing = look_at(engine)
+                standing = look_at(engine, config)
             prepared = prepare(found.workshop, checked, standing, found.store, request, run_id, clock)
             for note in prepared.inputs.notes:
                 emit(Told(note))
             record = run(
-                prepared, engine, found.store, request, command_line(), config.target.name, run_id, emit, clock
+                prepared, engine, found.store, request, command_line(), config.target.name, run_id, emit, clock, config
             )
         _tell_orphans(prepared)
     return {Status.DONE: 0, Status.CANCELLED: 130}.get(record.status, 1)

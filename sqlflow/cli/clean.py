@@ -26,6 +26,7 @@ def clean_tables(
     *,
     drop: bool,
     dry_run: bool,
+    also_unclaimed: bool = False,
     wait: float,
     json: bool,
 ) -> int:
@@ -34,14 +35,20 @@ def clean_tables(
     really = drop and not dry_run
     with opened(config, tell, writing=really, wait=wait) as found:
         names: tuple[TableName, ...] = ()
+        unclaimed: tuple[TableName, ...] = ()
         scratch = left_over(config.root)
         if found.engine is not None:
             tables = found.engine.tables()
-            records = warehouse.load(found.engine.session())
+            records = warehouse.load(found.engine.session(), config).records
             checked = compile_project(found.workshop, tables, {}, records)
-            names = orphans(checked.compiled, records, tables)
+            names = orphans(checked.compiled, records, tables, config.name)
+            for former in config.formerly:
+                names += orphans(checked.compiled, records, tables, former)
+            unclaimed = orphans(checked.compiled, records, tables, "")
+            if also_unclaimed:
+                names, unclaimed = (*names, *unclaimed), ()
             if really and found.store is not None:
-                _drop(found.engine, found.store, {name: tables[name].relation for name in names})
+                _drop(found.engine, found.store, {name: tables[name].relation for name in names}, config.name)
     if really:
         remove(scratch)
     listed = [str(name) for name in names] + [str(folder.relative_to(config.root)) for folder in scratch]
@@ -52,6 +59,15 @@ def clean_tables(
             print(f"{'dropped' if really else 'would drop' if drop else 'orphan'}  {name}")
         for name in listed[len(names) :]:
             print(f"{'removed' if really else 'would remove' if drop else 'scratch'}  {name}")
+    if unclaimed:
+        shown = ", ".join(f"`{name}`" for name in unclaimed[:5]) + (" and others" if len(unclaimed) > 5 else "")
+        print(
+            f"made by an older version of SQLFlow, which did not write down for which project: {shown}; if no other project "
+            "builds into this database, `sqlflow clean --drop --unclaimed` drops them as well",
+            file=sys.stderr,
+        )
+    if not listed and unclaimed:
+        return 0
     if not listed:
         print("nothing to clean: every table has its owner", file=sys.stderr)
     elif not drop:
@@ -59,14 +75,14 @@ def clean_tables(
     return 0
 
 
-def _drop(engine: Engine, store: FileStore, relations: dict[TableName, Relation]) -> None:
+def _drop(engine: Engine, store: FileStore, relations: dict[TableName, Relation], project: str) -> None:
     """All of them in one transaction, with what is remembered of them."""
     session = engine.session()
     session.begin()
     for name, relation in relations.items():
         word = Sql("VIEW" if relation is Relation.VIEW else "TABLE")
         session.execute(compose("DROP {word} {t}", word=word, t=name))
-    warehouse.forget(session, list(relations))
+    warehouse.forget(session, list(relations), project)
     warehouse.sweep(session)
     session.commit()
     store.put((), list(relations))

@@ -25,7 +25,7 @@ def compile_project(project: Path | None, target: str | None, variables: Sequenc
     with opened(config, tell, writing=False, wait=0, without_database=True, caching=True) as found:
         tables = found.engine.tables() if found.engine is not None else None
         remembered = found.store.sources() if found.store is not None and tables is None else {}
-        checked = compile_all(found.workshop, tables, remembered, look_at(found.engine).records)
+        checked = compile_all(found.workshop, tables, remembered, look_at(found.engine, found.config).records)
     show_warnings(checked.warnings)
     folder = config.root / "target"
     folder.mkdir(exist_ok=True)

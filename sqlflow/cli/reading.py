@@ -41,7 +41,7 @@ def reading(
     """Open and compile a project, or what is `wanted` of it, without writing anything."""
     config = read_settings(project, target, variables)
     with opened(config, tell, writing=False, wait=wait, without_database=without_database) as found:
-        standing = look_at(found.engine)
+        standing = look_at(found.engine, config)
         tables = standing.tables if found.engine is not None else None
         remembered = found.store.sources() if found.store is not None and tables is None else {}
         if found.engine is None and found.store is not None:

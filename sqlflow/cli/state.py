@@ -125,7 +125,7 @@ def rebuild_state(project: Path | None, target: str | None, *, wait: float) -> i
                 "no-database", "there is no database to read the state from", None, "`sqlflow build` makes it"
             )
         found.store.put((), list(found.store.load()))
-        repair(look_at(found.engine).records, found.store, tell)
+        repair(look_at(found.engine, config), found.store, tell)
     return 0
 
 

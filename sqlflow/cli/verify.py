@@ -70,9 +70,9 @@ def _prepared(
     found: Opened, engine: Engine, selection: Sequence[str], exclude: Sequence[str], *, release: bool
 ) -> tuple[Prepared, dict[TableName, TableRecord]]:
     """What a build of these models would do, which tells those that are up to date; and what is remembered."""
-    standing = look_at(engine)
+    standing = look_at(engine, found.config)
     if release and found.store is not None:
-        repair(standing.records, found.store, tell)
+        repair(standing, found.store, tell)
     checked = compile_project(found.workshop, standing.tables, {}, standing.records)
     request = Request(selection=tuple(selection), exclude=tuple(exclude))
     prepared = draw_up(found.workshop, checked, standing, found.store, request, new_run_id(), clock)

@@ -31,7 +31,8 @@ class Config(Struct, frozen=True):
     """sqlflow.yml, with the target chosen and `--var` applied.
 
     `defaults`: folder (`models/staging`) -> directive -> value. `variables`: name -> YAML value.
-    `verify_every`: how many runs of a model that is not rebuilt lie between two self-checks; 0 for none.
+    `verify_every`: how many runs of a model that is not rebuilt lie between two self-checks; 0 for none. `formerly`: names that the
+    project had before; what was made under one of them is its own.
     """
 
     root: Path
@@ -47,6 +48,7 @@ class Config(Struct, frozen=True):
     sandbox: bool = False
     allow_outside_paths: bool = False
     verify_every: int = 20
+    formerly: tuple[str, ...] = ()
 
     @property
     def target_dialect(self) -> str:

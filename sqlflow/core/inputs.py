@@ -46,8 +46,9 @@ class Inputs(Struct, frozen=True):
 
     `tables`: everything in the database. `records`: what the commit records say. `states`: seeds, sources and
     undeclared tables. `partitions`: (model, input) -> the partitions of the input that differ from when the model
-    last read it. `collated`: tables with columns in which different texts count as equal.
-    `notes`: what somebody should know of them.
+    last read it. `collated`: tables with columns in which different texts count as equal. `notes`: what somebody should
+    know of them. `others`: what other projects made, and which. `lost`: tables that SQLFlow made and of which the
+    warehouse has lost the record. `kept`: SQLFlow's own tables with their columns.
     """
 
     tables: Mapping[TableName, Found]
@@ -56,3 +57,6 @@ class Inputs(Struct, frozen=True):
     partitions: Mapping[tuple[TableName, TableName], SignatureUpdate] = field(default_factory=dict)
     collated: frozenset[TableName] = frozenset()
     notes: tuple[str, ...] = ()
+    others: Mapping[TableName, str] = field(default_factory=dict)
+    lost: frozenset[TableName] = frozenset()
+    kept: Mapping[str, frozenset[str]] = field(default_factory=dict)

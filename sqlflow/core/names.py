@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+LONGEST = 63
+"""Bytes that every engine keeps of a name: PostgreSQL cuts what is longer."""
+
 
 class TableName(Struct, frozen=True, eq=False):
     """A table, view or seed in the target database: `schema.name`."""

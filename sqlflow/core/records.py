@@ -100,6 +100,7 @@ class TableRecord(Struct, frozen=True):
     hash of the query whose counters are kept. `costs`: strategy -> seconds that it took last. `distrusted`: why the table
     is only rebuilt until somebody releases it. `runs`: how often it was written without being rebuilt.
     `indexes`: the names of those that `@index` had made; `partitioned`: as `@partition_by` says.
+    `project`: the name of the project that the record belongs to; empty in those of older versions.
     `strategy`, `facts`: how the last write was done, and the numbers that decided it. `paces`: strategy -> how long
     it took here against its estimate, for the next choice.
     """
@@ -128,9 +129,26 @@ class TableRecord(Struct, frozen=True):
     runs: int = 0
     indexes: tuple[str, ...] = ()
     partitioned: str = ""
+    project: str = ""
     strategy: str = ""
     facts: Facts = field(default_factory=dict)
     paces: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def made(self) -> bool:
+        """Whether SQLFlow made the table or view; otherwise it is an input from outside, which several projects may read, or a
+        test."""
+        return self.kind in (TableKind.MODEL, TableKind.SEED) or self.mode in ("source view", "source table")
+
+    @property
+    def reader(self) -> str:
+        """The project that has a memory of its own of this input; empty for what one project made."""
+        return "" if self.made else self.project
+
+    @property
+    def id(self) -> str:
+        """The name under which the record is kept."""
+        return f"{self.table.id} for {self.reader}" if self.reader else self.table.id
 
 
 class Status(StrEnum):

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sqlflow.core.keeping import image_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
@@ -26,9 +25,9 @@ WEIGHT = Ident("_sqlflow_weight")
 
 
 class Log(Struct, frozen=True):
-    """A change log that is to be written. `begins`: it is made anew. `read`: the version up to which all have read."""
+    """A change log that is to be written: the table `log`. `begins`: it is made anew. `read`: the version up to which all have read."""
 
-    table: TableName
+    log: TableName
     schema: Schema
     version: int
     begins: bool
@@ -40,19 +39,17 @@ class Log(Struct, frozen=True):
             sql = compose(
                 "CREATE OR REPLACE TABLE {log} AS SELECT CAST(0 AS BIGINT) AS {version}, CAST(0 AS SMALLINT) AS {sign}, "
                 "{cs} FROM {like} LIMIT 0",
-                log=log_of(self.table), version=VERSION, sign=SIGN, cs=names(self.schema), like=like,
+                log=self.log, version=VERSION, sign=SIGN, cs=names(self.schema), like=like,
             )  # fmt: skip
         else:
-            sql = compose(
-                "DELETE FROM {log} WHERE {version} <= {read}", log=log_of(self.table), version=VERSION, read=self.read
-            )
+            sql = compose("DELETE FROM {log} WHERE {version} <= {read}", log=self.log, version=VERSION, read=self.read)
         return (write(sql),)
 
     def rows(self, rows: Sql, sign: int, only_if: Sql | None = None) -> Step:
         """Write down rows: `rows` can stand after FROM."""
         sql = compose(
             "INSERT INTO {log} SELECT {number}, {sign}, {cs} FROM {rows} AS _rows",
-            log=log_of(self.table), number=self.version, sign=sign, cs=names(self.schema), rows=rows,
+            log=self.log, number=self.version, sign=sign, cs=names(self.schema), rows=rows,
         )  # fmt: skip
         return write(sql, only_if=only_if)
 
@@ -60,7 +57,7 @@ class Log(Struct, frozen=True):
         """Say that this version changed more than is written down."""
         sql = compose(
             "INSERT INTO {log} ({version}, {sign}) VALUES ({number}, 0)",
-            log=log_of(self.table), version=VERSION, sign=SIGN, number=self.version,
+            log=self.log, version=VERSION, sign=SIGN, number=self.version,
         )  # fmt: skip
         return write(sql, only_if=only_if)
 
@@ -209,18 +206,18 @@ _DIFFERENT = Ident("_sqlflow_different")
 _NET = Ident("_sqlflow_net")
 
 
-def keep_image(words: Wording, table: TableName, relation: Sql, schema: Schema) -> Step:
+def keep_image(words: Wording, image: TableName, relation: Sql, schema: Schema) -> Step:
     """Copy an input, so that its next change can be told row by row."""
     return write(
         compose(
             "CREATE OR REPLACE TABLE {image} AS SELECT {cs}, {hash} AS {h} FROM {relation} AS _r",
-            image=image_of(table), cs=names(schema), hash=words.row_hash(schema), h=_HASH, relation=relation,
+            image=image, cs=names(schema), hash=words.row_hash(schema), h=_HASH, relation=relation,
         )
     )  # fmt: skip
 
 
 def compare_image(
-    words: Wording, table: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor | None
+    words: Wording, image: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor | None
 ) -> tuple[Step, ...]:
     """Write down how an input differs from its image, and bring the image up to date.
 
@@ -228,12 +225,12 @@ def compare_image(
     same keys, by their number and the cursors' hashes, and all rows have a cursor, there is nothing more to find.
     """
     if cursor is None or cursor.latest is None:
-        return _by_hash(words, table, relation, schema, log, None)
+        return _by_hash(words, image, relation, schema, log, None)
     condition = compose("SELECT same FROM {few}", few=_FEW)
     slow = compose("SELECT NOT same FROM {few}", few=_FEW)
     return (
-        *_by_cursor(words, table, relation, schema, log, cursor, condition),
-        *_by_hash(words, table, relation, schema, log, slow),
+        *_by_cursor(words, image, relation, schema, log, cursor, condition),
+        *_by_hash(words, image, relation, schema, log, slow),
     )
 
 
@@ -247,7 +244,7 @@ class Cursor(Struct, frozen=True):
 
 
 def _by_cursor(
-    words: Wording, table: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor, same: Sql
+    words: Wording, image: TableName, relation: Sql, schema: Schema, log: Log, cursor: Cursor, same: Sql
 ) -> tuple[Step, ...]:
     found = schema.find(cursor.column)
     assert found is not None
@@ -256,7 +253,7 @@ def _by_cursor(
     limit = compose("CAST({v} AS {kind})", v=Value(cursor.latest), kind=Sql(found.type))
     parts: dict[str, Part] = {
         "new": _NEW, "old": _OLD, "few": _FEW, "cs": names(schema), "relation": relation, "c": c, "limit": limit,
-        "image": image_of(table), "key": key, "keys": [Ident(name) for name in cursor.key], "w": WEIGHT, "of_c": words.row_hash(Schema((found,))),
+        "image": image, "key": key, "keys": [Ident(name) for name in cursor.key], "w": WEIGHT, "of_c": words.row_hash(Schema((found,))),
         "h": _HASH, "hash": words.row_hash(schema),
     }  # fmt: skip
     weighted = compose("SELECT {cs}, 1 AS {w} FROM {new} UNION ALL SELECT {cs}, -1 AS {w} FROM {old}", **parts)
@@ -298,9 +295,8 @@ _FEW = Ident("_sqlflow_few")
 
 
 def _by_hash(
-    words: Wording, table: TableName, relation: Sql, schema: Schema, log: Log, only_if: Sql | None
+    words: Wording, image: TableName, relation: Sql, schema: Schema, log: Log, only_if: Sql | None
 ) -> tuple[Step, ...]:
-    image = image_of(table)
     here = compose(
         "(SELECT {cs} FROM {relation} AS _r WHERE {hash} IN (SELECT {h} FROM {different})) AS _here",
         cs=names(schema), relation=relation, hash=words.row_hash(schema), h=_HASH, different=_DIFFERENT,
@@ -339,11 +335,11 @@ def _by_hash(
     return tuple(replace(step, only_if=only_if) for step in steps)
 
 
-def extend_image(words: Wording, table: TableName, rows: Sql, schema: Schema) -> Step:
+def extend_image(words: Wording, image: TableName, rows: Sql, schema: Schema) -> Step:
     """Add rows to an image."""
     return write(
         compose(
             "INSERT INTO {image} SELECT {cs}, {hash} FROM {rows} AS _r",
-            image=image_of(table), cs=names(schema), hash=words.row_hash(schema), rows=rows,
+            image=image, cs=names(schema), hash=words.row_hash(schema), rows=rows,
         )
     )  # fmt: skip

@@ -17,6 +17,7 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import Traits
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, IntervalSet, floor
+from sqlflow.core.keeping import counters_of, image_of, log_of
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Audit, Blame, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
@@ -121,6 +122,7 @@ class _Planner:
         self._selected = selected
         self._zone: ZoneInfo = config.zone
         self._verify_every = config.verify_every
+        self._project = config.name
         self._run_id = run_id
         self._now = now
         self._draft = _Draft()
@@ -141,10 +143,16 @@ class _Planner:
             record.version, record.changes, _input_why(state), logged=record.logged, grew=grew
         )
         if state.work or state.loads or capture:
-            if (state.work or state.loads) and before is None and standing is not None:
-                self._refuse_foreign(name, standing.relation)
-                return
             steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
+            if record.made and (state.work or state.loads):
+                if self._is_of_another(name):
+                    return
+                if before is None and standing is not None and not self._may_take(name):
+                    self._refuse_foreign(name, standing.relation)
+                    return
+                if before is None and standing is not None and standing.relation is not record.relation:
+                    kind = Sql(str(standing.relation).upper())
+                    steps.insert(0, write(compose("DROP {kind} IF EXISTS {t}", kind=kind, t=name)))
             steps += [Step(StepKind.LOAD, load.reading, counts=True, load=load) for load in state.loads]
             steps += capture
             if record.kind is TableKind.SEED:
@@ -211,7 +219,9 @@ class _Planner:
             return
         found = self._inputs.tables.get(name)
         standing = found.relation if found else None
-        if before is None and found is not None and not self._request.full_refresh:
+        if self._is_of_another(name):
+            return
+        if before is None and found is not None and not self._may_take(name):
             self._refuse_foreign(name, found.relation)
             return
         parted = str(model.model.header.partition_by or "")
@@ -275,16 +285,56 @@ class _Planner:
                 )
         return bool(missing)
 
+    def _is_of_another(self, name: TableName) -> bool:
+        """Whether another project made what would be written to, which is refused."""
+        owner = self._inputs.others.get(name)
+        if owner is None:
+            return False
+        model = self._compiled.models.get(name)
+        project = self._compiled.project
+        outside = project.sources.get(name) or project.seeds.get(name)
+        self._draft.problems.append(
+            Diagnostic(
+                "other-project",
+                f"`{name}` was made by the project `{owner}`, and this is `{self._project}`",
+                model.query.span(0) if model is not None else outside.span if outside is not None else None,
+                f"give it another name, or build into another database; if this project was called `{owner}` before, write "
+                f"`formerly: [{owner}]` into sqlflow.yml",
+            )
+        )
+        return True
+
+    def _may_take(self, name: TableName) -> bool:
+        """Whether a table that stands without a record may be made anew: because that was asked for, or because the run-state
+        file says that SQLFlow made it, out of what it can be made of again."""
+        if self._request.full_refresh:
+            return True
+        if name not in self._inputs.lost:
+            return False
+        model = self._compiled.models.get(name)
+        return model is None or (
+            model.model.header.full_refresh and model.model.header.mode not in (Mode.APPEND, Mode.MERGE)
+        )
+
     def _refuse_foreign(self, name: TableName, standing: Relation) -> None:
         model = self._compiled.models.get(name)
+        if model is not None and name in self._inputs.lost:
+            self._draft.problems.append(
+                Diagnostic(
+                    "record-lost",
+                    f"the record of `{name}` is lost: nobody knows what was read for the rows that it has",
+                    model.query.span(0),
+                    f"restore the schema `_sqlflow` from a backup, or make the table anew with `sqlflow build {name} "
+                    "--full-refresh`: rows that its source no longer has are lost then",
+                )
+            )
+            return
         self._draft.problems.append(
             Diagnostic(
                 "foreign-table",
                 f"the database has a {standing} `{name}` that SQLFlow did not make",
                 model.query.span(0) if model else None,
-                "rename the model or drop that object; `--full-refresh` replaces it"
-                if model
-                else "rename it or drop that object",
+                f"rename {'the model' if model else 'it'} or drop that object; `--full-refresh` replaces it",
             )
         )
 
@@ -406,6 +456,10 @@ class _Planner:
     def _followed(self, subject: Subject, before: TableRecord, effect: Effect) -> Followed | NotFollowed:
         if before.distrusted:
             return NotFollowed(only_rebuilt(before))
+        shape = self._shape_of(subject.table)
+        kept = self._inputs.kept.get(counters_of(subject.table).name)
+        if before.counters == counters_token(shape) != "" and kept != frozenset(n.lower() for n in shape.schema.names):
+            return NotFollowed("its counters were changed by hand")
         changed = []
         rows: dict[TableName, int | None] = {}
         for name in (subject.table, *effect.inputs):
@@ -418,7 +472,8 @@ class _Planner:
             record = self._inputs.records.get(name)
             model = self._compiled.models.get(name)
             schema = model.schema if model is not None else self._compiled.columns[name]
-            changed.append(Changed(name, schema, int(consumed), version.number))
+            reader = record.reader if record is not None else ""
+            changed.append(Changed(name, schema, int(consumed), version.number, log_of(name, reader)))
             state = self._inputs.states.get(name)
             rows[name] = state.rows if state is not None else record.rows if record is not None else None
         return follow_or_not(subject.model, before, self._shape_of(subject.table), changed, self._versions, rows)
@@ -517,14 +572,17 @@ class _Planner:
         followers = self._followers(record.table)
         if not followers:
             return replace(record, logged=None), None
-        since = before.logged if before is not None and before.schema == schema else None
+        alike = before is not None and before.schema == schema and before.reader == record.reader
+        since = before.logged if before is not None and alike else None
         read = [
             self._inputs.records[m.name].inputs.get(record.table.id, "")
             for m in followers
             if m.name in self._inputs.records
         ]
         lowest = min((int(version) for version in read if version.isdigit()), default=record.version - 1)
-        log = Log(record.table, schema, record.version, since is None, min(lowest, record.version - 1))
+        log = Log(
+            log_of(record.table, record.reader), schema, record.version, since is None, min(lowest, record.version - 1)
+        )
         return replace(record, logged=max(record.version - 1 if since is None else since, log.read)), log
 
     def _captured(
@@ -533,11 +591,12 @@ class _Planner:
         """What writes down the changes of an input, for those who follow them."""
         record = state.record
         image, relation = self._wants_image(name), Sql(render(name))
-        copied = before is not None and before.image
+        kept = image_of(name, record.reader)
+        copied = before is not None and before.image and before.reader == record.reader
         if before is not None and record.version == before.version:
             record = replace(record, image=image)
             return (
-                (record, (keep_image(self._words, name, relation, record.schema),))
+                (record, (keep_image(self._words, kept, relation, record.schema),))
                 if image and not copied
                 else (record, ())
             )
@@ -548,18 +607,18 @@ class _Planner:
                 return replace(record, logged=None), ()
             if log is not None and state.growth is not None:
                 rows = state.growth.relation
-                kept = (
-                    extend_image(self._words, name, rows, record.schema)
+                added = (
+                    extend_image(self._words, kept, rows, record.schema)
                     if copied
-                    else keep_image(self._words, name, relation, record.schema)
+                    else keep_image(self._words, kept, relation, record.schema)
                 )
-                steps = (*log.opened(relation), log.rows(rows, 1), *((kept,) if image else ()))
+                steps = (*log.opened(relation), log.rows(rows, 1), *((added,) if image else ()))
                 return replace(record, image=image), steps
             if log is not None:
-                compared = compare_image(self._words, name, relation, record.schema, log, self._cursor_of(name, before))
+                compared = compare_image(self._words, kept, relation, record.schema, log, self._cursor_of(name, before))
                 return replace(record, image=True), (*log.opened(relation), *compared)
         if image:
-            return replace(record, image=True), (keep_image(self._words, name, relation, record.schema),)
+            return replace(record, image=True), (keep_image(self._words, kept, relation, record.schema),)
         return record, ()
 
     def _worth_telling(self, name: TableName, state: InputState) -> bool:
@@ -1224,15 +1283,29 @@ class _Planner:
     def finish(self) -> Plan:
         draft = self._draft
         return Plan(
-            tasks=tuple(self._with_tiers(draft.tasks)),
+            tasks=tuple(self._mine(task) for task in self._with_tiers(draft.tasks)),
             skipped=draft.skipped,
-            settled=tuple(draft.settled),
+            settled=self._settled(),
             settled_signatures=draft.settled_signatures,
-            orphans=orphans(self._compiled, self._inputs.records, self._inputs.tables),
+            orphans=orphans(self._compiled, self._inputs.records, self._inputs.tables, self._project),
             problems=tuple(draft.problems),
             loads_first=frozenset(draft.loads_first),
             forgotten=self._tests_that_are_gone(),
         )
+
+    def _mine(self, task: Task) -> Task:
+        """The task with the records as those of this project."""
+        idle = None if task.idle is None else replace(task.idle, project=self._project)
+        return replace(task, record=replace(task.record, project=self._project), idle=idle)
+
+    def _settled(self) -> tuple[TableRecord, ...]:
+        """The records that change without work: also those that an older version wrote, which do not say whose they are."""
+        written = {record.table: replace(record, project=self._project) for record in self._draft.settled}
+        ours = owned(self._compiled)
+        for name, record in self._inputs.records.items():
+            if not record.project and name in ours and name not in written and name not in self._last_task:
+                written[name] = replace(record, project=self._project)
+        return tuple(written.values())
 
 
 def _clock_input(item: Moving) -> str:
@@ -1287,20 +1360,24 @@ _EDITS = frozenset(
 )
 
 
-def orphans(
-    compiled: Compiled, records: Mapping[TableName, TableRecord], tables: Collection[TableName]
-) -> tuple[TableName, ...]:
-    """Tables and views that SQLFlow made and that nothing in the project owns any more."""
+def owned(compiled: Compiled) -> frozenset[TableName]:
+    """The tables and views that the project's files are for, and those in which they are built batch by batch."""
     project = compiled.project
-    owned = {m.name for m in project.models if m.header.mode.stands} | set(project.seeds) | set(project.sources)
-    building = {staging_name(name) for name in owned}
+    models = {m.name for m in project.models if m.header.mode.stands}
+    found = {*models, *project.seeds, *project.sources}
+    return frozenset({*found, *map(staging_name, found)})
+
+
+def orphans(
+    compiled: Compiled, records: Mapping[TableName, TableRecord], tables: Collection[TableName], project: str
+) -> tuple[TableName, ...]:
+    """Tables and views that SQLFlow made for `project` and that nothing in it owns any more. With an empty name: those of
+    which a record of an older version does not say whose they are."""
+    ours = owned(compiled)
     found = [
         name
         for name, record in records.items()
-        if name not in owned
-        and name not in building
-        and name in tables
-        and (record.kind is not TableKind.SOURCE or record.mode in ("source view", "source table"))
+        if name not in ours and name in tables and record.made and record.project == project
     ]
     return tuple(sorted(found))
 

@@ -72,7 +72,7 @@ def proofs(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
 def proof_of_image(words: Wording, table: TableName, record: TableRecord) -> Proof:
     """That the copy of an input which is kept to tell its changes is the input."""
     query = compose("SELECT {cs} FROM {t}", cs=names(record.schema), t=table)
-    return _equal(words, "rows of its copy", query, image_of(table), record.schema, ())
+    return _equal(words, "rows of its copy", query, image_of(table, record.reader), record.schema, ())
 
 
 def _counters(subject: Subject, shape: Shape) -> tuple[Proof, ...]:

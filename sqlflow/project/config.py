@@ -36,6 +36,7 @@ _KEYS = (
     "sandbox",
     "allow_outside_paths",
     "verify_every",
+    "formerly",
 )
 _ENGINES = ("duckdb", "postgres")
 _DUCKDB_OPTIONS = (
@@ -75,6 +76,8 @@ def read_config(root: Path, target: str | None, variables: Mapping[str, str], en
             found[key] = fields[key].boolean()
     if "verify_every" in fields:
         found["verify_every"] = fields["verify_every"].integer(least=0)
+    if "formerly" in fields:
+        found["formerly"] = fields["formerly"].names()
     name = fields["name"].text() if "name" in fields else ""
     dialect = _dialect(fields["dialect"]) if "dialect" in fields else "duckdb"
     schema = _schema(fields["default_schema"]) if "default_schema" in fields else "main"

@@ -164,7 +164,7 @@ def build_scratch(
         assert engine is not None
         opened(engine)
         stack.callback(engine.close)
-        standing = look_at(engine)  # before the other database, with its own commit records, is beside it
+        standing = look_at(engine, config)  # before the other database, with its own commit records, is beside it
         beside = Ident(module.attach(engine, real)) if database.is_file() else None
         store = open_state(place.folder / "state.db", real.target.name, emit, writing=True)
         assert store is not None
@@ -182,7 +182,7 @@ def build_scratch(
         prepared = Prepared(
             Checked(compiled, order.checked.graph, ()), inputs, plan, frozenset(names), lambda name: NOT_FOLLOWED
         )
-        record = run(prepared, engine, store, request, "watch", real.target.name, run_id, emit, desk.clock)
+        record = run(prepared, engine, store, request, "watch", real.target.name, run_id, emit, desk.clock, config)
     return record, path
 
 

@@ -95,7 +95,7 @@ def glimpse(desk: Desk, config: Config) -> tuple[Surroundings, Locked | None]:
         locked = Locked(error.diagnostics[0].message)
     if engine is not None:
         try:
-            standing = look_at(engine)
+            standing = look_at(engine, config)
             return Surroundings(standing.tables, {}, standing.records, engine.version), None
         finally:
             engine.close()
@@ -141,7 +141,7 @@ def conduct(survey: Survey, desk: Desk, tell: Tell) -> Moved | Locked | None:
     try:
         if engine is not None:
             survey.opened(engine)
-            standing = look_at(engine)
+            standing = look_at(engine, config)
             seen = Surroundings(standing.tables, {}, standing.records, engine.version)
             if seen != known.surroundings:
                 return Moved(seen)
@@ -171,7 +171,7 @@ def _plan(survey: Survey, desk: Desk, engine: Engine | None, tell: Tell) -> froz
         return frozenset()
     checked = Checked(survey.known.examined.compiled, survey.known.examined.graph, ())
     records = survey.known.surroundings.records
-    standing = look_at(engine)
+    standing = look_at(engine, survey.config)
     store = _store(desk, survey.config)
     try:
         request = Request(survey.wishes.selection, survey.wishes.exclude)

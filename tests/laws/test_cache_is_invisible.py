@@ -159,7 +159,7 @@ def _results(root: Path, *, cached: bool) -> tuple[str, ...]:
         config = read_settings(root, None, ())
         with opened(config, tell, writing=False, without_database=True, caching=cached) as found:
             workshop = found.workshop if cached else structs.replace(found.workshop, cache=NoCache())
-            standing = look_at(found.engine)
+            standing = look_at(found.engine, config)
             checked = compile_project(workshop, None, {}, {})
             prepared = prepare(
                 workshop, checked, standing, None, Request(), "run", lambda: datetime(2024, 1, 1, tzinfo=UTC)

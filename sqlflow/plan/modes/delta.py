@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sqlflow.core.delta import Grouping, Shape
-from sqlflow.core.keeping import counters_of, log_of
+from sqlflow.core.keeping import counters_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
@@ -39,12 +39,13 @@ _GOING = Ident("_sqlflow_going")
 
 
 class Changed(Struct, frozen=True):
-    """An input whose changes after one version up to another are to be followed."""
+    """An input whose changes after one version up to another are to be followed, as its `log` tells them."""
 
     table: TableName
     schema: Schema
     after: int
     upto: int
+    log: TableName
 
 
 class Following(Struct, frozen=True):
@@ -226,7 +227,7 @@ def _gather(at: int, changed: Changed, sign: int) -> Step:
     return write(
         compose(
             "CREATE OR REPLACE TEMP TABLE {rows} AS SELECT {cs} FROM {log} WHERE {between} AND {sign} = {which}",
-            rows=_rows(at, sign), cs=names(changed.schema), log=log_of(changed.table), between=_range(changed),
+            rows=_rows(at, sign), cs=names(changed.schema), log=changed.log, between=_range(changed),
             sign=SIGN, which=sign,
         )
     )  # fmt: skip
@@ -246,7 +247,7 @@ def _choose(shape: Shape, following: Following) -> Step:
         [
             compose(
                 "(SELECT count(*) FROM {log} WHERE {between} AND {sign} = 0)",
-                log=log_of(changed.table), between=_range(changed), sign=SIGN,
+                log=changed.log, between=_range(changed), sign=SIGN,
             )
             for changed in following.changed
         ],
