@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import platform
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -17,6 +19,7 @@ import typer
 from typer.main import get_command
 
 from sqlflow import __version__
+from sqlflow.cli.streams import lasting, open_all
 from sqlflow.core.diagnostics import Diagnostic, ProjectError
 from sqlflow.core.engine import EngineError
 
@@ -423,42 +426,83 @@ def main() -> None:
     """The one place where errors end: exit codes are 0 done, 1 project wrong, 2 usage, 3 a bug, 130 interrupted."""
     # Compiling keeps many small objects alive; collecting cycles among them would take half of its time.
     gc.set_threshold(200_000, 50, 50)
-    signal.signal(signal.SIGTERM, _terminated)
+    open_all()
+    with lasting() as (out, _):
+        try:
+            signal.signal(signal.SIGTERM, _terminated)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            code = _run()
+        except KeyboardInterrupt:
+            code = _interrupted()
+        with _undisturbed():
+            out.flush()
+            if out.failed is not None:
+                _tell_lost(out.failed)
+                # What a build did is done; other commands are there for what they print.
+                code = code if code or _made_something() else 1
+    raise SystemExit(code)
+
+
+def _run() -> int:
     try:
         code = _lean(get_command(app))(standalone_mode=False, prog_name="sqlflow")
-        sys.stdout.flush()
-        raise SystemExit(code if isinstance(code, int) else 0)
-    except typer.Abort:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        return code if isinstance(code, int) else 0
+    except (typer.Abort, KeyboardInterrupt):
+        return _interrupted()
     except ProjectError as error:
         _show_problems(error)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        return 1
     except EngineError as error:
         if error.code == "statement-failed":  # of ours: what an author wrote is told where it runs
-            raise SystemExit(_report_bug(error)) from None
+            return _report_bug(error)
         first, *rest = error.message.splitlines()
-        _show_problems(ProjectError([Diagnostic(error.code, first, None, "\n".join(rest) or None)]))
-        raise SystemExit(1) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise SystemExit(1) from None
+        return _show_problem(error.code, first, "\n".join(rest) or None)
+    except MemoryError:
+        return _show_problem(
+            "out-of-memory",
+            "there is not enough memory for SQLFlow itself",
+            "build less at once, or give the process more memory",
+        )
     except OSError as error:
         named = f"`{error.filename}`: " if error.filename else ""
-        problem = Diagnostic(
-            "file-error", f"{named}{(error.strerror or str(error)).lower()}", None, "check that path and its rights"
-        )
-        _show_problems(ProjectError([problem]))
-        raise SystemExit(1) from None
+        said = (error.strerror or str(error)).lower()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return _show_problem("disk-full", f"{named}no space is left on the disk", "free some space, and try again")
+        return _show_problem("file-error", f"{named}{said}", "check that path and its rights")
     except Exception as error:  # noqa: BLE001 - the top: a bug becomes a report, not a traceback
         show = getattr(error, "show", None)  # wrong usage; typer brings its own click, or uses the installed one
         if callable(show):
             show()
-            raise SystemExit(getattr(error, "exit_code", 2)) from None
-        raise SystemExit(_report_bug(error)) from None
+            return int(getattr(error, "exit_code", 2))
+        return _report_bug(error)
+
+
+def _interrupted() -> int:
+    with _undisturbed():
+        print("interrupted", file=sys.stderr)
+    return 130
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """The end of a command, which is no place to interrupt any more."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    yield
+
+
+def _made_something() -> bool:
+    return any(word in ("build", "watch", "clean", "init") for word in sys.argv[1:2])
+
+
+def _tell_lost(error: OSError) -> None:
+    why = (error.strerror or str(error)).lower()
+    print(f"warning: what was to be printed could not be written: {why}", file=sys.stderr)
+
+
+def _show_problem(code: str, message: str, hint: str | None) -> int:
+    _show_problems(ProjectError([Diagnostic(code, message, None, hint)]))
+    return 1
 
 
 def _terminated(number: int, frame: object) -> None:
@@ -491,7 +535,7 @@ def _bug_in_words(error: Exception) -> str:
     )
     where = f"a report is in `{path.name}`; please attach it to an issue"
     try:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError:
         where = text
     return f"bug: SQLFlow failed in a way it should not: {type(error).__name__}: {error}\n{where}"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, LiteralString, TypeVar
 
 from sqlflow.core.codec import decode, encode
 from sqlflow.core.diagnostics import one_problem
@@ -17,6 +18,8 @@ from sqlflow.core.events import Emit, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import RunRecord, TableRecord
 from sqlflow.core.schema import Schema
+
+T = TypeVar("T")
 
 FORMAT = 1
 _TABLES = """
@@ -145,21 +148,31 @@ class FileStore:
         self._connection = connection
         self._target = target
         self._emit = emit
-        self._unwritten = False
+        self._told = False
 
     def load(self) -> Mapping[TableName, TableRecord]:
-        rows = self._connection.execute("SELECT record FROM tables WHERE target = ?", (self._target,))
         records: dict[TableName, TableRecord] = {}
-        for (text,) in rows:
-            try:
-                record = decode(text, TableRecord)
-            except ValueError:
-                continue  # the warehouse has it too, and repairs this copy
-            records[record.table] = record
+        for (text,) in self._read("SELECT record FROM tables WHERE target = ?", self._target):
+            record = _decoded(text, TableRecord)  # one that cannot be read is in the warehouse, too, and is repaired
+            if record is not None:
+                records[record.table] = record
         return records
 
+    def _read(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+        """The rows of a query; none when the file cannot be read now, which is told."""
+        try:
+            return self._connection.execute(query, parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            self._tell(f"the run-state file cannot be read ({error}); going on without it")
+            return []
+
+    def _tell(self, message: str) -> None:
+        if not self._told:
+            self._emit(Told(message))
+        self._told = True
+
     def put(self, records: Iterable[TableRecord], gone: Iterable[TableName] = ()) -> None:
-        with self._transaction():
+        def work() -> None:
             for name in gone:
                 self._connection.execute("DELETE FROM tables WHERE target = ? AND name = ?", (self._target, _key(name)))
             for record in records:
@@ -168,26 +181,27 @@ class FileStore:
                     "INSERT OR REPLACE INTO tables VALUES (?, ?, ?)", (self._target, _key(record.table), encode(record))
                 )
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """What is written within is written whole or not at all. When it cannot be written, such as on a full disk, that is
+        self._write(work)
+
+    def _write(self, work: Callable[[], None]) -> None:
+        """Write all of it, or nothing. When it cannot be written, because the disk is full or somebody holds the file, that is
         told and no more: the tables are right without it, and the next build repairs the file from the warehouse."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            yield
+            work()
             self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             self._roll_back()
-            if not self._unwritten:
-                self._emit(Told(f"the run-state file cannot be written ({error}); it lacks what this build did"))
-            self._unwritten = True
+            self._tell(f"the run-state file cannot be written ({error}); the next build repairs it")
+            self._connection.execute("PRAGMA busy_timeout = 0")  # who holds it has been waited for once
         except BaseException:
             self._roll_back()
             raise
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:  # SQLite has done it already on some errors
-            self._connection.execute("ROLLBACK")
+            with suppress(sqlite3.DatabaseError):
+                self._connection.execute("ROLLBACK")
 
     def _put_schema(self, record: TableRecord) -> None:
         columns = encode(record.schema)
@@ -202,40 +216,54 @@ class FileStore:
             )
 
     def append(self, run: RunRecord) -> None:
-        with self._transaction():
+        def work() -> None:
             self._connection.execute(
                 "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
                 (run.run_id, self._target, run.started_at.isoformat(), encode(run)),
             )
 
+        self._write(work)
+
     def runs(self, limit: int) -> Sequence[RunRecord]:
-        rows = self._connection.execute(
-            "SELECT record FROM runs WHERE target = ? ORDER BY started_at DESC, rowid DESC LIMIT ?",
-            (self._target, limit),
+        rows = self._read(
+            "SELECT record FROM runs WHERE target = ? ORDER BY started_at DESC, rowid DESC LIMIT ?", self._target, limit
         )
-        return [decode(text, RunRecord) for (text,) in rows]
+        return [run for (text,) in rows if (run := _decoded(text, RunRecord)) is not None]
 
     def sources(self) -> Mapping[TableName, Schema]:
-        rows = self._connection.execute("SELECT name, columns FROM sources WHERE target = ?", (self._target,))
-        return {TableName.parse(name): decode(columns, Schema) for name, columns in rows}
+        rows = self._read("SELECT name, columns FROM sources WHERE target = ?", self._target)
+        found = {TableName.parse(str(name)): _decoded(columns, Schema) for name, columns in rows}
+        return {name: schema for name, schema in found.items() if schema is not None}
 
     def put_sources(self, schemas: Mapping[TableName, Schema]) -> None:
-        with self._transaction():
+        def work() -> None:
             for name, schema in schemas.items():
                 self._connection.execute(
                     "INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", (self._target, str(name), encode(schema))
                 )
 
+        self._write(work)
+
     def schema_history(self, table: TableName) -> Sequence[tuple[str, str, Schema]]:
         """The columns that a table has had: time, run and columns, oldest first."""
-        rows = self._connection.execute(
+        rows = self._read(
             "SELECT at, run_id, columns FROM schemas WHERE target = ? AND name = ? ORDER BY rowid",
-            (self._target, _key(table)),
+            self._target,
+            _key(table),
         )
-        return [(at, run_id, decode(columns, Schema)) for at, run_id, columns in rows]
+        found = [(str(at), str(run_id), _decoded(columns, Schema)) for at, run_id, columns in rows]
+        return [(at, run_id, schema) for at, run_id, schema in found if schema is not None]
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _decoded(text: object, kind: type[T]) -> T | None:
+    """What was written, or None where somebody wrote something else."""
+    try:
+        return decode(str(text), kind)
+    except ValueError:
+        return None
 
 
 def _key(name: TableName) -> str:
