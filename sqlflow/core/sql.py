@@ -35,6 +35,13 @@ class Value(Struct, frozen=True):
     value: object
 
 
+class Typed(Struct, frozen=True):
+    """A value of a type that its author names. `type`: text that has been found to be one."""
+
+    value: object
+    type: Sql
+
+
 Part = Sql | Ident | TableName | Value | int | Sequence["Part"]
 
 
@@ -93,7 +100,10 @@ def literal(value: object) -> str:
                 else f"{value!r}::DOUBLE PRECISION"
             )
         case Decimal():
-            return str(value)
+            text = format(value, "f")  # with an exponent it would be a floating point number
+            return text if "." in text else f"{text}."
+        case Typed():
+            return f"CAST({literal(value.value)} AS {value.type})"
         case str():
             return "'" + value.replace("'", "''") + "'"
         case datetime():
@@ -102,7 +112,9 @@ def literal(value: object) -> str:
             return f"TIMESTAMP '{value.isoformat(' ')}'"
         case date():
             return f"DATE '{value.isoformat()}'"
-        case list() | tuple():
+        case tuple():
+            return "ARRAY[" + ", ".join(literal(item) for item in value) + "]"
+        case list():
             return "[" + ", ".join(literal(item) for item in value) + "]"
         case _:
             raise TypeError(f"a {type(value).__name__} has no SQL literal")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Context, Decimal
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from sqlflow.core.config import Config, DefaultValue, Target
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, did_you_mean, one_problem
 from sqlflow.core.source import SourceFile
+from sqlflow.core.sql import Sql, Typed
 from sqlflow.core.text import MappedText
 from sqlflow.core.words import bytes_of
 from sqlflow.project import yaml
@@ -83,8 +85,10 @@ def read_config(root: Path, target: str | None, variables: Mapping[str, str], en
     schema = _schema(fields["default_schema"]) if "default_schema" in fields else "main"
     timezone = _timezone(fields["timezone"]) if "timezone" in fields else "UTC"
     targets, chosen = _targets(fields, target, root, environ, problems)
-    declared = _variables(fields["variables"]) if "variables" in fields else {}
+    declared = _variables(fields["variables"], dialect or "duckdb", chosen) if "variables" in fields else {}
     _apply(variables, declared, problems)
+    if dialect == "postgres":  # where a list is an array, and `[1, 2]` is no SQL
+        declared = {name: tuple(value) if isinstance(value, list) else value for name, value in declared.items()}
     defaults = (
         _defaults(fields["defaults"], root, dialect or "duckdb", chosen.engine if chosen else "duckdb", declared)
         if "defaults" in fields
@@ -374,7 +378,7 @@ def _refuse_environment(given: Given) -> None:
 # ---------------------------------------------------------------- variables
 
 
-def _variables(given: Given) -> dict[str, object]:
+def _variables(given: Given, dialect: str, target: Target | None) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, inside in given.entries().items():
         if not _NAME.fullmatch(name):
@@ -383,16 +387,62 @@ def _variables(given: Given) -> dict[str, object]:
         elif name in ("start", "end"):
             message = f"`${name}` is the bound of the interval being built"
             inside.fail(message, "reserved-name", "use another name", at_key=True)
+        elif isinstance(inside.value, dict):
+            typed = _of_a_type(inside, dialect)
+            if typed is not None:
+                found[name] = typed
         elif _is_plain(inside.value):
-            found[name] = inside.value
+            value = _as_written(inside)
+            if target is not None and target.engine == "duckdb" and _digits(value) > _MOST_DIGITS:
+                hint = "write `{value: ..., type: DOUBLE}` if it need not be exact"
+                inside.fail(f"a DECIMAL has at most {_MOST_DIGITS} digits in DuckDB", "invalid-value", hint)
+            found[name] = value
         else:
-            inside.expected("a value or a list of values")
+            inside.expected("a value, a list of values, or `{value: ..., type: ...}`")
     return found
+
+
+_MOST_DIGITS = 38
+_DECIMAL = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)")
+
+
+def _of_a_type(given: Given, dialect: str) -> Typed | None:
+    """A variable whose type is named."""
+    from sqlflow.project.snippets import sql_type
+
+    fields = given.fields(("value", "type"), ("value", "type"))
+    if "value" not in fields or "type" not in fields:
+        return None
+    kind = sql_type(fields["type"], dialect)
+    if not _is_plain(fields["value"].value):
+        fields["value"].expected("a value or a list of values")
+        return None
+    return None if kind is None else Typed(_as_written(fields["value"]), Sql(kind))
+
+
+def _as_written(given: Given) -> object:
+    """The value, in which `1.00` is a decimal number with two places; what has an exponent stays a floating point number."""
+    if isinstance(given.value, list):
+        return [_as_written(item) for item in given.items()]
+    if isinstance(given.value, float) and isinstance(given.place, yaml.Yaml):
+        text = given.place.source(given.path)
+        if _DECIMAL.fullmatch(text):
+            return Decimal(text)
+    return given.value
+
+
+def _digits(value: object) -> int:
+    if isinstance(value, list):
+        return max(map(_digits, value), default=0)
+    if not isinstance(value, Decimal):
+        return 0
+    _, digits, exponent = value.as_tuple()
+    return max(len(digits), -exponent if isinstance(exponent, int) else 0)
 
 
 def _is_plain(value: object) -> bool:
     items = value if isinstance(value, list) else [value]
-    return all(item is None or isinstance(item, str | int | float | date) for item in items)
+    return all(item is None or isinstance(item, str | int | float | Decimal | date) for item in items)
 
 
 def _apply(texts: Mapping[str, str], declared: dict[str, object], problems: list[Diagnostic]) -> None:
@@ -417,14 +467,22 @@ def _typed(text: str, declared: object) -> object:
     """The text as a value of the declared one's type, or `_WRONG`."""
     document = yaml.load(MappedText.of(SourceFile(PurePosixPath("--var"), text)), [])
     value = None if document is None else document.value
+    if document is not None and _is_plain(value):
+        value = _as_written(root_of(document, []))
+    if isinstance(declared, Typed):
+        inner = _typed(text, declared.value)
+        return inner if inner is _WRONG else replace(declared, value=inner)
     if document is not None and declared is None and _is_plain(value):
         return value
     if isinstance(declared, str):
         return value if isinstance(value, str) else text
     if document is None or not _is_plain(value):
         return _WRONG
-    if isinstance(declared, float) and type(value) is int:
-        return float(value)
+    if isinstance(declared, float) and type(value) in (int, Decimal):
+        return float(str(value))
+    if isinstance(declared, Decimal) and type(value) is int:
+        whole = Decimal(value)  # with the places that the declared one has
+        return whole.quantize(declared, context=Context(prec=1000))
     if isinstance(declared, datetime) and type(value) is date:
         return datetime(value.year, value.month, value.day, tzinfo=declared.tzinfo)
     return value if type(value) is type(declared) else _WRONG
@@ -435,6 +493,7 @@ def _kind(value: object) -> str:
         bool: "`true` or `false`",
         int: "a whole number",
         float: "a number",
+        Decimal: "a decimal number such as `1.50`",
         datetime: "a timestamp",
         date: "a date",
         list: "a list",

@@ -56,6 +56,11 @@ class Yaml(Struct, frozen=True):
             path = path[:-1]
         return _span(self.text, *self.values.get(path, (0, 0)))
 
+    def source(self, path: Path) -> str:
+        """What is written for the value at `path`."""
+        start, end = self.values.get(path, (0, 0))
+        return self.text.text[start:end]
+
     def key_span(self, path: Path) -> Span:
         """Where the key that leads to `path` stands."""
         place = self.keys.get(path)
