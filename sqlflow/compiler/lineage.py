@@ -262,7 +262,8 @@ class _Tracer:
             facts.columns = [
                 _both(
                     lefts[output.left] if output.left is not None else None,
-                    rights[output.right] if output.right is not None else None,
+                    # No value of the right arm of an EXCEPT is in the result; it only decides which rows are.
+                    rights[output.right] if output.right is not None and node.kind != "except" else None,
                 )
                 for output in node.outputs
             ]

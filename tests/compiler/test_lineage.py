@@ -68,6 +68,16 @@ def test_kinds() -> None:
     ]
 
 
+def test_the_right_arm_of_an_except_only_decides_which_rows_are() -> None:
+    found = lineage("SELECT a, b FROM x EXCEPT SELECT d, e FROM y")
+    assert direct(found) == {"a": ["x.a"], "b": ["x.b"]}
+    assert short(found.indirect["set"]) == ["x.a", "x.b", "y.d", "y.e"]
+    # A value of an INTERSECT is one of both arms, which are equal but may be written otherwise.
+    assert direct(lineage("SELECT a FROM x INTERSECT SELECT d FROM y")) == {"a": ["x.a", "y.d"]}
+    for join in ("SEMI", "ANTI"):
+        assert direct(lineage(f"SELECT a FROM x {join} JOIN y ON x.a = y.d")) == {"a": ["x.a"]}
+
+
 def test_the_final_order_decides_nothing_without_a_limit() -> None:
     assert not lineage("select a from x order by b").rows
     assert short(lineage("select a from x order by b limit 1").rows) == ["x.b"]
