@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import zip_longest
-from pathlib import PurePath
+from pathlib import PurePath, PurePosixPath
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -37,6 +37,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Signature
 from sqlflow.core.records import RunRecord, Status, TableKind, TableRecord, TaskResult
 from sqlflow.core.schema import Schema
+from sqlflow.core.source import Span
 from sqlflow.core.store import StateStore
 from sqlflow.core.words import counted
 from sqlflow.graph.link import Linked, link
@@ -154,7 +155,7 @@ def examine(
         tuple(unlinked),
         tuple(unread),
         tuple(wrong),
-        unfit(project, config),
+        unfit(project, config, workshop.binder.traits),
         judged.analysed,
     )
     right = not any(problem.severity is Severity.ERROR for problem in found.problems)
@@ -179,9 +180,13 @@ def standing_names(
     return {*(tables or {}), *remembered} - own, own
 
 
-def unfit(project: Project, config: Config) -> tuple[Diagnostic, ...]:
+def unfit(project: Project, config: Config, traits: Traits) -> tuple[Diagnostic, ...]:
     """What does not go with the target or with its sandbox."""
-    return (*_like_the_database(project, config), *_sandbox_hooks(project, config))
+    return (
+        *_like_the_database(project, config),
+        *_sandbox_hooks(project, config),
+        *_names_that_cannot_be(project, traits.longest_name),
+    )
 
 
 def selected_by(selection: Sequence[str], exclude: Sequence[str], config: Config) -> Wanted | None:
@@ -331,6 +336,24 @@ def _sandbox_hooks(project: Project, config: Config) -> list[Diagnostic]:
         for word, statements in (("before", model.header.before), ("after", model.header.after))
         if statements
     ]
+
+
+def _names_that_cannot_be(project: Project, longest: int | None) -> list[Diagnostic]:
+    """Names that the engine would cut, so that two tables could be one, and those that are SQLFlow's own."""
+    named = [(model.name, model.place) for model in project.models]
+    named += [(seed.name, seed.span or Span(PurePosixPath(seed.path), 1, 1)) for seed in project.seeds.values()]
+    named += [(source.name, source.span) for source in project.sources.values()]
+    problems: list[Diagnostic] = []
+    for table, place in named:
+        for part in (table.schema, table.name):
+            size = len(part.encode())
+            if longest is not None and size > longest:
+                message = f"`{part}` has {size} bytes, and the database keeps only {longest} of a name"
+                problems.append(Diagnostic("name-too-long", message, place, "give it a shorter name"))
+        if table.name.lower().startswith("_sqlflow"):
+            message = f"names that begin with `_sqlflow` belong to SQLFlow, and this is `{table}`"
+            problems.append(Diagnostic("reserved-name", message, place, "use another name"))
+    return problems
 
 
 def _like_the_database(project: Project, config: Config) -> list[Diagnostic]:

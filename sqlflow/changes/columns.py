@@ -21,7 +21,7 @@ from sqlflow.core.engine import Binder, BindError, Found
 from sqlflow.core.model import Project, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.reading import Form, Reading
-from sqlflow.core.schema import Column, Schema
+from sqlflow.core.schema import Column, Schema, cut_columns, reserved_columns
 from sqlflow.core.source import Span
 from sqlflow.core.sql import Sql, compose
 
@@ -81,6 +81,16 @@ def input_columns(
             found[name] = tables[name].schema
         elif name in remembered:
             found[name] = remembered[name]
+    places: dict[TableName, Span | None] = {source.name: source.span for source in project.sources.values()}
+    places |= {seed.name: _seed_span(seed) for seed in project.seeds.values()}
+    for name in list(found):
+        wrong_columns = reserved_columns(found[name], f"`{name}`", places.get(name))
+        made = name in project.seeds or name in project.sources
+        longest = binder.traits.longest_name if made else None
+        wrong_columns += cut_columns(found[name], f"`{name}`", places.get(name), longest)
+        if wrong_columns:
+            problems += wrong_columns
+            del found[name]
     return found, read, problems
 
 

@@ -27,7 +27,7 @@ from sqlflow.core.later import Later
 from sqlflow.core.model import CheckKind, Header, Mode, Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
-from sqlflow.core.schema import Column, Schema
+from sqlflow.core.schema import Column, Schema, reserved_columns
 from sqlflow.core.source import Span
 from sqlflow.core.sql import quoted, render
 from sqlflow.core.text import Edit, MappedText
@@ -215,6 +215,9 @@ class _Compiler:
         if time is not None and time.type != stands_for:
             facts = self._facts(model, text, self._plain(text, bounds, time.type), opaque=opaque)
         if facts is None:
+            return
+        if reserved := reserved_columns(facts.schema, f"`{name}`", model.query.span(0)):
+            self.problems += reserved
             return
         if not self._header_fits(model, facts.schema):
             return

@@ -26,6 +26,7 @@ class Traits(Struct, frozen=True):
     partitioned_tables: bool = True
     reads_files: bool = True  # a query can name files; otherwise they are loaded into tables
     scratch: bool = True  # a database for trying things out can be made beside the real one, which it reads
+    longest_name: int | None = None  # the bytes that are kept of a name
     memory: int | None = None  # the bytes that its work may take before it spills to disk
     cuts_days: bool = True  # `date_trunc` of a DATE is a TIMESTAMP, not one with a time zone
     loose_decimals: bool = False  # a DECIMAL may be NaN, and have no scale: then equal ones may differ as text

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from msgspec import Struct
 
 LONGEST = 63
 """Bytes that every engine keeps of a name: PostgreSQL cuts what is longer."""
+
+
+def beside(name: str, ending: str) -> str:
+    """A name for something that belongs to a table of that name: short enough to be kept whole, and of no other table."""
+    if len(f"{name}{ending}".encode()) <= LONGEST:
+        return f"{name}{ending}"
+    hashed = hashlib.blake2b(name.lower().encode(), digest_size=8).hexdigest()
+    room = LONGEST - len(ending.encode()) - len(hashed) - 1
+    return f"{name.encode()[:room].decode(errors='ignore')}_{hashed}{ending}"
 
 
 class TableName(Struct, frozen=True, eq=False):

@@ -7,12 +7,43 @@ from collections.abc import Container, Iterable, Iterator
 
 from msgspec import Struct
 
+from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.source import Span
+
 _ZONED = re.compile(r"TIME ZONE|TIMESTAMPTZ|TIMETZ|TSTZ|VARIANT", re.IGNORECASE)
 
 
 def names_zone(kind: str) -> bool:
     """Whether values of a type are, or may have in them, times with a zone."""
     return _ZONED.search(kind) is not None
+
+
+def reserved_columns(schema: Schema, of: str, span: Span | None) -> list[Diagnostic]:
+    """Columns whose names are those that SQLFlow gives to columns of its own."""
+    return [
+        Diagnostic(
+            "reserved-name",
+            f"columns that begin with `_sqlflow` belong to SQLFlow, and {of} has `{column.name}`",
+            span,
+            "give the column another name",
+        )
+        for column in schema
+        if column.name.lower().startswith("_sqlflow")
+    ]
+
+
+def cut_columns(schema: Schema, of: str, span: Span | None, longest: int | None) -> list[Diagnostic]:
+    """Columns of which the database would not keep the whole name."""
+    return [
+        Diagnostic(
+            "name-too-long",
+            f"the column `{column.name}` of {of} has {len(column.name.encode())} bytes, and the database keeps only {longest} of a name",
+            span,
+            "give the column a shorter name",
+        )
+        for column in schema
+        if longest is not None and len(column.name.encode()) > longest
+    ]
 
 
 class Column(Struct, frozen=True):

@@ -19,7 +19,7 @@ from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits, Unsteady
 from sqlflow.core.events import Emit, Told
-from sqlflow.core.names import TableName
+from sqlflow.core.names import LONGEST, TableName, beside
 from sqlflow.core.plan import Load
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
@@ -44,6 +44,7 @@ TRAITS = Traits(
     scratch=False,
     cuts_days=False,
     loose_decimals=True,
+    longest_name=LONGEST,
     clock_texts=frozenset({"now", "today", "tomorrow", "yesterday"}),
 )
 
@@ -119,7 +120,7 @@ class PostgresSession:
             if load.anew and load.fits:
                 self.connection.execute(f"TRUNCATE {render(table)}")
             elif load.anew:
-                target = TableName(table.schema, f"{table.name[:40]}__new")
+                target = TableName(table.schema, beside(table.name, "__new"))
                 made = [compose("{n} {k}", n=Ident(c.name), k=Sql(c.type)) for c in load.schema]
                 self.connection.execute(compose("CREATE TABLE {t} ({cs})", t=target, cs=made))
             with FileReader(self._engine.config) as reader, self.connection.cursor() as cursor:

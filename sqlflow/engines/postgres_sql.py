@@ -8,7 +8,7 @@ from typing import LiteralString
 
 from sqlflow.core.intervals import Grain
 from sqlflow.core.model import PartitionBy
-from sqlflow.core.names import TableName
+from sqlflow.core.names import TableName, beside
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, render
@@ -292,7 +292,7 @@ def _formatted(template: LiteralString, part: Ident | Sql) -> Sql:
 
 def _part_name(table: str, part: str) -> str:
     """The name of a partition, within the 63 bytes that PostgreSQL keeps of one."""
-    return table.encode()[:44].decode(errors="ignore") + "_p" + part
+    return beside(table, "_p" + "0" * 10)[:-10] + part
 
 
 # A table or view whose columns change has to be dropped, and PostgreSQL's views hang on what they read. SQLFlow's own are
@@ -393,7 +393,7 @@ def _put_back() -> Sql:
 
 def _building(name: str) -> str:
     """A name beside that of a table, within the 63 bytes that PostgreSQL keeps of one."""
-    return name.encode()[:50].decode(errors="ignore") + "__new"
+    return beside(name, "__new")
 
 
 def _hash(values: Sequence[Sql | Ident]) -> Sql:

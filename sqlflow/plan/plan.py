@@ -19,7 +19,7 @@ from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, IntervalSet, floor
 from sqlflow.core.keeping import counters_of, image_of, log_of
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
-from sqlflow.core.names import TableName
+from sqlflow.core.names import TableName, beside
 from sqlflow.core.plan import Audit, Blame, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.schema import Schema
@@ -1345,7 +1345,7 @@ def _untouched(before: TableRecord, record: TableRecord) -> TableRecord:
 
 def staging_name(table: TableName) -> TableName:
     """Where a table is built batch by batch before it is swapped in."""
-    return TableName(table.schema, f"{table.name}__building")
+    return TableName(table.schema, beside(table.name, "__building"))
 
 
 _WORTH_FOLLOWING = 0.05  # seconds of a rebuild

@@ -135,7 +135,7 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
         unlinked,
         before.unread,
         (*_without(before.wrong, redone), *wrong),
-        unfit(project, config),
+        unfit(project, config, workshop.binder.traits),
     )
     return Known(found, known.surroundings, index, recompiled)
 

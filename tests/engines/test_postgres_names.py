@@ -1,0 +1,77 @@
+"""Names on PostgreSQL, which keeps 63 bytes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from on_postgres import LawfulPostgres
+
+from sqlflow.core.diagnostics import ProjectError
+
+LONG = "orders_per_customer_and_country_with_all_returns_and_more_of"  # 60 bytes
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[LawfulPostgres]:
+    made = LawfulPostgres(tmp_path / "project")
+    made.begin({})
+    yield made
+    made.drop()
+
+
+def test_names_that_would_be_cut_are_refused(project: LawfulPostgres) -> None:
+    project.write(
+        {
+            f"models/a/{LONG}_one.sql": "SELECT 1 AS x",
+            f"models/a/{LONG}_two.sql": "SELECT 2 AS x",
+            f"seeds/{LONG}_seed.csv": "id\n1\n",
+            "seeds/wide.csv": f"{LONG}_column\n1\n",
+            f"sources/{LONG}.yml": f"raw.{LONG}_source: {{table: ext.t}}\n",
+        }
+    )
+    with pytest.raises(ProjectError) as stopped:
+        project.build()
+    assert [problem.code for problem in stopped.value.diagnostics].count("name-too-long") == 5
+
+
+def test_long_names_are_as_good_as_short_ones(project: LawfulPostgres) -> None:
+    merged, twin, days, parts, followed = (f"{LONG}{ending}" for ending in ("_1a", "_2a", "_3a", "_4a", "_5a"))
+    project.sql("CREATE SCHEMA ext")
+    project.sql(
+        "CREATE TABLE ext.src AS SELECT i::INTEGER AS id, DATE '2024-01-01' + i::INTEGER AS d, i::BIGINT AS v, "
+        "'I' AS op FROM range(5) AS r(i)"
+    )
+    merge = "-- @mode: merge\n-- @key: id\n-- @cursor: v\n-- @deleted: {column: op, values: [D]}\n"
+    project.write(
+        {
+            f"models/a/{merged}.sql": f"{merge}SELECT id, v, op FROM ext.src",
+            f"models/a/{twin}.sql": f"{merge}SELECT id, v, op FROM ext.src WHERE id > 1",
+            f"models/a/{days}.sql": "-- @mode: incremental\n-- @time: d\n-- @batch: 2 days\n-- @start: 2024-01-01\n"
+            "SELECT d, count(*) AS n FROM ext.src GROUP BY d",
+            f"models/a/{parts}.sql": "-- @mode: incremental\n-- @time: d\n-- @partition_by: {column: d, by: day}\n"
+            "SELECT d, id FROM ext.src",
+            f"models/a/{followed}.sql": f"-- @strategy: delta\nSELECT v % 2 AS odd, count(*) AS n FROM a.{merged} GROUP BY 1",
+        }
+    )
+    for change in (
+        "INSERT INTO ext.src VALUES (1, '2024-01-02', 10, 'D'), (7, '2024-01-08', 11, 'I')",
+        "INSERT INTO ext.src VALUES (1, '2024-01-02', NULL, 'I')",
+        "UPDATE ext.src SET d = '2024-01-05' WHERE id = 3",
+    ):
+        built = project.build()
+        assert built.code == 0, built.told
+        assert project.planned() == []
+        project.sql(change)
+    built = project.build()
+    assert built.code == 0, built.told
+    assert project.planned() == []
+    assert [row[0] for row in project.rows(f"SELECT id FROM a.{merged} ORDER BY id")] == [0, 2, 3, 4, 7]
+    assert [row[0] for row in project.rows(f"SELECT id FROM a.{twin} ORDER BY id")] == [2, 3, 4, 7]
+    for query, table in (
+        ("SELECT d, count(*) AS n FROM ext.src GROUP BY d", days),
+        ("SELECT d, id FROM ext.src", parts),
+        (f"SELECT v % 2 AS odd, count(*) AS n FROM a.{merged} GROUP BY 1", followed),
+    ):
+        assert sorted(map(repr, project.rows(query))) == sorted(map(repr, project.rows(f"SELECT * FROM a.{table}")))
