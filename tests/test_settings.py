@@ -22,7 +22,7 @@ from sqlflow.project import config as reading
 CONFIG = {
     "root": "none", "file": "none", "name": "none", "target": "none", "targets": "none", "dialect": "text",
     "default_schema": "name", "timezone": "settings", "variables": "text", "defaults": "header", "sandbox": "none",
-    "allow_outside_paths": "none", "verify_every": "none",
+    "allow_outside_paths": "none", "verify_every": "none", "formerly": "none",
 }  # fmt: skip
 DUCKDB = {
     "engine": "none", "path": "name", "storage_version": "none", "memory_limit": "none", "threads": "none",
@@ -31,11 +31,13 @@ DUCKDB = {
 POSTGRES = {"engine": "none", "url": "name", "statement_timeout": "none", "connect_timeout": "none"}
 SOURCE = {
     "name": "name", "span": "none", "path": "text", "table": "text", "time": "look", "cursor": "look", "key": "look",
-    "append_only": "look", "types": "text", "description": "none",
+    "append_only": "look", "types": "text", "description": "none", "delimiter": "text", "skip": "text", "nulls": "text",
+    "date_format": "text", "timestamp_format": "text", "folders": "text", "missing_file": "none",
+    "missing_column": "text", "spans": "none",
 }  # fmt: skip
 SEED = {
     "name": "name", "path": "text", "types": "text", "nulls": "text", "delimiter": "text", "description": "none",
-    "span": "none",
+    "span": "none", "date_format": "text", "timestamp_format": "text",
 }  # fmt: skip
 HEADER = {
     "mode": "header", "key": "header", "time": "header", "grain": "header", "cursor": "header", "lookback": "look",
@@ -43,7 +45,7 @@ HEADER = {
     "deleted": "header", "on_schema_change": "none", "full_refresh": "none", "checks": "none", "columns": "none",
     "tags": "none", "owner": "none", "description": "none", "enabled": "name", "index": "none",
     "partition_by": "header", "depends_on": "none", "before": "header", "after": "header", "schema": "name",
-    "name": "name", "spans": "none",
+    "name": "name", "spans": "none", "clock": "look", "severity": "none",
 }  # fmt: skip
 
 
