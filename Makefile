@@ -3,23 +3,31 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
+# The versions that are tested; empty for the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
 
 .DEFAULT_GOAL := help
+RESOLVED := --quiet --extra dev --universal --no-header --no-annotate
 SEEDS ?= 1000..1999
 POSTGRES_TESTS := tests/engines tests/laws/test_traps.py tests/kill $(wildcard tests/commands/test_postgres_*.py)
 
-.PHONY: help setup demo test test-long test-postgres fuzz check format cases bench scale docs wheel clean
+.PHONY: help setup constraints demo test test-newest test-oldest test-long test-postgres fuzz check format cases bench scale docs wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
-$(VENV)/.installed: pyproject.toml sqlflow/__init__.py
+$(VENV)/.installed: pyproject.toml sqlflow/__init__.py $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --upgrade $(if $(CONSTRAINTS),--constraint constraints.txt) pip
+	$(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS) --build-constraint constraints.txt) --editable ".[dev]"
 	@touch $@
 
-setup: $(VENV)/.installed ## create the environment in .venv
+setup: $(VENV)/.installed ## create the environment in .venv, with the tested versions
+
+constraints: setup ## resolve the tested and the oldest versions again, into constraints.txt and constraints-oldest.txt
+	$(BIN)/python -m pip install --quiet uv
+	printf 'pip\nhatchling\neditables\n' | $(BIN)/uv pip compile $(RESOLVED) --upgrade -o constraints.txt pyproject.toml -
+	$(BIN)/uv pip compile $(RESOLVED) --resolution lowest-direct -o constraints-oldest.txt pyproject.toml
 
 demo: setup ## build the template on real data, let a week arrive, build what changed, prove it
 	@sh benchmarks/demo.sh $(abspath $(BIN))
@@ -32,6 +40,15 @@ check: setup ## formatting, lint, types and import rules
 
 test: check ## everything that CI runs
 	$(BIN)/python -m pytest -n $(JOBS) -m "not long"
+
+test-newest: ## the tests, with the newest versions that pyproject.toml allows
+	$(MAKE) setup VENV=.venv-newest CONSTRAINTS=
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable ".[dev]"
+	.venv-newest/bin/python -m pytest -n $(JOBS) -m "not long"
+
+test-oldest: ## the tests, with the oldest versions that pyproject.toml allows
+	$(MAKE) setup VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt
+	.venv-oldest/bin/python -m pytest -n $(JOBS) -m "not long"
 
 $(VENV)/formatters/.installed: tests/formatters.txt
 	$(PYTHON) -m venv $(VENV)/formatters
@@ -69,4 +86,4 @@ wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist
 
 clean: ## remove what these targets made
-	rm -rf $(VENV) dist demo fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-newest .venv-oldest dist demo fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -13,6 +13,7 @@ import typer
 
 from sqlflow.cli.app import app
 from sqlflow.core.model import Mode
+from sqlflow.engines import duckdb_facts, postgres_facts
 from sqlflow.project.checks import CHECKS, NOT_YET
 from sqlflow.project.directives import DIRECTIVES, Directive
 
@@ -22,7 +23,27 @@ MADE = "<!-- Made by docs/generate.py; do not edit. -->"
 
 def pages() -> dict[str, str]:
     """File name in docs/reference/ -> its text."""
-    return {"header.md": header(), "checks.md": checks(), "commands.md": commands()}
+    return {"header.md": header(), "checks.md": checks(), "commands.md": commands(), "facts.md": facts()}
+
+
+# ---------------------------------------------------------------- facts
+
+
+def facts() -> str:
+    parts = [MADE, FACTS]
+    for engine, known in (("DuckDB", duckdb_facts.FACTS), ("PostgreSQL", postgres_facts.FACTS)):
+        rows = [
+            f"| `{fact.name}` | {_cell(fact.says)} | {_cell(fact.rests)} | {_cell(fact.otherwise) or '**nothing is built**'} |"
+            for fact in known
+        ]
+        table = "| fact | what the engine does | what rests on it | where it does not |\n|---|---|---|---|\n"
+        parts += [f"## {engine}", table + "\n".join(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+FACTS = """# Facts about engines
+
+What promises rest on. Each is tried when a version is met for the first time; see [engine releases](../engine-releases.md)."""
 
 
 # ---------------------------------------------------------------- header

@@ -542,7 +542,7 @@ def run(
             committed=store.put,
             emit=emit,
             clock=clock,
-            threads=request.threads,
+            threads=request.threads if engine.traits.side_by_side else 1,
             fail_fast=request.fail_fast,
             already=already,
             blame=prepared.blame,

@@ -148,6 +148,8 @@ class _Finder:
         self.rewritable = told_again(resolved.query.node, self.text.text, self.dialect)
         if any((name or "").lower() == "rowid" for name in output_names(resolved.query) or ()):
             raise _Refused("rowid", "a column of this name hides the engine's own, by which rows are removed")
+        if self.binder.traits.wording.row_id("_b", Schema(()), None) is None:
+            raise _Refused("query", "this version of the engine gives rows no number by which they are found again")
         grouped, why = self._grouped(resolved.query) if counters else (None, None)
         if grouped is not None:
             body, grouping = grouped

@@ -30,6 +30,8 @@ class Traits(Struct, frozen=True):
     memory: int | None = None  # the bytes that its work may take before it spills to disk
     cuts_days: bool = True  # `date_trunc` of a DATE is a TIMESTAMP, not one with a time zone
     loose_decimals: bool = False  # a DECIMAL may be NaN, and have no scale: then equal ones may differ as text
+    side_by_side: bool = True  # transactions that run at the same time are kept apart
+    tells_tables: bool = True  # the engine's parser says which tables a query names
     clock_texts: frozenset[str] = frozenset()  # texts that are a time of now where they are cast to one
 
 

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,15 +27,16 @@ from sqlflow.core.plan import Load
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
-from sqlflow.core.syntax import RECURRING
+from sqlflow.core.syntax import RECURRING, named_tables, parse_tree
 from sqlflow.core.words import bytes_of, sized
+from sqlflow.engines.duckdb_facts import FACTS, scratch, traits_with
 from sqlflow.engines.duckdb_settings import calls_one_of, depends_on_zone
-from sqlflow.engines.duckdb_sql import DuckDBWording
+from sqlflow.engines.facts import broken_facts, tell
 
 if TYPE_CHECKING:
     import duckdb
 
-TRAITS = Traits(dialect="duckdb", wording=DuckDBWording(), index_options=False, partitioned_tables=False)
+TRAITS = traits_with(frozenset())
 _POLL_SECONDS = 0.1
 
 
@@ -46,15 +48,18 @@ def open_engine(
     if "?" in str(path):
         message = f"DuckDB cannot keep a database at `{path}`: it takes what follows `?` for options"
         raise one_problem("database-error", message, hint="rename the folder, or give the target another `path`")
+    if not path.exists() and not create:
+        return None
+    broken = _broken(config, keep=writing)
+    if writing:
+        tell(_this_version(), FACTS, broken, emit)
     if not path.exists():
-        if not create:
-            return None
         _create(path, config)
     connection = _connect(path, read_only=not writing, wait=wait, emit=emit)
     try:
         _make_temporary_folder(config)
         _settle(connection, config, files)
-        return DuckDBEngine(connection, config.timezone, _Memory.of(connection, config, emit))
+        return DuckDBEngine(connection, config.timezone, _Memory.of(connection, config, emit), broken)
     except ProjectError:
         connection.close()
         raise
@@ -63,6 +68,17 @@ def open_engine(
 def open_binder(config: Config, *, files: Sequence[str]) -> DuckDBBinder:
     """An empty database in memory with the target's extensions and settings, opened when it is first asked."""
     return DuckDBBinder(config, files)
+
+
+def _this_version() -> str:
+    import duckdb
+
+    return f"DuckDB {duckdb.__version__}"
+
+
+def _broken(config: Config, *, keep: bool) -> frozenset[str]:
+    """What does not hold of the version that is installed."""
+    return broken_facts(config, _this_version(), FACTS, scratch, keep=keep)
 
 
 def attach(engine: Engine, other: Config) -> str:
@@ -286,10 +302,11 @@ def _plain(name: str) -> str:
 class DuckDBSession:
     """One cursor. Each statement runs in the calling thread."""
 
-    wording = TRAITS.wording
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, memory: _Memory | None = None) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, memory: _Memory | None = None, traits: Traits = TRAITS
+    ) -> None:
         self.connection = connection
+        self.wording = traits.wording
         self._memory = memory
         self._within = False  # a transaction
         self._empty: dict[str, str] = {}  # tables that this transaction made from queries without rows
@@ -359,8 +376,12 @@ class DuckDBSession:
 class DuckDBEngine:
     """A database file that is open in this process."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, timezone: str, memory: _Memory) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, timezone: str, memory: _Memory, broken: frozenset[str]
+    ) -> None:
         self._connection = connection
+        self._broken = broken
+        self._traits = traits_with(broken)
         self._timezone = timezone
         self._memory = memory
         self._sessions: list[DuckDBSession] = []
@@ -368,11 +389,11 @@ class DuckDBEngine:
 
     @property
     def traits(self) -> Traits:
-        return replace(TRAITS, memory=self._memory.limit)
+        return replace(self._traits, memory=self._memory.limit)
 
     @property
     def version(self) -> str:
-        return ""
+        return f"without {', '.join(sorted(self._broken))}" if self._broken else ""
 
     def session(self) -> DuckDBSession:
         with self._opening:
@@ -380,12 +401,12 @@ class DuckDBEngine:
             locked = cursor.execute("SELECT current_setting('lock_configuration')").fetchall()
             if not locked[0][0]:
                 _prepare(cursor, self._timezone)
-            session = DuckDBSession(cursor, self._memory)
+            session = DuckDBSession(cursor, self._memory, self._traits)
             self._sessions.append(session)
         return session
 
     def tables(self) -> Mapping[TableName, Found]:
-        session = DuckDBSession(self._connection)
+        session = DuckDBSession(self._connection, traits=self._traits)
         rows = session.fetch(
             "SELECT schema_name, table_name, column_name, data_type "
             "FROM duckdb_columns() WHERE NOT internal AND database_name = current_database() "
@@ -416,7 +437,6 @@ class DuckDBEngine:
 class DuckDBBinder:
     """Queries bound against empty tables in a database of its own."""
 
-    traits = TRAITS
     _PREFIX = "DESCRIBE "
 
     def __init__(self, config: Config, files: Sequence[str]) -> None:
@@ -445,6 +465,10 @@ class DuckDBBinder:
                 self._extended = frozenset(str(name).lower() for name, *_ in _functions(connection) - before)
             self._opened = DuckDBSession(connection)
         return self._opened
+
+    @cached_property
+    def traits(self) -> Traits:
+        return traits_with(_broken(self._config, keep=False))
 
     def define(self, table: TableName, schema: Schema) -> None:
         if table.schema.lower() not in self._schemas:
@@ -475,6 +499,11 @@ class DuckDBBinder:
             at = facts.get("position")
             position = len(query.encode()[: int(at)].decode(errors="ignore")) if at is not None else None
             return _bind_error(EngineError(str(facts["error_message"]), "SYNTAX_ERROR", position), query, 0)
+        if not self.traits.tells_tables:
+            tree = parse_tree(query, self.traits.dialect)
+            if tree is None:
+                return BindError("syntax", "this query cannot be analysed: it is beyond the SQL that SQLFlow can read")
+            return named_tables(tree, query, self.traits.dialect)[0]
         found = []
         for table in _tables(facts, frozenset()):
             schema, name = str(table.get("schema_name") or ""), str(table["table_name"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+
+from msgspec import Struct
 
 from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
@@ -37,15 +38,21 @@ _STATES = {
 _PRICES = Prices(insert=0.115e-6, delete=0.18e-6, scan=0.011e-6, compare=0.05e-6, copy=0.13e-6)
 
 
-@cache
-def _finishes_states() -> bool:
-    """This DuckDB makes the result of an aggregate from its inner state (since 2.0)."""
-    import duckdb
+class Holds(Struct, frozen=True):
+    """Which facts of `duckdb_facts.py` hold for the version that is used."""
 
-    return int(duckdb.__version__.partition(".")[0]) >= 2
+    row_hash: bool = True
+    bits: bool = True
+    sums: bool = True
+    averages_divided: bool = True
+    averages_finished: bool = True
+    rowids: bool = True
+    null_equality: bool = True
+    collations: bool = True
+    first: bool = True
 
 
-class DuckDBWording:
+class DuckDBWording(Struct, frozen=True):
     """DuckDB's `hash` is made for joining: it takes values for equal that compare as equal, and more: 0.0 and -0.0, NaN
     with either sign, an interval of 1 month and one of 30 days, [NULL] and [], [[1], [2]] and [[1, 2]], structs with other
     field names. A change from one to the other must be seen, so what `hash` does not tell is put beside the row: the sign
@@ -55,28 +62,48 @@ class DuckDBWording:
     statistics take them for one value, so what it makes of the sign of a NaN (inf - inf has one) depends on the plan.
     """
 
-    prices = _PRICES
-    numbers_rows = True
-    skips_blocks = True
+    holds: Holds = Holds()
+
+    @property
+    def prices(self) -> Prices:
+        return _PRICES
+
+    @property
+    def numbers_rows(self) -> bool:
+        return self.holds.rowids
+
+    @property
+    def skips_blocks(self) -> bool:
+        return True
 
     def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
-        return None if schema.find("rowid") is not None else Sql(f"{alias}.rowid")
+        if not self.holds.rowids or schema.find("rowid") is not None:
+            return None
+        return Sql(f"{alias}.rowid")
 
     def statement(self, sql: Sql) -> Sql:
         return sql
 
     def row_digest(self, schema: Schema) -> Sql:
-        return _hash(schema, _ROW)
+        return self._digest(schema, _ROW)
 
     def row_hash(self, schema: Schema) -> Sql:
-        return _hash(schema, None)
+        return self._digest(schema, None)
+
+    def _digest(self, schema: Schema, row: Sql | None) -> Sql:
+        digest = _hash(schema, row) if self.holds.row_hash else _hash_of_text(schema, row)
+        return digest if self.holds.sums else compose("CAST({digest} AS HUGEINT)", digest=digest)
 
     def same(self, left: Sql, right: Sql) -> Sql:
+        if not self.holds.null_equality:
+            return compose("[{l}] = [{r}]", l=left, r=right)
         return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
 
     def same_bits(self, left: Sql, right: Sql, column: Column) -> Sql:
         kind = column.type.upper()
         equal = self.same(left, right)
+        if not self.holds.bits:
+            return compose("{equal} AND {bits}", equal=equal, bits=self._same_text(left, right))
         if kind.startswith(_EXACT) and not kind.endswith("]"):
             return equal
         if _is_text(kind):
@@ -85,9 +112,19 @@ class DuckDBWording:
         return compose("{equal} AND {as_text}", equal=equal, as_text=as_text)
 
     def finer(self, left: Sql, right: Sql, schema: Schema) -> Sequence[Sql]:
+        if not self.holds.bits:
+            columns = [Ident(name) for name in schema.names]
+            pairs = [(compose("{t}.{c}", t=left, c=c), compose("{t}.{c}", t=right, c=c)) for c in columns]
+            return [self._same_text(one, other) for one, other in pairs]
         return [self.same(a, b) for a, b in zip(_fine(schema, left), _fine(schema, right), strict=True)]
 
+    def _same_text(self, left: Sql, right: Sql) -> Sql:
+        bytes_of = [compose("encode(CAST({v} AS VARCHAR))", v=value) for value in (left, right)]
+        return self.same(*bytes_of)
+
     def first(self, column: Column) -> Sql:
+        if not self.holds.first:
+            return compose("list({c})[1]", c=Ident(column.name))
         return compose("first({c})", c=Ident(column.name))
 
     def average(self, total: Sql, count: Sql, kind: str, company: Company) -> Sql | None:
@@ -96,7 +133,9 @@ class DuckDBWording:
         state = _STATES.get(kind.partition("(")[0])
         if state is None or not company.certain:
             return None
-        divided = compose("CAST({total} AS DOUBLE) / {count}", total=total, count=count)
+        divided = None
+        if self.holds.averages_divided:
+            divided = compose("CAST({total} AS DOUBLE) / {count}", total=total, count=count)
         if not company.filtered and (not company.grouped or company.summed):
             return divided
         if state == kind.partition("(")[0] and not company.filtered:
@@ -104,7 +143,7 @@ class DuckDBWording:
                 return divided
             if company.others_counted:
                 return None  # each COUNT is that of the rows, and so of the argument, where the statistics show no NULL
-        if not _finishes_states():
+        if not self.holds.averages_finished:
             return None
         whole = compose("CAST({total} AS HUGEINT)", total=total)
         if kind.startswith("DECIMAL"):
@@ -165,6 +204,10 @@ class DuckDBWording:
         return [*dropped, compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)]
 
     def collated(self) -> Sql:
+        if not self.holds.collations:
+            return Sql(
+                "SELECT DISTINCT schema_name, table_name FROM duckdb_columns() WHERE contains(data_type, 'VARCHAR')"
+            )
         return Sql("SELECT schema_name, table_name FROM duckdb_tables() WHERE contains(sql, ' COLLATE ')")
 
     def has_schema(self, schema: str) -> Sql:
@@ -206,6 +249,18 @@ def _hash(schema: Schema, row: Sql | None) -> Sql:
         for column in schema
     ]
     return compose("hash({values})", values=[*values, *_fine(schema, row), *_unhashed(schema, row)])
+
+
+def _hash_of_text(schema: Schema, row: Sql | None) -> Sql:
+    """A hash of 64 bits that owes nothing to DuckDB's `hash`: of the texts of all values, each behind its length."""
+    dot = Sql("") if row is None else Sql(f"{row}.")
+    values = [
+        compose(
+            "coalesce(strlen({v}) || ':' || {v}, '-')", v=compose("CAST({dot}{c} AS VARCHAR)", dot=dot, c=Ident(name))
+        )
+        for name in schema.names
+    ]
+    return compose("md5_number_lower(concat({values}))", values=values)
 
 
 def _fine(schema: Schema, row: Sql | None) -> list[Sql]:

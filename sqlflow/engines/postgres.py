@@ -13,23 +13,26 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits, Unsteady
 from sqlflow.core.events import Emit, Told
-from sqlflow.core.names import LONGEST, TableName, beside
+from sqlflow.core.names import TableName, beside
 from sqlflow.core.plan import Load
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, quoted, render
 from sqlflow.core.syntax import named_tables, parse_tree, qualified_columns
+from sqlflow.core.wording import Wording
+from sqlflow.engines.facts import Fetch, broken_facts, some_broken, tell
 from sqlflow.engines.files import FileReader, PlainText
 from sqlflow.engines.postgres_connection import connect, engine_error, lost, without_secrets
+from sqlflow.engines.postgres_facts import FACTS, traits_with
 from sqlflow.engines.postgres_functions import judged
 from sqlflow.engines.postgres_settings import session_digest, settings_of
-from sqlflow.engines.postgres_sql import PostgresWording
 from sqlflow.engines.postgres_types import of_file, spelled
 from sqlflow.engines.postgres_versions import too_new, written
 
@@ -37,16 +40,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg import Connection
 
-TRAITS = Traits(
-    dialect="postgres",
-    wording=PostgresWording(),
-    reads_files=False,
-    scratch=False,
-    cuts_days=False,
-    loose_decimals=True,
-    longest_name=LONGEST,
-    clock_texts=frozenset({"now", "today", "tomorrow", "yesterday"}),
-)
+TRAITS = traits_with(frozenset())
 
 _POLL_SECONDS = 0.1
 _UNSURE_SECONDS = 5.0
@@ -60,9 +54,10 @@ def open_engine(
     config: Config, *, writing: bool, create: bool, wait: float, emit: Emit, files: Sequence[str]
 ) -> PostgresEngine | None:
     """Connect to the target's server; see `EngineModule.open_engine`. The database itself is never created here."""
-    engine = PostgresEngine(config)
+    engine = PostgresEngine(config, keep=writing)
     try:
         if writing:
+            tell(engine.name, FACTS, engine.broken, emit)
             engine.lock(wait, emit)
     except BaseException:
         engine.close()
@@ -83,19 +78,54 @@ def attach(engine: Engine, other: Config) -> str:
     )
 
 
+# ---------------------------------------------------------------------- facts
+
+
+def _named(connection: Connection[Row]) -> str:
+    number = connection.info.server_version
+    return f"PostgreSQL {number // 10000}.{number % 10000}"
+
+
+def _broken(config: Config, name: str, *, keep: bool) -> frozenset[str]:
+    """What does not hold for the server."""
+    return broken_facts(config, name, FACTS, lambda: scratch(config), keep=keep)
+
+
+@contextmanager
+def scratch(config: Config) -> Iterator[Fetch]:
+    """Two connections in which nothing but temporary tables is made."""
+    import psycopg
+
+    with connect(config, "facts") as first, connect(config, "facts") as second:
+
+        def fetch(sql: str, by: int = 0) -> Sequence[Row]:
+            connection = (first, second)[by]
+            try:
+                cursor = connection.execute(sql)
+                return cursor.fetchall() if cursor.description is not None else []
+            except psycopg.Error as error:
+                if connection.closed:
+                    raise lost(config, error) from None
+                raise engine_error(config, error, sql, connection.info.server_version) from None
+
+        yield fetch
+
+
 # ---------------------------------------------------------------------- connections
 
 
 class PostgresSession:
     """One connection, made when it is first used and again after it was lost between two transactions."""
 
-    wording = TRAITS.wording
-
     def __init__(self, engine: PostgresEngine, connection: Connection[Row] | None = None) -> None:
         self._engine = engine
         self._connection = connection
         self._within = False
         self._busy = False
+
+    @property
+    def wording(self) -> Wording:
+        return self._engine.traits.wording
 
     @property
     def connection(self) -> Connection[Row]:
@@ -278,24 +308,25 @@ class PostgresSession:
 
 class PostgresEngine:
     """A database on a server. `interrupted`: Ctrl-C was pressed, so cancelled statements are no failures. `token`: the
-    number of the lock that only this build holds, None when it only reads."""
+    number of the lock that only this build holds, None when it only reads. `name`: with its version. `broken`: the facts that
+    do not hold for the server; `keep`: remember them."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, keep: bool = False) -> None:
         self.config = config
         self.interrupted = False
         self.token: int | None = None
         self._opening = threading.Lock()
         self._main = PostgresSession(self, self.connect())  # a server that cannot be reached is told at once
+        self.name = _named(self._main.connection)
+        self.broken = _broken(config, self.name, keep=keep)
+        self.traits = traits_with(self.broken)
         self._sessions: list[PostgresSession] = [self._main]
-
-    @property
-    def traits(self) -> Traits:
-        return TRAITS
 
     @property
     def version(self) -> str:
         connection = self._main.connection
-        return f"{written(connection.info.server_version)} {session_digest(connection)}"
+        known = f"{written(connection.info.server_version)} {session_digest(connection)}"
+        return f"{known} without {', '.join(sorted(self.broken))}" if self.broken else known
 
     def connect(self) -> Connection[Row]:
         import os
@@ -397,8 +428,6 @@ def _texts(value: object) -> list[str]:
 class PostgresBinder:
     """Queries prepared by the server, with empty temporary tables in the place of those that they name."""
 
-    traits = TRAITS
-
     def __init__(self, config: Config) -> None:
         self._config = config
         self._opened: Connection[Row] | None = None
@@ -411,6 +440,13 @@ class PostgresBinder:
         if self._opened is None:
             self._opened = connect(self._config, "compile")
         return self._opened
+
+    @cached_property
+    def traits(self) -> Traits:
+        """Asked of the server only where one is known that differs, so that what is remembered needs no server."""
+        if not some_broken(self._config, "PostgreSQL ", FACTS):
+            return TRAITS
+        return traits_with(_broken(self._config, _named(self._connection), keep=False))
 
     def define(self, table: TableName, schema: Schema) -> None:
         before = self._standing.get(table.key)

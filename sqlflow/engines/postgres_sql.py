@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import LiteralString
 
+from msgspec import Struct
+
 from sqlflow.core.intervals import Grain
 from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName, beside
@@ -32,15 +34,39 @@ _EXACT = (
 _PRICES = Prices(insert=0.4e-6, delete=5e-6, scan=0.04e-6, compare=0.8e-6, copy=0.95e-6)
 
 
-class PostgresWording:
+class Holds(Struct, frozen=True):
+    """Which facts of `postgres_facts.py` hold for the server."""
+
+    row_hash: bool = True
+    bits: bool = True
+    null_equality: bool = True
+    first: bool = True
+    averages: bool = True
+    rowids: bool = True
+    collations: bool = True
+
+
+class PostgresWording(Struct, frozen=True):
     """The text of a row tells all its values apart that can be told apart at all: the sign of zero, an interval of a
     month from one of thirty days, NULL from an empty text. Sessions fix the settings that the text depends on."""
 
-    prices = _PRICES
-    numbers_rows = False
-    skips_blocks = False
+    holds: Holds = Holds()
+
+    @property
+    def prices(self) -> Prices:
+        return _PRICES
+
+    @property
+    def numbers_rows(self) -> bool:
+        return False
+
+    @property
+    def skips_blocks(self) -> bool:
+        return False
 
     def row_id(self, alias: str, schema: Schema, parts: PartitionBy | None) -> Sql | None:
+        if not self.holds.rowids:
+            return None
         if parts is not None:  # partitions have rows of the same places
             return compose("(CAST({a}.tableoid AS TEXT) || CAST({a}.ctid AS TEXT))", a=Sql(alias))
         return Sql(f"{alias}.ctid")
@@ -59,17 +85,25 @@ class PostgresWording:
         return said
 
     def row_digest(self, schema: Schema) -> Sql:
-        return _hash([compose("_sqlflow_row.{c}", c=Ident(name)) for name in schema.names])
+        return self._hash([compose("_sqlflow_row.{c}", c=Ident(name)) for name in schema.names])
 
     def row_hash(self, schema: Schema) -> Sql:
-        return _hash([Ident(name) for name in schema.names])
+        return self._hash([Ident(name) for name in schema.names])
+
+    def _hash(self, values: Sequence[Sql | Ident]) -> Sql:
+        text = compose("CAST(ROW({values}) AS TEXT)", values=values)
+        if not self.holds.row_hash:
+            return compose("CAST(CAST('x' || left(md5({text}), 16) AS BIT(64)) AS BIGINT)", text=text)
+        return compose("hashtextextended({text}, 0)", text=text)
 
     def same(self, left: Sql, right: Sql) -> Sql:
+        if not self.holds.null_equality:
+            return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
         # `IS NOT DISTINCT FROM` cannot be hashed or merged; arrays can, and take NULL elements for equal.
         return compose("ARRAY[{l}] = ARRAY[{r}]", l=left, r=right)
 
     def same_bits(self, left: Sql, right: Sql, column: Column) -> Sql:
-        if column.type.startswith(_EXACT) and not column.type.endswith("]"):
+        if self.holds.bits and column.type.startswith(_EXACT) and not column.type.endswith("]"):
             return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
         return _same_text(left, right)
 
@@ -77,15 +111,19 @@ class PostgresWording:
         return [
             _same_text(compose("{t}.{c}", t=left, c=Ident(c.name)), compose("{t}.{c}", t=right, c=Ident(c.name)))
             for c in schema
-            if not c.type.startswith(_EXACT) or c.type.endswith("]")
+            if not self.holds.bits or not c.type.startswith(_EXACT) or c.type.endswith("]")
         ]
 
     def first(self, column: Column) -> Sql:
-        if column.type.endswith("]"):  # arrays of arrays have one shape, and no element of theirs is an array
+        if not self.holds.first or column.type.endswith(
+            "]"
+        ):  # arrays of arrays have one shape, and no element of theirs is an array
             return compose("CAST(min(CAST({c} AS TEXT)) AS {kind})", c=Ident(column.name), kind=Sql(column.type))
         return compose("(array_agg({c}))[1]", c=Ident(column.name))
 
     def average(self, total: Sql, count: Sql, kind: str, company: Company) -> Sql | None:
+        if not self.holds.averages:
+            return None
         return compose("CAST({total} AS DECIMAL) / {count}", total=total, count=count)
 
     def copies(self, count: Sql) -> Sql:
@@ -199,10 +237,11 @@ class PostgresWording:
         return [_put_aside(view), dropped, compose("CREATE VIEW {t} AS\n{q}", t=view, q=query), _put_back()]
 
     def collated(self) -> Sql:
-        return Sql(
+        return compose(
             "SELECT DISTINCT n.nspname, c.relname FROM pg_attribute AS a JOIN pg_collation AS k ON k.oid = a.attcollation "
             "JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
-            "WHERE NOT k.collisdeterministic AND a.attnum > 0 AND NOT a.attisdropped"
+            "WHERE {which} AND a.attnum > 0 AND NOT a.attisdropped",
+            which=Sql("NOT k.collisdeterministic" if self.holds.collations else "TRUE"),
         )
 
     def has_schema(self, schema: str) -> Sql:
@@ -394,10 +433,6 @@ def _put_back() -> Sql:
 def _building(name: str) -> str:
     """A name beside that of a table, within the 63 bytes that PostgreSQL keeps of one."""
     return beside(name, "__new")
-
-
-def _hash(values: Sequence[Sql | Ident]) -> Sql:
-    return compose("hashtextextended(CAST(ROW({values}) AS TEXT), 0)", values=values)
 
 
 def _same_text(left: Sql, right: Sql) -> Sql:
