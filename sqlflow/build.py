@@ -628,11 +628,23 @@ def repair(standing: Standing, store: StateStore, emit: Emit) -> None:
     gone = [name for name in believed if name not in true and name not in standing.tables]
     if differing or gone:
         store.put(differing, gone)
-        if believed:
-            count = len(differing) + len(gone)
-            emit(Told(f"the run-state file was repaired from the warehouse ({counted(count, 'table')} differed)"))
-        else:
+        if not believed:
             emit(Told(f"the run-state was read from the warehouse ({counted(len(true), 'table')})"))
+            return
+        newer = [record for record in differing if _is_newer(record, believed.get(record.table))]
+        if newer:
+            emit(Told(f"{_were_written(len(newer))} by a build that the run-state file had not seen; it knows now"))
+        if rest := len(differing) + len(gone) - len(newer):
+            emit(Told(f"the run-state file was repaired from the warehouse ({counted(rest, 'table')} differed)"))
+
+
+def _is_newer(record: TableRecord, believed: TableRecord | None) -> bool:
+    """Whether a build has written a table since, on another machine or killed before it could say so."""
+    return believed is None or record.committed_at > believed.committed_at
+
+
+def _were_written(count: int) -> str:
+    return f"{counted(count, 'table')} {'was' if count == 1 else 'were'} written"
 
 
 def universe_of(

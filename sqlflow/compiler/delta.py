@@ -38,6 +38,7 @@ from sqlflow.compiler.resolve import (
     ValuesList,
     output_names,
 )
+from sqlflow.compiler.ties import Keys, ties_of
 from sqlflow.core.delta import Counter, Grouping, Reading, Refusal, Shape, Tier
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.names import ColumnRef, TableName
@@ -66,24 +67,36 @@ def find_shape(
     *,
     counters: bool = True,
     written: bool = False,
+    keys: Keys | None = None,
 ) -> Shape:
     """What a query can follow. `counters`: they may be kept for its groups. `written`: what is never the same in it only
-    fills columns, and decides no row. `view_text`: the query of a table that is a view. `reads`: (schema, name) in lower case
+    fills columns, and decides no row. `keys`: the declared keys of the tables that are read. `view_text`: the query of a table that is a view. `reads`: (schema, name) in lower case
     -> table, for the query and the views. `columns`: of everything that they read. Places in a refusal are offsets in
     `query`."""
     try:
         text = _with_views(_own(query), view_text, reads, columns, dialect, 0)
-        return _Finder(text, reads, columns, dialect, binder, written=written).shape(counters=counters)
+        return _Finder(text, reads, columns, dialect, binder, written=written, keys=keys or {}).shape(counters=counters)
     except _Refused as refused:
         return Shape(Tier.REFUSED, refusal=refused.refusal)
 
 
 class _Refused(Exception):
     def __init__(
-        self, construct: str, reason: str, start: int | None = None, end: int | None = None, *, volatile: bool = False
+        self,
+        construct: str,
+        reason: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        volatile: bool = False,
+        loose: bool = False,
     ) -> None:
         super().__init__(reason)
-        self.refusal = Refusal(construct, reason, start, end, volatile)
+        self.refusal = Refusal(construct, reason, start, end, volatile, loose)
+
+
+_UNORDERED = "without ORDER BY, it takes rows in any order"
+_TIED = "rows may tie in its order, and then come in any; order by a declared key too"
 
 
 def _own(query: str) -> MappedText:
@@ -131,8 +144,10 @@ class _Finder:
         binder: Binder,
         *,
         written: bool,
+        keys: Keys,
     ) -> None:
         self.written = written
+        self.declared = keys
         self.text = text
         self.reads = reads
         self.columns = columns
@@ -269,18 +284,24 @@ class _Finder:
                     if relation.sampled:
                         raise self._refused("sample", "it picks rows at random", relation.node, volatile=True)
                     if relation.limit:
-                        raise self._refused("LIMIT", "which rows it keeps depends on all rows", relation.limit[0].node)
+                        raise self._refused(
+                            "LIMIT", "which rows it keeps depends on all rows", relation.limit[0].node, loose=True
+                        )
                     if relation.node.args.get("locks"):
                         raise self._refused("FOR UPDATE", "it locks the rows that it reads", relation.node)
                     for source in relation.sources:
                         self._refuse_source(source)
                     for expression in timing._expressions(relation):
                         self._refuse_expression(expression)
+                    for tie in ties_of(relation, timing._expressions(relation), self.declared):
+                        raise self._refused(tie.word, _TIED, tie.node, loose=True)
                 case SetOperation():
                     if relation.recursion:
                         raise self._refused("WITH RECURSIVE", "a recursive query", relation.node)
                     if relation.limit:
-                        raise self._refused("LIMIT", "which rows it keeps depends on all rows", relation.limit[0].node)
+                        raise self._refused(
+                            "LIMIT", "which rows it keeps depends on all rows", relation.limit[0].node, loose=True
+                        )
                     if relation.outputs is None:
                         raise self._refused("*", "the columns that it stands for are not known", relation.node)
                 case ValuesList():
@@ -299,7 +320,8 @@ class _Finder:
             at = (None, None) if place is None else place.span()
             placed = self._placed(Refusal(f"{found.name}", found.reason, *at))
             volatile = found.volatile and found.name.lower() not in RESTLESS_NAMES
-            raise _Refused(placed.construct, placed.reason, placed.start, placed.end, volatile=volatile)
+            loose = found.reason == _UNORDERED
+            raise _Refused(placed.construct, placed.reason, placed.start, placed.end, volatile=volatile, loose=loose)
 
     def _refuse_source(self, source: Source) -> None:
         if source.sampled:
@@ -311,7 +333,7 @@ class _Finder:
         if expression.features & Feature.VOLATILE and not (self.written and expression.moving):
             raise self._refused("function", "it may give another value each time", expression.node)
         if expression.features & Feature.VOLATILE and expression.features & (Feature.AGGREGATE | Feature.WINDOW):
-            raise self._refused("function", "an aggregate of it is another one each time", expression.node)
+            raise self._refused("function", "it stands in one expression with an aggregate", expression.node)
         if expression.features & Feature.UNKNOWN_FUNCTION:
             raise self._refused("function", "it is not known what it does", expression.node)
         if expression.node is None or not expression.features & (Feature.AGGREGATE | Feature.WINDOW):
@@ -322,14 +344,14 @@ class _Finder:
                 getattr(node.parent, "parent", None), exp.Window
             )
             if ordered is None and not within and node.find(exp.Order) is None:
-                raise self._refused(
-                    _WORDS.get(type(node), node.key.upper()), "without ORDER BY, it takes rows in any order", node
-                )
+                raise self._refused(_WORDS.get(type(node), node.key.upper()), _UNORDERED, node, loose=True)
 
-    def _refused(self, construct: str, reason: str, node: exp.Expr | None, *, volatile: bool = False) -> _Refused:
+    def _refused(
+        self, construct: str, reason: str, node: exp.Expr | None, *, volatile: bool = False, loose: bool = False
+    ) -> _Refused:
         start, end = place_of(node)
         placed = self._placed(Refusal(construct, reason, start, end))
-        return _Refused(placed.construct, placed.reason, placed.start, placed.end, volatile=volatile)
+        return _Refused(placed.construct, placed.reason, placed.start, placed.end, volatile=volatile, loose=loose)
 
     # ------------------------------------------------------------------ grouped queries
 
@@ -762,6 +784,8 @@ class _Groups:
         name = _KINDS.get(type(node))
         if name is None or not plain or extra or argument is None:
             word = str(node.meta.get("name") or node.key).upper()
+            if isinstance(argument, exp.Distinct):
+                word = f"{word}(DISTINCT ...)"
             raise _Refused(word, "this aggregate cannot be kept as a counter", *place_of(node))
         inner = self._sql_of(argument, within)
         if name in ("count", "sum"):

@@ -14,9 +14,9 @@ from sqlflow.core.cache import Cache
 from sqlflow.core.clock import depends_on
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.delta import Refusal, Shape, Tier
-from sqlflow.core.diagnostics import Diagnostic, Note
+from sqlflow.core.diagnostics import Diagnostic, Note, Severity
 from sqlflow.core.engine import Binder
-from sqlflow.core.model import Incremental, Mode, Strategy
+from sqlflow.core.model import CheckKind, Incremental, Mode, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
@@ -114,9 +114,11 @@ def _shape(compiled: Compiled, model: CompiledModel, dialect: str, binder: Binde
             stack.extend(parent.parents)
     counters = model.model.header.mode is Mode.AUTO
     written = bool(model.written) and not model.clock
+    keys = {name: found for name in columns if (found := _keys_of(compiled, name))}
     parts = [version, dialect, str(counters), str(written), model.query.text]
     for name in sorted(columns):
         parts += [str(name), views.get(name, ""), *(f"{column.name} {column.type}" for column in columns[name])]
+        parts += sorted(" ".join(sorted(key)) for key in keys.get(name, ()))
     key = "shape:" + hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
     cached = cache.get(key)
     if cached is not None:
@@ -130,6 +132,20 @@ def _shape(compiled: Compiled, model: CompiledModel, dialect: str, binder: Binde
         if name not in views:
             binder.define(name, schema)
     reads = {name.key: name for name in columns}
-    shape = find_shape(model.query.text, views.get, reads, columns, dialect, binder, counters=counters, written=written)
+    shape = find_shape(
+        model.query.text, views.get, reads, columns, dialect, binder, counters=counters, written=written, keys=keys
+    )
     cache.put(key, msgspec.json.encode(shape))
     return shape
+
+
+def _keys_of(compiled: Compiled, name: TableName) -> tuple[frozenset[str], ...]:
+    """What is declared to identify the rows of a table: by a source, by a model's key, or by a check that must hold."""
+    source = compiled.project.sources.get(name)
+    found = [source.key] if source is not None else []
+    model = compiled.models.get(name)
+    if model is not None:
+        header = model.model.header
+        checks = [c for c in header.checks if c.kind is CheckKind.UNIQUE and c.where is None]
+        found += [header.key, *(c.columns for c in checks if c.severity is Severity.ERROR)]
+    return tuple(frozenset(column.lower() for column in key) for key in dict.fromkeys(found) if key)

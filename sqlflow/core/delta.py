@@ -28,6 +28,7 @@ class Refusal(Struct, frozen=True):
     """Why something cannot be followed: the construct, a reason, and where it stands in the query that runs.
 
     `volatile`: because the query gives other rows each time, by something else than what `CompiledModel.clock` tells.
+    `loose`: because the same rows may give other ones, as it leaves their order open.
     """
 
     construct: str
@@ -35,6 +36,7 @@ class Refusal(Struct, frozen=True):
     start: int | None = None
     end: int | None = None
     volatile: bool = False
+    loose: bool = False
 
 
 class Reading(Struct, frozen=True):

@@ -785,6 +785,7 @@ class _Planner:
                 record=replace(record, done=done, watermark=before.watermark),
                 number=number if len(pieces) > 1 else None,
                 intervals=piece,
+                expected_rows=_share(before.rows, piece, self._known_time(subject)),
                 part=part,
                 opened=() if log is None else log.opened(subject.table),
                 signatures=self._signatures(subject) if number == 0 else (),
@@ -1188,6 +1189,7 @@ class _Planner:
         ways: tuple[Way, ...] = (),
         opened: tuple[Step, ...] = (),
         anew: bool = False,
+        expected_rows: int | None = None,
     ) -> None:
         model = subject.model
         header = model.model.header
@@ -1197,6 +1199,8 @@ class _Planner:
             steps = (*_hooks("before", header), *steps)
         if after_hooks:
             steps = (*steps, *_hooks("after", header))
+            if header.after and anew and header.mode is not Mode.VIEW:
+                steps = (*steps, replace(_count_rows(subject), counts=True))
         found = self._audits(subject, part) if audit else ()
         identity = str(subject.table) if number is None else f"{subject.table}#{number + 1}"
         before = subject.before
@@ -1223,7 +1227,7 @@ class _Planner:
                 idle=_untouched(before, record) if causes and before is not None else None,
                 idle_steps=opened if causes else (),
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
-                expected_rows=before.rows if before is not None else None,
+                expected_rows=before.rows if before is not None and anew else expected_rows,
                 measured=strategies.described(before) if ways and header.mode is Mode.MERGE else "",
             )
         )
@@ -1306,6 +1310,12 @@ class _Planner:
             if not record.project and name in ours and name not in written and name not in self._last_task:
                 written[name] = replace(record, project=self._project)
         return tuple(written.values())
+
+
+def _share(rows: int | None, piece: IntervalSet, known: IntervalSet) -> int | None:
+    """How many of a table's rows lie in a part of the time that they are known to be of, if they lie evenly."""
+    whole, part = (sum((i.end - i.start).total_seconds() for i in found) for found in (known, known & piece))
+    return round(rows * part / whole) if rows is not None and 0 < part < whole else None
 
 
 def _clock_input(item: Moving) -> str:

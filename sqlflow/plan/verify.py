@@ -5,18 +5,18 @@ from __future__ import annotations
 from msgspec import Struct
 
 from sqlflow.core.compiled import CompiledModel
-from sqlflow.core.delta import Shape, Tier
+from sqlflow.core.delta import Shape
 from sqlflow.core.keeping import counters_of, image_of
 from sqlflow.core.model import Conflict, Header, Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Ident, Part, Sql, compose, quoted, render
+from sqlflow.core.sql import Ident, Part, Sql, compose, joined, quoted, render
 from sqlflow.core.wording import Wording
-from sqlflow.plan.compare import Comparison, compare, compared_columns
+from sqlflow.plan.compare import Comparison, alike, compare, compared_columns
 from sqlflow.plan.following import counters_token
-from sqlflow.plan.log import WEIGHT, names, same_row
+from sqlflow.plan.log import WEIGHT, names, same_key, same_row
 from sqlflow.plan.modes import incremental, merge
 from sqlflow.plan.subject import Subject, write
 
@@ -24,14 +24,15 @@ _EXPECTED = Ident("_sqlflow_expected")
 _WRONG = Ident("_sqlflow_wrong")
 _KEPT = Ident("_sqlflow_kept")
 _NEAR = Ident("_sqlflow_near")
+_VERSIONS = Ident("_sqlflow_versions")
 
 
 class Proof(Struct, frozen=True):
     """A comparison to be made. `what`: of what, such as `rows`. `steps` write only temporary tables and end with `wrong`:
     the rows that differ, with a weight above 0 for those that are missing and below 0 for those that are too many.
 
-    `rows`: a query of the number of rows that were looked at. `excused`: a query of the number of rows that the promise
-    says nothing about, and `excuse`: why.
+    `rows`: a query of the number of rows that were looked at. `excuses`: queries of the numbers of rows that the
+    promise says nothing about, each with why.
     """
 
     what: str
@@ -39,8 +40,7 @@ class Proof(Struct, frozen=True):
     rows: Sql
     schema: Schema
     notes: tuple[str, ...] = ()
-    excused: Sql | None = None
-    excuse: str = ""
+    excuses: tuple[tuple[Sql, str], ...] = ()
     wrong: Ident = _WRONG
     rounded: Ident | None = None  # a table of the number of rows that are equal only within a tolerance
 
@@ -122,7 +122,7 @@ def _notes(model: CompiledModel, shape: Shape) -> tuple[str, ...]:
         notes.append("its hooks may have changed the table")
     if model.bounds:
         notes.append("its query says itself what it reads with `$start` and `$end`")
-    if shape.tier is Tier.REFUSED and shape.refusal is not None and not model.bounds:
+    if shape.refusal is not None and shape.refusal.loose:
         notes.append(f"its query may give other rows each time: `{shape.refusal.construct}`: {shape.refusal.reason}")
     return tuple(notes)
 
@@ -135,8 +135,8 @@ def _merged(subject: Subject) -> Proof:
     steps = merge.unmerged(subject, _WRONG)
     excused = compose("SELECT count(*) FROM {t} AS _target WHERE {alone}", t=subject.table, alone=merge.alone(subject))
     return Proof(
-        "rows", steps, _count(subject.table), schema, (*_left_out(subject.model), *_merge_notes(header)), excused,
-        "that `merge` keeps, of keys that the query does not give",
+        "rows", steps, _count(subject.table), schema, (*_left_out(subject.model), *_merge_notes(header)),
+        ((excused, "that `merge` keeps, of keys that the query does not give"),),
     )  # fmt: skip
 
 
@@ -154,31 +154,60 @@ def _merge_notes(header: Header) -> tuple[str, ...]:
 
 
 def _appended(subject: Subject) -> Proof:
-    """Rows that the query does not give any more stay, and so many that are missing may be those as they are now. A row
-    that is there more often than the query gives it was doubled."""
-    schema, words = subject.model.kept, subject.words
+    """Rows that the query does not give any more stay. A row of the query that is missing is excused where one of those is
+    another version of it: `append` does not read it again. A row that is there more often than the query gives it was
+    doubled."""
+    header, schema, words = subject.model.model.header, subject.model.kept, subject.words
     compared = compared_columns(words, schema)
     parts: dict[str, Part] = {
-        "kept": _KEPT, "wrong": _WRONG, "w": WEIGHT, "expected": _EXPECTED,
+        "kept": _KEPT, "wrong": _WRONG, "w": WEIGHT, "expected": _EXPECTED, "versions": _VERSIONS, "cs": names(compared),
         "same": same_row(words, Sql("_w"), Sql("_e"), compared),
+        "version": _versions(words, compared, header.cursor or "", header.key),
     }  # fmt: skip
     unknown = compose("NOT EXISTS (SELECT 1 FROM {expected} AS _e WHERE {same})", **parts)
-    kept = compose(
-        "CREATE OR REPLACE TEMP TABLE {kept} AS SELECT coalesce(sum(-{w}), 0) AS n FROM {wrong} AS _w "
-        "WHERE {w} < 0 AND {unknown}",
-        unknown=unknown, **parts,
-    )  # fmt: skip
-    excused = compose("DELETE FROM {wrong} AS _w WHERE {w} < 0 AND {unknown}", unknown=unknown, **parts)
-    changed = compose(
-        "DELETE FROM {wrong} WHERE {w} > 0 AND (SELECT n FROM {kept}) >= (SELECT sum({w}) FROM {wrong} WHERE {w} > 0)",
-        **parts,
+    another = compose(
+        "{w} > 0 AND (SELECT coalesce(sum(-_k.{w}), 0) FROM {kept} AS _k WHERE {version}) >= {w}", **parts
     )
-    steps = (*_compared(words, subject.query, subject.table, schema), write(kept), write(excused), write(changed))
+    steps = (
+        *_compared(words, subject.query, subject.table, schema),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {kept} AS SELECT {cs}, {w} FROM {wrong} AS _w WHERE {w} < 0 AND {unknown}",
+                unknown=unknown, **parts,
+            )
+        ),
+        write(compose("DELETE FROM {wrong} AS _w WHERE {w} < 0 AND {unknown}", unknown=unknown, **parts)),
+        write(
+            compose(
+                "CREATE OR REPLACE TEMP TABLE {versions} AS SELECT coalesce(sum({w}), 0) AS n FROM {wrong} AS _w WHERE {another}",
+                another=another, **parts,
+            )
+        ),
+        write(compose("DELETE FROM {wrong} AS _w WHERE {another}", another=another, **parts)),
+    )  # fmt: skip
     notes = (
         *_left_out(subject.model),
-        *(("its hooks may have changed the table",) if subject.model.model.header.after else ()),
+        *(("its hooks may have changed the table",) if header.after else ()),
     )
-    return Proof(
-        "rows", steps, _count(subject.table), schema, notes, compose("SELECT n FROM {kept}", kept=_KEPT),
-        "that `append` keeps, as the query does not give them any more",
-    )  # fmt: skip
+    kept = compose("SELECT coalesce(sum(-{w}), 0) FROM {kept}", **parts)
+    changed = compose("SELECT n FROM {versions}", **parts)
+    excuses = (
+        (kept, "that `append` keeps, as the query does not give them any more"),
+        (changed, "that the query gives in another version than `append` keeps"),
+    )
+    return Proof("rows", steps, _count(subject.table), schema, notes, excuses, rounded=_NEAR)
+
+
+def _versions(words: Wording, schema: Schema, cursor: str, key: tuple[str, ...]) -> Sql:
+    """The condition that two rows, `_w` and `_k`, are versions of one: by the key if there is one, and otherwise by the
+    cursor and at least half of the other columns."""
+    if key:
+        return same_key(words, Sql("_w"), Sql("_k"), key)
+    others = [column for column in schema if column.name.lower() != cursor.lower()]
+    agree = [
+        compose("CASE WHEN {same} THEN 1 ELSE 0 END", same=alike(words, Sql("_w"), Sql("_k"), column))
+        for column in others
+    ]
+    by_cursor = same_key(words, Sql("_w"), Sql("_k"), (cursor,))
+    half = (len(others) + 1) // 2
+    return compose("{c} AND {n} >= {half}", c=by_cursor, n=joined(" + ", agree) if agree else Sql("0"), half=half)

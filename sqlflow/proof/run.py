@@ -54,18 +54,18 @@ def prove(session: Session, name: TableName, proof: Proof) -> Verified:
         if stopped is not None:
             return Verified(name, Verdict.FAILED, proof.what, why=(stopped,))
         missing, surplus = (count_wrong(session, proof.wrong, sign) for sign in (1, -1))
-        rows = int(str(session.fetch(proof.rows)[0][0]))
-        excused = 0 if proof.excused is None else int(str(session.fetch(proof.excused)[0][0]))
+        looked_at = int(str(session.fetch(proof.rows)[0][0]))
+        excused = [(int(str(session.fetch(rows)[0][0])), why) for rows, why in proof.excuses]
         near = () if proof.rounded is None else rounding(session, proof.rounded, proof.schema)
         sample = sample_wrong(session, proof.wrong, proof.schema, _SHOWN) if missing or surplus else []
     except EngineError as error:
         return Verified(name, Verdict.FAILED, proof.what, why=(error.message.splitlines()[0],))
-    why = (f"not compared: {counted(excused, 'row')} {proof.excuse}",) if excused else ()
+    why = [f"not compared: {counted(number, 'row')} {why}" for number, why in excused if number]
     return Verified(
         table=name,
         verdict=Verdict.DIFFERS if missing or surplus else Verdict.EQUAL,
         what=proof.what,
-        rows=rows,
+        rows=looked_at,
         missing=missing,
         surplus=surplus,
         seconds=round(time.monotonic() - started, 3),

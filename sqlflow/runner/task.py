@@ -84,6 +84,8 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                     rows = session.load(step.load) + (rows or 0)
                 case StepKind.MEASURE:
                     facts.update(zip(step.facts, session.fetch(step.sql)[0], strict=True))
+                    if step.counts:  # what the table has after all, and not what was written on the way
+                        rows = int(str(facts["rows"]))
                 case StepKind.GUARD | StepKind.NOTICE:
                     found = session.fetch(step.sql)
                     if found and step.kind is StepKind.GUARD:

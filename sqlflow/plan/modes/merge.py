@@ -87,7 +87,8 @@ def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
             t=table, cs=shared, was=_WAS, absent=joined(" AND ", absent),
         )  # fmt: skip
         steps.append(write(back))
-    steps.append(Step(StepKind.MEASURE, compose("SELECT count(*) FROM {t}", t=table), facts=("rows",)))
+    rows = compose("SELECT count(*) FROM {t}", t=table)
+    steps.append(Step(StepKind.MEASURE, rows, facts=("rows",), counts=True))
     return tuple(steps)
 
 
