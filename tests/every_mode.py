@@ -46,7 +46,7 @@ raw.changes: {table: ext.changes, cursor: c}
     "models/kept/most.sql": "-- @strategy: delta\nSELECT day, max(v) AS most, min(id) AS first_id FROM raw.events GROUP BY day\n",
     "models/kept/keyed.sql": "-- @strategy: delta\nSELECT e.k, d.name, count(DISTINCT e.day) AS days, median(e.v) AS middle "
     "FROM raw.events AS e LEFT JOIN seeds.dims AS d ON d.k = e.k GROUP BY ALL\n",
-    "models/kept/newest.sql": "-- @strategy: delta\nSELECT id, day, k FROM raw.events QUALIFY row_number() OVER (PARTITION BY day ORDER BY id DESC) = 1\n",
+    "models/kept/newest.sql": "-- @strategy: delta\nSELECT id, day, k FROM raw.events QUALIFY row_number() OVER (PARTITION BY day ORDER BY id DESC, k) = 1\n",
     "models/kept/child.sql": "-- @strategy: delta\nSELECT n > 50 AS many, sum(total) AS total, count(*) AS ks FROM kept.grouped GROUP BY ALL\n",
     "models/kept/merged.sql": "-- @strategy: delta\nSELECT k2, count(*) AS n, sum(v) AS total FROM keyed.newest GROUP BY k2\n",
     "models/kept/streamed.sql": "-- @strategy: delta\nSELECT k2, op, count(*) AS n, sum(v) AS total, max(c) AS newest FROM keyed.stream GROUP BY ALL\n",

@@ -34,7 +34,8 @@ def ties_of(select: Select, expressions: Iterable[Expression], keys: Keys) -> It
             match node:
                 case exp.Window():
                     word = _ordered_window(node)
-                    if word and not rows.told_apart(select, _window_columns(select, node, expression)):
+                    columns = _window_columns(select, node, expression)
+                    if word and not rows.told_apart(select, columns) and not _made_of(select, columns):
                         yield Tie(word, node)
                 case exp.ArgMax() | exp.ArgMin():
                     by = _columns([node.expression], expression)
@@ -49,7 +50,8 @@ def ties_of(select: Select, expressions: Iterable[Expression], keys: Keys) -> It
                         yield Tie(_WORDS.get(type(node), node.key.upper()), node)
                 case _:
                     pass
-    if select.distinct_on and not rows.told_apart(select, _bases((*select.distinct_on, *select.order))):
+    columns = _bases((*select.distinct_on, *select.order))
+    if select.distinct_on and not rows.told_apart(select, columns) and not _made_of(select, columns):
         yield Tie("DISTINCT ON", select.node)
 
 
@@ -86,6 +88,15 @@ def _window_columns(select: Select, node: exp.Expr, expression: Expression) -> f
     if isinstance(named, Named):
         return found | _window_columns(select, named.window, expression)
     return found
+
+
+def _made_of(select: Select, columns: frozenset[ColumnRef]) -> bool:
+    """Whether the result has nothing but these columns: then rows that tie in them are the same row to it."""
+    for output in select.outputs or ():
+        refs = [base_column(reference) for reference in output.expression.references]
+        if output.expression.nested or any(ref is None or _folded(ref) not in columns for ref in refs):
+            return False
+    return select.outputs is not None
 
 
 def _keys_of(node: exp.Expr) -> list[exp.Expr]:

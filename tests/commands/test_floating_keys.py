@@ -20,7 +20,7 @@ MODELS = {
     "lefts": "SELECT t.x, t.id, u.name FROM ext.t AS t LEFT JOIN ext.u AS u ON t.x = u.x",
     "named": "SELECT t.x, u.name, count(*) AS n FROM ext.t AS t LEFT JOIN ext.u AS u USING (x) GROUP BY ALL",
     "semis": "SELECT id, x FROM ext.t AS t SEMI JOIN ext.u AS u ON t.x = u.x",
-    "newest": "SELECT x, id, v FROM ext.t QUALIFY row_number() OVER (PARTITION BY x ORDER BY id DESC) = 1",
+    "newest": "SELECT x, id, v FROM ext.t QUALIFY row_number() OVER (PARTITION BY x ORDER BY id DESC, v) = 1",
     "singles": "SELECT CAST(x AS FLOAT) AS f, count(*) AS n FROM ext.t WHERE NOT abs(x) BETWEEN 1e38 AND 1e309 GROUP BY 1",
     "child": "SELECT n > 1 AS many, count(*) AS groups, sum(total) AS total FROM main.grouped GROUP BY ALL",
     "child_by_x": "SELECT g.x, g.n, e.most FROM main.grouped AS g JOIN main.extreme AS e ON e.x IS NOT DISTINCT FROM g.x",

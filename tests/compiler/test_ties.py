@@ -57,7 +57,7 @@ def _shape(query: str, binder: Binder) -> Shape:
         "SELECT user_id, any_value(amount) AS a FROM main.events GROUP BY user_id",
         "SELECT user_id, string_agg(shop::VARCHAR, ',') AS a FROM main.events GROUP BY user_id",
         "SELECT DISTINCT ON (user_id) user_id, amount FROM main.events ORDER BY user_id, at",
-        "SELECT e.id, row_number() OVER (ORDER BY e.id) AS n FROM main.events AS e JOIN main.users AS u ON u.name = e.shop::VARCHAR",
+        "SELECT e.id, name, row_number() OVER (ORDER BY e.id) AS n FROM main.events AS e JOIN main.users AS u ON u.name <> e.shop::VARCHAR",
         "SELECT user_id, total, row_number() OVER (ORDER BY total) AS n "
         "FROM (SELECT user_id, sum(amount) AS total FROM main.events GROUP BY user_id)",
         "SELECT id FROM main.events ORDER BY at LIMIT 3",
@@ -88,6 +88,8 @@ def test_a_query_in_which_rows_may_tie_is_not_followed_and_may_give_other_rows(q
         "FROM main.events AS e LEFT JOIN main.users AS u USING (user_id)",
         "WITH s AS (SELECT id, user_id AS who, at FROM main.events WHERE amount > 0) "
         "SELECT who, id, row_number() OVER (PARTITION BY who ORDER BY at, id) AS n FROM s",
+        "SELECT user_id, at, row_number() OVER (PARTITION BY user_id ORDER BY at) AS n FROM main.events",
+        "SELECT DISTINCT ON (user_id) user_id, at FROM main.events ORDER BY user_id, at",
         "SELECT user_id, total, row_number() OVER (PARTITION BY user_id ORDER BY total) AS n "
         "FROM (SELECT user_id, sum(amount) AS total FROM main.events GROUP BY user_id)",
     ],
