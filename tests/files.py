@@ -233,7 +233,7 @@ def _differing(project: Lawful, fresh: Lawful | None, world: World) -> str | Non
         return wrong
     for name, model in world.models.items():
         if name in keeping:
-            doubled = project.rows(f"SELECT id FROM m.{name} GROUP BY id HAVING count(*) > 1")
+            doubled = project.rows(f"SELECT id FROM m.{name} WHERE id IS NOT NULL GROUP BY id HAVING count(*) > 1")
             if doubled:
                 return f"m.{name} has rows twice: {doubled}"
             continue

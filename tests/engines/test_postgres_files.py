@@ -124,7 +124,8 @@ def test_a_file_that_cannot_be_loaded_stops_only_its_readers(project: LawfulPost
     broken = project.root / "data" / "5.parquet"
     duckdb.execute(f"COPY (SELECT DATE '2024-02-05' AS day, 1 AS v) TO '{broken}'")
     whole = broken.read_bytes()
-    broken.write_bytes(whole[:40] + b"\0" * (len(whole) - 48) + whole[-8:])
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")  # which says what columns there are
+    broken.write_bytes(whole[:4] + b"\0" * (footer - 4) + whole[footer:])
     project.write({"models/m/other.sql": "SELECT 2 AS one\n"})
     ended = project.build()
     assert ended.code == 1
