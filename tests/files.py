@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,13 +24,13 @@ _ODD = ("", "007", "1e3", " 5", "1.50", "0.1", "-0", "nan", "x", "NULL", "true",
 MODELS: Mapping[str, str] = {
     "followed": "-- @strategy: delta\nSELECT id, v::VARCHAR AS v, d::VARCHAR AS d FROM raw.s\n",
     "plain": "SELECT id, v, d::VARCHAR AS d, n::VARCHAR AS n FROM raw.s\n",
-    "casts": "SELECT id::VARCHAR AS i, TRY_CAST(v AS DOUBLE) AS v, CAST(n AS VARCHAR) || '' AS n, d::VARCHAR AS d FROM raw.s\n",
-    "grouped": "SELECT v::VARCHAR AS v, count(*) AS rows, min(n::VARCHAR) AS least FROM raw.s GROUP BY 1\n",
+    "casts": "SELECT id::VARCHAR AS i, CAST(v AS VARCHAR) || '!' AS v, CAST(n AS VARCHAR) || '' AS n, d::VARCHAR AS d FROM raw.s\n",
+    "grouped": "SELECT v::VARCHAR AS v, count(*) AS many, min(n::VARCHAR) AS least FROM raw.s GROUP BY 1\n",
     "filtered": "SELECT d::VARCHAR AS d, n::VARCHAR AS n FROM raw.s WHERE id::VARCHAR <> '2'\n",
     "everything": "SELECT * FROM raw.s\n",
 }
 KEPT: Mapping[str, str] = {
-    "days": "-- @mode: incremental\n-- @time: day\nSELECT CAST(d AS DATE) AS day, count(*) AS rows, min(v::VARCHAR) AS v FROM raw.s GROUP BY 1\n",
+    "days": "-- @mode: incremental\n-- @time: day\nSELECT CAST(d AS DATE) AS day, count(*) AS many, min(v::VARCHAR) AS v FROM raw.s GROUP BY 1\n",
     "appended": "-- @mode: append\n-- @cursor: id\nSELECT id, v::VARCHAR AS v, d::VARCHAR AS d FROM raw.s\n",
     "merged": "-- @mode: merge\n-- @key: id\n-- @cursor: n\nSELECT id, v::VARCHAR AS v, n FROM raw.s\n",
 }
@@ -193,9 +193,9 @@ def built(project: Lawful) -> Built:
         return Built(1, "\n".join(f"{d.code}: {d.message}" for d in error.diagnostics))
 
 
-def tell(project: Lawful, fresh: Lawful, seed: int, steps: int, seen: Seen) -> str | None:
-    """Make a world, change it, and build after each change. What went wrong; None if nothing did. `fresh`: an empty project
-    beside it, in which all is built anew."""
+def tell(project: Lawful, anew: Callable[[], Lawful], seed: int, steps: int, seen: Seen) -> str | None:
+    """Make a world, change it, and build after each change. What went wrong; None if nothing did. `anew`: makes an
+    empty project beside it."""
     world = World(project, seed, seen)
     story = [world.source.strip()]
     names = {world.name(): None}
@@ -218,8 +218,12 @@ def tell(project: Lawful, fresh: Lawful, seed: int, steps: int, seen: Seen) -> s
             ended = built(project)
             if ended.code:
                 return "\n".join([f"seed {seed}", *story, "refused after the change was undone:", ended.told])
-        anew = number == steps or world.random.random() < 0.3
-        wrong = _differing(project, fresh if anew else None, world)
+        fresh = anew() if number == steps or world.random.random() < 0.3 else None
+        try:
+            wrong = _differing(project, fresh, world)
+        finally:
+            if fresh is not None:
+                fresh.drop()
         seen.compared += len(world.models)
         if wrong is not None:
             return "\n".join([f"seed {seed}", *story, wrong])
@@ -250,7 +254,6 @@ def _differing(project: Lawful, fresh: Lawful | None, world: World) -> str | Non
 
 def _anew(project: Lawful, fresh: Lawful) -> str | None:
     """Build the same files and models in an empty database; what keeps them from being built."""
-    fresh.drop()
     for place in (p for p in project.root.rglob("*") if p.is_file()):
         at = place.relative_to(project.root)
         if at.parts[0] in ("data", "models", "sources"):
