@@ -46,7 +46,7 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
     if tree is None:
         found = binder.parse(query)
         if isinstance(found, BindError):
-            return Parsed(error=found), None
+            return Parsed(error=found if found.start is not None else _beyond(found, masked, tokens, dialect)), None
         tables = found
     else:
         tables, forbidden = named_tables(tree, query, dialect)
@@ -65,6 +65,26 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
     return parsed, tree
 
 
+def _beyond(error: BindError, query: str, tokens: Sequence[Token], dialect: str) -> BindError:
+    """The error, at the word at which SQLFlow's own parser gives up."""
+    try:
+        statements_of(tokens, query, dialect)
+    except (SqlglotError, RecursionError) as given_up:
+        word, start = _word_of(given_up, query)
+        if start is not None:
+            return BindError(error.code, f"{error.message}, from `{word}` on", start, start + len(word))
+    return error
+
+
+def _word_of(error: Exception, query: str) -> tuple[str, int | None]:
+    """The word at which the parser gave up, and where it stands."""
+    details = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
+    word, line, column = str(details.get("highlight") or ""), details.get("line"), details.get("col")
+    if not word or not isinstance(line, int) or not isinstance(column, int):
+        return "", None
+    return word, sum(len(each) + 1 for each in query.split("\n")[: line - 1]) + column - len(word)
+
+
 def parse_foreign(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query | None]:
     """The same of a query in another SQL than the engine's, of which only SQLFlow's own parser can tell."""
     masked = _BOUND.sub(lambda found: "0" * len(found[0]), query) if "$" in query else query
@@ -79,15 +99,10 @@ def parse_foreign(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp
 
 def _unread(error: Exception, query: str, dialect: str) -> BindError:
     """Where SQLFlow's parser gave up, and at which word."""
-    details = error.errors if isinstance(error, ParseError) else []
     said = f"this query cannot be read as {dialect}, and so not be translated"
-    if not details:
+    word, start = _word_of(error, query)
+    if start is None:
         return BindError("not-translatable", said, 0)
-    word = str(details[0].get("highlight") or "")
-    line, column = details[0].get("line"), details[0].get("col")
-    if not word or not isinstance(line, int) or not isinstance(column, int):
-        return BindError("not-translatable", said, 0)
-    start = sum(len(each) + 1 for each in query.split("\n")[: line - 1]) + column - len(word)
     return BindError("not-translatable", f"{said}: it is understood up to `{word}`", start, start + len(word))
 
 

@@ -567,7 +567,7 @@ class _Resolver:
         for table in node.find_all(exp.Table):
             if isinstance(table.this, exp.Identifier):
                 found.append(self._table(table, reading))
-            else:
+            elif table.this is not None:  # ROWS FROM names the functions below
                 found.append(Source(SourceKind.FUNCTION, table, table.alias, None))
         return Opaque(node, tuple(found))
 
@@ -695,7 +695,7 @@ class _Resolver:
         return scope.merged.get((id(source), place)) or Direct(source, place)
 
     def _source(self, node: exp.Expr, scope: _Scope) -> Source:
-        if node.args.get("pivots"):
+        if node.args.get("pivots") or node.args.get("rows_from"):
             inner = self._opaque(node, scope)
             return Source(SourceKind.SUBQUERY, node, node.alias, None, relation=inner)
         if isinstance(node, exp.Table):

@@ -223,6 +223,8 @@ class _Finder:
     def _function(self, node: exp.Expr, scope: _Scope) -> _Named | None:
         """The columns of UNNEST or a function in FROM, if there is one."""
         call = node.this if isinstance(node, (exp.Table, exp.Lateral)) else node
+        if not isinstance(call, exp.Expr):
+            return None  # ROWS FROM
         for child in call.iter_expressions():
             if not isinstance(child, exp.TableAlias):
                 self.expression(child, scope)
