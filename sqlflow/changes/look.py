@@ -79,8 +79,10 @@ def look(
         partitions |= look_at.partitions(compiled.models[name], states, known, anew=anew)
     collated: frozenset[TableName] = frozenset()
     if warehouse.session is not None and any(state.changed for state in states.values()):
-        found = signatures.collated(warehouse.session)
         sources = compiled.project.sources.items()
+        asked = [name for name in (*needed, *wanted) if name not in dict(sources)]
+        asked += [source.table for name, source in sources if name in needed and source.table is not None]
+        found = signatures.collated(warehouse.session, [name for name in asked if _hides_collations(warehouse, name)])
         collated = found | {name for name, source in sources if source.table in found}
     inputs = Inputs(
         warehouse.tables,
@@ -94,6 +96,15 @@ def look(
         warehouse.kept,
     )
     return inputs, look_at.problems
+
+
+def _hides_collations(warehouse: Warehouse, table: TableName) -> bool:
+    """Whether the catalogue may not show a collation of it: a view, or texts inside of other values."""
+    found = warehouse.tables.get(table)
+    if found is None:
+        return False
+    texts = [column.type for column in found.schema if "VARCHAR" in column.type]
+    return bool(texts) if found.relation is Relation.VIEW else any(kind != "VARCHAR" for kind in texts)
 
 
 class _Look:

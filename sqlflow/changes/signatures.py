@@ -146,9 +146,9 @@ def by_cursor_and_key(words: Wording, schema: Schema, cursor: str, key: Sequence
     return words.row_hash(schema.only(dict.fromkeys((cursor, *key))))
 
 
-def collated(session: Session) -> frozenset[TableName]:
-    """The tables that have a column with a collation."""
-    rows = session.fetch(session.wording.collated())
+def collated(session: Session, suspects: Sequence[TableName]) -> frozenset[TableName]:
+    """The tables that have a column with a collation, or values with one inside. `suspects`: see `Wording.collated`."""
+    rows = session.fetch(session.wording.collated(suspects))
     return frozenset(TableName(str(schema), str(name)) for schema, name in rows)
 
 

@@ -128,8 +128,9 @@ class Wording(Protocol):
     def create_view(self, view: TableName, query: Sql, *, stands: Relation | None, fits: bool) -> Sequence[Sql]:
         """Statements after which there is the view. `stands`: what is there now; `fits`: with these columns."""
 
-    def collated(self) -> Sql:
-        """A query of the schemas and names of tables in which different texts may count as equal."""
+    def collated(self, suspects: Sequence[TableName]) -> Sql:
+        """A query of the schemas and names of tables in which different texts may count as equal. `suspects`: views, and
+        tables with texts inside of other values, of which the catalogue may not say it."""
 
     def has_schema(self, schema: str) -> Sql:
         """A query of one truth value: whether there is a schema of that name."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sqlflow.core.engine import EngineError, Row, Traits
+from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
 from sqlflow.core.wording import Company
@@ -248,8 +249,12 @@ def _show_collations(fetch: Fetch) -> bool:
     fetch("CREATE OR REPLACE TABLE collated (id INTEGER, x VARCHAR COLLATE NOCASE)")
     fetch("CREATE OR REPLACE TABLE collated_too AS SELECT x FROM collated")
     fetch("CREATE OR REPLACE TABLE collated_here AS SELECT x COLLATE NOCASE AS x FROM plain")
-    found = {str(name) for _, name in fetch(DuckDBWording().collated())}
-    return {"collated", "collated_too", "collated_here"} <= found and "plain" not in found
+    fetch("CREATE OR REPLACE TABLE inside AS SELECT [x] AS l FROM collated")
+    fetch("CREATE OR REPLACE TABLE plain_inside AS SELECT {'x': [x]} AS s FROM plain")
+    fetch("CREATE OR REPLACE VIEW above AS SELECT x FROM collated")
+    suspects = [TableName("main", name) for name in ("inside", "plain_inside", "above")]
+    found = {str(name) for _, name in fetch(DuckDBWording().collated(suspects))}
+    return found == {"collated", "collated_too", "collated_here", "inside", "above"}
 
 
 def _first_values(fetch: Fetch) -> bool:

@@ -10,7 +10,7 @@ from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
 from sqlflow.core.wording import Company, Prices
 
 _ROW = Sql("_sqlflow_row")
@@ -203,12 +203,22 @@ class DuckDBWording(Struct, frozen=True):
         dropped = [compose("DROP TABLE {t}", t=view)] if stands is Relation.TABLE else []
         return [*dropped, compose("CREATE OR REPLACE VIEW {t} AS\n{q}", t=view, q=query)]
 
-    def collated(self) -> Sql:
+    def collated(self, suspects: Sequence[TableName]) -> Sql:
         if not self.holds.collations:
             return Sql(
                 "SELECT DISTINCT schema_name, table_name FROM duckdb_columns() WHERE contains(data_type, 'VARCHAR')"
             )
-        return Sql("SELECT schema_name, table_name FROM duckdb_tables() WHERE contains(sql, ' COLLATE ')")
+        inside = [
+            compose(
+                'SELECT {s}, {n} WHERE regexp_matches(json_serialize_plan({query}), \'"collation":"[^"]|"error":true\')',
+                s=Value(table.schema),
+                n=Value(table.name),
+                query=Value(str(compose("SELECT * FROM {t}", t=table))),
+            )
+            for table in suspects
+        ]
+        shown = Sql("SELECT schema_name, table_name FROM duckdb_tables() WHERE contains(sql, ' COLLATE ')")
+        return joined(" UNION ALL ", [shown, *inside])
 
     def has_schema(self, schema: str) -> Sql:
         return Sql("SELECT FALSE")  # making it once more does no harm

@@ -175,7 +175,7 @@ def _number_rows(fetch: Fetch) -> bool:
 
 
 def _show_collations(fetch: Fetch) -> bool:
-    fetch(PostgresWording().collated())
+    fetch(PostgresWording().collated(()))
     return fetch("SELECT count(*) FROM pg_collation WHERE collisdeterministic IS NULL") == [(0,)]
 
 

@@ -236,7 +236,7 @@ class PostgresWording(Struct, frozen=True):
         dropped = compose("DROP {kind} IF EXISTS {t}", kind=Sql(str(stands).upper()), t=view)
         return [_put_aside(view), dropped, compose("CREATE VIEW {t} AS\n{q}", t=view, q=query), _put_back()]
 
-    def collated(self) -> Sql:
+    def collated(self, suspects: Sequence[TableName]) -> Sql:
         return compose(
             "SELECT DISTINCT n.nspname, c.relname FROM pg_attribute AS a JOIN pg_collation AS k ON k.oid = a.attcollation "
             "JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
