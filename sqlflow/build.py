@@ -626,6 +626,10 @@ def repair(standing: Standing, store: StateStore, emit: Emit) -> None:
     true, believed = standing.records, store.load()
     differing = [record for name, record in true.items() if believed.get(name) != record]
     gone = [name for name in believed if name not in true and name not in standing.tables]
+    lost = _lost(standing, store) if standing.remembered.format is None else frozenset()
+    if lost:
+        what = counted(len(lost), "table")
+        emit(Told(f"the warehouse has lost its records of {what}: what can be made again is rebuilt"))
     if differing or gone:
         store.put(differing, gone)
         if not believed:

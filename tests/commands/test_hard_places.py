@@ -1,0 +1,115 @@
+"""Commands where their output, their files or their memory fail them, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SQLFLOW = [sys.executable, "-m", "sqlflow"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "sqlflow.yml").write_text("name: tiny\ntargets: {dev: {engine: duckdb, path: tiny.duckdb}}\n")
+    (tmp_path / "models" / "one.sql").write_text("SELECT 'größe' AS x\n")
+    (tmp_path / "models" / "two.sql").write_text('SELECT x AS "größe" FROM main.one\n')
+    return tmp_path
+
+
+def _shell(project: Path, line: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    words = " ".join(SQLFLOW)
+    return subprocess.run(
+        ["bash", "-c", line.replace("sqlflow", words, 1)],
+        cwd=project, capture_output=True, text=True, timeout=120, env={**os.environ, **environ},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "ending", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", "| head -c 1; exit ${PIPESTATUS[0]}"]
+)  # fmt: skip
+def test_a_build_does_not_need_anybody_to_read_what_it_prints(project: Path, ending: str) -> None:
+    ran = _shell(project, f"sqlflow build --json {ending}")
+    assert ran.returncode == 0, ran
+    assert "Traceback" not in ran.stderr
+    assert "Exception ignored" not in ran.stderr
+    assert not list(project.glob("sqlflow-bug-*"))
+    assert "nothing to do" in _shell(project, "sqlflow build").stderr
+
+
+def test_what_a_command_is_there_to_print_and_cannot_is_told(project: Path) -> None:
+    ran = _shell(project, "sqlflow list >/dev/full")
+    assert ran.returncode == 1
+    assert "could not be written: no space left on device" in ran.stderr
+    assert _shell(project, "sqlflow list | head -c 1; exit ${PIPESTATUS[0]}").returncode == 0
+
+
+def test_a_character_that_the_output_does_not_have_is_written_as_an_escape(project: Path) -> None:
+    assert _shell(project, "sqlflow build").returncode == 0
+    ran = _shell(project, "sqlflow show two --json", PYTHONIOENCODING="ascii")
+    assert ran.returncode == 0, ran.stderr
+    assert "größe" in json.dumps(json.loads(ran.stdout), ensure_ascii=False)
+    (project / "models" / "two.sql").write_text("SELECT größe FROM main.one\n")
+    ran = _shell(project, "sqlflow build", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert ran.returncode == 1
+    assert "unknown-column" in ran.stderr
+
+
+def test_a_run_state_file_that_somebody_holds_does_not_stop_a_build(project: Path) -> None:
+    assert _shell(project, "sqlflow build").returncode == 0
+    (project / "models" / "one.sql").write_text("SELECT 'another' AS x\n")
+    with sqlite3.connect(project / ".sqlflow" / "state.db", isolation_level=None) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        ran = _shell(project, "sqlflow build")
+        holder.execute("ROLLBACK")
+    assert ran.returncode == 0, ran.stderr
+    assert "the run-state file cannot be written (database is locked); the next build repairs it" in ran.stderr
+    assert "built 2 models" in ran.stderr
+    ran = _shell(project, "sqlflow build")
+    assert "the run-state file was repaired from the warehouse" in ran.stderr
+    assert "nothing to do" in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["build", "build --dry-run", "list", "check", "clean", "state show", "verify"])
+def test_a_file_in_the_place_of_the_folder_is_told(project: Path, command: str) -> None:
+    (project / ".sqlflow").write_text("")
+    ran = _shell(project, f"sqlflow {command}")
+    assert ran.returncode in (0, 1), ran
+    assert "Traceback" not in ran.stderr
+    assert "bug:" not in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["build", "build --dry-run", "list", "check", "clean --drop", "verify", "show one"])
+def test_a_database_that_is_damaged_is_told(project: Path, command: str) -> None:
+    assert _shell(project, "sqlflow build").returncode == 0
+    database = project / "tiny.duckdb"
+    content = bytearray(database.read_bytes())
+    for start in range(12288, len(content), 4096):
+        content[start : start + 2048] = os.urandom(2048)
+    database.write_bytes(bytes(content))
+    ran = _shell(project, f"sqlflow {command}")
+    assert ran.returncode in (0, 1), ran
+    assert "bug:" not in ran.stderr, ran.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", [0.08, 0.15, 0.25, 0.4, 0.7])
+def test_an_interrupt_at_any_time_is_no_traceback(project: Path, number: signal.Signals, after: float) -> None:
+    started = subprocess.Popen(
+        [*SQLFLOW, "build"], cwd=project, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    time.sleep(after)
+    started.send_signal(number)
+    _, told = started.communicate(timeout=60)
+    if "Traceback" in told or "Could not import" in told:
+        assert "sqlflow/cli/" not in told, told  # Python itself had not begun yet
+    else:
+        assert started.returncode in (0, 130, -number), told
