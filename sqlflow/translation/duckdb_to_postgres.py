@@ -277,6 +277,10 @@ def _round(node: exp.Expr) -> exp.Expr | str | None:
     digits, kind = node.args.get("decimals"), kind_of(node.this)
     if digits is not None and not isinstance(digits.this if isinstance(digits, exp.Neg) else digits, exp.Literal):
         return "`round` to a computed number of digits"
+    if kind in INTS and (digits is None or _counts_on(digits)):
+        return node.this.copy()
+    if kind in INTS:
+        return _made("CAST(ROUND(CAST(x AS DECIMAL), n) AS BIGINT)", x=node.this, n=digits)
     if kind in FLOATS:
         if digits is not None and not _counts_on(digits):
             return "`round` of a DOUBLE to places before the point"
@@ -296,6 +300,16 @@ def _round(node: exp.Expr) -> exp.Expr | str | None:
     if digits is None:
         return _made("ROUND(CAST(x AS DECIMAL))", x=node.this)
     return _made("ROUND(CAST(x AS DECIMAL), n)", x=node.this, n=digits)
+
+
+def _cut_off(node: exp.Expr) -> exp.Expr | str | None:
+    """`trunc`."""
+    digits, kind = node.args.get("decimals"), kind_of(node.this)
+    if kind in INTS and (digits is None or _counts_on(digits)):
+        return node.this.copy()
+    if digits is not None and kind not in ("decimal", NULL, ANY):
+        return "`trunc` of what is no DECIMAL to a number of digits"
+    return None
 
 
 def _as_double(node: exp.Expr) -> exp.Expr:
@@ -744,6 +758,7 @@ _INTERVALS = (
 _RULES: Mapping[type[exp.Expr], Rule] = {
     exp.IntDiv: _whole_division,
     exp.Round: _round,
+    exp.Trunc: _cut_off,
     exp.Sum: _summed,
     exp.Avg: _summed,
     exp.BitwiseLeftShift: _shift,
@@ -861,7 +876,7 @@ _SAME: frozenset[type[exp.Expr]] = frozenset(
         exp.Pow, exp.Radians, exp.Rank, exp.RegrAvgx, exp.RegrAvgy, exp.RegrCount, exp.RegrSxx, exp.RegrSxy,
         exp.RegrSyy, exp.Repeat, exp.Replace, exp.Reverse, exp.Right, exp.RowNumber, exp.SHA2, exp.Sign, exp.Sin,
         exp.Sinh, exp.Sqrt, exp.StartsWith, exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.StrPosition, exp.Tan,
-        exp.Tanh, exp.TimeToUnix, exp.TimestampFromParts, exp.Translate, exp.Trim, exp.Trunc, exp.Upper, exp.Variance,
+        exp.Tanh, exp.TimeToUnix, exp.TimestampFromParts, exp.Translate, exp.Trim, exp.Upper, exp.Variance,
         exp.VariancePop,
     }
 )  # fmt: skip
