@@ -278,8 +278,8 @@ def _round(node: exp.Expr) -> exp.Expr | str | None:
     if digits is not None and not isinstance(digits.this if isinstance(digits, exp.Neg) else digits, exp.Literal):
         return "`round` to a computed number of digits"
     if kind in INTS and (digits is None or _counts_on(digits)):
-        return node.this.copy()
-    if kind in INTS:
+        return exp.paren(node.this)
+    if kind in INTS and digits is not None:
         return _made("CAST(ROUND(CAST(x AS DECIMAL), n) AS BIGINT)", x=node.this, n=digits)
     if kind in FLOATS:
         if digits is not None and not _counts_on(digits):
@@ -306,7 +306,7 @@ def _cut_off(node: exp.Expr) -> exp.Expr | str | None:
     """`trunc`."""
     digits, kind = node.args.get("decimals"), kind_of(node.this)
     if kind in INTS and (digits is None or _counts_on(digits)):
-        return node.this.copy()
+        return exp.paren(node.this)
     if digits is not None and kind not in ("decimal", NULL, ANY):
         return "`trunc` of what is no DECIMAL to a number of digits"
     return None
