@@ -254,7 +254,8 @@ def _show_collations(fetch: Fetch) -> bool:
     fetch("CREATE OR REPLACE VIEW above AS SELECT x FROM collated")
     suspects = [TableName("main", name) for name in ("inside", "plain_inside", "above")]
     found = {str(name) for _, name in fetch(DuckDBWording().collated(suspects))}
-    return found == {"collated", "collated_too", "collated_here", "inside", "above"}
+    shown = {"collated", "collated_too", "collated_here", "inside", "above"}
+    return shown <= found and not found & {"plain", "plain_inside"}
 
 
 def _first_values(fetch: Fetch) -> bool:
