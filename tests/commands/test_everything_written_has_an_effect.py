@@ -1,0 +1,264 @@
+"""Each option, directive and key changes something that a user can see. A new one needs a line here."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import typer
+from markdown_cases import change_database, sqlflow
+
+from sqlflow.cli.app import app
+from sqlflow.project.directives import DIRECTIVES
+from sqlflow.project.seeds import _KEYS as SEED_KEYS
+from sqlflow.project.sources import _KEYS as SOURCE_KEYS
+
+CONFIG = """\
+name: tiny
+targets: {dev: {engine: duckdb, path: tiny.duckdb}, other: {engine: duckdb, path: other.duckdb}}
+default_target: dev
+variables: {n: 1}
+"""
+MODEL = "SELECT id, d, v, op FROM raw.src WHERE v > 0\n"
+SEED = "a;b\n1;NA\n"
+
+
+def written(root: Path, header: str, query: str = MODEL, **more: str) -> Path:
+    """A project with one model, and a table that it reads."""
+    files = {
+        "sqlflow.yml": CONFIG,
+        "sources/raw.yml": more.get("source", "raw.src: {table: ext.src}"),
+        "seeds/codes.csv": SEED,
+        "seeds/seeds.yml": more.get("seed", "codes: {delimiter: ';'}"),
+        "models/other.sql": "SELECT $n AS n",
+        "models/one.sql": header + query,
+        "tests/none.sql": more.get("test", "SELECT id FROM main.one WHERE id > 9"),
+    }
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    columns = "i AS id, DATE '2024-01-01' + CAST(i AS INTEGER) AS d, i AS v, 'I' AS op"
+    change_database(root, f"CREATE SCHEMA ext; CREATE TABLE ext.src AS SELECT {columns} FROM range(1, 4) AS r(i)")
+    (root / "data.csv").write_text("id,d,v,op\n1,2024-01-01,1,I\n")
+    return root
+
+
+def seen(root: Path) -> list[str]:
+    """What a user sees of a project: its plan, its tables, and its plan after the data and after the query were changed."""
+    told = [_run(root, "build --dry-run --json"), _run(root, "build"), _run(root, "list --json")]
+    change_database(root, "INSERT INTO ext.src VALUES (2, DATE '2024-01-20', 9, 'D'), (7, DATE '2023-12-30', 0, 'I')")
+    told += [_run(root, "build --dry-run --sql"), _run(root, "build"), _run(root, "lint")]
+    change_database(root, "UPDATE ext.src SET op = 'U' WHERE id = 1")  # no cursor tells
+    told += [_run(root, "build --dry-run")]
+    path = root / "models/one.sql"
+    path.write_text(path.read_text().replace("SELECT id", "SELECT 1 AS extra, id"))
+    return [*told, _run(root, "build --dry-run --sql")]
+
+
+@cache
+def seen_of(header: str, source: str = "table: ext.src") -> list[str]:
+    """The same of a project with this header, and this source."""
+    with TemporaryDirectory() as folder:
+        return seen(written(Path(folder), header, source=f"raw.src: {{{source}}}"))
+
+
+def _run(root: Path, command: str) -> str:
+    ran = sqlflow(root, f"sqlflow {command}")
+    text = f"{ran.code}\n{ran.out}\n{ran.err}".replace(str(root), "PROJECT")
+    text = re.sub(r"\d{8}T\d{6}-[0-9a-f]+|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:\+00(?::00)?)?", "NOW", text)
+    text = re.sub(r"models/one\.sql:\d+:\d+|^ *\d* \|.*$|\b[0-9a-f]{32,}\b", "", text, flags=re.MULTILINE)
+    return re.sub(r"\b\d+(?:\.\d+)?m?s\b|\"expected_seconds\":[^,]*", "TIME", text)
+
+
+INCREMENTAL = "-- @mode: incremental\n-- @time: d\n"
+MERGE = "-- @mode: merge\n-- @key: id\n"
+
+# Directive -> the header without it, and what is added.
+HEADERS = {
+    "mode": ("", "-- @mode: view\n"),
+    "key": ("", "-- @key: [id, v]\n"),
+    "time": ("-- @mode: incremental\n", "-- @time: d\n"),
+    "grain": (INCREMENTAL, "-- @grain: month\n"),
+    "cursor": (MERGE, "-- @cursor: v\n"),
+    "lookback": (MERGE + "-- @cursor: d\n", "-- @lookback: 300 days\n"),
+    "start": (INCREMENTAL, "-- @start: 2024-01-03\n"),
+    "batch": (INCREMENTAL, "-- @batch: 1 days\n"),
+    "strategy": ("", "-- @strategy: full\n"),
+    "conflict": (MERGE, "-- @conflict: target_wins\n"),
+    "deleted": (MERGE + "-- @cursor: v\n", "-- @deleted: op = 'D'\n"),
+    "full_refresh": ("", "-- @full_refresh: never\n"),
+    "incremental": (INCREMENTAL, "-- @incremental: off\n"),
+    "checks": ("", "-- @checks:\n--   - unique: op\n"),
+    "tags": ("", "-- @tags: daily\n"),
+    "owner": ("", "-- @owner: me\n"),
+    "description": ("", "-- @description: What it is\n"),
+    "enabled": ("", "-- @enabled: false\n"),
+    "index": ("", "-- @index: id\n"),
+    "partition_by": ("", "-- @partition_by: d\n"),
+    "depends_on": ("", "-- @depends_on: main.other\n"),
+    "before": ("", "-- @before: SELECT 1\n"),
+    "after": ("", "-- @after: SELECT 1\n"),
+    "schema": ("", "-- @schema: elsewhere\n"),
+    "name": ("", "-- @name: otherwise\n"),
+    "contract": ("", "-- @contract: true\n"),
+    "pii": ("", "-- @pii: [id]\n"),
+}  # fmt: skip
+ELSEWHERE = {"columns", "severity", "clock", "on_schema_change"}  # below; tests/cases/modes.md
+
+
+@pytest.mark.parametrize("directive", sorted(DIRECTIVES.keys() - ELSEWHERE))
+def test_each_directive_has_an_effect(directive: str) -> None:
+    without, added = HEADERS[directive]
+    assert seen_of(without) != seen_of(without + added)
+
+
+def test_what_columns_mean_is_in_the_manifest(tmp_path: Path) -> None:
+    assert "The identity" in _run(written(tmp_path, "-- @columns: {id: The identity}\n"), "compile --json")
+
+
+def test_the_severity_of_a_test_decides_how_a_build_ends(tmp_path: Path) -> None:
+    query = "SELECT id FROM main.one"
+    assert _run(written(tmp_path, "", test="-- @severity: warn\n" + query), "build").startswith("0")
+    (tmp_path / "tests/none.sql").write_text(query)
+    assert _run(tmp_path, "build").startswith("1")
+
+
+SOURCES = {
+    "table": ("path: data.csv", "table: ext.src"),
+    "path": ("table: ext.src", "path: data.csv"),
+    "time": ("table: ext.src", "table: ext.src, time: nothing"),
+    "cursor": ("table: ext.src", "table: ext.src, cursor: v"),
+    "key": ("table: ext.src", "table: ext.src, key: nothing"),
+    "append_only": ("table: ext.src, cursor: d", "table: ext.src, cursor: d, append_only: true"),
+    "freshness": ("table: ext.src", "table: ext.src, freshness: {warn: 6h}"),
+    "columns": ("path: data.csv", "path: data.csv, columns: {id: VARCHAR, d: DATE, v: INTEGER, op: VARCHAR}"),
+    "description": ("table: ext.src", "table: ext.src, description: What comes"),
+}
+
+
+@pytest.mark.parametrize("key", SOURCE_KEYS)
+def test_each_key_of_a_source_has_an_effect(key: str) -> None:
+    without, given = SOURCES[key]
+    assert seen_of("", without) != seen_of("", given)
+
+
+SEEDS = {
+    "columns": "columns: {'a': VARCHAR}, delimiter: ';'",
+    "nulls": "nulls: NA, delimiter: ';'",
+    "delimiter": "description: ''",
+    "description": "description: Codes, delimiter: ';'",
+}
+
+
+@pytest.mark.parametrize("key", SEED_KEYS)
+def test_each_key_of_a_seed_has_an_effect(tmp_path: Path, key: str) -> None:
+    told = []
+    for number, fields in enumerate(("delimiter: ';'", SEEDS[key])):
+        root = tmp_path / str(number)
+        root.mkdir()
+        written(root, "", "SELECT * FROM seeds.codes\n", seed=f"codes: {{{fields}}}", test="SELECT 1 WHERE false")
+        told.append(
+            [
+                _run(root, "build --dry-run --sql"),
+                _run(root, "build"),
+                _run(root, "show main.one"),
+                _run(root, "list --json"),
+            ]
+        )
+    assert told[0] != told[1]
+
+
+# Command -> option -> the command line without and with it.
+OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "init": {"--empty": ("init x", "init x --empty")},
+    "build": {
+        "--exclude": ("build --dry-run", "build --dry-run --exclude other"),
+        "--dry-run": ("build", "build --dry-run"),
+        "--sql": ("build --dry-run", "build --dry-run --sql"),
+        "--full-refresh": ("build one", "build one --full-refresh"),
+        "--start": ("build one --end 2024-01-03", "build one --start 2024-01-02 --end 2024-01-03"),
+        "--end": ("build one --start 2024-01-02", "build one --start 2024-01-02 --end 2024-01-03"),
+        "--threads": ("build", "build --threads none"),
+        "--fail-fast": ("build --var n=9", "build --var n=9 --fail-fast"),
+        "--wait": ("build", "build --wait none"),
+    },
+    "compile": {
+        "--exclude": ("compile --dry-run", "compile --dry-run --exclude other"),
+        "--dry-run": ("compile", "compile --dry-run"),
+        "--sql": ("compile --dry-run", "compile --dry-run --sql"),
+        "--wait": ("compile", "compile --wait 1"),
+    },
+    "list": {"--exclude": ("list", "list --exclude other")},
+    "show": {"--limit": ("show one", "show one --limit 1"), "--wait": ("show one", "show one --wait none")},
+    "check": {"--exclude": ("check", "check --exclude none"), "--wait": ("check", "check --wait none")},
+    "verify": {
+        "--exclude": ("verify", "verify --exclude other"),
+        "--release": ("verify", "verify --release"),
+        "--wait": ("verify", "verify --wait none"),
+    },
+    "diff": {
+        "--with": ("diff one", "diff one --with dev"),
+        "--limit": ("diff bad new", "diff bad new --limit 0"),
+        "--wait": ("diff one one", "diff one one --wait none"),
+    },
+    "lineage": {"--mermaid": ("lineage one", "lineage one --mermaid"), "--downstream": ("lineage one", "lineage one --downstream")},
+    "clean": {"--drop": ("clean", "clean --drop"), "--dry-run": ("clean --drop", "clean --drop --dry-run"), "--wait": ("clean", "clean --wait none")},
+    "runs": {"--limit": ("runs", "runs --limit 1")},
+    "explain": {},
+    "lint": {},
+    "state show": {},
+    "state schema": {},
+    "state rebuild": {"--wait": ("state rebuild", "state rebuild --wait none")},
+    "state unlock": {},
+}  # fmt: skip
+ARGUMENTS = {"show": " one", "diff": " one one", "lineage": " one", "state schema": " one", "explain": " cycle"}
+EVERYWHERE = {
+    "--project": " --project nowhere",
+    "--target": " --target nowhere",
+    "--var": " --var nothing=1",
+    "--json": " --json",
+}
+IN_A_TERMINAL = {"watch"}  # tests/commands/test_watch.py
+
+
+def _options() -> list[tuple[str, str]]:
+    found = []
+
+    def walk(command: Any, name: str) -> None:
+        for below, inner in getattr(command, "commands", {}).items():
+            walk(inner, f"{name} {below}".strip())
+        if name and not getattr(command, "commands", {}):
+            found.extend((name, max(p.opts, key=len)) for p in command.params if p.param_type_name == "option")
+
+    walk(typer.main.get_command(app), "")
+    return [(command, option) for command, option in found if command.split()[0] not in IN_A_TERMINAL]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that was built twice, and has a table of a model that is gone, one that fails for n=9, and one that is new."""
+    root = written(tmp_path_factory.mktemp("built"), INCREMENTAL)
+    (root / "models/gone.sql").write_text("SELECT 1 AS a")
+    (root / "models/bad.sql").write_text("SELECT CASE WHEN $n = 9 THEN error('x') END AS a")
+    assert _run(root, "build").startswith("0")
+    (root / "models/gone.sql").unlink()
+    (root / "models/new.sql").write_text("SELECT count(*) AS a FROM main.other WHERE $n < 99")
+    assert _run(root, "build main.new").startswith("0")
+    (root / "models/unbuilt.sql").write_text("SELECT 1 AS a")
+    return root
+
+
+@pytest.mark.parametrize(("command", "option"), _options())
+def test_each_option_has_an_effect(tmp_path: Path, built: Path, command: str, option: str) -> None:
+    line = command + ARGUMENTS.get(command, "")
+    given = OPTIONS[command].get(option) or (line, line + EVERYWHERE[option])
+    told = []
+    for number, arguments in enumerate(given):
+        root = copytree(built, tmp_path / str(number))
+        told.append((_run(root, arguments), _run(root, "clean"), sorted(path.name for path in root.rglob("*.sql"))))
+    assert told[0] != told[1]
