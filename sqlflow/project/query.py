@@ -23,6 +23,7 @@ _ABOUT = {
     **dict.fromkeys(("begin", "commit", "rollback"), "SQLFlow makes its own transactions"),
     **dict.fromkeys(("pivot", "unpivot", "describe", "summarize", "show"), "write `FROM (...)` around it"),
     "table": "write `FROM name`",
+    **dict.fromkeys(("#", "/", "//"), "a comment begins with `--`"),
 }
 _KINDS = {
     **dict.fromkeys(("create", "alter", "drop", "truncate", "comment"), "a definition (DDL)"),
