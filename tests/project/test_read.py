@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_reserved_schemas_are_refused(tmp_path: Path, schema: str) -> None:
 
 
 def test_what_editors_leave_behind_is_skipped(tmp_path: Path) -> None:
-    names = (".#x.sql", "x.sql~", ".x.sql.swp", "#x.sql#", ".hidden.sql", ".git/x.sql", "x.txt")
+    names = (".#x.sql", "x.sql~", ".x.sql.swp", "#x.sql#", ".hidden.sql", ".git/x.sql", "x.sql.bak", "README.txt")
     project, found = read(tmp_path, {f"models/{name}": "nonsense" for name in names})
     assert (project.models, found) == ((), [])
 
@@ -111,12 +112,18 @@ def test_the_order_of_the_file_system_does_not_matter(tmp_path: Path, monkeypatc
     expected = read(tmp_path, files)[1]
     scandir = os.scandir
 
-    def shuffled(path: str) -> list[os.DirEntry[str]]:
-        entries = list(scandir(path))
-        random.Random(1).shuffle(entries)
-        return entries
+    class Shuffled(list[os.DirEntry[str]]):
+        def __init__(self, path: str) -> None:
+            super().__init__(scandir(path))
+            random.Random(1).shuffle(self)
 
-    monkeypatch.setattr(os, "scandir", shuffled)
+        def __enter__(self) -> Iterator[os.DirEntry[str]]:
+            return iter(self)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(os, "scandir", Shuffled)
     assert read(tmp_path, files)[1] == expected
     assert len(expected) == 20
 
