@@ -487,6 +487,15 @@ class _Compiler:
                 )
             )
             return None
+        for column in bound if model.header.mode is not Mode.TEST else ():
+            if column.type.upper() in ("RECORD", "RECORD[]"):
+                message = f"the column `{column.name}` is a record, which no table can hold"
+                self.problems.append(
+                    Diagnostic(
+                        "type-error", message, model.query.span(0), f"write `{column.name}::text`, or leave it out"
+                    )
+                )
+                return None
         settings = self._binder.settings(plain, [*columns.values(), bound])
         if resolved is None:
             facts = Facts(bound, settings=settings)
@@ -739,7 +748,7 @@ def _diagnostic(error: BindError, text: MappedText, known: list[str] | None = No
     elif error.code == "unknown-column":
         word = error.message.split("`")[1] if "`" in error.message else ""
         hint = did_you_mean(word, [*error.candidates, *(known or ())])
-    return Diagnostic(error.code, error.message, span, hint)
+    return Diagnostic(error.code, error.message, span, error.hint or hint)
 
 
 def _stand_in(kind: str) -> str:

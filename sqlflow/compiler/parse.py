@@ -10,13 +10,15 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+from msgspec.structs import replace
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from sqlflow.compiler.functions import named_in
+from sqlflow.core.beyond import readable
 from sqlflow.core.clock import Moving, Nature
-from sqlflow.core.engine import Binder, BindError
+from sqlflow.core.engine import Binder, BindError, ReadTable, may_be_catalogue
 from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Parsed
 from sqlflow.core.syntax import (
@@ -44,7 +46,7 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
     tree = tree_of(tokens, masked, dialect)
     forbidden = ""
     if tree is None:
-        found = binder.parse(query)
+        found = binder.parse(masked)
         if isinstance(found, BindError):
             return Parsed(error=found if found.start is not None else _beyond(found, masked, tokens, dialect)), None
         tables = found
@@ -55,7 +57,7 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
     meant, spelled = meaning(tokens, query, dialect)
     parsed = Parsed(
         tables=tables,
-        clock=_clock(tokens, binder.traits.clock_texts, dialect),
+        clock=_clock(tokens, tables, binder.traits.clock_texts, dialect),
         bounds=tuple(_bounds(query, tokens)) if "$" in query else (),
         meaning=meant,
         spelling=spelled,
@@ -68,11 +70,11 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
 def _beyond(error: BindError, query: str, tokens: Sequence[Token], dialect: str) -> BindError:
     """The error, at the word at which SQLFlow's own parser gives up."""
     try:
-        statements_of(tokens, query, dialect)
+        statements_of(readable(tokens) if dialect == "postgres" else tokens, query, dialect)
     except (SqlglotError, RecursionError) as given_up:
         word, start = _word_of(given_up, query)
         if start is not None:
-            return BindError(error.code, f"{error.message}, from `{word}` on", start, start + len(word))
+            return replace(error, message=f"{error.message}, from `{word}` on", start=start, end=start + len(word))
     return error
 
 
@@ -106,9 +108,12 @@ def _unread(error: Exception, query: str, dialect: str) -> BindError:
     return BindError("not-translatable", f"{said}: it is understood up to `{word}`", start, start + len(word))
 
 
-def _clock(tokens: Sequence[Token], texts: frozenset[str], dialect: str) -> tuple[Moving, ...]:
+def _clock(
+    tokens: Sequence[Token], tables: Sequence[ReadTable], texts: frozenset[str], dialect: str
+) -> tuple[Moving, ...]:
     """What may be something else in another build, for a query that nothing else is known of."""
     found = set(named_in(_called(tokens), dialect))
+    found |= {Moving(table.name.lower(), Nature.OUTSIDE) for table in tables if may_be_catalogue(table)}
     for token in tokens if texts else ():
         if token.token_type is TokenType.STRING and (text := token.text.strip().lower()) in texts:
             found.add(Moving(text, Nature.CLOCK, None if text == "now" else Grain.DAY))
@@ -124,6 +129,8 @@ def _called(tokens: Sequence[Token]) -> Iterator[tuple[str, bool]]:
         called = index + 1 < len(tokens) and tokens[index + 1].token_type is TokenType.L_PAREN
         if before is TokenType.ALIAS:
             continue
+        if before is TokenType.L_PAREN and index > 1 and tokens[index - 2].text.upper() == "OPERATOR":
+            continue  # `OPERATOR(pg_catalog.+)`
         if not called and (token.token_type is TokenType.IDENTIFIER or before is TokenType.DOT):
             continue
         yield token.text.lower(), called

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -123,6 +124,7 @@ class BindError(Struct, frozen=True):
     start: int | None = None
     end: int | None = None
     candidates: tuple[str, ...] = ()
+    hint: str | None = None
 
 
 class Unsteady(Struct, frozen=True):
@@ -141,6 +143,14 @@ class ReadTable(Struct, frozen=True):
     start: int
     end: int
     aliased: bool = False
+
+
+_CATALOGUE = re.compile(r"(?:pg|duckdb|sqlite)_\w+", re.IGNORECASE)
+
+
+def may_be_catalogue(read: ReadTable) -> bool:
+    """Whether a name that is no table of the project may be one of the engine's own, which its binder knows."""
+    return read.schema is None and _CATALOGUE.fullmatch(read.name) is not None
 
 
 class Binder(Protocol):

@@ -34,7 +34,9 @@ def tree_of(tokens: Sequence[Token], query: str, dialect: str) -> exp.Query | No
     except (ParseError, SqlglotError, RecursionError):
         return None
     tree = statements[0] if len(statements) == 1 else None
-    return tree if isinstance(tree, exp.Query) else None
+    if not isinstance(tree, exp.Query) or tree.find(exp.RecursiveWithSearch):  # of which it keeps no columns
+        return None
+    return tree
 
 
 RECURRING = "recurring"
@@ -80,7 +82,10 @@ def statements_of(tokens: Sequence[Token], text: str, dialect: str) -> list[exp.
             marked[number] = Token(
                 token.token_type, f"{token.text}{_MARK}0 a 0 a", token.line, token.col, token.start, token.end
             )
-    statements: list[exp.Expr | None] = list(sqlglot_dialect(dialect).parser().parse(marked, text))
+    try:
+        statements: list[exp.Expr | None] = list(sqlglot_dialect(dialect).parser().parse(marked, text))
+    except (TypeError, AttributeError) as error:  # of an operator that has nothing beside it, as sqlglot sees it
+        raise ParseError(f"this cannot be read: {error}") from error
     if any(new is not old for new, old in zip(marked, tokens, strict=True)):
         for statement in statements:
             for literal in statement.find_all(exp.Literal) if statement is not None else ():

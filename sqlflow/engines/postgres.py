@@ -16,6 +16,9 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from sqlflow.core.beyond import tables_tree
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits, Unsteady
@@ -456,6 +459,30 @@ class PostgresBinder:
         columns = [compose("{n} {k}", n=Ident(c.name), k=Sql(c.type)) for c in schema]
         self._execute(compose("CREATE TEMP TABLE {t} ({cs})", t=Ident(name), cs=columns))
         self._standing[table.key] = name
+        if (key := self._keys.get(table.key)) and set(key) <= {column.name for column in schema}:
+            self._add_key(name, key)
+
+    @cached_property
+    def _keys(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """The primary keys in the database: a query that groups by one may use all columns of its table."""
+        rows = self._execute(
+            Sql(
+                "SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_constraint AS k "
+                "JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
+                "JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = ANY(k.conkey) "
+                "WHERE k.contype = 'p' AND NOT k.condeferrable AND n.nspname !~ '^pg_' AND n.nspname <> '_sqlflow' GROUP BY 1, 2"
+            )
+        )
+        return {(str(schema).lower(), str(name).lower()): tuple(_texts(columns)) for schema, name, columns in rows}
+
+    def _add_key(self, name: str, key: Sequence[str]) -> None:
+        import psycopg
+
+        columns = [Ident(column) for column in key]
+        with suppress(psycopg.Error):  # a type that has no order now
+            self._connection.execute(
+                compose("ALTER TABLE pg_temp.{t} ADD PRIMARY KEY ({cs})", t=Ident(name), cs=columns)
+            )
 
     def describe(self, reading: Sql) -> Schema | BindError:
         """The columns of files, as they will be in a table."""
@@ -475,14 +502,47 @@ class PostgresBinder:
         found = self._prepared(query)
         if isinstance(found, BindError) and found.code == "syntax":
             return found
-        return BindError("syntax", "this query cannot be analysed: it is beyond the SQL that SQLFlow can read")
+        tree = tables_tree(query, TRAITS.dialect)
+        if tree is None:
+            message = "this query cannot be analysed: it is beyond the SQL that SQLFlow can read"
+            return BindError("syntax", message, hint=_BEYOND)
+        tables, forbidden = named_tables(tree, query, TRAITS.dialect)
+        if forbidden:
+            return BindError("not-a-query", f"a model is one query, and this one has {forbidden} inside", 0)
+        return tables
 
     def bind(self, query: str) -> Schema | BindError:
         text, edits = self._with_stand_ins(query)
         found = self._prepared(text)
         if isinstance(found, BindError):
             return _placed(found, edits)
-        return found
+        return self._unseen(query, text) or found
+
+    def _unseen(self, query: str, text: str) -> BindError | None:
+        """What a query reads besides the stand-ins and the catalogue, by what the server says itself.
+
+        Asked where SQLFlow's own parser does not say it all. `text`: the query with the stand-ins."""
+        tree = parse_tree(query, TRAITS.dialect)
+        named = named_tables(tree, query, TRAITS.dialect)[0] if tree is not None else ()
+        if tree is not None and all(self._stand_in(read) for read in named):
+            return None
+        kept = self._kept(compose("SELECT count(*) FROM (\n{query}\n) AS _whole", query=Sql(text)), given=True)
+        if not isinstance(kept, str):
+            said = f"the server does not tell what this query reads: {kept.diag.message_primary}"
+            return BindError("syntax", said, hint=_BEYOND)
+        rows = self._execute(
+            Sql(
+                "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class AS c "
+                "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = ANY($1::oid[]) "
+                "AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.oid <> pg_my_temp_schema() ORDER BY 1"
+            ),
+            (sorted({int(number) for number in _READ.findall(kept)}),),
+        )
+        if not rows:
+            return None
+        listed = ", ".join(f"`{row[0]}`" for row in rows)
+        message = f"this query reads {listed} in a way that SQLFlow cannot see, so that changes would be missed"
+        return BindError("syntax", message, hint="name it with its schema, as in `FROM schema.name`")
 
     def _execute(self, sql: Sql, parameters: Sequence[object] = ()) -> list[Row]:
         import psycopg
@@ -512,11 +572,13 @@ class PostgresBinder:
             return judged(self._connection, tree)
         return (Unsteady("query", f"the server does not tell what it calls: {tree.diag.message_primary}"),)
 
-    def _kept(self, query: str) -> str | psycopg.Error:
-        """The query as the server keeps that of a view: with what each name and operator stands for."""
+    def _kept(self, query: str, *, given: bool = False) -> str | psycopg.Error:
+        """The query as the server keeps that of a view: with what each name and operator stands for.
+
+        `given`: the stand-ins are in it."""
         import psycopg
 
-        text, _ = self._with_stand_ins(query)
+        text = query if given else self._with_stand_ins(query)[0]
         connection = self._connection
         try:
             connection.execute("BEGIN")
@@ -539,10 +601,10 @@ class PostgresBinder:
     def _with_stand_ins(self, query: str) -> tuple[str, list[tuple[int, int, int]]]:
         """The query with the temporary tables' names, and where they are: place in the query, length there, growth."""
         parts, edits, position = [], [], 0
-        tree = parse_tree(query, TRAITS.dialect)
+        tree = parse_tree(query, TRAITS.dialect) or tables_tree(query, TRAITS.dialect)
         places: list[tuple[int, int, str]] = []
         for read in named_tables(tree, query, "postgres")[0] if tree is not None else ():
-            name = self._standing.get(((read.schema or "").lower(), read.name.lower()))
+            name = self._stand_in(read)
             if name is not None:
                 alias = "" if read.aliased else f" AS {quoted(_folded(query, read))}"
                 places.append((read.start, read.end, f"pg_temp.{quoted(name)}{alias}"))
@@ -553,6 +615,9 @@ class PostgresBinder:
             edits.append((start, end - start, len(text) - (end - start)))
             position = end
         return "".join([*parts, query[position:]]), edits
+
+    def _stand_in(self, read: ReadTable) -> str | None:
+        return self._standing.get(((read.schema or "").lower(), read.name.lower()))
 
     def _prepared(self, text: str) -> Schema | BindError:
         """The columns of a query, by PREPARE, which runs nothing."""
@@ -620,9 +685,12 @@ def _placed(error: BindError, edits: Sequence[tuple[int, int, int]]) -> BindErro
             moved += grown
         return at - moved
 
-    return BindError(error.code, error.message, back(error.start), back(error.end), error.candidates)
+    return replace(error, start=back(error.start), end=back(error.end))
 
 
+_READ = re.compile(r":relid (\d+)")
+_UNGROUPED = "name it in GROUP BY too: a primary key stands for its table only where the database has one"
+_BEYOND = "write it in another way, or make it a view of the database, and read that"
 _MISSING_COLUMN = re.compile(r'column (?:"?(?P<table>[\w$]+)"?\.)?"?(?P<column>.+?)"? does not exist')
 _CODES = {
     "42601": "syntax", "42703": "unknown-column", "42P01": "unknown-table", "42883": "unknown-function",
@@ -648,4 +716,5 @@ def _bind_error(state: str, message: str, hint: str, query: str, start: int | No
         message = "there is no " + re.sub(r"^(\w+) (.+) does not exist$", r"\1 `\2`", message)
     elif code == "unknown-table":
         message = "there is no table " + re.sub(r'^relation "(.+)" does not exist$', r"`\1`", message)
-    return BindError(code, f"{message}; {newer}" if newer else message, start, end, candidates)
+    told = _UNGROUPED if state == "42803" and "GROUP BY" in message else None
+    return BindError(code, f"{message}; {newer}" if newer else message, start, end, candidates, told)

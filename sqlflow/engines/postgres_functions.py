@@ -21,6 +21,7 @@ def _words(text: str) -> frozenset[str]:
 
 CALLED = re.compile(r":(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)")
 
+_LEANING = re.compile(r":constraintDeps \(")
 _HIDDEN = re.compile(r":varattno -\d")  # ctid, xmin, tableoid and so on
 
 # STABLE because of settings that our sessions fix (the time zone, how times and numbers are written) or that belong to
@@ -53,6 +54,8 @@ def judged(connection: Connection[Row], tree: str) -> tuple[Unsteady, ...]:
         return (
             Unsteady("hidden column", "where and when a row was written is another thing each time", volatile=True),
         )
+    if _LEANING.search(tree):
+        return (Unsteady("GROUP BY", "it leans on a primary key, which a part of the table does not have"),)
     numbers = sorted({int(number) for number in CALLED.findall(tree)})
     if not numbers:
         return ()

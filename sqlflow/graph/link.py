@@ -12,7 +12,7 @@ from sqlflow import __version__
 from sqlflow.core.cache import Cache
 from sqlflow.core.codec import decode, encode
 from sqlflow.core.diagnostics import Diagnostic, Note, Severity, did_you_mean
-from sqlflow.core.engine import ReadTable
+from sqlflow.core.engine import ReadTable, may_be_catalogue
 from sqlflow.core.graph import Edge, ModelGraph, Reader
 from sqlflow.core.known import KnownProject, Parsed
 from sqlflow.core.later import Later
@@ -123,7 +123,7 @@ def _link(
         for read in reads[name]:
             table = names.resolve(read, model, problems)
             if table is None:
-                if (read.schema or "").lower() not in _OWN_SCHEMAS:
+                if (read.schema or "").lower() not in _OWN_SCHEMAS and not names.is_catalogue(read):
                     broken.add(name)
                 continue
             found.append(Edge(table, read))
@@ -201,8 +201,13 @@ class _Names:
         for schema in (self._default, "main"):
             if TableName(schema, read.name) in self.existing:
                 return TableName(schema, read.name)
-        problems.append(_unknown(read.name, span, self._suggestion(TableName(self._default, read.name), model)))
+        if not self.is_catalogue(read):
+            problems.append(_unknown(read.name, span, self._suggestion(TableName(self._default, read.name), model)))
         return None
+
+    def is_catalogue(self, read: ReadTable) -> bool:
+        """Whether a name without a schema is left to the engine, which says so if it has no such table either."""
+        return may_be_catalogue(read) and read.name.lower() not in self._by_name
 
     @staticmethod
     def _no_table(test: Model, span: Span) -> Diagnostic:

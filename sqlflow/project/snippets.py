@@ -172,7 +172,7 @@ def _lexed(given: Given, vocabulary: Vocabulary) -> tuple[Lexed, str] | None:
         return None
     begin = lexed.tokens[0].start - (0 in lexed.parameter_tokens(0, 1))
     parts = replaced(text, begin, lexed.tokens[last - 1].end + 1, replacements)
-    return Lexed(text, lexed.tokens[:last], lexed.parameters), joined_text(parts)
+    return Lexed(text, lexed.tokens[:last], lexed.parameters, lexed.dialect), joined_text(parts)
 
 
 def _wrong(given: Given, message: str, hint: str | None = None) -> None:

@@ -14,6 +14,8 @@ from sqlglot import Token, TokenType
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import TokenError
 
+from sqlflow.core.beyond import behind_searches
+
 OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
 CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
 _PAIRS = {
@@ -54,6 +56,7 @@ class Lexed(Struct, frozen=True):
     text: str
     tokens: Sequence[Token]
     parameters: tuple[Parameter, ...] = ()
+    dialect: str = ""
 
     def source(self, index: int) -> str:
         """A token as it is written."""
@@ -102,7 +105,7 @@ def lex(text: str, dialect: str) -> Lexed | LexProblem:
         if isinstance(found, LexProblem):
             return found
         return LexProblem("the SQL cannot be read", 0, len(text))
-    return Lexed(text, tokens, parameters)
+    return Lexed(text, tokens, parameters, dialect)
 
 
 def unbalanced(lexed: Lexed, first: int = 0, last: int | None = None) -> LexProblem | None:
@@ -137,13 +140,19 @@ def after_ctes(lexed: Lexed, first: int, last: int) -> int:
         return index
     depth = 0
     closed = False
+    skip = first
     for index in range(first + 1, last):
+        if index < skip:
+            continue
         kind = lexed.tokens[index].token_type
         if depth == 0 and closed:
             if kind is not TokenType.COMMA:
                 # `WITH a(x) AS (...)`, `USING KEY (x) AS (...)`: a list of columns is not yet the end.
                 if kind is TokenType.ALIAS or kind is TokenType.USING:
                     closed = False
+                    continue
+                if (behind := behind_searches(lexed.tokens, index)) > index:
+                    skip = behind
                     continue
                 return index
             closed = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from sqlglot import TokenType
@@ -10,7 +11,7 @@ from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.source import Span
 from sqlflow.core.sql import literal
 from sqlflow.project.replace import Replacement
-from sqlflow.project.tokens import Lexed
+from sqlflow.project.tokens import Lexed, is_word
 
 INTERVAL_BOUNDS = ("start", "end")
 
@@ -84,7 +85,25 @@ def _refuse_placeholders(lexed: Lexed, first: int, last: int, at: At, problems: 
                 message = f"`{text}` has no value here"
                 problems.append(Diagnostic("placeholder", message, span, hint))
     if "?" in lexed.text:
-        for token in lexed.tokens[first:last]:
-            if token.token_type is TokenType.PLACEHOLDER and token.text == "?":
+        for index in range(first, last):
+            token = lexed.tokens[index]
+            if token.token_type is TokenType.PLACEHOLDER and token.text == "?" and not _is_operator(lexed, index):
                 span = at(token.start, token.end + 1)
                 problems.append(Diagnostic("placeholder", "`?` has no value here", span, hint))
+
+
+def _is_operator(lexed: Lexed, index: int) -> bool:
+    """Whether `?` asks of a JSON value if it has a key: on PostgreSQL, behind something that may be a value."""
+    if lexed.dialect != "postgres" or index == 0:
+        return False
+    before = lexed.tokens[index - 1]
+    if before.token_type in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.STRING, TokenType.PARAMETER):
+        return True
+    return is_word(lexed, index - 1) and _BEFORE_A_VALUE.fullmatch(lexed.source(index - 1)) is None
+
+
+_BEFORE_A_VALUE = re.compile(
+    "ALL|AND|ANY|AS|BETWEEN|BY|CASE|DISTINCT|ELSE|EXCEPT|FETCH|FIRST|FROM|HAVING|ILIKE|IN|INTERSECT|INTERVAL|IS|LIKE|LIMIT|NEXT|"
+    "NOT|OFFSET|ON|OR|OVER|SELECT|SIMILAR|SOME|SYMMETRIC|THEN|TO|UNION|USING|VALUES|WHEN|WHERE",
+    re.IGNORECASE,
+)
