@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,8 @@ defaults: {models/nowhere: {mode: vieww, mdoe: view}}
         "wrong-type: targets.two.threads: expected a whole number, found `many` [6:52+4]",
         "reserved-name: variables.start: `$start` is the bound of the interval being built [8:13+5]",
         "invalid-value: variables.a b: not a name that `$name` can use [8:23+5]",
-        "wrong-type: variables.m: expected a value or a list of values, found a mapping [8:36+2]",
+        "missing-key: variables.m: the key `value` is missing [8:33+1]",
+        "missing-key: variables.m: the key `type` is missing [8:33+1]",
         "invalid-value: defaults.models/nowhere: there is no folder `models/nowhere` [9:12+14]",
         "unknown-directive: defaults.models/nowhere.mdoe: there is no directive `@mdoe` [9:42+4]",
         "invalid-value: defaults.models/nowhere.mode: unknown mode `vieww` [9:35+5]",
@@ -183,7 +185,7 @@ def test_the_target_must_be_known(tmp_path: Path) -> None:
     ("declared", "text", "value"),
     [
         ("1", "2", 2),
-        ("1.5", "2", 2.0),
+        ("1.5", "2", Decimal(2)),
         ("abc", "2", "2"),
         ("abc", "yes", "yes"),
         ("true", "false", False),
