@@ -195,7 +195,8 @@ class _Finder:
                 multiplied.fix(source, "table", "it is read by a name that cannot be replaced")
         if len(terms) > _MOST_TERMS or len(multiplied.sources) > _MOST_READINGS:
             raise _Refused("query", f"it reads tables in {len(multiplied.sources)} places, which is too many to follow")
-        names = grouping.keys if grouping is not None else schema.names[:_MOST_KEY_COLUMNS]
+        comparable = [column.name for column in schema if self.dialect != "postgres" or _has_equality(column.type)]
+        names = grouping.keys if grouping is not None else comparable[:_MOST_KEY_COLUMNS]
         keys, narrow, emerging = self._keys(resolved, names)
         readings = tuple(
             Reading(
@@ -438,6 +439,14 @@ _EQUAL_IS_SAME = frozenset(
         "TEXT", "BYTEA",
     }
 )  # fmt: skip
+
+_NO_EQUALITY = frozenset({"JSON", "XML", "POINT", "BOX", "PATH", "POLYGON", "LINE"})
+
+
+def _has_equality(kind: str) -> bool:
+    """Whether PostgreSQL can compare values of a type; one of the database's own may hold others that it cannot."""
+    return kind.removesuffix("[]") not in _NO_EQUALITY and "." not in kind
+
 
 _WHOLE = frozenset({"HUGEINT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "UHUGEINT"})
 

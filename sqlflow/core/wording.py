@@ -76,6 +76,9 @@ class Wording(Protocol):
     def same_bits(self, left: Sql, right: Sql, column: Column) -> Sql:
         """The condition that two values of a column are the same, also where different ones compare as equal."""
 
+    def equal_by_value(self, schema: Schema) -> Sequence[str]:
+        """The columns whose values can be asked for equality; of others `finer` tells all."""
+
     def finer(self, left: Sql, right: Sql, schema: Schema) -> Sequence[Sql]:
         """What must hold of two rows with equal values so that they are the same in every bit."""
 

@@ -111,6 +111,9 @@ class DuckDBWording(Struct, frozen=True):
         as_text = compose("CAST({l} AS VARCHAR) IS NOT DISTINCT FROM CAST({r} AS VARCHAR)", l=left, r=right)
         return compose("{equal} AND {as_text}", equal=equal, as_text=as_text)
 
+    def equal_by_value(self, schema: Schema) -> Sequence[str]:
+        return schema.names
+
     def finer(self, left: Sql, right: Sql, schema: Schema) -> Sequence[Sql]:
         if not self.holds.bits:
             columns = [Ident(name) for name in schema.names]

@@ -396,8 +396,11 @@ class PostgresEngine:
     def tables(self) -> Mapping[TableName, Found]:
         rows = self._main.fetch(
             "SELECT n.nspname, c.relname, c.relkind IN ('v', 'm'), array_agg(a.attname::text ORDER BY a.attnum), "
-            "array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FROM pg_class AS c "
+            # A query gives the values of a domain as those of its base type.
+            "array_agg(CASE WHEN k.typtype = 'd' THEN format_type(k.typbasetype, k.typtypmod) "
+            "ELSE format_type(a.atttypid, a.atttypmod) END ORDER BY a.attnum) FROM pg_class AS c "
             "JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_attribute AS a ON a.attrelid = c.oid "
+            "JOIN pg_type AS k ON k.oid = a.atttypid "
             "WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped "
             "AND n.nspname NOT IN ('pg_catalog', 'information_schema', '_sqlflow') AND n.nspname !~ '^pg_(toast|temp)' "
             "AND NOT c.relispartition GROUP BY 1, 2, 3 ORDER BY 1, 2"

@@ -107,6 +107,10 @@ class PostgresWording(Struct, frozen=True):
             return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
         return _same_text(left, right)
 
+    def equal_by_value(self, schema: Schema) -> Sequence[str]:
+        # JSON, points and others have no equality at all; values of the same text are the same.
+        return [c.name for c in schema if c.type.startswith(_EXACT) and not c.type.endswith("]")]
+
     def finer(self, left: Sql, right: Sql, schema: Schema) -> Sequence[Sql]:
         return [
             _same_text(compose("{t}.{c}", t=left, c=Ident(c.name)), compose("{t}.{c}", t=right, c=Ident(c.name)))

@@ -68,7 +68,9 @@ def names(schema: Schema) -> tuple[Ident, ...]:
 
 def same_row(words: Wording, left: Sql, right: Sql, schema: Schema) -> Sql:
     """The condition that two rows are the same in every bit that a query could tell apart."""
-    return joined(" AND ", [same_key(words, left, right, schema.names), *words.finer(left, right, schema)])
+    return joined(
+        " AND ", [same_key(words, left, right, words.equal_by_value(schema)), *words.finer(left, right, schema)]
+    )
 
 
 def same_key(words: Wording, left: Sql, right: Sql, columns: Sequence[str]) -> Sql:

@@ -512,6 +512,9 @@ class Story:
                 self.told.append("refused: the edits are taken back")
                 self.write()
                 wrong = self.build()
+            if wrong and not all(self._runs(m) for m in self.models if m.mode != "inline"):
+                self.counts["queries that fail by themselves"] += 1
+                return ""
             if wrong:
                 return f"step {step}: build: {wrong}"
             if wrong := self.compare():
