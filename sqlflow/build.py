@@ -43,7 +43,17 @@ from sqlflow.core.words import counted
 from sqlflow.graph.link import Linked, link
 from sqlflow.graph.selection import Universe, select, with_their_tests
 from sqlflow.plan.plan import make_plan
-from sqlflow.project.read import Texts, keeps_values, read_project, read_texts, settings_of, still_known
+from sqlflow.project.read import (
+    Texts,
+    broken_macros,
+    calls_of,
+    keeps_values,
+    place_of_call,
+    read_project,
+    read_texts,
+    settings_of,
+    still_known,
+)
 from sqlflow.runner.execute import Blame, execute, of_itself
 from sqlflow.state import warehouse as memory
 
@@ -87,8 +97,7 @@ class Examined(Struct, frozen=True):
 
     @property
     def problems(self) -> tuple[Diagnostic, ...]:
-        wrong = _not_because_of_macros(self.wrong, self.unreadable)
-        return (*self.unreadable, *self.malformed, *self.unlinked, *self.unread, *wrong, *self.unfit)
+        return (*self.unreadable, *self.malformed, *self.unlinked, *self.unread, *self.wrong, *self.unfit)
 
 
 def compile_project(
@@ -123,7 +132,14 @@ def examine(
     known = still_known(known, settings, config, texts) if known is not None else None
     project, unreadable = read_project(config, cache, workshop.version, texts, known)
     parsed, malformed = parse_models(
-        project, config.target_dialect, workshop.binder, cache, workshop.version, trees, hopeless(unreadable), known
+        project,
+        config.target_dialect,
+        workshop.binder,
+        cache,
+        workshop.version,
+        trees,
+        hopeless(unreadable) | calling_broken_macros(texts, unreadable),
+        known,
     )
     existing, own = standing_names(tables, remembered, records)
     linked, unlinked = link(project, parsed, existing, config.default_schema, own, cache, known)
@@ -138,12 +154,13 @@ def examine(
         remembered,
         cache,
         workshop.version,
-        _wrong_sources(project, unreadable),
+        _wrong_inputs(project, unreadable),
     )
     judged, wrong = compile_models(
         project, graph, parsed, columns, config, workshop.binder, cache, workshop.version, trees, known, needed
     )
     judged = replace(judged, compiled=replace(judged.compiled, readings=read))
+    wrong = [_at_its_macro(problem, texts) for problem in wrong]
     wrong += not_followed(judged.compiled, _shapes(workshop, judged.compiled))
     found = Examined(
         project,
@@ -170,13 +187,21 @@ def hopeless(unreadable: Iterable[Diagnostic]) -> set[PurePath]:
     return {p.span.path for p in unreadable if p.span is not None and p.code in _HIDES_THE_QUERY}
 
 
+def calling_broken_macros(texts: Texts, problems: Sequence[Diagnostic]) -> set[PurePath]:
+    """Files whose query calls a macro in whose definition something is wrong."""
+    names = broken_macros(texts, problems)
+    if not names:
+        return set()
+    return {text.file.path for text in texts.models.values() if not names.isdisjoint(calls_of(text.file.text.lower()))}
+
+
 def standing_names(
     tables: Mapping[TableName, Found] | None,
     remembered: Mapping[TableName, Schema],
     records: Mapping[TableName, TableRecord],
 ) -> tuple[set[TableName], set[TableName]]:
     """The tables that are there without the project, and those that SQLFlow made."""
-    own = {name for name, record in records.items() if record.kind is not TableKind.SOURCE}
+    own = {name for name, record in records.items() if record.made}
     return {*(tables or {}), *remembered} - own, own
 
 
@@ -301,24 +326,36 @@ def _other_rows(known: KnownProject | None, graph: ModelGraph) -> Collection[Tab
 _HIDES_THE_QUERY = frozenset({"unknown-variable", "placeholder", "macro-call", "template", "interval-bounds"})
 
 
-def _wrong_sources(project: Project, problems: list[Diagnostic]) -> set[TableName]:
-    """Sources with an error in their definition: that their columns are unknown is no news then."""
+def _at_its_macro(problem: Diagnostic, texts: Texts) -> Diagnostic:
+    """A function that is unknown, at the macro in whose definition it stands; so it is told once."""
+    if problem.code != "unknown-function" or problem.span is None or "`" not in problem.message:
+        return problem
+    name = problem.message.split("`")[1]
+    text = texts.models.get(str(problem.span.path))
+    if text is None or name.lower() in calls_of(text.file.text.lower()):
+        return problem
+    for file in texts.macros:
+        if (at := place_of_call(file.text, name)) is not None:
+            return replace(problem, span=file.span(at, at + len(name)))
+    return problem
+
+
+def _wrong_inputs(project: Project, problems: list[Diagnostic]) -> set[TableName]:
+    """Sources and seeds with an error in their definition: what columns they have is not known then."""
     found: set[TableName] = set()
     errors = [p.span for p in problems if p.span is not None and p.severity is Severity.ERROR]
-    sources = sorted(project.sources.values(), key=lambda s: (str(s.span.path), s.span.line))
-    for source, following in zip_longest(sources, sources[1:]):
-        last = following.span.line if following is not None and following.span.path == source.span.path else None
+    defined = [(source.name, source.span) for source in project.sources.values()]
+    defined += [(seed.name, seed.span) for seed in project.seeds.values() if seed.span is not None]
+    defined.sort(key=lambda item: (str(item[1].path), item[1].line))
+    for (name, place), following in zip_longest(defined, defined[1:]):
+        last = following[1].line if following is not None and following[1].path == place.path else None
         for span in errors:
-            if span.path == source.span.path and span.line >= source.span.line and (last is None or span.line < last):
-                found.add(source.name)
+            if span.path == place.path and span.line >= place.line and (last is None or span.line < last):
+                found.add(name)
+    undescribed = [seed for seed in project.seeds.values() if seed.span is None or str(seed.span.path) == seed.path]
+    if any(span.path.parts[0] == "seeds" and span.path.suffix != ".csv" for span in errors):
+        found |= {seed.name for seed in undescribed}
     return found
-
-
-def _not_because_of_macros(wrong: tuple[Diagnostic, ...], unreadable: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
-    """Without functions that are unknown only because a macro could not be read."""
-    if not any(p.span is not None and p.span.path.parts[0] == "macros" for p in unreadable):
-        return wrong
-    return tuple(problem for problem in wrong if problem.code != "unknown-function")
 
 
 def _sandbox_hooks(project: Project, config: Config) -> list[Diagnostic]:

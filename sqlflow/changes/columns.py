@@ -16,7 +16,7 @@ from sqlflow.changes.look import seed_call, seed_relation
 from sqlflow.changes.seeds import malformed_seed
 from sqlflow.core.cache import Cache
 from sqlflow.core.config import Config
-from sqlflow.core.diagnostics import Diagnostic, did_you_mean
+from sqlflow.core.diagnostics import Diagnostic, Note, did_you_mean
 from sqlflow.core.engine import Binder, BindError, Found
 from sqlflow.core.model import Project, Seed, Source
 from sqlflow.core.names import TableName
@@ -40,13 +40,15 @@ def input_columns(
     """Columns by table, how the files of sources are read, and what is wrong with sources and seeds.
 
     `tables`: what stands in the database, None when it cannot be asked; then columns are those that a source
-    declares, or `remembered` ones. `wrong`: sources that are known to be wrong, and are left out without a word.
+    declares, or `remembered` ones. `wrong`: sources and seeds that are known to be wrong, and are left out without a word.
     """
     found: dict[TableName, Schema] = {}
     read: dict[TableName, Reading] = {}
     problems: list[Diagnostic] = []
     types = _Types(binder, cache, version)
     for seed in project.seeds.values():
+        if seed.name in wrong:
+            continue
         key = _key(version, seed_relation(config, seed), files.identity_by_time(config.root, seed.path))
         if cache.get(key) is None and (problem := malformed_seed(config.root, seed)) is not None:
             problems.append(problem)
@@ -76,6 +78,7 @@ def input_columns(
             _table_source(source, tables, remembered, types, found, problems)
         if source.name in found:
             problems += _declared_otherwise(source, found[source.name])
+    problems = _one_for_an_empty_database(problems, tables)
     for name in undeclared:
         if tables is not None and name in tables:
             found[name] = tables[name].schema
@@ -146,6 +149,28 @@ def _decoded(data: bytes | None, kind: type[_Kept]) -> _Kept | None:
         return msgspec.json.decode(data, type=kind) if data is not None else None
     except (msgspec.DecodeError, ValueError):
         return None  # an entry that cannot be read is computed again
+
+
+def _one_for_an_empty_database(
+    problems: list[Diagnostic], tables: Mapping[TableName, Found] | None
+) -> list[Diagnostic]:
+    """Without one problem for each table when all are missing for one cause."""
+    missing = [problem for problem in problems if problem.code == "missing-source"]
+    if tables or len(missing) < _MANY:
+        return problems
+    missing.sort(key=lambda problem: (str(problem.span.path), problem.span.line) if problem.span else ("", 0))
+    first = missing[0]
+    together = Diagnostic(
+        "no-database",
+        f"the database is empty or not there yet, and {len(missing):,} sources are tables in it",
+        first.span,
+        "load them first, or name another target; with their `columns` declared, the project compiles without them",
+        notes=tuple(Note(problem.message, problem.span) for problem in missing[1:5]),
+    )
+    return [*(problem for problem in problems if problem.code != "missing-source"), together]
+
+
+_MANY = 4
 
 
 def _described(ask: Callable[[], Schema | BindError], key: str, cache: Cache) -> Schema | BindError:

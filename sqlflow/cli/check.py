@@ -56,7 +56,8 @@ def run_checks(
                 continue
             for audit in queries:
                 try:
-                    found += [(_label(model), result) for result in run_audits(session, (audit,))]
+                    query = model.query if model.model.header.mode is Mode.TEST else None
+                    found += [(_label(model), result) for result in run_audits(session, (audit,), query=query)]
                 except TaskError as error:
                     broken.append(f"{_label(model)}: {error.problem.message}")
     failed = [result for _, result in found if result.status is CheckStatus.FAILED]

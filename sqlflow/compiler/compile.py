@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -129,7 +129,10 @@ def compile_models(
     compiler = _Compiler(project, graph, parsed, columns, config, binder, cache, version, trees, known)
     for name in graph.order:
         if wanted is None or name in wanted:
-            compiler.add(name)
+            try:
+                compiler.add(name)
+            except RecursionError:
+                compiler.problems.append(_too_deep(compiler.models[name]))
     order = tuple(name for name in graph.order if name in compiler.done)
     compiled = Compiled(project, compiler.done, order, dict(columns), graph.undeclared)
     judged = Judged(compiled, compiler.keys, compiler.digests, tuple(compiler.analysed))
@@ -143,11 +146,22 @@ def _same(known: KnownProject | None, model: Model) -> KnownModel | None:
 
 
 class _Text(Struct, frozen=True):
-    """A model's text with everything put in. `reads`: how each table is written in it -> the table."""
+    """A model's text with everything put in. `reads`: how each table is written in it -> the table.
+
+    `inlines`: the inline models that it is made of, each behind those that it reads; `copies`: how often their texts would
+    stand in it, were they put in where they are read. `body`: the query that reads each of them as a CTE.
+    """
 
     query: MappedText
     parents: tuple[TableName, ...]
     reads: Mapping[tuple[str, str], TableName]
+    body: MappedText
+    inlines: tuple[TableName, ...] = ()
+    copies: int = 0
+
+    @property
+    def many(self) -> bool:
+        return len(self.inlines) > _FEW_INLINES
 
 
 class _Compiler:
@@ -169,7 +183,7 @@ class _Compiler:
         self.keys: dict[TableName, str] = {}
         self.digests: dict[TableName, str] = {}
         self.analysed: list[TableName] = []
-        self._models = {model.name: model for model in project.models}
+        self.models = {model.name: model for model in project.models}
         self._graph = graph
         self._rows: dict[TableName, Reader] = {}
         self._rows_before: dict[TableName, Reader] = {}
@@ -193,12 +207,12 @@ class _Compiler:
         self._views: dict[TableName, Resolved | None] = {}
 
     def add(self, name: TableName) -> None:
-        model = self._models[name]
+        model = self.models[name]
         before = _same(self._known, model)
         if before is not None and self._is_as_before(before):
             self._take(before.compiled, before.key, before.columns)
             return
-        if any(parent in self._models and parent not in self.done for parent in self._reader(name).parents):
+        if any(parent in self.models and parent not in self.done for parent in self._reader(name).parents):
             return
         if model.dialect and self._translated(model) is None:
             return
@@ -206,10 +220,18 @@ class _Compiler:
         if any(parent not in self._columns for parent in text.parents):
             return  # a source that could not be read, which has been told
         self.analysed.append(name)
+        if len(text.inlines) > _MOST_INLINES or len(text.query.text) > _LARGEST_WITH_INLINES < len(
+            text.query.text
+        ) - len(model.query.text):
+            self.problems.append(_too_many_inlines(model, text))
+            return
         if model.arguments and not self._is_hygienic(model):
             return
+        whole = text
+        if text.many and model.header.mode is Mode.INLINE:
+            text = self._by_itself(model)
         bounds, stands_for = self._bounds(model, text)
-        opaque = self._parsed[name].get().opaque
+        opaque = self._parsed[name].get().opaque or text is not whole
         facts = self._facts(model, text, self._plain(text, bounds, stands_for), opaque=opaque)
         time = None if facts is None or not bounds else facts.schema.find(model.header.time or "")
         if time is not None and time.type != stands_for:
@@ -230,10 +252,10 @@ class _Compiler:
         clock, written = self._moving(model, text, facts)
         compiled = CompiledModel(
             model=model,
-            query=text.query,
+            query=whole.query,
             schema=facts.schema,
             traces=Later.of(traces),
-            parents=text.parents,
+            parents=whole.parents,
             fingerprint=self._fingerprint(model, text, facts),
             clock=clock,
             written=written,
@@ -243,7 +265,7 @@ class _Compiler:
         )
         problem = not_incremental(compiled)
         if problem is None:
-            self._take(compiled, self._given(text.parents), _schema_digest(facts.schema))
+            self._take(compiled, self._given(whole.parents), _schema_digest(facts.schema))
         else:
             self.problems.append(problem)
 
@@ -264,7 +286,7 @@ class _Compiler:
             return False
         put_in = compiled.query is not compiled.model.query
         if put_in or (self._inline and any(edge.table in self._inline for edge in self._reader(name).edges)):
-            if any(parent in self._models and parent not in self.done for parent in self._reader(name).parents):
+            if any(parent in self.models and parent not in self.done for parent in self._reader(name).parents):
                 return False
             if compiled.model.dialect and self._translated(compiled.model) is None:
                 return False
@@ -304,7 +326,7 @@ class _Compiler:
 
     def _text(self, name: TableName) -> _Text:
         if name not in self._texts:
-            self._texts[name] = self._put_in(self._models[name])
+            self._texts[name] = self._put_in(self.models[name])
         return self._texts[name]
 
     def _placed(
@@ -369,24 +391,65 @@ class _Compiler:
         return not problems
 
     def _put_in(self, model: Model) -> _Text:
-        """The query with inline models and full names in place of what the author wrote."""
+        """The query with inline models and full names in place of what the author wrote.
+
+        Inline models stand where they are read, as long as they are few and each is read once. Otherwise they are CTEs
+        in front: a text that is put in twice by each of its readers would double at each level.
+        """
         edits: list[Edit] = []
         parents: dict[TableName, None] = {}
         reads: dict[tuple[str, str], TableName] = {}
+        inlines: dict[TableName, tuple[int, int]] = {}
+        copies = 0
         query, found = self._as_it_runs(model)
         for read, table in found:
             if table in self._inline:
                 inner = self._text(table)
                 alias = "" if read.aliased else f" AS {quoted(read.name)}"
-                edits.append(Edit(read.start, read.end, f"(\n{inner.query.text}\n){alias}"))
+                edits.append(Edit(read.start, read.end, f"{_cte_of(table)}{alias}"))
                 parents |= dict.fromkeys(inner.parents)
                 reads |= inner.reads
+                for name in (*inner.inlines, table):
+                    inlines.setdefault(name, (read.start, read.end))
+                copies += inner.copies + 1
                 continue
             if read.schema is None:
                 edits.append(Edit(read.start, read.end, render(table)))
             parents[table] = None
             reads[table.key] = table
-        return _Text(query.edit(edits) if edits else query, tuple(sorted(parents)), reads)
+        body = query.edit(edits) if edits else query
+        if copies == len(inlines) <= _FEW_INLINES:
+            made = query.edit(self._where_they_are_read(edits, found)) if edits else query
+        else:
+            made = query.edit([*edits, self._in_front(query.text, inlines)])
+        return _Text(made, tuple(sorted(parents)), reads, body, tuple(inlines), copies)
+
+    def _by_itself(self, model: Model) -> _Text:
+        """The query of an inline model as if those that it reads were tables; its readers look at all of it again."""
+        query, found = self._as_it_runs(model)
+        made = query.edit([Edit(read.start, read.end, render(table)) for read, table in found if read.schema is None])
+        return _Text(made, tuple(sorted({table for _, table in found})), {t.key: t for _, t in found}, made)
+
+    def _where_they_are_read(
+        self, edits: Sequence[Edit], found: Sequence[tuple[ReadTable, TableName]]
+    ) -> Iterator[Edit]:
+        tables = {read.start: (read, table) for read, table in found}
+        for edit in edits:
+            read, table = tables[edit.start]
+            if table not in self._inline:
+                yield edit
+                continue
+            alias = "" if read.aliased else f" AS {quoted(read.name)}"
+            yield replace(edit, text=f"(\n{self._text(table).query.text}\n){alias}")
+
+    def _in_front(self, text: str, inlines: Mapping[TableName, tuple[int, int]]) -> Edit:
+        """Inline models as CTEs, each standing for the place where the first of them is read that needs it."""
+        made = ",\n".join(f"{_cte_of(name)} AS (\n{self._text(name).body.text}\n)" for name in inlines)
+        place = min(inlines.values())
+        match = _BEGINS_WITH.match(text)
+        if match is not None:
+            return Edit(match.end(), match.end(), f" {made},", place)
+        return Edit(0, 0, f"WITH {made}\n", place)
 
     # ------------------------------------------------------------------ the author's SQL in that of the target
 
@@ -396,8 +459,10 @@ class _Compiler:
         if not model.dialect:
             return model.query, [(edge.read, edge.table) for edge in edges]
         tables = {_written(edge.read): edge.table for edge in edges}
+        from sqlflow.translation.align import differences
+
         told = self._translated(model) or ""
-        query = model.query.edit([Edit(0, len(model.query.text), told)])
+        query = model.query.edit(differences(model.query.text, told))
         found = self._parsed_text(told).tables
         return query, [(read, tables[_written(read)]) for read in found if _written(read) in tables]
 
@@ -535,15 +600,12 @@ class _Compiler:
             return told
         begin, stop = plain.rfind("\n", 0, problem.start) + 1, plain.find("\n", problem.start)
         line = " ".join(plain[begin : stop if stop >= 0 else None].split())
-        word = plain[problem.start : problem.end or problem.start + 1].strip('"')
-        place = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", model.query.text, re.IGNORECASE) if word else None
-        span = model.query.span(*place.span()) if place is not None else model.query.span(0)
         message = f"{told.message}, in the translation to {self._dialect}: `{line}`"
         hint = (
             told.hint
             or f"write it in another way, or write the project in the target's SQL: `dialect: {self._dialect}` in sqlflow.yml"
         )
-        return replace(told, message=message, span=span, hint=hint)
+        return replace(told, message=message, hint=hint)
 
     def _place_of_item(self, text: _Text, plain: str, resolved: Resolved | None, place: int) -> Span:
         """Where the item of the SELECT list stands that gives a column; the first word of the query where it is not known."""
@@ -577,7 +639,7 @@ class _Compiler:
 
     def _view(self, name: TableName) -> Resolved | None:
         """The resolved query of a parent that is a view, to be looked through."""
-        model = self._models.get(name)
+        model = self.models.get(name)
         if model is None or model.header.mode is not Mode.VIEW or name not in self.done:
             return None
         if name not in self._views:
@@ -592,7 +654,8 @@ class _Compiler:
     def _moving(self, model: Model, text: _Text, facts: Facts) -> tuple[tuple[Moving, ...], Written]:
         """What its rows depend on that may be something else in another build, and which columns only tell of it, with the
         views looked through that it reads."""
-        views = [self.done[p] for p in text.parents if p in self.done and self.done[p].model.header.mode is Mode.VIEW]
+        through = (Mode.VIEW, Mode.INLINE)
+        views = [self.done[p] for p in text.parents if p in self.done and self.done[p].model.header.mode in through]
         rows = {item for view in views for item in view.clock}
         if not facts.lineage.complete:
             rows.update(self._words(model, text))
@@ -652,8 +715,9 @@ class _Compiler:
     def _fingerprint(self, model: Model, text: _Text, facts: Facts) -> Fingerprint:
         untouched = text.query is model.query
         parsed = self._parsed[model.name].get() if untouched else self._parsed_text(text.query.text)
+        within = [self.done[p].fingerprint.query for p in text.parents if p in self._inline]
         return Fingerprint(
-            query=parsed.meaning,
+            query=_hash(parsed.meaning, *within) if within else parsed.meaning,
             header=_hash(*_row_deciding(model.header)),
             checks=_hash(*_checking(model.header)),
             columns=facts.columns,
@@ -663,6 +727,29 @@ class _Compiler:
         )
 
 
+def _cte_of(table: TableName) -> str:
+    """The name of the CTE that an inline model becomes: one that nobody gives, and no longer than any engine takes."""
+    name = str(table)
+    if len(name.encode()) > _LONGEST_NAME:
+        name = f"{name.encode()[: _LONGEST_NAME - 17].decode(errors='ignore')} {_hash(name)[:16]}"
+    return quoted(name)
+
+
+def _too_many_inlines(model: Model, text: _Text) -> Diagnostic:
+    size = f"{len(text.query.text):,} characters"
+    return Diagnostic(
+        "too-many-inline",
+        f"`{model.name}` is made of {len(text.inlines):,} inline models, and with them its query has {size}",
+        model.query.span(0),
+        f"at most {_MOST_INLINES:,} and {_LARGEST_WITH_INLINES:,} characters can be put together: make one in the middle a view or a table",
+    )
+
+
+_FEW_INLINES = 25
+_MOST_INLINES = 500
+_LARGEST_WITH_INLINES = 2_000_000  # characters
+_LONGEST_NAME = 63
+_BEGINS_WITH = re.compile(r"WITH(?:\s+RECURSIVE)?\b", re.IGNORECASE)
 _BINDS_NAMES = re.compile(r"\b(?:FROM|SELECT|WITH|LAMBDA|FOR)\b|->", re.IGNORECASE)
 _NAME_CODES = frozenset({"unknown-column", "ambiguous-column"})
 
@@ -723,12 +810,14 @@ def _unknown_references(compiled: Compiled) -> list[Diagnostic]:
     if not references:
         return problems
     known = {**compiled.columns, **{name: model.schema for name, model in compiled.models.items()}}
-    all_names = {*known, *(model.name for model in compiled.project.models)}
+    project = compiled.project
+    all_names = {*known, *(model.name for model in project.models), *project.seeds, *project.sources, *project.broken}
+    doubtful = [text.lower() for text in project.doubtful]
     for check in references:
         table = TableName(check.to[0], check.to[1])
         schema = known.get(table)
         if schema is None:
-            if table not in all_names:
+            if table not in all_names and not any(table.name.lower() in text for text in doubtful):
                 hint = did_you_mean(str(table), [str(name) for name in known])
                 problems.append(Diagnostic("unknown-table", f"there is no table `{table}`", check.span, hint))
         elif schema.find(check.to[2]) is None:
@@ -745,10 +834,22 @@ def _diagnostic(error: BindError, text: MappedText, known: list[str] | None = No
         hint = f"did you mean `{error.candidates[0]}`?"
     elif error.code == "pivot-columns":
         hint = "list the values that become columns: `ON name IN ('a', 'b')`"
+    elif error.code in _HINTS:
+        hint = _HINTS[error.code]
     elif error.code == "unknown-column":
         word = error.message.split("`")[1] if "`" in error.message else ""
         hint = did_you_mean(word, [*error.candidates, *(known or ())])
     return Diagnostic(error.code, error.message, span, error.hint or hint)
+
+
+def _too_deep(model: Model) -> Diagnostic:
+    error = BindError("too-deep", "the query is nested more deeply than SQLFlow can read")
+    return _diagnostic(error, model.query)
+
+
+_HINTS = {
+    "too-deep": "write it with fewer levels: split it into CTEs or models, or put values into a seed and join it",
+}
 
 
 def _stand_in(kind: str) -> str:

@@ -570,6 +570,8 @@ class _Terms(Struct):
             terms = [(*one, *two) for one in terms for two in factors]
             if len(terms) > _MOST_TERMS:
                 raise _Refused("query", "it multiplies out to too many products")
+            if any(len(term) > _MOST_READINGS for term in terms):  # a CTE that is read twice, by one that is, and so on
+                raise _Refused("query", "it reads tables in too many places to be followed")
         return terms
 
     def _factors(self, source: Source) -> list[tuple[int, ...]]:

@@ -46,7 +46,10 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
     tree = tree_of(tokens, masked, dialect)
     forbidden = ""
     if tree is None:
-        found = binder.parse(masked)
+        try:
+            found = binder.parse(masked)
+        except RecursionError:
+            found = BindError("too-deep", "the query is nested more deeply than SQLFlow can read", 0)
         if isinstance(found, BindError):
             return Parsed(error=found if found.start is not None else _beyond(found, masked, tokens, dialect)), None
         tables = found
@@ -69,9 +72,13 @@ def parse(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp.Query |
 
 def _beyond(error: BindError, query: str, tokens: Sequence[Token], dialect: str) -> BindError:
     """The error, at the word at which SQLFlow's own parser gives up."""
+    if error.code == "too-deep":
+        return error
     try:
         statements_of(readable(tokens) if dialect == "postgres" else tokens, query, dialect)
-    except (SqlglotError, RecursionError) as given_up:
+    except RecursionError:
+        return BindError("too-deep", "the query is nested more deeply than SQLFlow can read", 0)
+    except SqlglotError as given_up:
         word, start = _word_of(given_up, query)
         if start is not None:
             return replace(error, message=f"{error.message}, from `{word}` on", start=start, end=start + len(word))

@@ -132,9 +132,12 @@ def _shape(compiled: Compiled, model: CompiledModel, dialect: str, binder: Binde
         if name not in views:
             binder.define(name, schema)
     reads = {name.key: name for name in columns}
-    shape = find_shape(
-        model.query.text, views.get, reads, columns, dialect, binder, counters=counters, written=written, keys=keys
-    )
+    try:
+        shape = find_shape(
+            model.query.text, views.get, reads, columns, dialect, binder, counters=counters, written=written, keys=keys
+        )
+    except RecursionError:
+        shape = Shape(Tier.REFUSED, refusal=Refusal("query", "it is nested too deeply to be followed"))
     cache.put(key, msgspec.json.encode(shape))
     return shape
 

@@ -44,7 +44,8 @@ class Found(Struct, frozen=True):
 
 
 class EngineError(Exception):
-    """A statement failed. `kind` is the engine's own class of error, `position` a character offset in the statement.
+    """A statement failed. `kind` is the engine's own class of error, `position` a character offset in the statement,
+    `length` how many characters there are to blame.
 
     `conflict`: it may go well another time, because another transaction wrote the same thing at the same time, or
     because more memory is allowed now. `code`: of the diagnostic that tells it; the lines of the message after the first
@@ -57,6 +58,7 @@ class EngineError(Exception):
         kind: str = "",
         position: int | None = None,
         *,
+        length: int | None = None,
         conflict: bool = False,
         code: str = "statement-failed",
     ) -> None:
@@ -66,6 +68,7 @@ class EngineError(Exception):
         self.message = message
         self.kind = kind
         self.position = position
+        self.length = length
 
 
 class Interrupted(Exception):

@@ -253,9 +253,15 @@ class Source(Struct, frozen=True):
 
 
 class Project(Struct, frozen=True):
-    """Everything that was read from the files of a project."""
+    """Everything that was read from the files of a project.
+
+    `broken`: names whose definition is there and is wrong, so that nobody can say what they are. `doubtful`: texts that
+    are wrong and may define more names.
+    """
 
     models: tuple[Model, ...]
     sources: Mapping[TableName, Source]
     seeds: Mapping[TableName, Seed]
     disabled: tuple[tuple[TableName, str], ...] = ()  # models that are switched off, with their files
+    broken: tuple[TableName, ...] = ()
+    doubtful: tuple[str, ...] = ()

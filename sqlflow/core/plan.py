@@ -14,6 +14,7 @@ from sqlflow.core.records import TableKind, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
 from sqlflow.core.sql import Sql
+from sqlflow.core.text import MappedText
 
 
 class ReasonKind(StrEnum):
@@ -152,7 +153,7 @@ class Task(Struct, frozen=True):
     tasks that must be done before. `causes`: if none of these tables turns out to have changed in this run, `idle_steps`
     are run in place of `steps`, and `idle` is the record. `ways`: how the data can be brought in, best first, when there
     is a choice; `measured`: what the last run counted. `tier`: what kind of changes the query can follow; `refusal`: why
-    not more than that.
+    not more than that. `query`: the model's, which finds its place in the files again.
     """
 
     id: str
@@ -168,6 +169,7 @@ class Task(Struct, frozen=True):
     intervals: IntervalSet = NOTHING
     audits: tuple[Audit, ...] = ()
     span: Span | None = None  # the query in its file, for errors
+    query: MappedText | None = None
     signatures: tuple[SignatureUpdate, ...] = ()
     forgotten: tuple[TableName, ...] = ()  # tables that are gone after this task
     expected_seconds: float | None = None

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Span(Struct, frozen=True):
-    """A stretch of one line of a file. Lines and columns count from 1."""
+    """A stretch of one line of a file. Lines and columns count from 1; line 0 is the file as a whole."""
 
     path: PurePosixPath
     line: int
@@ -18,7 +18,7 @@ class Span(Struct, frozen=True):
     text: str = ""  # the whole source line, so that a message can show it
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}"
+        return f"{self.path}:{self.line}:{self.column}" if self.line else str(self.path)
 
 
 class SourceFile(Struct, frozen=True):
@@ -41,6 +41,11 @@ class SourceFile(Struct, frozen=True):
         stop = min(start + 1 if end is None else end, line_end)
         text = self.text[line_start:line_end].rstrip("\r")
         return Span(self.path, line, start - line_start + 1, max(1, stop - start), text)
+
+    @property
+    def whole(self) -> Span:
+        """The file, where nobody can say more."""
+        return Span(self.path, 0, 0)
 
     def offset(self, line: int, column: int) -> int:
         """The character offset of a line and column that count from 1."""

@@ -6,6 +6,7 @@ that runs is then longer than the file, and a message about it must still point 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable
 
@@ -15,11 +16,12 @@ from sqlflow.core.source import SourceFile, Span
 
 
 class Edit(Struct, frozen=True):
-    """Put `text` in place of the characters `[start, end)`."""
+    """Put `text` in place of the characters `[start, end)`. `place`: the characters it stands for, if these are others."""
 
     start: int
     end: int
     text: str
+    place: tuple[int, int] | None = None
 
 
 class Argument(Struct, frozen=True):
@@ -39,6 +41,15 @@ class Piece(Struct, frozen=True):
     origin: int
     end: int
     verbatim: bool
+
+
+_MOST_AROUND = 400
+_WORD = re.compile(r'"(?:[^"]|"")+"|::\s*[\w$]+|[\w$]+|\S')
+
+
+def _word_at(text: str, position: int) -> int:
+    found = _WORD.match(text, position)
+    return 1 if found is None else found.end() - position
 
 
 class MappedText(Struct, frozen=True):
@@ -72,6 +83,26 @@ class MappedText(Struct, frozen=True):
         last, last_end = self.origin(end - 1)
         return self.file.span(first, last_end if last_end is not None else last + 1)
 
+    def found_in(self, statement: str, position: int, length: int | None) -> tuple[int, int] | None:
+        """The characters of this text that stand at a place of a statement that was made of it; None where that cannot be
+        told. It may hold the text as it is, or with other tables and conditions in it."""
+        at = statement.find(self.text)
+        if 0 <= at <= position < at + len(self.text):
+            start = position - at
+            return start, min(start + (length or _word_at(statement, position)), len(self.text))
+        end = position + (length or _word_at(statement, position))
+        before = after = 0
+        while before <= _MOST_AROUND:
+            part = statement[max(0, position - before) : end + after]
+            first = self.text.find(part)
+            if first < 0:
+                return None
+            if self.text.find(part, first + 1) < 0:
+                start = first + min(before, position)
+                return start, start + end - position
+            before, after = before + 4, after + 4
+        return None
+
     def edit(self, edits: Iterable[Edit]) -> MappedText:
         """The text with the edits made. They must not overlap; an edit may be empty on either side."""
         parts: list[str] = []
@@ -90,9 +121,10 @@ class MappedText(Struct, frozen=True):
 
         for edit in sorted(edits, key=lambda item: (item.start, item.end)):
             keep(edit.start)
-            origin, end = self.origin(edit.start)
-            if edit.end > edit.start and end is None:
-                last, last_end = self.origin(edit.end - 1)
+            first, stop = edit.place or (edit.start, edit.end)
+            origin, end = self.origin(first)
+            if stop > first and end is None:
+                last, last_end = self.origin(stop - 1)
                 end = last_end if last_end is not None else last + 1
             pieces.append(Piece(length, origin, origin if end is None else end, False))
             parts.append(edit.text)

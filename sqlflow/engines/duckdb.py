@@ -502,7 +502,9 @@ class DuckDBBinder:
         if not self.traits.tells_tables:
             tree = parse_tree(query, self.traits.dialect)
             if tree is None:
-                return BindError("syntax", "this query cannot be analysed: it is beyond the SQL that SQLFlow can read")
+                return BindError(
+                    "syntax", "this query cannot be analysed: it is beyond the SQL that SQLFlow can read", hint=_BEYOND
+                )
             return named_tables(tree, query, self.traits.dialect)[0]
         found = []
         for table in _tables(facts, frozenset()):
@@ -612,9 +614,13 @@ def _engine_error(error: duckdb.Error, sql: str) -> EngineError:
         facts = {}
     if not isinstance(facts, dict) or "exception_message" not in facts:
         return EngineError(text, type(error).__name__)
-    location = re.match(r"\[(\d+)", str(facts.get("location", "")))
+    location = re.match(r"\[(\d+),(\d+)", str(facts.get("location", "")))
     start = location[1] if location else facts.get("position")
-    position = len(sql.encode()[: int(start)].decode(errors="ignore")) if start is not None else None
+    encoded = sql.encode()
+    position = len(encoded[: int(start)].decode(errors="ignore")) if start is not None else None
+    length = None
+    if location is not None:
+        length = len(encoded[int(location[1]) : int(location[1]) + int(location[2])].decode(errors="ignore"))
     kind = str(facts.get("error_subtype") or facts.get("exception_type", ""))
     message = str(facts["exception_message"])
     if type(error).__name__ == "InternalException":  # the text has DuckDB's stack in it
@@ -623,6 +629,7 @@ def _engine_error(error: duckdb.Error, sql: str) -> EngineError:
         message,
         kind,
         position,
+        length=length,
         conflict="conflict" in message.lower() and "TransactionException" in type(error).__name__,
     )
     found.__cause__ = error
@@ -635,7 +642,12 @@ _UNKNOWN = re.compile(
 )
 
 
+_BEYOND = "write it in another way, or make it a view of the database, and read that"
+
+
 def _bind_error(error: EngineError, query: str, prefix: int) -> BindError:
+    if "max expression depth" in error.message.lower():
+        return BindError("too-deep", "the query is nested more deeply than the engine can read")
     message = error.message.strip()
     lines = message.splitlines()
     start = None if error.position is None else max(0, error.position - prefix)

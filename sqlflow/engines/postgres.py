@@ -503,7 +503,7 @@ class PostgresBinder:
 
     def parse(self, query: str) -> tuple[ReadTable, ...] | BindError:
         found = self._prepared(query)
-        if isinstance(found, BindError) and found.code == "syntax":
+        if isinstance(found, BindError) and found.code in ("syntax", "too-deep"):
             return found
         tree = tables_tree(query, TRAITS.dialect)
         if tree is None:
@@ -703,6 +703,8 @@ _CODES = {
 
 
 def _bind_error(state: str, message: str, hint: str, query: str, start: int | None, version: int) -> BindError:
+    if state == "54001":  # the server's own stack
+        return BindError("too-deep", "the query is nested more deeply than the server can read")
     code = _CODES.get(state, "invalid-query")
     end = None
     if start is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+import posixpath
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow import __version__
 from sqlflow.core.cache import Cache
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     import networkx as nx
 
 _FORM = f"sqlflow {__version__}"
+_WORD = re.compile(r"\w+")
+_OF_DATA = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".xlsx", ".gz", ".zst")
 _OWN_SCHEMAS = frozenset({"information_schema", "pg_catalog"})
 
 
@@ -90,6 +95,7 @@ def _digest(
 ) -> str:
     parts = [_FORM, default_schema, *by_model.values()]
     parts += ["|", *sorted(map(str, (*project.sources, *project.seeds))), "|"]
+    parts += [*map(str, project.broken), *project.doubtful, "|"]
     parts += sorted(
         str(n) for n in existing if n not in by_model and n not in project.sources and n not in project.seeds
     )
@@ -121,7 +127,7 @@ def _link(
         model = models[name]
         found: list[Edge] = []
         for read in reads[name]:
-            table = names.resolve(read, model, problems)
+            table = names.resolve(read, model.query.span(read.start, read.end), model)
             if table is None:
                 if (read.schema or "").lower() not in _OWN_SCHEMAS and not names.is_catalogue(read):
                     broken.add(name)
@@ -131,7 +137,8 @@ def _link(
                 undeclared.add(table)
             graph.add_edge(table, name)
         edges[name] = tuple(found)
-        _depends_on(model, models, names, graph, problems)
+        _depends_on(model, names, graph)
+    problems += names.problems()
     problems += _circles(graph, models, edges)
     broken |= {name for circle in nx.strongly_connected_components(graph) if len(circle) > 1 for name in circle}
     broken |= {name for name in models if graph.has_edge(name, name)}
@@ -165,49 +172,92 @@ class _Names:
         self._tests = {model.name: model for model in project.models if model.header.mode is Mode.TEST}
         models = {model.name for model in project.models if model.name not in self._tests}
         self.project = models | set(project.sources) | set(project.seeds)
+        self._files = {posixpath.normpath(s.path): ("source", s.name) for s in project.sources.values() if s.path}
+        self._files |= {seed.path: ("seed", seed.name) for seed in project.seeds.values()}
+        self._problems: list[Diagnostic] = []
+        self._made_before: dict[TableName, list[tuple[TableName, Span]]] = {}
+        self._nowhere: dict[str, list[tuple[Span, str | None]]] = {}
+        self._broken = set(project.broken)
+        self._doubtful = [set(_WORD.findall(text.lower())) for text in project.doubtful]
         self.existing = set(existing)
         self._default = default_schema
         self._by_name: dict[str, list[TableName]] = {}
         for name in sorted(self.project):
             self._by_name.setdefault(name.name.lower(), []).append(name)
 
-    def resolve(self, read: ReadTable, model: Model, problems: list[Diagnostic]) -> TableName | None:
-        span = model.query.span(read.start, read.end)
+    def _may_be_defined(self, *parts: str) -> bool:
+        """Whether a text that is wrong names it: that it is unknown only follows from what is told of that text."""
+        words = {word for part in parts for word in _WORD.findall(part.lower())}
+        return any(words <= text for text in self._doubtful)
+
+    def resolve(self, read: ReadTable, span: Span, model: Model) -> TableName | None:
+        """The table; None where there is none, which is a problem, or where its definition is wrong, which was told."""
         if read.schema is not None:
             if read.schema.lower() in _OWN_SCHEMAS:
                 return None
             table = TableName(read.schema, read.name)
+            if table in self._broken:
+                return None
             if table in self.project or table in self.existing:
                 return self._as_defined(table)
             if table in self._tests:
-                problems.append(self._no_table(self._tests[table], span))
-                return None
-            if table in self._gone and table not in self._disabled:
-                message = f"`{table}` was made from a model that is gone, so it would never change again"
-                hint = did_you_mean(str(table), [str(name) for name in sorted(self.project) if name != model.name])
-                problems.append(Diagnostic("unknown-table", message, span, hint))
+                self._problems.append(self._no_table(self._tests[table], span))
+            elif self._may_be_defined(table.schema, table.name) or (self._doubtful and table in self._gone):
+                pass
+            elif table in self._gone and table not in self._disabled:
+                self._made_before.setdefault(table, []).append((model.name, span))
             else:
-                problems.append(_unknown(f"{read.schema}.{read.name}", span, self._suggestion(table, model)))
+                self._unknown(str(table), span, self._suggestion(table, model))
+            return None
+        if any(name.name.lower() == read.name.lower() for name in self._broken):
             return None
         candidates = self._by_name.get(read.name.lower(), [])
         if len(candidates) > 1:
             listed = ", ".join(f"`{name}`" for name in candidates)
-            problems.append(
-                Diagnostic("ambiguous-table", f"`{read.name}` may be {listed}", span, "write the schema in front of it")
-            )
+            message = f"`{read.name}` may be {listed}"
+            self._problems.append(Diagnostic("ambiguous-table", message, span, "write the schema in front of it"))
             return None
         if candidates:
             return candidates[0]
         for schema in (self._default, "main"):
             if TableName(schema, read.name) in self.existing:
                 return TableName(schema, read.name)
-        if not self.is_catalogue(read):
-            problems.append(_unknown(read.name, span, self._suggestion(TableName(self._default, read.name), model)))
+        if not self.is_catalogue(read) and not self._may_be_defined(read.name):
+            self._unknown(read.name, span, self._suggestion(TableName(self._default, read.name), model))
         return None
 
     def is_catalogue(self, read: ReadTable) -> bool:
         """Whether a name without a schema is left to the engine, which says so if it has no such table either."""
         return may_be_catalogue(read) and read.name.lower() not in self._by_name
+
+    def problems(self) -> list[Diagnostic]:
+        """What is wrong with the names that were looked up; one problem for each cause."""
+        found = list(self._problems)
+        for table, reads in self._made_before.items():
+            message = f"`{table}` was made from a file of the project that is gone, so it would never change again"
+            hint = did_you_mean(str(table), [str(name) for name in sorted(self.project - {name for name, _ in reads})])
+            notes = tuple(Note("also read here", span) for _, span in reads[1:])
+            found.append(
+                Diagnostic(
+                    "gone-table",
+                    message,
+                    reads[0][1],
+                    hint or "read what took its place, or put the file back",
+                    notes=notes,
+                )
+            )
+        far = {name: at for name, at in self._nowhere.items() if all(hint is None for _, hint in at)}
+        if self.existing or len(far) < _MANY:
+            far = {}
+        else:
+            found.append(_no_tables(far))
+        for name, at in self._nowhere.items():
+            each = [_unknown(name, span, hint) for span, hint in at if name not in far]
+            found += each if len(each) < _MANY else [_at_all(each)]
+        return found
+
+    def _unknown(self, name: str, span: Span, hint: str | None) -> None:
+        self._nowhere.setdefault(name, []).append((span, hint))
 
     @staticmethod
     def _no_table(test: Model, span: Span) -> Diagnostic:
@@ -221,14 +271,47 @@ class _Names:
     def _suggestion(self, table: TableName, reader: Model) -> str | None:
         if table in self._disabled:
             return f"`{self._disabled[table]}` is switched off by `enabled: false`"
+        if (hint := self._of_a_file(table.name)) is not None:
+            return hint
         known = sorted((self.project | self.existing) - {reader.name})
         other = [str(name) for name in known if name.name.lower() == table.name.lower()]
         if other:
             return "did you mean " + " or ".join(f"`{name}`" for name in other[:3]) + "?"
-        near = did_you_mean(str(table), [str(name) for name in known])
-        if near is None and ("/" in table.name or "." in table.name):
-            return "files are declared in sources/*.yml, so that changes in them are seen"
-        return near
+        return did_you_mean(str(table), [str(name) for name in known])
+
+    def _of_a_file(self, text: str) -> str | None:
+        """What to write in place of the name of a file."""
+        path = posixpath.normpath(text)
+        if path in self._files:
+            what, name = self._files[path]
+            return f"the file is the {what} `{name}`: write `FROM {name}`"
+        if "/" in text or path.lower().endswith(_OF_DATA):
+            return "files are declared in sources/*.yml, so that changes in them are seen; a CSV file in seeds/ is the table `seeds.NAME`"
+        return None
+
+
+_MANY = 4
+
+
+def _no_tables(unknown: Mapping[str, Sequence[tuple[Span, str | None]]]) -> Diagnostic:
+    """Many tables that are nowhere, and a database without a single one: that is one cause."""
+    names = sorted(unknown)
+    listed = ", ".join(f"`{name}`" for name in names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+    places = [(name, unknown[name][0][0]) for name in names]
+    return Diagnostic(
+        "no-database",
+        f"the database is empty or not there yet, and {len(names):,} tables are read that nothing in the project makes: {listed}",
+        places[0][1],
+        "load them first, or name another target; or declare them in sources/*.yml, with their `columns`",
+        notes=tuple(Note(f"`{name}` is read here", span) for name, span in places[1:5]),
+    )
+
+
+def _at_all(each: Sequence[Diagnostic]) -> Diagnostic:
+    """One problem for a name that many read: most probably its definition is missing."""
+    shown = tuple(Note("also read here", problem.span) for problem in each[1:5])
+    more = (Note(f"and at {len(each) - 5:,} more places"),) if len(each) > 5 else ()
+    return replace(each[0], notes=(*shown, *more))
 
 
 def _unknown(name: str, span: Span, hint: str | None) -> Diagnostic:
@@ -236,22 +319,12 @@ def _unknown(name: str, span: Span, hint: str | None) -> Diagnostic:
     return Diagnostic("unknown-table", f"there is no table `{name}`", span, hint)
 
 
-def _depends_on(
-    model: Model,
-    models: Mapping[TableName, Model],
-    names: _Names,
-    graph: nx.DiGraph[TableName],
-    problems: list[Diagnostic],
-) -> None:
+def _depends_on(model: Model, names: _Names, graph: nx.DiGraph[TableName]) -> None:
     for text in model.header.depends_on:
         schema, _, name = text.rpartition(".")
-        span = model.header.spans.get("depends_on")
-        read = ReadTable(schema or None, name, 0, 0)
-        found: list[Diagnostic] = []
-        table = names.resolve(read, model, found)
-        if table is None:
-            problems.extend(Diagnostic(p.code, p.message, span, p.hint) for p in found)
-        else:
+        span = model.header.spans.get("depends_on") or model.place
+        table = names.resolve(ReadTable(schema or None, name, 0, 0), span, model)
+        if table is not None:
             graph.add_edge(table, model.name)
 
 

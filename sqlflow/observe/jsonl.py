@@ -127,6 +127,8 @@ def diagnostic_fields(diagnostic: Diagnostic) -> dict[str, object]:
 def _place(span: Span | None) -> dict[str, object]:
     if span is None:
         return dict.fromkeys(("file", "line", "column", "length"))
+    if not span.line:
+        return {**dict.fromkeys(("file", "line", "column", "length")), "file": str(span.path)}
     return {
         "file": str(span.path),
         "line": span.line,

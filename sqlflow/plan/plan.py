@@ -1220,6 +1220,7 @@ class _Planner:
                 intervals=intervals,
                 audits=found,
                 span=model.query.span(0),
+                query=model.query,
                 signatures=signatures,
                 forgotten=forgotten,
                 ways=ways,

@@ -66,6 +66,15 @@ def read_text(root: Path, path: PurePosixPath, problems: list[Diagnostic]) -> So
     return SourceFile(path, text)
 
 
+def made_out(root: Path, path: PurePosixPath) -> SourceFile:
+    """What can be read of a file that is no text."""
+    try:
+        data = (root / path).read_bytes()
+    except OSError:
+        data = b""
+    return SourceFile(path, data.decode("utf-8-sig", "replace").replace("\0", " "))
+
+
 def inside(root: Path, path: Path) -> bool:
     """Whether a path, with all links and `..` followed, lies in the project."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))

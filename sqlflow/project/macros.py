@@ -110,6 +110,7 @@ class _Macro(Struct, frozen=True):
     first: int
     last: int
     variables: Mapping[int, Replacement]
+    sound: bool
 
 
 def read_macros(
@@ -192,6 +193,7 @@ def _definition(
     def at(start: int, end: int) -> Span:
         return file.span(start, end)
 
+    before = len(problems)
     index = first
     if word(index) != "create":
         raise _Malformed("a file in macros/ holds only `CREATE MACRO` statements", index)
@@ -237,7 +239,7 @@ def _definition(
         message = f"`{bound}` cannot be used inside a macro"
         problems.append(Diagnostic("interval-bounds", message, at(start, end), hint))
     put_in = put_in_variables(lexed, index, last, variables, at, problems)
-    return _Macro(name, span, parameters, table, file, lexed, index, last, put_in)
+    return _Macro(name, span, parameters, table, file, lexed, index, last, put_in, len(problems) == before)
 
 
 def _check_body(lexed: Lexed, first: int, last: int, table: bool) -> None:
@@ -318,7 +320,7 @@ def _templates(macros: Mapping[str, _Macro], dialect: str, problems: list[Diagno
         chain.append(key)
         before = len(problems)
         parts = _body(macro, macros, build, dialect, problems)
-        if len(problems) > before:
+        if len(problems) > before or not macro.sound:
             parts = None
         chain.pop()
         done[key] = Template(macro.name, macro.span, macro.parameters, macro.table, parts)

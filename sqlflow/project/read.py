@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from sqlflow.core.cache import Cache, NoCache
 from sqlflow.core.codec import decode, encode
 from sqlflow.core.config import Config
-from sqlflow.core.diagnostics import Diagnostic, Note
+from sqlflow.core.diagnostics import Diagnostic, Note, Severity
 from sqlflow.core.known import KnownProject, MacroFile, Settings
 from sqlflow.core.model import Model, Project, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.paths import named_by
 from sqlflow.core.source import SourceFile, Span
-from sqlflow.project.discover import discover, inside, read_text
+from sqlflow.project.discover import discover, inside, made_out, read_text
 from sqlflow.project.names import is_test, table_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Text(Struct, frozen=True):
 
 class Texts(Struct, frozen=True):
     """What is in the files of a project, before anything is made of it. `models`: by path, in the order of paths, and
-    behind them the queries in tests/."""
+    behind them the queries in tests/. `lost`: what can be made out of files that cannot be read."""
 
     models: Mapping[str, Text]
     macros: tuple[SourceFile, ...]
@@ -46,6 +46,7 @@ class Texts(Struct, frozen=True):
     seeds: tuple[PurePosixPath, ...]
     described: tuple[SourceFile, ...]
     problems: tuple[Diagnostic, ...]
+    lost: tuple[SourceFile, ...] = ()
 
 
 def read_texts(config: Config) -> Texts:
@@ -53,13 +54,18 @@ def read_texts(config: Config) -> Texts:
     problems: list[Diagnostic] = []
     files = discover(config.root, config.allow_outside_paths, problems)
 
+    lost: list[SourceFile] = []
+
     def texts(paths: tuple[PurePosixPath, ...]) -> tuple[SourceFile, ...]:
-        found = (read_text(config.root, path, problems) for path in paths)
-        return tuple(file for file in found if file is not None)
+        found: list[SourceFile] = []
+        for path in paths:
+            file = read_text(config.root, path, problems)
+            (lost if file is None else found).append(file or made_out(config.root, path))
+        return tuple(found)
 
     macros, declared, described = texts(files.macros), texts(files.sources), texts(files.seed_settings)
     models = {str(file.path): Text(file, _hash(file.text)) for file in texts((*files.models, *files.tests))}
-    return Texts(models, macros, declared, files.seeds, described, tuple(problems))
+    return Texts(models, macros, declared, files.seeds, described, tuple(problems), tuple(lost))
 
 
 def read_project(
@@ -80,6 +86,7 @@ def read_project(
     outside = work.outside(texts.declared, texts.seeds, texts.described)
     models: list[Model] = []
     disabled: list[tuple[TableName, str]] = []
+    unread: set[str] = set()
     named = [(source.name, "source in", str(source.span.path), source.span) for source in outside.sources]
     named += [(s.name, "seed", s.path, s.span or Span(PurePosixPath(s.path), 1, 1)) for s in outside.seeds]
     for path, text in texts.models.items():
@@ -94,10 +101,17 @@ def read_project(
             disabled.append((table_of(text.file.path, config.default_schema), path))
             continue
         named.append((found.name, _what(text.file), path, found.place))
-        models += [found.model] if found.model is not None else []
-    _refuse_duplicates(named, problems)
+        if found.model is None:
+            unread.add(path)
+        else:
+            models.append(found.model)
+    broken = [work.name(file) for file in texts.lost if file.path.parts[0] in ("models", "tests")]
+    broken += [name for name, _, path, _ in named if path in unread]
+    broken += _refuse_duplicates(named, problems)
     sources = {source.name: source for source in reversed(outside.sources)}
-    project = Project(tuple(models), sources, {seed.name: seed for seed in outside.seeds}, tuple(disabled))
+    seeds = {seed.name: seed for seed in outside.seeds}
+    doubtful = _doubtful(texts, problems)
+    project = Project(tuple(models), sources, seeds, tuple(disabled), tuple(sorted(set(broken))), doubtful)
     return project, sorted(problems, key=_place)
 
 
@@ -162,7 +176,7 @@ def _macro_names(text: str) -> tuple[str, ...] | None:
     found = _DEFINED.findall(folded)
     if len(found) != len(_DEFINING.findall(folded)) or '""' in folded:
         return None
-    return tuple(sorted({name.rpartition(".")[2].strip(' \t\n"') for name in found}))
+    return tuple(sorted({_bare(name) for name in found}))
 
 
 class _Outside(Struct, frozen=True):
@@ -261,6 +275,11 @@ class _Work:
             self._cache.put(key, encode(found).encode())
         return found
 
+    def name(self, file: SourceFile) -> TableName:
+        """What the model of a file is called, in which something is wrong that was told."""
+        read = self._opened().model(file, [])
+        return table_of(file.path, self._config.default_schema) if read is None else read[0]
+
     def _kept(self, key: str, kind: type[T]) -> T | None:
         found = self._cache.get(key)
         if found is None:
@@ -296,14 +315,71 @@ def _what(file: SourceFile) -> str:
     return "test" if is_test(file.path) else "model"
 
 
-def _refuse_duplicates(named: list[tuple[TableName, str, str, Span]], problems: list[Diagnostic]) -> None:
-    """`named`: what has a name, what it is, its file, and the place that gives the name."""
+def _doubtful(texts: Texts, problems: Sequence[Diagnostic]) -> tuple[str, ...]:
+    """Texts with something wrong in them that may give names: files of sources, and lines in the header of a model."""
+    wrong = {p.span.path for p in problems if p.span is not None and p.severity is Severity.ERROR}
+    files = [file for file in (*texts.declared, *texts.lost) if file.path in wrong and file.path.parts[0] == "sources"]
+    lines = [p.span.text for p in problems if p.span is not None and p.span.text.lstrip().startswith("--")]
+    lines += [f"seeds.{p.span.text}" for p in problems if p.span is not None and p.code == "unknown-seed"]
+    return tuple(dict.fromkeys((*(file.text for file in files), *lines)))
+
+
+def broken_macros(texts: Texts, problems: Sequence[Diagnostic]) -> frozenset[str]:
+    """The macros whose definition is wrong, and those that call one of them; in lower case."""
+    found: set[str] = set()
+    files = [file for file in (*texts.macros, *texts.lost) if file.path.parts[0] == "macros"]
+    for file in files:
+        spans = [(p.span.line, p.code) for p in problems if p.span is not None and p.span.path == file.path]
+        names = [(file.text.count("\n", 0, m.start()) + 1, _bare(m[1])) for m in _DEFINED.finditer(file.text.lower())]
+        for line, code in spans:
+            above = [name for at, name in names if at <= line]
+            if not names:
+                found |= set(re.findall(r"\w+", file.text.lower()))
+            found |= {name for _, name in names} if code in _OF_THE_WHOLE_FILE or not above else {above[-1]}
+    grown = bool(found)
+    while grown:
+        grown = False
+        for file in files:
+            for definition in _DEFINITION.split(file.text.lower())[1:]:
+                match = _DEFINED.match(definition)
+                name = _bare(match[1]) if match is not None else ""
+                if name and name not in found and not found.isdisjoint(calls_of(definition)):
+                    found.add(name)
+                    grown = True
+    return frozenset(found)
+
+
+def calls_of(text: str) -> set[str]:
+    """The words of a text in lower case that may be called as functions."""
+    return set(_CALLED.findall(text))
+
+
+def place_of_call(text: str, name: str) -> int | None:
+    """Where a function of that name is called for the first time."""
+    found = re.search(rf'\b{re.escape(name)}"?\s*\(', text, re.IGNORECASE)
+    return None if found is None else found.start()
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(".")[2].strip(' \t\n"')
+
+
+_OF_THE_WHOLE_FILE = frozenset({"sql-syntax", "unreadable-file", "outside-project"})
+_DEFINITION = re.compile(r"(?=\b(?:macro|function)\b)")
+_CALLED = re.compile(r'(\w+)"?\s*\(')
+
+
+def _refuse_duplicates(named: list[tuple[TableName, str, str, Span]], problems: list[Diagnostic]) -> list[TableName]:
+    """The names that are given twice, which are problems. `named`: what has a name, what it is, its file, and the place
+    that gives the name."""
+    twice: list[TableName] = []
     first: dict[TableName, tuple[TableName, str, str, Span]] = {}
     for item in named:
         name, what, path, span = item
         other = first.setdefault(name, item)
         if other is item:
             continue
+        twice.append(name)
         problems.append(
             Diagnostic(
                 "duplicate-name",
@@ -313,3 +389,4 @@ def _refuse_duplicates(named: list[tuple[TableName, str, str, Span]], problems: 
                 notes=(Note("the other one is here", other[3]),),
             )
         )
+    return twice

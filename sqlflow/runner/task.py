@@ -15,6 +15,7 @@ from sqlflow.core.engine import EngineError, Row, Session
 from sqlflow.core.plan import Audit, CheckQuery, Step, StepKind, Task
 from sqlflow.core.records import Change, CheckResult, CheckStatus, Facts, TableKind, TableRecord
 from sqlflow.core.source import Span
+from sqlflow.core.text import MappedText
 from sqlflow.core.words import counted
 
 
@@ -184,11 +185,32 @@ def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic
     message = lines[0] if lines else error.kind
     if step.label:
         message = f"the statement in `@{step.label}` failed: {message}"
-    return Diagnostic(error.code, message, step.span or task.span, "\n".join(lines[1:4]) or None)
+    hint = "\n".join(lines[1:4]) or None
+    if step.span is not None:
+        return Diagnostic(error.code, message, step.span, hint)
+    span, notes = place_of(error, step.sql, task.query)
+    return Diagnostic(error.code, message, span or task.span, hint, notes=notes)
+
+
+def place_of(error: EngineError, statement: str, query: MappedText | None) -> tuple[Span | None, tuple[Note, ...]]:
+    """Where in the files the engine's error is, as far as that can be told, and the SQL that nobody wrote."""
+    if query is None:
+        return None, ()
+    found = None if error.position is None else query.found_in(statement, error.position, error.length)
+    if found is None:
+        one_line = query.pieces[0].verbatim and "\n" not in query.text
+        return (None if one_line else query.file.whole), ()
+    start, end = found
+    written = query.text[start:end]
+    if written.startswith("::"):  # the engine blames the cast alone
+        written = query.text[query.text.rfind("\n", 0, start) + 1 : start].split(" ")[-1] + written
+    span = query.span(start, end)
+    same = " ".join(written.split()).lower() in " ".join(span.text.split()).lower()
+    return span, () if same else (Note(f"the engine ran it as `{' '.join(written.split())}`"),)
 
 
 def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[CheckResult, ...]:
-    results = run_audits(session, task.audits, stop)
+    results = run_audits(session, task.audits, stop, task.query if task.kind is TableKind.TEST else None)
     failed = [result for result in results if result.status is CheckStatus.FAILED]
     if failed and task.kind is TableKind.TEST:
         message = f"`{task.table}` returned {counted(failed[0].failing, 'row')}, and must return none"
@@ -217,9 +239,13 @@ def _span_of(task: Task, name: str) -> Span | None:
 
 
 def run_audits(
-    session: Session, audits: tuple[Audit, ...], stop: Callable[[], None] = lambda: None
+    session: Session,
+    audits: tuple[Audit, ...],
+    stop: Callable[[], None] = lambda: None,
+    query: MappedText | None = None,
 ) -> tuple[CheckResult, ...]:
-    """How all the checks come out. Raises TaskError when a check's own SQL does not work, or Interrupted."""
+    """How all the checks come out. `query`: of a file in tests/ that is the check. Raises TaskError when a check's own SQL
+    does not work, or Interrupted."""
     results: list[CheckResult] = []
     for audit in audits:
         stop()
@@ -228,6 +254,8 @@ def run_audits(
             for check, count in zip(audit.checks, counts, strict=True):
                 results.append(_result(session, check, int(str(count or 0))))
         except EngineError as error:
+            if query is not None:
+                raise TaskError(_query_problem(error, audit, query), conflict=error.conflict) from error
             raise TaskError(
                 Diagnostic(
                     error.code,
@@ -238,6 +266,12 @@ def run_audits(
                 conflict=error.conflict,
             ) from error
     return tuple(results)
+
+
+def _query_problem(error: EngineError, audit: Audit, query: MappedText) -> Diagnostic:
+    first, *rest = [line for line in error.message.splitlines() if line.strip()] or [error.kind]
+    span, notes = place_of(error, audit.sql, query)
+    return Diagnostic(error.code, first, span or query.span(0), "\n".join(rest[:3]) or None, notes=notes)
 
 
 def _result(session: Session, check: CheckQuery, failing: int) -> CheckResult:

@@ -86,7 +86,9 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
     there are problems that cannot be laid at the door of one file.
     """
     config, before = workshop.config, known.examined
-    if not _each_of_one_file(before, known.index):
+    if not _each_of_one_file(before, known.index) or before.project.broken or before.project.doubtful:
+        return None
+    if any(p.span is None or p.span.path not in known.index.positions for p in before.unreadable):
         return None
     edited = _read_again(known, workshop, reader, changed)
     if edited is None:
@@ -145,13 +147,15 @@ def _each_of_one_file(before: Examined, index: Index) -> bool:
     of_models = (*before.malformed, *before.unlinked, *before.wrong)
     if any(p.span is None or p.span.path not in index.positions for p in of_models):
         return False
-    return not any(p.code in _OF_SEVERAL_FILES for p in (*before.unreadable, *before.unlinked)) and not any(
-        p.code == _UNKNOWN_REFERENCE for p in before.wrong
+    return (
+        not any(p.code in _OF_SEVERAL_FILES for p in (*before.unreadable, *before.unlinked))
+        and not any(p.notes for p in before.unlinked)
+        and not any(p.code == _UNKNOWN_REFERENCE for p in before.wrong)
     )
 
 
 _UNKNOWN_REFERENCE = "unknown-table"  # of a check: its hint is chosen among all models that compile
-_OF_SEVERAL_FILES = frozenset({"duplicate-name", "cycle", "check-circle"})
+_OF_SEVERAL_FILES = frozenset({"duplicate-name", "cycle", "check-circle", "gone-table", "no-database"})
 
 
 def _without(problems: Iterable[Diagnostic], paths: Collection[PurePath]) -> tuple[Diagnostic, ...]:
@@ -228,8 +232,11 @@ def _link_again(
             workshop.config.default_schema, own, NoCache(), None,
         )  # fmt: skip
         problems = tuple(found)
-        if any(p.code in _OF_SEVERAL_FILES for p in problems):
+        if any(p.code in _OF_SEVERAL_FILES or p.notes for p in problems):
             return None
+        known_already = {p.message for p in _without(before.unlinked, paths)}
+        if any(p.message in known_already for p in problems):
+            return None  # several of them may be told as one
         for reader in partial.graph.readers:
             if reader.name in linked:
                 fresh[reader.name] = reader
