@@ -662,6 +662,10 @@ def _bind_error(error: EngineError, query: str, prefix: int) -> BindError:
     if nearest:
         candidates = [nearest[1]]
     first = lines[0].rstrip(".!") if lines else "the query is not valid"
+    if "lambda arrow" in first:
+        arrow = _ARROW.search(query)
+        place = (arrow.start(1), arrow.end(1)) if arrow is not None else (start, end)
+        return BindError("syntax", "DuckDB has no `->` for lambdas any more", *place, hint="write `lambda x: x + 1`")
     unknown = _UNKNOWN.search(message)
     missing = re.match(r'(?:Table|Values list) "(.+?)" does not have a column named "(.+?)"', first)
     if missing:
@@ -685,6 +689,10 @@ def _bind_error(error: EngineError, query: str, prefix: int) -> BindError:
     else:
         code = "invalid-query"
     return BindError(code, _lower(first), start, end, tuple(candidates))
+
+
+# The arrow of a lambda stands behind names, and not before a path of JSON.
+_ARROW = re.compile(r"(?:[(,]\s*\w+|\(\s*\w+(?:\s*,\s*\w+)*\s*\))\s*(->)(?!>)(?!\s*['$])")
 
 
 def _lower(text: str) -> str:
