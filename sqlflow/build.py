@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from sqlflow.changes.blame import file_to_blame
 from sqlflow.changes.columns import input_columns
 from sqlflow.changes.look import Warehouse, look
+from sqlflow.changes.witness import RunWitnesses
 from sqlflow.compiler.compile import Judged, Trees, compile_models, parse_models
 from sqlflow.compiler.shapes import not_followed, shapes_of
 from sqlflow.core.cache import Cache
@@ -409,6 +410,9 @@ def _like_the_database(project: Project, config: Config) -> list[Diagnostic]:
     return []
 
 
+Clocked = Callable[[], str]
+
+
 class Standing(Struct, frozen=True):
     """What stands in the database when a command begins: tables, commit records, and a connection to ask more; and the
     facts about the engine while it is open."""
@@ -418,6 +422,7 @@ class Standing(Struct, frozen=True):
     session: Session | None
     traits: Traits | None = None
     remembered: memory.Memory = memory.Memory()
+    moment: Clocked = str  # of the engine: what `Engine.untouched_since` must be told of now
 
 
 def look_at(engine: Engine | None, config: Config) -> Standing:
@@ -426,7 +431,7 @@ def look_at(engine: Engine | None, config: Config) -> Standing:
         return Standing({}, {}, None)
     session = engine.session()
     found = memory.load(session, config)
-    return Standing(engine.tables(), found.records, session, engine.traits, found)
+    return Standing(engine.tables(), found.records, session, engine.traits, found, engine.moment)
 
 
 def adopted(standing: Standing, engine: Engine | None, config: Config, emit: Emit) -> Standing:
@@ -507,6 +512,7 @@ def draw_up(
             standing.remembered.others,
             lost,
             standing.remembered.kept,
+            standing.moment(),
         )
         inputs, unreadable = look(
             compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=request.full_refresh, known=known
@@ -568,7 +574,7 @@ def run(
     emit(RunStarted(run_id, plan))
     session = engine.session()
 
-    def done(plan: Plan, already: Sequence[TaskResult] = ()) -> tuple[TaskResult, ...]:
+    def done(plan: Plan, inputs: Inputs, already: Sequence[TaskResult] = ()) -> tuple[TaskResult, ...]:
         if plan.tasks or plan.settled or plan.forgotten:
             memory.prepare(session, sorted({t.table.schema for t in plan.tasks if t.kind is not TableKind.TEST}))
             _settle(plan, engine, store, config.name)
@@ -577,6 +583,7 @@ def run(
             engine,
             write_records=partial(memory.write, project=config.name),
             committed=store.put,
+            witnesses=RunWitnesses(inputs, engine, memory.signatures),
             emit=emit,
             clock=clock,
             threads=request.threads if engine.traits.side_by_side else 1,
@@ -588,21 +595,22 @@ def run(
     loaded: tuple[TaskResult, ...] = ()
     if plan.loads_first and prepared.again is not None:
         first = tuple(task for task in plan.tasks if task.id in plan.loads_first)
-        loaded = done(Plan(first))
+        loaded = done(Plan(first), prepared.inputs)
         if any(result.status is Status.CANCELLED for result in loaded):
-            results = (*loaded, *done(plan, loaded))
+            results = (*loaded, *done(plan, prepared.inputs, loaded))
         else:
             try:
-                plan = prepared.again(look_at(engine, config)).plan
+                later = prepared.again(look_at(engine, config))
+                plan = later.plan
             except (ProjectError, EngineError):
                 store.append(RunRecord(run_id, target, command, started_at, clock(), Status.FAILED, loaded))
                 raise
             ended = {result.task: result.status for result in loaded}
             emit(PlanChanged(replace(plan, tasks=(*(t for t in first if ended[t.id] is Status.DONE), *plan.tasks))))
             still = {task.id for task in plan.tasks if ended.get(task.id, Status.DONE) is not Status.DONE}
-            results = (*loaded, *done(plan, [result for result in loaded if result.task in still]))
+            results = (*loaded, *done(plan, later.inputs, [result for result in loaded if result.task in still]))
     else:
-        results = done(plan)
+        results = done(plan, prepared.inputs)
     status = Status.DONE
     if any(result.status in (Status.FAILED, Status.SKIPPED) for result in results):
         status = Status.FAILED

@@ -13,17 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import cast
+
+from hooked_engine import HookedEngine, module_of
 
 from sqlflow.core.config import Config
-from sqlflow.core.engine import Binder, Engine, Found, Row, Session, Traits
+from sqlflow.core.engine import Binder, Engine
 from sqlflow.core.events import Emit
-from sqlflow.core.names import TableName
-from sqlflow.core.plan import Load
-from sqlflow.core.wording import Wording
-from sqlflow.engines import ENGINES, EngineModule
+from sqlflow.engines import ENGINES
 
 
 class Hook:
@@ -56,85 +53,20 @@ class Hook:
 HOOK = Hook(os.environ)
 
 
-class HookedSession:
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        HOOK()
-        return self._session.execute(sql, parameters)
-
-    @property
-    def wording(self) -> Wording:
-        return self._session.wording
-
-    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        HOOK()
-        return self._session.fetch(sql, parameters)
-
-    def load(self, load: Load) -> int:
-        HOOK()
-        return self._session.load(load)
-
-    def begin(self) -> None:
-        HOOK()
-        self._session.begin()
-
-    def commit(self) -> None:
-        HOOK()
-        self._session.commit()
-        HOOK()  # committed, and nobody knows yet
-
-    def rollback(self) -> None:
-        HOOK()
-        self._session.rollback()
-
-
-class HookedEngine:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def traits(self) -> Traits:
-        return self._engine.traits
-
-    @property
-    def version(self) -> str:
-        return self._engine.version
-
-    def session(self) -> Session:
-        return HookedSession(self._engine.session())
-
-    def tables(self) -> Mapping[TableName, Found]:
-        HOOK()
-        return self._engine.tables()
-
-    def interrupt(self) -> None:
-        self._engine.interrupt()
-
-    def close(self) -> None:
-        HOOK()
-        self._engine.close()
-
-
 def open_engine(
     config: Config, *, writing: bool, create: bool, wait: float, emit: Emit, files: Sequence[str]
 ) -> Engine | None:
     HOOK()
-    engine = _module(config).open_engine(config, writing=writing, create=create, wait=wait, emit=emit, files=files)
-    return HookedEngine(engine) if engine is not None else None
+    engine = module_of(config).open_engine(config, writing=writing, create=create, wait=wait, emit=emit, files=files)
+    return HookedEngine(engine, HOOK) if engine is not None else None
 
 
 def open_binder(config: Config, *, files: Sequence[str]) -> Binder:
-    return _module(config).open_binder(config, files=files)
+    return module_of(config).open_binder(config, files=files)
 
 
 def attach(engine: Engine, other: Config) -> str:
-    return _module(other).attach(engine, other)
-
-
-def _module(config: Config) -> EngineModule:
-    return cast(EngineModule, import_module(f"sqlflow.engines.{config.target.engine}"))
+    return module_of(other).attach(engine, other)
 
 
 def main() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.changes.forms import extension
 from sqlflow.core.config import Config
@@ -38,18 +40,90 @@ def identity(root: Path, pattern: str, before: str | None, shapes: Mapping[str, 
 
     `shapes`: how each file is read, by its path; where that is not given, as it was before.
     """
+    names = [os.path.relpath(path, root) for path in find_files(root, pattern)]
+    found = [facts for facts in _facts(root, names, before) if facts.digest]
+    if shapes is not None:
+        found = [replace(f, shape=_hash(shapes[f.path]) if f.path in shapes else "") for f in found]
+    return _encode(found)
+
+
+def identity_with(root: Path, path: str, content: str) -> str:
+    """What one file is now, whose content was read a moment ago and has the hash `content`."""
+    now = _encode(_facts(root, [path], None))
+    return now if all(facts.digest == content for facts in _decode(now)) else unlike_itself(now)
+
+
+def identity_of_same(root: Path, before: str) -> str:
+    """What the files of an identity are now; one that is gone is without content."""
+    return _encode(_facts(root, [facts.path for facts in _decode(before)], before))
+
+
+def _facts(root: Path, names: Sequence[str], before: str | None) -> Iterator[FileFacts]:
     known = {facts.path: facts for facts in _decode(before)}
-    found = []
-    for path, status in _with_status(root, pattern):
-        name = os.path.relpath(path, root)
-        old = known.get(name)
-        same = old is not None and (old.size, old.mtime) == (status.st_size, status.st_mtime_ns)
-        digest = old.digest if old is not None and same else _digest(path)
+    for name in names:
+        status, old = _status(root / name), known.get(name)
         shape = old.shape if old is not None else ""
-        if shapes is not None:
-            shape = _hash(shapes[name]) if name in shapes else ""
-        found.append(FileFacts(name, status.st_size, status.st_mtime_ns, digest, shape))
-    return json.dumps([[f.path, f.size, f.mtime, f.digest, f.shape] for f in found])
+        if status is None:
+            yield FileFacts(name, 0, _UNSURE, "", shape)
+        elif old is not None and (old.size, old.mtime) == (status.st_size, status.st_mtime_ns):
+            yield old
+        else:
+            digest, later = _digest(root / name), _status(root / name)
+            same = later is not None and later.st_mtime_ns == status.st_mtime_ns
+            sure = same and time.time_ns() - status.st_mtime_ns > _TICK
+            yield FileFacts(name, status.st_size, status.st_mtime_ns if sure else _UNSURE, digest, shape)
+
+
+# What is written twice within a tick of the file system's clock has one time.
+_TICK = 50_000_000
+_UNSURE = -1
+
+Stamps = tuple[tuple[int, ...], ...]
+"""What changes of files when they are written."""
+
+
+def stamps(root: Path, identity: str) -> Stamps:
+    """Of the files of an identity, as they are now."""
+    found = [_status(root / facts.path) for facts in _decode(identity)]
+    return tuple(() if s is None else (s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in found)
+
+
+def fits(stamps: Stamps, identity: str) -> bool:
+    """Whether files with these stamps certainly have the content of the identity."""
+    facts = _decode(identity)
+    return len(facts) == len(stamps) and all(
+        stamp[:2] == (fact.size, fact.mtime) for stamp, fact in zip(stamps, facts, strict=True)
+    )
+
+
+def content(identity: str | None) -> str:
+    """The names and contents of files, as one short text."""
+    parts = [f"{facts.path}\x1f{facts.digest}\x1f{facts.shape}" for facts in _decode(identity)]
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def merged(identity: str, others: str) -> str:
+    """An identity in which some files are as another one says."""
+    known = {facts.path: facts for facts in _decode(others)}
+    found = [known.get(facts.path, facts) for facts in _decode(identity)]
+    return _encode(found)
+
+
+def only(identity: str, paths: Collection[str]) -> str:
+    """An identity of some of its files."""
+    return _encode(facts for facts in _decode(identity) if facts.path in paths)
+
+
+def unlike_itself(identity: str) -> str:
+    """An identity that no files have: of files that changed while they were looked at."""
+    return _encode(replace(facts, mtime=_UNSURE, digest="") for facts in _decode(identity))
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def identity_by_time(root: Path, pattern: str) -> str:
@@ -123,6 +197,10 @@ def _contents(text: str | None) -> dict[str, tuple[str, str]]:
     return {facts.path: (facts.digest, facts.shape) for facts in _decode(text)}
 
 
+def _encode(found: Iterable[FileFacts]) -> str:
+    return json.dumps([[f.path, f.size, f.mtime, f.digest, f.shape] for f in found])
+
+
 def _decode(text: str | None) -> list[FileFacts]:
     try:
         rows = json.loads(text) if text else []
@@ -132,8 +210,12 @@ def _decode(text: str | None) -> list[FileFacts]:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    """The hash of a file's content; empty when it is gone."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except FileNotFoundError:
+        return ""
 
 
 def _hash(text: str) -> str:

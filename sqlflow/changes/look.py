@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 
 from msgspec import Struct, field
@@ -15,23 +16,33 @@ from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Found, Session, Traits
-from sqlflow.core.inputs import Growth, Inputs, InputState
+from sqlflow.core.inputs import Beyond, Copied, Growth, Inputs, InputState, Watch
 from sqlflow.core.intervals import Grain
 from sqlflow.core.model import Missing, Mode, Seed, Source, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.paths import literal_path
 from sqlflow.core.plan import Load, Signature, SignatureUpdate
 from sqlflow.core.reading import Reading
-from sqlflow.core.records import Change, Fingerprint, Relation, TableKind, TableRecord, first_version
-from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Sql, Value, compose, render
+from sqlflow.core.records import (
+    Change,
+    Fingerprint,
+    Relation,
+    TableKind,
+    TableRecord,
+    content_of,
+    first_version,
+    version_of,
+)
+from sqlflow.core.schema import Column, Schema
+from sqlflow.core.sql import Sql, Value, compose, joined, render
 from sqlflow.core.words import counted
 
 Stored = Callable[[TableName, TableName], Mapping[str, Signature]]
 
 
 class Warehouse(Struct, frozen=True):
-    """What stands in the database: its tables, the commit records, and a connection; None when there is no database."""
+    """What stands in the database: its tables, the commit records, and a connection; None when there is no database.
+    `moment`: of the engine, before it was looked at."""
 
     tables: Mapping[TableName, Found]
     records: Mapping[TableName, TableRecord]
@@ -41,6 +52,7 @@ class Warehouse(Struct, frozen=True):
     others: Mapping[TableName, str] = field(default_factory=dict)
     lost: frozenset[TableName] = frozenset()
     kept: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    moment: str = ""
 
 
 def look(
@@ -59,8 +71,53 @@ def look(
 
     At most one query each, plus one per incremental model whose input changed, or all of whose rows are to be computed
     (`anew`, or because it has no table). Gives also what could not be read. `known`: what was found a moment ago; only
-    files that had to be loaded since are looked at again.
+    files that had to be loaded since are looked at again. All of it is of one moment: if files change meanwhile, it is
+    looked at again.
     """
+    session = warehouse.session
+
+    def looked() -> tuple[Inputs, list[Diagnostic]]:
+        with nullcontext() if session is None else session.reading():
+            return _look(compiled, config, warehouse, wanted, also, run_id, now, anew, known)
+
+    inputs, problems = looked()
+    for _ in range(_MOST_LOOKS - 1):
+        if not any(_moved(config, state) for state in inputs.states.values()):
+            return inputs, problems
+        inputs, problems = looked()
+    # Of files that never stand still, what was seen is none of their versions.
+    states = {n: _unlike_itself(state) if _moved(config, state) else state for n, state in inputs.states.items()}
+    return replace(inputs, states=states), problems
+
+
+_MOST_LOOKS = 3
+
+
+def _moved(config: Config, state: InputState) -> bool:
+    """Whether the files of a source are not what they were when they were looked at."""
+    if state.watch is None or state.watch.folder is None or state.record.below is None:
+        return False
+    if files.fits(files.stamps(config.root, state.record.below), state.record.below):
+        return False
+    now = files.identity_of_same(config.root, state.record.below)
+    return files.content(now) != files.content(state.record.below)
+
+
+def _unlike_itself(state: InputState) -> InputState:
+    return replace(state, record=replace(state.record, below=files.unlike_itself(state.record.below or "")), content="")
+
+
+def _look(
+    compiled: Compiled,
+    config: Config,
+    warehouse: Warehouse,
+    wanted: Collection[TableName],
+    also: Collection[TableName],
+    run_id: str,
+    now: datetime,
+    anew: bool,
+    known: Inputs | None,
+) -> tuple[Inputs, list[Diagnostic]]:
     look_at = _Look(compiled, config, warehouse, run_id, now, wanted)
     needed = compiled.inputs_of(wanted) | frozenset(also)
     states: dict[TableName, InputState] = {}
@@ -73,7 +130,7 @@ def look(
             record = warehouse.records.get(name)
             state = look_at.state(name, loaded=state is not None and record is not None and record.run_id == run_id)
         if state is not None:
-            states[name] = state
+            states[name] = replace(state, content=content(state))
     partitions: dict[tuple[TableName, TableName], SignatureUpdate] = {}
     for name in sorted(wanted):
         partitions |= look_at.partitions(compiled.models[name], states, known, anew=anew)
@@ -84,6 +141,7 @@ def look(
         asked += [source.table for name, source in sources if name in needed and source.table is not None]
         found = signatures.collated(warehouse.session, [name for name in asked if _hides_collations(warehouse, name)])
         collated = found | {name for name, source in sources if source.table in found}
+    moment = warehouse.moment if known is None else known.moment
     inputs = Inputs(
         warehouse.tables,
         warehouse.records,
@@ -94,6 +152,8 @@ def look(
         warehouse.others,
         warehouse.lost,
         warehouse.kept,
+        look_at.parted(states),
+        moment,
     )
     return inputs, look_at.problems
 
@@ -105,6 +165,20 @@ def _hides_collations(warehouse: Warehouse, table: TableName) -> bool:
         return False
     texts = [column.type for column in found.schema if "VARCHAR" in column.type]
     return bool(texts) if found.relation is Relation.VIEW else any(kind != "VARCHAR" for kind in texts)
+
+
+def content(state: InputState, below: str | None = None) -> str:
+    """What tells the content of an input, with the signature `below` or its own: its rows and what they are taken for."""
+    signature = state.record.below if below is None else below
+    if state.watch is not None and state.watch.folder is not None:
+        signature = files.content(signature)
+    return f"{_made_of(state)}~{signature}"
+
+
+def _made_of(state: InputState) -> str:
+    """What the rows of an input depend on besides themselves."""
+    made = state.record.fingerprint
+    return _hash(made.query, *(f"{name}={value}" for name, value in sorted((made.settings or {}).items())))[:16]
 
 
 class _Look:
@@ -122,7 +196,8 @@ class _Look:
         self._wanted = wanted
         self._readers: dict[TableName, CompiledModel] | None = None
         self._followed: set[TableName] | None = None
-        self._parted: dict[tuple[str, ...], Mapping[str, Signature]] = {}
+        self._parted: dict[str, Mapping[str, Signature]] = {}
+        self._failed: set[str] = set()
         self._compiled = compiled
         self._config = config
         self._warehouse = warehouse
@@ -171,6 +246,8 @@ class _Look:
             why = "its table is missing"
         elif found.schema != before.schema:
             why = "the columns of its table were changed by hand"
+        watch = Watch(signatures.told(self._warehouse.traits.wording, Sql(render(seed.name)), schema))
+        copied = Copied(str(self._config.root), files.identity_with(self._config.root, seed.path, content))
         if why:
             notes = self._compiled.readings.get(seed.name)
             self.notes += [f"`{seed.name}`: {note}" for note in (notes.notes if notes is not None else ())]
@@ -180,12 +257,14 @@ class _Look:
             if not self._warehouse.traits.reads_files:
                 fits = found is not None and found.relation is Relation.TABLE and found.schema == schema
                 load = Load(seed.name, schema, relation, anew=True, fits=fits)
-                return InputState(record, Sql(render(seed.name)), why, loads=(load,), reloads=True)
+                return InputState(
+                    record, Sql(render(seed.name)), why, loads=(load,), reloads=True, watch=watch, copied=copied
+                )
             create = compose("CREATE OR REPLACE TABLE {t} AS SELECT * FROM {relation}", t=seed.name, relation=relation)
             work: tuple[Sql, ...] = (create,)
             if found is not None and found.relation is Relation.VIEW:
                 work = (compose("DROP VIEW {t}", t=seed.name), create)
-            return InputState(record, relation, why, work, reloads=True)
+            return InputState(record, relation, why, work, reloads=True, watch=watch, copied=copied)
         signature = self._whole(Sql(render(seed.name)), schema)
         changed = "" if before is None or signature == before.below else "its table was changed by hand"
         record = self._record(
@@ -197,7 +276,7 @@ class _Look:
             signature,
             changed=bool(changed),
         )
-        return InputState(record, Sql(render(seed.name)), changed)
+        return InputState(record, Sql(render(seed.name)), changed, watch=watch)
 
     def _file_source(self, source: Source, *, loaded: bool) -> InputState:
         before = self._warehouse.records.get(source.name)
@@ -220,6 +299,7 @@ class _Look:
         state = self._outside(
             source.name, before, relation, definition, schema, identity, changed, Relation.VIEW, settings
         )
+        state = replace(state, watch=Watch(folder=str(self._config.root)))
         if before is None or not changed or state.changed != changed or before.schema != schema:
             return state
         return replace(state, growth=self._growth(added, "only new files"))
@@ -262,9 +342,13 @@ class _Look:
             return replace(state, work=(), relation=Sql(render(name)))
         plain = readings.plain_csv(self._config, source, self._compiled.readings[name])
         load = Load(name, schema, relation, anew=True, fits=fits, csv=plain)
+        copied = Copied(str(self._config.root), identity)
         if known and added is not None:
             load = Load(name, schema, added, anew=False, fits=True)
-        return replace(state, work=(), loads=(load,), relation=Sql(render(name)))
+            copied = replace(
+                copied, identity=files.only(identity, files.added(before.below if before else None, identity))
+            )
+        return replace(state, work=(), loads=(load,), relation=Sql(render(name)), copied=copied)
 
     def _growth(self, added: Sql | None, proof: str) -> Growth | None:
         session = self._warehouse.session
@@ -304,12 +388,57 @@ class _Look:
         state = self._outside(name, before, relation, relation, schema, signature, changed, view)
         rows = signature.partition("|")[0]
         state = replace(state, rows=int(rows) if rows.isdigit() else None)
-        if before is None or not changed or state.changed != changed or before.schema != schema:
-            return state
-        if cursor is None or seen is None or not seen.beyond:
-            return state
-        added = signatures.beyond(relation, before.below or "", cursor)
-        return replace(state, growth=Growth(added, seen.beyond, f"only rows with a greater `{cursor.name}`"))
+        if source is None or cursor is None:
+            words, found = self._warehouse.traits.wording, self._warehouse.tables.get(table)
+            inside = found is not None and found.inside
+            return replace(state, watch=Watch(signatures.told(words, relation, schema), inside, table=table))
+        growth = None
+        if (
+            before is not None
+            and state.changed == changed
+            and before.schema == schema
+            and seen is not None
+            and seen.beyond
+        ):
+            growth = self._rows_beyond(source, state, cursor, before, seen.beyond)
+        watch = self._watch(source, table, relation, schema, cursor, before, state, growth)
+        return replace(state, watch=watch, growth=growth)
+
+    def _rows_beyond(
+        self, source: Source, state: InputState, cursor: Column, before: TableRecord, rows: int
+    ) -> Growth | None:
+        """That rows with a greater cursor were added, also to what some readers have read since the remembered version."""
+        session, words = self._warehouse.session, self._warehouse.traits.wording
+        assert session is not None
+        since: dict[str, Beyond] = {}
+        tokens = {record.inputs.get(source.name.id, "") for record in self._warehouse.records.values()}
+        for token in sorted(tokens):
+            below = _signature_in(token, state)
+            if below is None or version_of(token) != before.version:
+                continue
+            query = signatures.only_added(words, state.relation, cursor, below, append_only=source.append_only)
+            if query is None or not session.fetch(query)[0][0]:
+                continue
+            more = compose("SELECT count(*) FROM {r}", r=signatures.beyond(state.relation, below, cursor))
+            if int(str(session.fetch(more)[0][0])) <= rows:
+                since[token] = Beyond(cursor.name, cursor.type, below.split("|")[1])
+        added = signatures.beyond(state.relation, before.below or "", cursor)
+        return Growth(added, rows, f"only rows with a greater `{cursor.name}`", since)
+
+    def _watch(
+        self, source: Source, table: TableName, relation: Sql, schema: Schema, cursor: Column, before: TableRecord | None,
+        state: InputState, growth: Growth | None,
+    ) -> Watch:  # fmt: skip
+        words, found = self._warehouse.traits.wording, self._warehouse.tables.get(table)
+        inside = found is not None and found.inside
+        signature = signatures.told_by_cursor(words, relation, schema, cursor, append_only=source.append_only)
+        if growth is None or before is None:
+            return Watch(signature, inside, table=table)
+        seen = [before.below, *(_signature_in(token, state) for token in growth.since)]
+        added = [signatures.only_added(words, relation, cursor, s, append_only=source.append_only) for s in seen]
+        proven = [compose("({query})", query=query) for query in added if query is not None]
+        only_added = compose("SELECT {all}", all=joined(" AND ", proven)) if len(proven) == len(seen) else None
+        return Watch(signature, inside, only_added, table=table)
 
     def _may_be_followed(self, name: TableName) -> bool:
         """Whether somebody may want to know which rows were added to a table, by what the headers say: to follow them, or
@@ -440,7 +569,7 @@ class _Look:
                 or before.fingerprint.header != model.fingerprint.header
                 or before.fingerprint.reset(model.fingerprint)
             )
-            if not fresh and before is not None and before.inputs.get(name.id) == str(state.record.version):
+            if not fresh and before is not None and is_read(before.inputs.get(name.id), state):
                 continue
             if state.record.below == "unknown" or state.loads:
                 continue
@@ -454,7 +583,9 @@ class _Look:
                 digest = self._digest(name, state.record.schema, state.record.below)
                 now = self._by_partition(session, relation, digest, expressions, header.grain, column.type)
             except EngineError:
-                continue  # without signatures the model reads everything again
+                # Without signatures the model reads everything again, and those of before say nothing of it.
+                found[model.name, name] = SignatureUpdate(name, {}, whole=True)
+                continue
             if grew is not None:
                 found[model.name, name] = SignatureUpdate(name, signatures.grown(stored, now))
             elif fresh or not stored:
@@ -469,10 +600,33 @@ class _Look:
         self, session: Session, relation: Sql, digest: Sql, expressions: Sequence[str], grain: Grain, kind: str
     ) -> Mapping[str, Signature]:
         """The partitions of a relation; asked for once."""
-        key = (relation, digest, str(grain), kind, *expressions)
-        if key not in self._parted:
-            self._parted[key] = signatures.by_partition(session, relation, digest, expressions, grain, kind)
-        return self._parted[key]
+        words = self._warehouse.traits.wording
+        query = signatures.by_partition(words, relation, digest, expressions, grain, kind)
+        if query not in self._parted:
+            self._failed.add(query)
+            self._parted[query] = signatures.partitions_of(session, query)
+            self._failed.remove(query)
+        return self._parted[query]
+
+    def parted(self, states: Mapping[TableName, InputState]) -> dict[tuple[TableName, TableName], Sql]:
+        """For each incremental model and input, a query of the partitions that `partitions` compares."""
+        found: dict[tuple[TableName, TableName], Sql] = {}
+        for model in (self._compiled.models[wanted] for wanted in sorted(self._wanted)):
+            header, words = model.model.header, self._warehouse.traits.wording
+            column = model.schema.find(header.time or "")
+            if header.mode is not Mode.INCREMENTAL or column is None:
+                continue
+            for name, mapping in model.times.items():
+                state = states.get(name)
+                if state is None or not mapping.occurrences:
+                    continue
+                digest = self._digest(name, state.record.schema, state.record.below)
+                query = signatures.by_partition(
+                    words, state.relation, digest, mapping.expressions, header.grain, column.type
+                )
+                if query not in self._failed:
+                    found[model.name, name] = query
+        return found
 
     def _digest(self, name: TableName, schema: Schema, below: str | None) -> Sql:
         """What tells the rows of an input apart: rows without a cursor nothing but themselves. `below`: its signature."""
@@ -505,6 +659,17 @@ class _Look:
                 return signatures.whole(session, relation, schema)  # some value is no time
             return signatures.of_all(found)
         return signatures.whole(session, relation, schema)
+
+
+def _signature_in(token: str, state: InputState) -> str | None:
+    """The signature of what a reader has read of an input, if it was of the same columns."""
+    made_of, _, signature = (content_of(token) or "").partition("~")
+    return signature if signature and made_of == _made_of(state) else None
+
+
+def is_read(token: str | None, state: InputState) -> bool:
+    """Whether the token of a reader says that it has read an input as it is now."""
+    return token == str(state.record.version) or (bool(state.content) and content_of(token) == state.content)
 
 
 def seed_relation(config: Config, seed: Seed) -> Sql:

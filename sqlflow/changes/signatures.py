@@ -30,6 +30,14 @@ def whole(session: Session, relation: Sql, schema: Schema) -> str:
     return f"{rows}|{digest}"
 
 
+def told(words: Wording, relation: Sql, schema: Schema) -> Sql:
+    """A query of the one text that `whole` gives."""
+    return compose(
+        "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {relation} AS _sqlflow_row",
+        digest=words.row_digest(schema), relation=relation,
+    )  # fmt: skip
+
+
 class ByCursor(Struct, frozen=True):
     """What a cursor tells of a relation: its signature, what is wrong with `append_only`, and how many rows lie beyond the
     greatest cursor of the signature before, if all the others are those of then by their number and their hashes."""
@@ -112,6 +120,50 @@ def by_cursor(
     return ByCursor(signature, beyond=rows - int(old[0]) if tied == int(old[4]) else None)
 
 
+def told_by_cursor(words: Wording, relation: Sql, schema: Schema, cursor: Column, *, append_only: bool) -> Sql:
+    """A query of the one text that is the signature of `by_cursor`."""
+    column = Ident(cursor.name)
+    hashed = compose("coalesce(CAST(sum({h}) AS VARCHAR), 'None')", h=words.row_hash(Schema((cursor,))))
+    without = compose(
+        "(SELECT coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {r} AS _sqlflow_row WHERE {c} IS NULL)",
+        digest=words.row_digest(schema), r=relation, c=column,
+    )  # fmt: skip
+    ties = compose("(SELECT count(*) FROM {r} WHERE {c} = (SELECT max({c}) FROM {r}))", r=relation, c=column)
+    rest = compose(
+        "{hashed} || CASE WHEN count(*) > count({c}) THEN '+' || {without} ELSE '' END", hashed=hashed, c=column, without=without
+    )  # fmt: skip
+    if append_only:
+        rest = compose(
+            "'None|' || (count({c}) - {ties}) || '|' || {ties} || '|' || (count(*) - count({c}))", c=column, ties=ties
+        )
+    return compose(
+        "SELECT count(*) || '|' || coalesce(CAST(max({c}) AS VARCHAR), 'None') || '|' || {rest} FROM {relation}",
+        c=column, rest=rest, relation=relation,
+    )  # fmt: skip
+
+
+def only_added(words: Wording, relation: Sql, cursor: Column, before: str | None, *, append_only: bool) -> Sql | None:
+    """A query of one truth value: whether only rows with a greater cursor were added to those of a signature; None where
+    that signature does not tell."""
+    old = (before or "").split("|")
+    if len(old) < (6 if append_only else 3) or not old[0].isdigit() or old[1] == "None" or "+" in old[2]:
+        return None
+    column, mark = Ident(cursor.name), _mark(cursor, old[1])
+    if append_only:
+        same = compose(
+            "count(*) FILTER (WHERE {c} < {mark}) = {below} AND count(*) FILTER (WHERE {c} = {mark}) = {ties} "
+            "AND count(*) - count({c}) = {silent}",
+            c=column, mark=mark, below=int(old[3]), ties=int(old[4]), silent=int(old[5]),
+        )  # fmt: skip
+    else:
+        same = compose(
+            "count(*) = count({c}) AND count(*) FILTER (WHERE {c} <= {mark}) = {rows} "
+            "AND coalesce(CAST(sum({h}) FILTER (WHERE {c} <= {mark}) AS VARCHAR), 'None') = {digest}",
+            c=column, mark=mark, rows=int(old[0]), h=words.row_hash(Schema((cursor,))), digest=Value(old[2]),
+        )  # fmt: skip
+    return compose("SELECT {same} FROM {relation}", same=same, relation=relation)
+
+
 def _of_those_without(session: Session, relation: Sql, schema: Schema, cursor: Ident) -> str:
     query = compose(
         "SELECT CAST(sum({digest}) AS VARCHAR) FROM {relation} AS _sqlflow_row WHERE {c} IS NULL",
@@ -160,6 +212,10 @@ def of_all(partitions: Mapping[str, Signature]) -> str:
     return f"{sum(signature.rows for signature in own)}|{sum(int(signature.digest) for signature in own)}"
 
 
+UNKNOWN = Signature(-1, "-1")
+"""Of a partition that was read when it was not what is remembered: it is none that rows can have."""
+
+
 def grown(before: Mapping[str, Signature], added: Mapping[str, Signature]) -> dict[str, Signature]:
     """The signatures of the partitions to which rows were added."""
     nothing = Signature(0, "0")
@@ -171,9 +227,9 @@ def grown(before: Mapping[str, Signature], added: Mapping[str, Signature]) -> di
 
 
 def by_partition(
-    session: Session, relation: Sql, digest: Sql, expressions: Sequence[str], grain: Grain, time_type: str
-) -> Mapping[str, Signature]:
-    """The signature of each partition of a relation. `digest`: what tells its rows apart, `by_row` or `by_cursor_and_key`.
+    words: Wording, relation: Sql, digest: Sql, expressions: Sequence[str], grain: Grain, time_type: str
+) -> Sql:
+    """A query of the signature of each partition of a relation. `digest`: what tells its rows apart, `by_row` or `by_cursor_and_key`.
 
     `expressions`: SQL over the relation's columns that gives the output's time of type `time_type`, one for each
     place where the query reads it. Keys: microseconds since 1970, `inf`, `-inf` or `null`, after the number of the
@@ -197,7 +253,7 @@ def by_partition(
                 "FROM (SELECT date_trunc({grain}, CAST({time} AS {moment})) AS _part, "
                 "{rows} AS _rows, {hashes} AS _hashes FROM {of} AS _sqlflow_row GROUP BY 1) AS _parts",
                 number=number,
-                name=session.wording.moment(Sql("_part")),
+                name=words.moment(Sql("_part")),
                 rows=rows,
                 hashes=hashes,
                 grain=Value(str(grain)),
@@ -206,5 +262,9 @@ def by_partition(
                 of=of,
             )
         )
-    found = session.fetch(joined(" UNION ALL ", parts))
-    return {str(name): Signature(int(str(count)), str(whole)) for name, count, whole in found}
+    return joined(" UNION ALL ", parts)
+
+
+def partitions_of(session: Session, query: Sql) -> Mapping[str, Signature]:
+    """What `by_partition` asks for."""
+    return {str(name): Signature(int(str(rows)), str(digest)) for name, rows, digest in session.fetch(query)}

@@ -46,6 +46,9 @@ _STEP_LABELS = {
     StepKind.MEASURE: "measure, for the record",
     StepKind.NOTICE: "notice, rows become a warning",
     StepKind.ALARM: "alarm, rows fail the run",
+    StepKind.STILL: "run only if an input is not what it was when the build began",
+    StepKind.SEEN: "find out what was read",
+    StepKind.NOTED: "run only if the input's changes turn out not to be all known",
 }
 
 
@@ -108,6 +111,8 @@ def _task_lines(task: Task, sql: bool, paint: Paint) -> Iterator[str]:
     if not sql:
         return
     for step in task.steps:
+        if not step.sql:
+            continue
         if step.only_if is not None:
             yield from _sql_lines("the next statement runs only if", step.only_if, paint)
         yield from _sql_lines(_step_label(step), step.sql, paint)
@@ -265,7 +270,7 @@ def task_json(task: Task) -> dict[str, object]:
         "strategy": task.strategy,
         "reason": _reason_json(task.reason),
         "intervals": task.intervals,
-        "steps": [{"kind": step.kind, "sql": step.sql} for step in task.steps],
+        "steps": [{"kind": step.kind, "sql": step.sql} for step in task.steps if step.sql],
         "checks": [
             {"name": c.name, "blocking": c.blocking, "sample": c.sample} for audit in task.audits for c in audit.checks
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from msgspec import Struct
@@ -37,10 +38,12 @@ class Traits(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """A table or view as it stands in the database."""
+    """A table or view as it stands in the database. `inside`: only transactions of this database change its rows, which
+    cannot be said of a view or of a table that stands for one elsewhere."""
 
     relation: Relation
     schema: Schema
+    inside: bool = True
 
 
 class EngineError(Exception):
@@ -95,6 +98,14 @@ class Session(Protocol):
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
 
+    def unwritten(self, table: TableName, rows: int, moment: str) -> bool:
+        """Whether it is certain that a table, as this transaction sees it, is what it was at the moment, when it had so many
+        rows. For less than it takes to read them; False where that cannot be told."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """All that is fetched inside is of one moment; a query that fails there is no harm to the next one. Nothing is
+        written."""
+
 
 class Engine(Protocol):
     """A database that is open."""
@@ -109,6 +120,12 @@ class Engine(Protocol):
 
     def session(self) -> Session:
         """A new connection to it."""
+
+    def moment(self) -> str:
+        """What `untouched_since` needs to know of now."""
+
+    def untouched_since(self, moment: str) -> bool:
+        """Whether it is certain that nobody but this build has committed anything since a moment."""
 
     def tables(self) -> Mapping[TableName, Found]:
         """Every table and view with its columns, SQLFlow's own left out."""

@@ -13,13 +13,45 @@ from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Sql
 
 
+class Beyond(Struct, frozen=True):
+    """Rows whose `cursor` of the type `type` is greater than `mark`."""
+
+    cursor: str
+    type: str
+    mark: str
+
+
 class Growth(Struct, frozen=True):
     """All that happened to an input since the remembered version is that these rows were added: `relation` is SQL that
-    can stand after FROM, `rows` their number, `proof` in words how it is known."""
+    can stand after FROM, `rows` their number, `proof` in words how it is known. `since`: token of a reader that has read
+    some of them -> those that it has not."""
 
     relation: Sql
     rows: int
     proof: str
+    since: Mapping[str, Beyond] = field(default_factory=dict)
+
+
+class Watch(Struct, frozen=True):
+    """How a transaction that reads an input finds out what it has read.
+
+    `signature`: a query of one text, which is `TableRecord.below` when the rows are those of the record; `inside`: they are
+    rows of this database. `only_added`: a query of one truth value: whether rows were only added to those of the remembered
+    version, and to what readers have read since. `folder`: of the project, when files are read in place of a table. `table`: what it is in the database.
+    """
+
+    signature: Sql | None = None
+    inside: bool = True
+    only_added: Sql | None = None
+    folder: str | None = None
+    table: TableName | None = None
+
+
+class Copied(Struct, frozen=True):
+    """Files that an input's own task copies into a table, as they were when they were looked at."""
+
+    folder: str
+    identity: str
 
 
 class InputState(Struct, frozen=True):
@@ -29,6 +61,8 @@ class InputState(Struct, frozen=True):
     `changed`: what changed, in words; empty when nothing did. `relation`: SQL that can stand after FROM.
     `loads`: files that must be copied into its table first. `work`: the statement that must run before it can be read (a view over files, the load of a seed), if any.
     `growth`: that rows were only added, where it is proven. `rows`: how many it has, where it is known.
+    `content`: what tells its rows and columns from all others, and `watch` whether they are what they were; None where only
+    SQLFlow itself changes them. `copied`: the files that `loads` or `work` copy.
     """
 
     record: TableRecord
@@ -39,6 +73,9 @@ class InputState(Struct, frozen=True):
     reloads: bool = False
     growth: Growth | None = None
     rows: int | None = None
+    content: str = ""
+    watch: Watch | None = None
+    copied: Copied | None = None
 
 
 class Inputs(Struct, frozen=True):
@@ -49,6 +86,8 @@ class Inputs(Struct, frozen=True):
     last read it. `collated`: tables with columns in which different texts count as equal. `notes`: what somebody should
     know of them. `others`: what other projects made, and which. `lost`: tables that SQLFlow made and of which the
     warehouse has lost the record. `kept`: SQLFlow's own tables with their columns.
+    `parted`: (model, input) -> a query of all partitions: name, rows, digest. `moment`: of the engine, before any of this was
+    looked at.
     """
 
     tables: Mapping[TableName, Found]
@@ -60,3 +99,5 @@ class Inputs(Struct, frozen=True):
     others: Mapping[TableName, str] = field(default_factory=dict)
     lost: frozenset[TableName] = frozenset()
     kept: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    parted: Mapping[tuple[TableName, TableName], Sql] = field(default_factory=dict)
+    moment: str = ""

@@ -49,7 +49,9 @@ class Reason(Struct, frozen=True):
 class StepKind(StrEnum):
     """`WRITE` changes tables. `LOAD` copies files into one. `GUARD` is a query that must find no rows, or the task fails. `MEASURE` is a query of
     one row whose columns are facts for the record. `NOTICE` is a query whose rows are told as a warning. `ALARM` is a
-    query whose rows make the task a failed one, though what it did is committed; their first column is a sign."""
+    query whose rows make the task a failed one, though what it did is committed; their first column is a sign. `STILL` is
+    a statement that is run if an input is not what it was when it was looked at. `SEEN` finds out what was read of inputs, for
+    the record; `NOTED` the same of the input whose task this is, and is a statement that is run if its changes are not known."""
 
     WRITE = "write"
     GUARD = "guard"
@@ -57,6 +59,9 @@ class StepKind(StrEnum):
     LOAD = "load"
     NOTICE = "notice"
     ALARM = "alarm"
+    STILL = "still"
+    SEEN = "seen"
+    NOTED = "noted"
 
 
 class Load(Struct, frozen=True):
@@ -72,6 +77,30 @@ class Load(Struct, frozen=True):
     csv: str = ""
 
 
+class Signature(Struct, frozen=True):
+    """The rows of one partition of an input: how many, and the sum of their hashes."""
+
+    rows: int
+    digest: str
+
+
+class SignatureUpdate(Struct, frozen=True):
+    """Partitions of an input whose signature is to be remembered; None where the partition is gone."""
+
+    input: TableName
+    partitions: Mapping[str, Signature | None]
+    whole: bool = False  # these are all there are: forget the others
+
+
+class Parted(Struct, frozen=True):
+    """The partitions of an input that a model reads: `query` gives all of them as they are now (name, rows, digest), and
+    `update` is what is to be remembered of them by the plan."""
+
+    input: TableName
+    query: Sql
+    update: SignatureUpdate | None = None
+
+
 class Step(Struct, frozen=True):
     """One statement of a task.
 
@@ -81,7 +110,8 @@ class Step(Struct, frozen=True):
     number of its rows is. `timed`: its seconds count into
     the facts `apply_seconds` and `apply_cpu_seconds`. `label`, `span`: the directive that the statement comes from, if the
     author wrote it. `code`, `message`, `hint`: for a GUARD, NOTICE or ALARM that finds rows; `{rows}` in the message
-    becomes the rows.
+    becomes the rows. `inputs`: for a STILL, SEEN or NOTED; `whole`: all that the table has was read from them as they are now,
+    otherwise some of it, as the plan says; `parted`: how their partitions are told.
     """
 
     kind: StepKind
@@ -96,6 +126,9 @@ class Step(Struct, frozen=True):
     code: str = ""
     message: str = ""
     hint: str | None = None
+    inputs: tuple[TableName, ...] = ()
+    whole: bool = True
+    parted: tuple[Parted, ...] = ()
 
 
 class CheckQuery(Struct, frozen=True):
@@ -112,21 +145,6 @@ class Audit(Struct, frozen=True):
 
     sql: Sql
     checks: tuple[CheckQuery, ...]
-
-
-class Signature(Struct, frozen=True):
-    """The rows of one partition of an input: how many, and the sum of their hashes."""
-
-    rows: int
-    digest: str
-
-
-class SignatureUpdate(Struct, frozen=True):
-    """Partitions of an input whose signature is to be remembered; None where the partition is gone."""
-
-    input: TableName
-    partitions: Mapping[str, Signature | None]
-    whole: bool = False  # these are all there are: forget the others
 
 
 class Way(Struct, frozen=True):

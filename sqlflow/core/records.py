@@ -93,7 +93,7 @@ class TableRecord(Struct, frozen=True):
     """The state of one table that SQLFlow maintains.
 
     `version` grows by one with each run that wrote the table; `changes` says what the last ones did. `inputs`:
-    table read -> its version token when it was read. `signatures` are kept beside, by partition. `done`: the
+    table read -> its version when it was read, or a `token_of` what was read. `signatures` are kept beside, by partition. `done`: the
     intervals that hold the query's result for those inputs. `watermark`: the greatest cursor or time that was
     read, as text. `below`: number of rows read up to the watermark, and a hash of them (append and merge).
     `logged`: the change log tells of every version after this one. `image`: a copy of the input is kept. `counters`: a
@@ -204,6 +204,23 @@ class RunRecord(Struct, frozen=True):
     status: Status
     results: tuple[TaskResult, ...] = ()
     up_to_date: int = 0
+
+
+def token_of(version: str, content: str) -> str:
+    """The token of an input that was read when its content was not that of any version, but came after this one. Without
+    `content`: some of what the table has was read then, and some before."""
+    return f"{version}~{content}"
+
+
+def version_of(token: str) -> int | None:
+    """The version in a token, or the one after which it was read; None for tokens of other things."""
+    version = token.partition("~")[0]
+    return int(version) if version.isdigit() else None
+
+
+def content_of(token: str | None) -> str | None:
+    """What was read of an input, when it was none of its versions."""
+    return (token or "").partition("~")[2] or None
 
 
 def first_version(now: datetime) -> int:

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -336,6 +337,13 @@ class DuckDBSession:
     def load(self, load: Load) -> int:
         raise NotImplementedError("DuckDB reads files in queries")
 
+    def unwritten(self, table: TableName, rows: int, moment: str) -> bool:
+        return False
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        yield  # nobody else writes to a database that this process has open
+
     def begin(self) -> None:
         self._run("BEGIN TRANSACTION", ())
         self._within = True
@@ -405,6 +413,12 @@ class DuckDBEngine:
             self._sessions.append(session)
         return session
 
+    def moment(self) -> str:
+        return ""
+
+    def untouched_since(self, moment: str) -> bool:
+        return True  # the file is held by this process
+
     def tables(self) -> Mapping[TableName, Found]:
         session = DuckDBSession(self._connection, traits=self._traits)
         rows = session.fetch(
@@ -421,7 +435,8 @@ class DuckDBEngine:
         found: dict[TableName, Found] = {}
         for (schema, name), columns in groupby(rows, key=lambda row: (row[0], row[1])):
             kind = Relation.VIEW if (schema, name) in views else Relation.TABLE
-            found[TableName(str(schema), str(name))] = Found(kind, _schema((row[2], row[3]) for row in columns))
+            schema_of = _schema((row[2], row[3]) for row in columns)
+            found[TableName(str(schema), str(name))] = Found(kind, schema_of, inside=kind is Relation.TABLE)
         return found
 
     def interrupt(self) -> None:

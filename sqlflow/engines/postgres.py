@@ -47,6 +47,7 @@ TRAITS = traits_with(frozenset())
 
 _POLL_SECONDS = 0.1
 _UNSURE_SECONDS = 5.0
+_MOST_TRANSACTIONS = 10_000  # of others, that are looked at one by one
 # Our advisory locks have two halves: "SQLF" or "SQLG", and what they are about.
 _LOCK_CLASS = 0x53514C46
 _BUILDING, _COMMITTING = 1, 2
@@ -124,6 +125,7 @@ class PostgresSession:
         self._engine = engine
         self._connection = connection
         self._within = False
+        self._reading = False
         self._busy = False
 
     @property
@@ -145,7 +147,38 @@ class PostgresSession:
         return self._run(self.wording.statement(Sql(sql)), parameters)[1]
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        return self._run(self.wording.statement(Sql(sql)), parameters)[0]
+        text = self.wording.statement(Sql(sql))
+        if not self._reading:
+            return self._run(text, parameters)[0]
+        self._run("SAVEPOINT _sqlflow_query", ())
+        try:
+            return self._run(text, parameters)[0]
+        except EngineError as error:
+            if not error.conflict:
+                self._run("ROLLBACK TO SAVEPOINT _sqlflow_query", ())
+            raise
+
+    def unwritten(self, table: TableName, rows: int, moment: str) -> bool:
+        # Rows that came since have the number of a transaction that had not ended then; of those that went, some are missing.
+        found = self.fetch(
+            compose(
+                "SELECT count(*), count(*) FILTER (WHERE age(xmin) <= age(CAST(CAST($1 AS xid8) AS xid))) FROM {t}",
+                t=table,
+            ),
+            [moment.partition(":")[0]],
+        )
+        return found[0] == (rows, 0)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        self._run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
+        self._within = self._reading = True
+        try:
+            yield
+        finally:
+            self._reading = False
+            with suppress(EngineError, Interrupted):
+                self.rollback()
 
     def load(self, load: Load) -> int:
         with self._errors("COPY"):
@@ -204,6 +237,8 @@ class PostgresSession:
             self._run("SELECT pg_advisory_xact_lock_shared($1, $2)", (_LOCK_CLASS, _COMMITTING))
             self._refuse_without_lock()
         number, pid = self.fetch("SELECT CAST(pg_current_xact_id_if_assigned() AS TEXT), pg_backend_pid()")[0]
+        if number is not None:
+            self._engine.own.add(int(str(number)))
         try:
             self._run("COMMIT", ())
         except EngineError as error:
@@ -318,7 +353,9 @@ class PostgresEngine:
         self.config = config
         self.interrupted = False
         self.token: int | None = None
+        self.own: set[int] = set()  # transactions that this build committed
         self._opening = threading.Lock()
+        self._asking = threading.Lock()
         self._main = PostgresSession(self, self.connect())  # a server that cannot be reached is told at once
         self.name = _named(self._main.connection)
         self.broken = _broken(config, self.name, keep=keep)
@@ -393,24 +430,47 @@ class PostgresEngine:
             self._sessions.append(session)
         return session
 
+    def moment(self) -> str:
+        with self._asking:
+            return str(self._main.fetch("SELECT CAST(pg_current_snapshot() AS TEXT)")[0][0])
+
+    def untouched_since(self, moment: str) -> bool:
+        now = self.moment()
+        first, last = int(moment.split(":")[0]), int(now.split(":")[1])
+        if now == moment or last - first > _MOST_TRANSACTIONS:
+            return now == moment
+        with self._asking:
+            ended = self._main.fetch(
+                "SELECT n FROM generate_series($1::bigint, $2::bigint - 1) AS n, LATERAL (SELECT n::text::xid8 AS x) AS _x "
+                "WHERE pg_visible_in_snapshot(x, $4::pg_snapshot) AND NOT pg_visible_in_snapshot(x, $3::pg_snapshot) "
+                "AND pg_xact_status(x) IS DISTINCT FROM 'aborted'",
+                [first, last, moment, now],
+            )
+        return all(int(str(number)) in self.own for (number,) in ended)
+
     def tables(self) -> Mapping[TableName, Found]:
         rows = self._main.fetch(
             "SELECT n.nspname, c.relname, c.relkind IN ('v', 'm'), array_agg(a.attname::text ORDER BY a.attnum), "
             # A query gives the values of a domain as those of its base type.
             "array_agg(CASE WHEN k.typtype = 'd' THEN format_type(k.typbasetype, k.typtypmod) "
-            "ELSE format_type(a.atttypid, a.atttypmod) END ORDER BY a.attnum) FROM pg_class AS c "
+            "ELSE format_type(a.atttypid, a.atttypmod) END ORDER BY a.attnum), "
+            # Rows of a partitioned table, or of one with children, may be elsewhere; policies may look at anything; and which
+            # transaction has written a row says the server's own kind of table, to those who may read all of its columns.
+            "c.relkind IN ('r', 'm') AND NOT c.relhassubclass AND NOT c.relrowsecurity "
+            "AND has_table_privilege(c.oid, 'SELECT') "
+            "AND EXISTS (SELECT 1 FROM pg_am AS m WHERE m.oid = c.relam AND m.amname = 'heap') FROM pg_class AS c "
             "JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_attribute AS a ON a.attrelid = c.oid "
             "JOIN pg_type AS k ON k.oid = a.atttypid "
             "WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped "
             "AND n.nspname NOT IN ('pg_catalog', 'information_schema', '_sqlflow') AND n.nspname !~ '^pg_(toast|temp)' "
-            "AND NOT c.relispartition GROUP BY 1, 2, 3 ORDER BY 1, 2"
+            "AND NOT c.relispartition GROUP BY 1, 2, 3, 6 ORDER BY 1, 2"
         )
         found: dict[TableName, Found] = {}
-        for schema, name, is_view, columns, types in rows:
+        for schema, name, is_view, columns, types, inside in rows:
             pairs = zip(_texts(columns), _texts(types), strict=True)
             kind = Relation.VIEW if is_view else Relation.TABLE
             found[TableName(str(schema), str(name))] = Found(
-                kind, Schema(tuple(Column(c, spelled(t)) for c, t in pairs))
+                kind, Schema(tuple(Column(c, spelled(t)) for c, t in pairs)), bool(inside)
             )
         return found
 

@@ -20,8 +20,8 @@ from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, IntervalSet, 
 from sqlflow.core.keeping import counters_of, image_of, log_of
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.core.names import TableName, beside
-from sqlflow.core.plan import Audit, Blame, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
-from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
+from sqlflow.core.plan import Audit, Blame, Parted, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
+from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version, version_of
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import counted, sized
@@ -140,7 +140,7 @@ class _Planner:
         record, capture = self._captured(name, state, before)
         grew = state.growth.rows if capture and state.growth is not None else None
         self._versions[name] = Version(
-            record.version, record.changes, _input_why(state), logged=record.logged, grew=grew
+            record.version, record.changes, _input_why(state), logged=record.logged, grew=grew, content=state.content
         )
         if state.work or state.loads or capture:
             steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
@@ -162,6 +162,8 @@ class _Planner:
                     t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
+            if state.copied is not None:
+                steps.append(Step(StepKind.NOTED, Sql(""), inputs=(name,)))
             action = (
                 "load seed" if record.kind is TableKind.SEED else "load files" if state.loads else "create source view"
             )
@@ -467,14 +469,22 @@ class _Planner:
                 return NotFollowed(f"`COLLATE` in `{name}`: different texts count as equal there")
         for name in effect.inputs:
             version, consumed = self._versions[name], before.inputs.get(name.id, "")
-            if not consumed.isdigit() or version.logged is None or int(consumed) < version.logged:
+            state = self._inputs.states.get(name)
+            after, beyond = version_of(consumed), None
+            if not consumed.isdigit() and state is not None and state.growth is not None:
+                beyond = state.growth.since.get(consumed)
+            if (
+                after is None
+                or version.logged is None
+                or after < version.logged
+                or (beyond is None and "~" in consumed)
+            ):
                 return NotFollowed(self._not_told(subject.table, before, name))
             record = self._inputs.records.get(name)
             model = self._compiled.models.get(name)
             schema = model.schema if model is not None else self._compiled.columns[name]
             reader = record.reader if record is not None else ""
-            changed.append(Changed(name, schema, int(consumed), version.number, log_of(name, reader)))
-            state = self._inputs.states.get(name)
+            changed.append(Changed(name, schema, after, version.number, log_of(name, reader), beyond))
             rows[name] = state.rows if state is not None else record.rows if record is not None else None
         return follow_or_not(subject.model, before, self._shape_of(subject.table), changed, self._versions, rows)
 
@@ -498,10 +508,20 @@ class _Planner:
         rebuild = incremental.rebuild(subject) if timed else (*delta.prime(subject, shape), *full.rebuild(subject))
         query = incremental.whole_query(subject) if timed else subject.query
         check = selfcheck.due(subject, shape, query, self._verify_every, self._run_id)
-        steps = delta.follow(subject, shape, found.following, log, rebuild, check)
+        moving = frozenset(self._moving(subject.model))
+        steps = delta.follow(subject, shape, found.following, log, rebuild, check, moving)
+        signatures = self._signatures(subject)
         if timed:
             record = replace(record, done=before.done, watermark=before.watermark)
             steps = (*steps, *incremental.measured(subject))
+            # What is followed is what their own tasks find, of whose partitions nothing is known.
+            followed = [item.table for item in found.following.changed if item.table in self._inputs.states]
+            updates = [update for update in self._signatures(subject) if update.input not in followed]
+            signatures = (*updates, *(SignatureUpdate(name, {}, whole=True) for name in followed))
+        # Files are not held still by a transaction.
+        loose = {n for n in moving & delta.read_as_they_are(shape, found.following) if self._is_files(n)}
+        steps = (*steps, *self._seen(subject.model, loose, whole=False, only_if=delta.is_followed()))
+        steps = (*steps, *self._seen(subject.model, only_if=delta.is_rebuilt()))
         self._model_task(
             subject,
             action="apply changes" if check is None else "apply changes and check a sample",
@@ -509,7 +529,7 @@ class _Planner:
             reason=reason,
             steps=steps,
             record=record,
-            signatures=self._signatures(subject),
+            signatures=signatures,
             ways=found.ways,
             opened=() if log is None else log.opened(subject.table),
         )
@@ -579,7 +599,8 @@ class _Planner:
             for m in followers
             if m.name in self._inputs.records
         ]
-        lowest = min((int(version) for version in read if version.isdigit()), default=record.version - 1)
+        versions = [version for version in map(version_of, read) if version is not None]
+        lowest = min(versions, default=record.version - 1)
         log = Log(
             log_of(record.table, record.reader), schema, record.version, since is None, min(lowest, record.version - 1)
         )
@@ -589,22 +610,28 @@ class _Planner:
         self, name: TableName, state: InputState, before: TableRecord | None
     ) -> tuple[TableRecord, tuple[Step, ...]]:
         """What writes down the changes of an input, for those who follow them."""
+        record, steps, log = self._written_down(name, state, before)
+        if steps:
+            gap = Sql("") if log is None else log.gap().sql
+            steps = (*steps, Step(StepKind.NOTED, gap, inputs=(name,)))
+        return record, steps
+
+    def _written_down(
+        self, name: TableName, state: InputState, before: TableRecord | None
+    ) -> tuple[TableRecord, tuple[Step, ...], Log | None]:
         record = state.record
         image, relation = self._wants_image(name), Sql(render(name))
         kept = image_of(name, record.reader)
         copied = before is not None and before.image and before.reader == record.reader
         if before is not None and record.version == before.version:
             record = replace(record, image=image)
-            return (
-                (record, (keep_image(self._words, kept, relation, record.schema),))
-                if image and not copied
-                else (record, ())
-            )
+            copy = (keep_image(self._words, kept, relation, record.schema),) if image and not copied else ()
+            return record, copy, None
         same = before is not None and before.schema == record.schema
         if before is not None and same and (state.growth is not None or (image and copied)):
             record, log = self._logged(record.schema, before, record)
             if log is not None and state.growth is not None and not image and not self._worth_telling(name, state):
-                return replace(record, logged=None), ()
+                return replace(record, logged=None), (), None
             if log is not None and state.growth is not None:
                 rows = state.growth.relation
                 added = (
@@ -613,13 +640,13 @@ class _Planner:
                     else keep_image(self._words, kept, relation, record.schema)
                 )
                 steps = (*log.opened(relation), log.rows(rows, 1), *((added,) if image else ()))
-                return replace(record, image=image), steps
+                return replace(record, image=image), steps, log
             if log is not None:
                 compared = compare_image(self._words, kept, relation, record.schema, log, self._cursor_of(name, before))
-                return replace(record, image=True), (*log.opened(relation), *compared)
+                return replace(record, image=True), (*log.opened(relation), *compared), log
         if image:
-            return replace(record, image=True), (keep_image(self._words, kept, relation, record.schema),)
-        return record, ()
+            return replace(record, image=True), (keep_image(self._words, kept, relation, record.schema),), None
+        return record, (), None
 
     def _worth_telling(self, name: TableName, state: InputState) -> bool:
         """Whether somebody will follow the rows that were added to an input, and not rather be rebuilt."""
@@ -775,7 +802,9 @@ class _Planner:
                 steps = compared(subject, part, log if number == 0 else replace(log, begins=False), steps)
             if check is not None and number == max(len(pieces), 1) - 1:
                 action, part = f"{action} and check a sample", None
-                steps = (*steps, *incremental.checked(check, () if log is None else (log.gap(),)))
+                gap = () if log is None else (log.gap(),)
+                steps = (*steps, *incremental.checked(check, gap, self._moving(subject.model)))
+            steps = (*steps, *self._seen(subject.model, whole=False))
             self._model_task(
                 subject,
                 action=action,
@@ -848,6 +877,8 @@ class _Planner:
             elif self._is_read(subject.table):
                 steps = swap_and_tell(subject, building, query)
         steps, record = (*prepared, *steps), replace(record, counters=token)
+        if header.mode is not Mode.VIEW or checks_of(header):
+            steps = (*steps, *self._seen(subject.model))
         dropped, gone = self._leftover(subject)
         if before is not None and before.mode == Mode.MERGE and header.mode is not Mode.MERGE:
             dropped = (*dropped, merge.forget(subject.table))
@@ -989,6 +1020,7 @@ class _Planner:
             begins = not done
             done |= piece
             steps = incremental.first_batch(staged, piece) if begins else incremental.update(staged, piece, nulls=False)
+            steps = (*steps, *self._seen(model, whole=False))
             self._model_task(
                 subject,
                 action=f"build {_intervals_of(piece)}",
@@ -1008,7 +1040,7 @@ class _Planner:
             action="swap in the table",
             strategy="batches",
             reason=reason,
-            steps=incremental.swap(subject, staged),
+            steps=(*incremental.swap(subject, staged), *self._seen(model, whole=False)),
             record=final,
             number=len(left),
             before_hooks=not left,
@@ -1059,7 +1091,7 @@ class _Planner:
         before = subject.before
         assert before is not None
         record = replace(record, watermark=before.watermark, below=before.below, rows=None)
-        steps = (*steps, _count_rows(subject))
+        steps = (*steps, _count_rows(subject), *self._seen(subject.model))
         self._model_task(
             subject, action=action, strategy=strategy, reason=reason, steps=steps, record=record, ways=ways,
             opened=() if log is None else log.opened(subject.table),
@@ -1080,7 +1112,7 @@ class _Planner:
             action="test" if subject.model.model.header.mode is Mode.TEST else "check",
             strategy="",
             reason=reason,
-            steps=(),
+            steps=self._seen(subject.model) if subject.model.model.header.mode in (Mode.VIEW, Mode.TEST) else (),
             record=record,
             before_hooks=False,
             after_hooks=False,
@@ -1133,6 +1165,35 @@ class _Planner:
             if parent is not None and parent.model.header.mode is Mode.VIEW:
                 stack.extend(parent.parents)
         return tuple(sorted(found))
+
+    def _moving(self, model: CompiledModel) -> tuple[TableName, ...]:
+        """What a model reads and others may write to while the build runs."""
+        states = self._inputs.states
+        return tuple(n for n in self._data_inputs(model) if n in states and states[n].watch is not None)
+
+    def _is_files(self, name: TableName) -> bool:
+        watch = self._inputs.states[name].watch
+        return watch is not None and watch.folder is not None
+
+    def _seen(
+        self,
+        model: CompiledModel,
+        inputs: Collection[TableName] | None = None,
+        *,
+        whole: bool = True,
+        only_if: Sql | None = None,
+    ) -> tuple[Step, ...]:
+        """The step that finds out what was read of these inputs of a model, or of all. `whole`: for all rows of its table."""
+        names = tuple(n for n in self._moving(model) if inputs is None or n in inputs)
+        if not names:
+            return ()
+        updates = {update.input: update for update in self._updates.get(model.name, ())}
+        parted = tuple(
+            Parted(name, self._inputs.parted[model.name, name], updates.get(name))
+            for name in names
+            if (model.name, name) in self._inputs.parted
+        )
+        return (Step(StepKind.SEEN, Sql(""), only_if=only_if, inputs=names, whole=whole, parted=parted),)
 
     def _consumed(self, model: CompiledModel) -> dict[str, str]:
         """The versions of everything that the model reads, as they will be when it runs."""

@@ -14,7 +14,7 @@ from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, ReasonKind
 from sqlflow.core.reach import HERE, image
-from sqlflow.core.records import Change, Fingerprint, Relation, TableRecord
+from sqlflow.core.records import Change, Fingerprint, Relation, TableRecord, content_of
 from sqlflow.plan.partitions import touched_by
 from sqlflow.plan.subject import ZONED
 
@@ -29,6 +29,11 @@ class Version(Struct, frozen=True):
     time_type: str = ""
     logged: int | None = None  # the change log tells of every version after this one
     grew: int | None = None  # all that the newest version did is to add so many rows
+    content: str = ""  # of an input: what tells it from all others
+
+    def is_read(self, token: str | None) -> bool:
+        """Whether a reader with this token has read it as it is."""
+        return token == str(self.number) or (bool(self.content) and content_of(token) == self.content)
 
 
 class Effect(Struct, frozen=True):
@@ -114,7 +119,7 @@ def effect_of_inputs(
         if version is None:
             continue
         consumed = before.inputs.get(name.id)
-        if consumed == str(version.number):
+        if version.is_read(consumed):
             continue
         found = _effect_of(model, name, consumed, version, inputs, zone)
         if found:

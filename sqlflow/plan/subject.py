@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -59,6 +60,15 @@ def write(
     """A step that changes something. `fact`: what the number of its rows is called in the run record."""
     facts = () if fact is None else (fact,)
     return Step(StepKind.WRITE, sql, counts=counts, only_if=only_if, timed=timed, facts=facts)
+
+
+def unless_still(
+    inputs: Collection[TableName], sql: Sql, only_if: Sql | None = None, *, whole: bool = True
+) -> tuple[Step, ...]:
+    """A statement for when one of the inputs is not what its version is; with `whole` off, or when that is not what the plan
+    has seen."""
+    names = tuple(sorted(inputs))
+    return (Step(StepKind.STILL, sql, only_if=only_if, inputs=names, whole=whole),) if names else ()
 
 
 def replace_table(subject: Subject, query: Sql) -> tuple[Step, ...]:

@@ -22,6 +22,7 @@ from sqlflow.core.events import Clock, Emit, TaskFinished, TaskStarted, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, SignatureUpdate, Task
 from sqlflow.core.records import CheckResult, Status, TableRecord, TaskResult
+from sqlflow.core.witness import Witnesses
 from sqlflow.runner.schedule import Board, Failed
 from sqlflow.runner.task import UNCHANGED, Outcome, TaskError, run_task, stay
 
@@ -56,6 +57,7 @@ def execute(
     *,
     write_records: WriteRecords,
     committed: Committed,
+    witnesses: Witnesses,
     emit: Emit,
     clock: Clock,
     threads: int,
@@ -67,10 +69,10 @@ def execute(
     before; those are not run again, nor are they among the results.
 
     `write_records` writes records into an open transaction; `committed` is called after each commit with the
-    records that are now true and the names of tables that are gone. On Ctrl-C or SIGTERM running statements are
+    records that are now true and the names of tables that are gone. `witnesses` say what tasks have read. On Ctrl-C or SIGTERM running statements are
     cancelled and rolled back, and the rest is reported as cancelled.
     """
-    run = _Run(plan, engine, write_records, committed, emit, clock, fail_fast, blame)
+    run = _Run(plan, engine, write_records, committed, witnesses, emit, clock, fail_fast, blame)
     run.go_on_after(already)
     count = min(threads, len(plan.tasks) - len(already))
     run.working = count
@@ -84,6 +86,7 @@ def execute(
     if run.interrupted.is_set():
         run.cancel()
     run.close()
+    run.tell_what_moved()
     return tuple(run.results)
 
 
@@ -113,6 +116,7 @@ class _Run:
         engine: Engine,
         write_records: WriteRecords,
         committed: Committed,
+        witnesses: Witnesses,
         emit: Emit,
         clock: Clock,
         fail_fast: bool,
@@ -130,6 +134,8 @@ class _Run:
         self._engine = engine
         self._write_records = write_records
         self._committed = committed
+        self._witnesses = witnesses
+        self._moved: set[TableName] = set()  # inputs that changed meanwhile
         self._emit = emit
         self._clock = clock
         self._fail_fast = fail_fast
@@ -166,6 +172,11 @@ class _Run:
         """Raise what went wrong inside a worker, which is a bug of ours and not a failed task."""
         if self._crash is not None:
             raise self._crash
+
+    def tell_what_moved(self) -> None:
+        for name in sorted(self._moved):
+            told = self._witnesses.told(name)
+            self._emit(Told(f"{told} changed while the build ran; what came later is for the next build"))
 
     def work(self) -> None:
         try:
@@ -216,7 +227,8 @@ class _Run:
                 if task.idle is not None and self._unchanged(task, done):
                     outcome = stay(session, task)
                 else:
-                    outcome = run_task(session, task, self._stop)
+                    outcome = run_task(session, task, self._witnesses.of(task), self._stop)
+                    self._witnesses.recorded(outcome.record)
             except TaskError as error:
                 _rollback_quietly(session)
                 again = error.conflict or (error.problem.code == "out-of-memory" and self._was_beside_others(ended))
@@ -265,7 +277,7 @@ class _Run:
 
     def _commit(self, session: Session, done: list[_Done], ended: int) -> None:
         records = _last_of_each([item.outcome.record for item in done])
-        signatures = [(item.task.table, item.task.signatures) for item in done if item.task.signatures]
+        signatures = [(d.task.table, u) for d in done for u in (d.task.signatures, d.outcome.signatures) if u]
         gone = [name for item in done for name in item.task.forgotten]
         records = [record for record in records if record.table not in gone]
         try:
@@ -283,6 +295,7 @@ class _Run:
         with self._changed:
             self._committed(records, gone)
             self._same |= {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
+            self._moved |= {name for item in done for name in item.outcome.moved}
             self._board.committed([item.task for item in done])
             for item in done:
                 self._finish(_succeeded(item))

@@ -12,16 +12,19 @@ from msgspec.structs import replace
 
 from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.engine import EngineError, Row, Session
-from sqlflow.core.plan import Audit, CheckQuery, Step, StepKind, Task
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Audit, CheckQuery, SignatureUpdate, Step, StepKind, Task
 from sqlflow.core.records import Change, CheckResult, CheckStatus, Facts, TableKind, TableRecord
 from sqlflow.core.source import Span
 from sqlflow.core.text import MappedText
+from sqlflow.core.witness import Reading, Witness
 from sqlflow.core.words import counted
 
 
 class Outcome(Struct, frozen=True):
     """What a task did: its record with what was measured, rows written, how its checks came out, what to tell, the
-    strategy that was taken and the facts that decided it. `problem`: what is wrong although it is committed."""
+    strategy that was taken and the facts that decided it. `problem`: what is wrong although it is committed. `signatures`:
+    what is to be remembered of partitions in place of what was planned. `moved`: inputs that were not as planned."""
 
     record: TableRecord
     rows: int | None
@@ -30,6 +33,8 @@ class Outcome(Struct, frozen=True):
     strategy: str = ""
     facts: Facts = field(default_factory=dict)
     problem: Diagnostic | None = None
+    signatures: tuple[SignatureUpdate, ...] = ()
+    moved: frozenset[TableName] = frozenset()
 
 
 class TaskError(Exception):
@@ -57,9 +62,11 @@ def stay(session: Session, task: Task) -> Outcome:
 UNCHANGED = "unchanged inputs"
 
 
-def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
-    """Do the task's work. `stop` is called between statements and may raise. Raises TaskError or Interrupted."""
+def run_task(session: Session, task: Task, witness: Witness, stop: Callable[[], None]) -> Outcome:
+    """Do the task's work. `witness` says what was read of its inputs. `stop` is called between statements and may raise.
+    Raises TaskError or Interrupted."""
     rows: int | None = None
+    record, read = task.record, Reading()
     applied = worked = 0.0
     facts: dict[str, object] = {}
     notices: list[str] = []
@@ -99,16 +106,28 @@ def run_task(session: Session, task: Task, stop: Callable[[], None]) -> Outcome:
                         notices.append(step.message.replace("{rows}", show_rows(found)))
                 case StepKind.ALARM:
                     problem = _alarmed(problem, step, session.fetch(step.sql), task)
+                case StepKind.STILL:
+                    if not witness.still(session, step):
+                        session.execute(step.sql)
+                case StepKind.SEEN:
+                    read = read.also(witness.read(session, step))
+                case StepKind.NOTED:
+                    noting = witness.noted(session, record)
+                    record = noting.record
+                    if not noting.known and step.sql:
+                        session.execute(step.sql)
         except EngineError as error:
             raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
     checks = _check(session, task, stop)
     if any(step.timed for step in task.steps):
         facts["apply_seconds"], facts["apply_cpu_seconds"] = round(applied, 4), round(worked, 4)
-    record = _measured(task.record, facts, rows)
+    record = _measured(replace(record, inputs={**record.inputs, **read.inputs}), facts, rows)
     strategy = str(facts.get("strategy") or task.strategy)
     kept = {name: _fact(value) for name, value in facts.items() if name not in _OF_THE_RECORD and _is_known(value)}
     record = replace(record, strategy=strategy, facts=kept, paces=_learned(record.paces, strategy, kept))
-    return Outcome(record, rows, checks, tuple(notices), strategy, kept, problem)
+    return Outcome(
+        record, rows, checks, tuple(notices), strategy, kept, problem, read.signatures, frozenset(witness.moved)
+    )
 
 
 def _alarmed(problem: Diagnostic | None, step: Step, found: list[Row], task: Task) -> Diagnostic | None:
@@ -222,7 +241,7 @@ def _check(session: Session, task: Task, stop: Callable[[], None]) -> tuple[Chec
                 "check-failed",
                 f"{'a check' if len(failed) == 1 else 'checks'} of `{task.table}` failed: {names}",
                 _span_of(task, failed[0].check) or task.span,
-                _AFTER_CHECK if task.steps else _AFTER_VIEW_CHECK,
+                _AFTER_CHECK if any(step.sql for step in task.steps) else _AFTER_VIEW_CHECK,
             ),
             results,
         )

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sqlflow.core.delta import Grouping, Shape
+from sqlflow.core.inputs import Beyond
 from sqlflow.core.keeping import counters_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
@@ -23,7 +24,7 @@ from sqlflow.core.text import Edit
 from sqlflow.plan import selfcheck
 from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, expanded, names, net, same_key, same_row
 from sqlflow.plan.selfcheck import SelfCheck
-from sqlflow.plan.subject import Subject, write
+from sqlflow.plan.subject import Subject, unless_still, write
 
 MOST_PRODUCTS = 40
 
@@ -39,13 +40,15 @@ _GOING = Ident("_sqlflow_going")
 
 
 class Changed(Struct, frozen=True):
-    """An input whose changes after one version up to another are to be followed, as its `log` tells them."""
+    """An input whose changes after one version up to another are to be followed, as its `log` tells them. `beyond`: only
+    these, for rows were only added and the others have been read."""
 
     table: TableName
     schema: Schema
     after: int
     upto: int
     log: TableName
+    beyond: Beyond | None = None
 
 
 class Following(Struct, frozen=True):
@@ -126,14 +129,18 @@ def follow(
     log: Log | None,
     rebuild: tuple[Step, ...],
     check: SelfCheck | None,
+    moving: frozenset[TableName],
 ) -> tuple[Step, ...]:
     """The statements that follow the changes, or do `rebuild` when there are too many of them or they do not fit, or
-    when the self-check finds something."""
+    when the self-check finds something. `moving`: tables to which others write: what is read of them besides the changes
+    that are written down must be what it was when that was done."""
     schema = subject.model.schema
     steps: list[Step] = []
     for at, changed in enumerate(following.changed):
         steps += [_gather(at, changed, 1), _gather(at, changed, -1)]
     steps.append(_choose(shape, following))
+    for way in ("delta", "keys"):
+        steps += unless_still(moving & _read_as_they_are(shape, following, way), _GIVE_UP, _is(way))
     if following.products:
         steps += _only(_is("delta"), _multiplied(subject, shape, following))
     if following.keys:
@@ -161,8 +168,10 @@ def follow(
         applied += [log.rows(expanded(subject.words, _NET, schema, sign), sign) for sign in (1, -1)]
     steps += _only(_not_full(), applied)
     if check is not None:
-        steps += _only(_not_full(), selfcheck.find_wrong(check))
-        steps += _only(_not_full(), [_fail(check)])
+        steps += unless_still(moving, compose("UPDATE {choice} SET checked = FALSE", choice=_CHOICE), _not_full())
+        may_check = compose("SELECT way <> 'full' AND checked FROM {choice}", choice=_CHOICE)
+        steps += _only(may_check, selfcheck.find_wrong(check))
+        steps += _only(may_check, [_fail(check)])
     steps += _only(_is("full"), rebuild)
     if log is not None:
         steps.append(log.gap(_is("full")))
@@ -181,6 +190,37 @@ def _going(subject: Subject) -> Step:
             going=_GOING, cs=subject.columns, t=subject.table, id=_row_id(subject), doomed=_DOOMED,
         )
     )  # fmt: skip
+
+
+def is_rebuilt() -> Sql:
+    """A query of one truth value: whether `follow` has done the `rebuild`."""
+    return _is("full")
+
+
+def is_followed() -> Sql:
+    """A query of one truth value: whether it has not."""
+    return _not_full()
+
+
+def read_as_they_are(shape: Shape, following: Following) -> frozenset[TableName]:
+    """The tables of which more may be read than the changes that are written down."""
+    return _read_as_they_are(shape, following, "delta") | _read_as_they_are(shape, following, "keys")
+
+
+def _read_as_they_are(shape: Shape, following: Following, way: str) -> frozenset[TableName]:
+    """The tables of which a way reads more than the changes that are written down."""
+    if way == "keys":
+        return frozenset(reading.table for reading in shape.readings) if following.keys else frozenset()
+    read = {
+        number
+        for item in following.products
+        for number in range(len(shape.readings))
+        if number not in dict(item.changed) and number not in item.empty
+    }
+    return frozenset(shape.readings[number].table for number in read)
+
+
+_GIVE_UP = compose("UPDATE {choice} SET way = 'full'", choice=_CHOICE)
 
 
 def _row_id(subject: Subject) -> Sql:
@@ -223,12 +263,19 @@ def _range(changed: Changed) -> Sql:
     )
 
 
+def _not_read(changed: Changed) -> Sql:
+    if changed.beyond is None:
+        return Sql("TRUE")
+    mark = compose("CAST({v} AS {kind})", v=Value(changed.beyond.mark), kind=Sql(changed.beyond.type))
+    return compose("{c} > {mark}", c=Ident(changed.beyond.cursor), mark=mark)
+
+
 def _gather(at: int, changed: Changed, sign: int) -> Step:
     return write(
         compose(
-            "CREATE OR REPLACE TEMP TABLE {rows} AS SELECT {cs} FROM {log} WHERE {between} AND {sign} = {which}",
+            "CREATE OR REPLACE TEMP TABLE {rows} AS SELECT {cs} FROM {log} WHERE {between} AND {sign} = {which} AND {not_read}",
             rows=_rows(at, sign), cs=names(changed.schema), log=changed.log, between=_range(changed),
-            sign=SIGN, which=sign,
+            sign=SIGN, which=sign, not_read=_not_read(changed),
         )
     )  # fmt: skip
 
@@ -261,7 +308,7 @@ def _choose(shape: Shape, following: Following) -> Step:
     most = Sql("FALSE") if following.most is None else compose("added + removed > {most}", most=following.most)
     return write(
         compose(
-            "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT added, removed, gaps, FALSE AS unsound, FALSE AS failed, "
+            "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT added, removed, gaps, FALSE AS unsound, FALSE AS failed, TRUE AS checked, "
             "CASE WHEN gaps > 0 OR {most} THEN 'full' WHEN removed > 0 THEN {removed} ELSE {best} END AS way "
             "FROM (SELECT {plus} AS added, {minus} AS removed, {gaps} AS gaps) AS _found",
             choice=_CHOICE, most=most, removed=Value(removed), best=Value(best), plus=counted(1), minus=counted(-1),

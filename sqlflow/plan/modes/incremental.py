@@ -6,6 +6,7 @@ whole query. Rows without a time are a partition of their own and are replaced w
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from sqlflow.core.compiled import Occurrence
 from sqlflow.core.intervals import BEGINNING, END, EVERYTHING, NOTHING, Grain, Interval, IntervalSet
+from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.reach import is_zoned, preimage
 from sqlflow.core.records import Relation
@@ -25,12 +27,14 @@ from sqlflow.plan.subject import (
     Subject,
     bounded_query,
     replace_table,
+    unless_still,
     watermark_literal,
     within,
     write,
 )
 
 _REPLACED = Ident("_sqlflow_replaced")
+_CHECKED = Ident("_sqlflow_checked")
 
 
 def domain(subject: Subject) -> IntervalSet:
@@ -93,13 +97,20 @@ def measured(subject: Subject) -> tuple[Step, ...]:
     return _measure(subject, fresh=False)
 
 
-def checked(check: SelfCheck, gap: tuple[Step, ...]) -> tuple[Step, ...]:
+def checked(check: SelfCheck, gap: tuple[Step, ...], moving: Collection[TableName]) -> tuple[Step, ...]:
     """The self-check behind a replacement of intervals: the table is rebuilt if it finds something. `gap`: what tells the
-    readers of its change log."""
-    failed = compose("SELECT {wrong}", wrong=selfcheck.is_wrong(check))
+    readers of its change log. `moving`: tables to which others write; there is no check when one of them is not what the
+    plan has seen, of which not all intervals may have been read."""
+    still = compose("SELECT still FROM {checked}", checked=_CHECKED)
+    failed = compose("SELECT failed FROM {checked}", checked=_CHECKED)
+    found = compose("UPDATE {checked} SET failed = {wrong}", checked=_CHECKED, wrong=selfcheck.is_wrong(check))
     anew = (*rebuild(check.subject), *gap)
     return (
-        *selfcheck.find_wrong(check),
+        write(
+            compose("CREATE OR REPLACE TEMP TABLE {checked} AS SELECT TRUE AS still, FALSE AS failed", checked=_CHECKED)
+        ),
+        *unless_still(moving, compose("UPDATE {checked} SET still = FALSE", checked=_CHECKED), whole=False),
+        *(replace(step, only_if=still) for step in (*selfcheck.find_wrong(check), write(found))),
         *(replace(step, only_if=failed) for step in anew),
         *selfcheck.alarm(check, failed),
     )
