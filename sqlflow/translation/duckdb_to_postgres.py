@@ -873,10 +873,10 @@ _SAME: frozenset[type[exp.Expr]] = frozenset(
         exp.FirstValue, exp.Floor, exp.Greatest, exp.Grouping, exp.Lag, exp.LastDay, exp.Lead, exp.Least, exp.Left,
         exp.Length, exp.Ln, exp.Exp, exp.Unnest, exp.Acos, exp.Asin, exp.Log, exp.LogicalAnd, exp.LogicalOr, exp.Lower, exp.MD5, exp.Max, exp.Median, exp.Min,
         exp.NthValue, exp.Ntile, exp.Nullif, exp.Pad, exp.PercentRank, exp.PercentileCont, exp.PercentileDisc, exp.Pi,
-        exp.Pow, exp.Radians, exp.Rank, exp.RegrAvgx, exp.RegrAvgy, exp.RegrCount, exp.RegrSxx, exp.RegrSxy,
+        exp.Pow, exp.Radians, exp.Rand, exp.Rank, exp.RegrAvgx, exp.RegrAvgy, exp.RegrCount, exp.RegrSxx, exp.RegrSxy,
         exp.RegrSyy, exp.Repeat, exp.Replace, exp.Reverse, exp.Right, exp.RowNumber, exp.SHA2, exp.Sign, exp.Sin,
         exp.Sinh, exp.Sqrt, exp.StartsWith, exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.StrPosition, exp.Tan,
-        exp.Tanh, exp.TimeToUnix, exp.TimestampFromParts, exp.Translate, exp.Trim, exp.Upper, exp.Variance,
+        exp.Tanh, exp.TimeToUnix, exp.TimestampFromParts, exp.Translate, exp.Trim, exp.Upper, exp.Uuid, exp.Variance,
         exp.VariancePop,
     }
 )  # fmt: skip

@@ -152,7 +152,7 @@ def _one_bit(file: Path) -> None:
 
 def _of_a_later_version(file: Path) -> None:
     if file.suffix == ".bin":
-        file.write_bytes(file.read_bytes().replace(b"sqlflow known 2", b"sqlflow known 9", 1))
+        file.write_bytes(file.read_bytes().replace(b"sqlflow known ", b"sqlflow known 9", 1))
         return
     with sqlite3.connect(file) as connection:
         connection.execute("ALTER TABLE facts RENAME COLUMN value TO content")

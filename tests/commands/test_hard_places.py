@@ -74,7 +74,7 @@ def test_a_run_state_file_that_somebody_holds_does_not_stop_a_build(project: Pat
     assert "the run-state file cannot be written (database is locked); the next build repairs it" in ran.stderr
     assert "built 2 models" in ran.stderr
     ran = _shell(project, "sqlflow build")
-    assert "the run-state file was repaired from the warehouse" in ran.stderr
+    assert "were written by a build that the run-state file had not seen" in ran.stderr
     assert "nothing to do" in ran.stderr
 
 

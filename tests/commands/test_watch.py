@@ -157,11 +157,11 @@ def test_macros_seeds_and_sources_are_watched_too(project: Path) -> None:
 def test_files_that_come_go_and_get_other_names(built: Path) -> None:
     with watching(built) as session:
         events = session.after(lambda: (built / "models/b/late.sql").rename(built / "models/b/tardy.sql"))
-        assert errors(events) == ["unknown-table models/c/share.sql:1"]
+        assert errors(events) == ["gone-table models/c/share.sql:1"]
         events = session.after(lambda: (built / "models/b/tardy.sql").rename(built / "models/b/late.sql"))
         assert errors(events) == []
         events = session.after((built / "models/b/late.sql").unlink)
-        assert errors(events) == ["unknown-table models/c/share.sql:1"]
+        assert errors(events) == ["gone-table models/c/share.sql:1"]
         events = session.after(lambda: write(built, {"models/b/late.sql": FILES["models/b/late.sql"]}))
         assert errors(events) == []
         events = session.after(lambda: shutil.move(built / "models/c", built / "models/b/deeper"))
