@@ -170,9 +170,9 @@ def test_what_a_role_is_set_to_does_not_decide_rows(tmp_path: Path) -> None:
         text = (project.root / "sqlflow.yml").read_text().replace("dialect: duckdb", "dialect: postgres")
         (project.root / "sqlflow.yml").write_text(text)
         project.sql("CREATE SCHEMA ext")
-        project.sql(
+        project.own_sql(
             "CREATE TABLE ext.all_kinds AS SELECT DATE '2024-02-01' AS d, INTERVAL '1 day 2 hours' AS i, "
-            "'ab'::VARCHAR::BLOB AS b, 0.1::DOUBLE + 0.2::DOUBLE AS f, CAST(NULL AS INTEGER) AS n"
+            "'ab'::bytea AS b, 0.1::double precision + 0.2::double precision AS f, CAST(NULL AS INTEGER) AS n"
         )
         project.write({"models/a/texts.sql": query})
         assert project.build().code == 0

@@ -100,6 +100,7 @@ def test_a_database_that_is_damaged_is_told(project: Path, command: str) -> None
     assert "bug:" not in ran.stderr, ran.stderr
 
 
+@pytest.mark.long  # it waits for seconds, which mean something else on a busy machine
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("after", [0.08, 0.15, 0.25, 0.4, 0.7])
 def test_an_interrupt_at_any_time_is_no_traceback(project: Path, number: signal.Signals, after: float) -> None:
