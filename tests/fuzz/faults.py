@@ -125,8 +125,8 @@ FAULTS = (
     Fault(
         "a log forgets a version that somebody has not read yet",
         "plan/log.py",
-        "log=log_of(self.table), version=VERSION, read=self.read\n",
-        "log=log_of(self.table), version=VERSION, read=self.read + 1\n",
+        "log=self.log, version=VERSION, read=self.read)",
+        "log=self.log, version=VERSION, read=self.read + 1)",
     ),
     Fault(
         "the oldest event of a key wins",
