@@ -17,15 +17,15 @@ from typing import Any, TextIO, cast
 
 
 class Lasting:
-    """A text stream whose writes never fail. `failed`: why the first one did; a reader that is gone is no failure."""
+    """A text stream whose writes never fail. `dead`: one has failed. `failed`: why the first one did; a reader that is gone is no failure."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._dead = False
+        self.dead = False
         self.failed: OSError | None = None
 
     def write(self, text: str) -> int:
-        if not self._dead:
+        if not self.dead:
             try:
                 self._stream.write(text)
             except OSError as error:
@@ -40,7 +40,7 @@ class Lasting:
             self.write(line)
 
     def flush(self) -> None:
-        if not self._dead:
+        if not self.dead:
             try:
                 self._stream.flush()
             except OSError as error:
@@ -48,7 +48,7 @@ class Lasting:
 
     def _give_up(self, error: OSError) -> None:
         """Write nothing more, also not what Python still has in its buffer when it ends."""
-        self._dead = True
+        self.dead = True
         if error.errno not in (errno.EPIPE, errno.EBADF, errno.EIO):  # EIO: the terminal is gone
             self.failed = error
         try:
@@ -58,6 +58,11 @@ class Lasting:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def is_dead(stream: TextIO) -> bool:
+    """Whether a write failed, and nothing that is written from now on arrives: a command that only tells can end."""
+    return isinstance(stream, Lasting) and stream.dead
 
 
 _ESCAPED = "sqlflow.escaped"

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from sqlflow.cli.build import _moment
 from sqlflow.cli.opening import clock, files_of, new_run_id, owner, project_root, read_settings, versions
+from sqlflow.cli.streams import is_dead
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.engines import engine_module
@@ -67,6 +68,7 @@ def watch(asked: Asked, report: Callable[[Exception], str]) -> int:
         clock=clock,
         run_id=new_run_id,
         report=report,
+        heard=lambda: not is_dead(sys.stdout if asked.json else sys.stderr),
     )
     with _teller(asked.json) as tell, session(desk, wishes, tell) as found, _keys(found):
         found.run()

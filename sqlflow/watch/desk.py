@@ -14,7 +14,7 @@ from sqlflow.engines import EngineModule
 
 
 class Desk(Struct, frozen=True):
-    """`settings` reads sqlflow.yml anew. `version`: of all programs that judge queries, the server's given. `owner`: who we are, for locks. `report`: puts a bug down, and says where."""
+    """`settings` reads sqlflow.yml anew. `version`: of all programs that judge queries, the server's given. `owner`: who we are, for locks. `report`: puts a bug down, and says where. `heard`: whether anybody still reads what is told."""
 
     root: Path
     settings: Callable[[], Config]
@@ -25,6 +25,7 @@ class Desk(Struct, frozen=True):
     clock: Clock
     run_id: Callable[[], str]
     report: Callable[[Exception], str]
+    heard: Callable[[], bool]
 
     @property
     def state(self) -> Path:

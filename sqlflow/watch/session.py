@@ -120,9 +120,9 @@ class Session:
         self._tell(Stopped())
 
     def run(self) -> None:
-        """Until the person quits; Ctrl-C is a KeyboardInterrupt."""
+        """Until the person quits or nobody reads what is told (`| head`); Ctrl-C is a KeyboardInterrupt."""
         self._guarded(lambda: self._look_at_everything(time.monotonic()))
-        while True:
+        while self._desk.heard():
             self._between()
             found = self.inbox.take(_SECONDS_BETWEEN_TRIES if self._locked else None)
             match found:
