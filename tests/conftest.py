@@ -25,6 +25,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[CORRECTIONS] = []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A longer run takes what it takes."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(0))
+
+
 @pytest.fixture
 def corrections(pytestconfig: pytest.Config) -> list[tuple[Case, list[Correction]]] | None:
     """Where corrections of cases are gathered; None when cases are to be compared."""
