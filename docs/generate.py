@@ -14,8 +14,9 @@ import typer
 from sqlflow.cli.app import app
 from sqlflow.core.model import Mode
 from sqlflow.engines import duckdb_facts, postgres_facts
-from sqlflow.project.checks import CHECKS, NOT_YET
 from sqlflow.project.directives import DIRECTIVES, Directive
+from sqlflow.quality.forms import Query
+from sqlflow.quality.kinds import CHECKS, NOT_YET
 
 HERE = Path(__file__).parent
 MADE = "<!-- Made by docs/generate.py; do not edit. -->"
@@ -270,18 +271,28 @@ other modes refuse it. See [incremental models](../guides/incremental.md).
 
 
 def checks() -> str:
-    rows = [f"| `{kind}` | `{_cell(form.example)}` | {_cell(form.doc)} |" for kind, form in CHECKS.items()]
+    rows = [
+        f"| `{kind}` | `{_cell(check.example)}` | {_cell(check.doc)} | {_cell(check.null)} |"
+        for kind, check in CHECKS.items()
+    ]
+    table = "| check | example | what must hold | NULL |\n|---|---|---|---|\n" + "\n".join(rows)
     arguments = []
-    for kind, form in CHECKS.items():
-        names = ", ".join(f"`{name}`" for name in (*form.arguments, "where", "severity"))
-        short = f" The short form takes `{form.short}` alone." if form.short else ""
-        arguments.append(f"- `{kind}`: {names}.{short}")
-    table = "| check | example | what must hold |\n|---|---|---|\n" + "\n".join(rows)
-    later = ", ".join(f"`{name}`" for name in sorted(NOT_YET))
-    return (
-        "\n\n".join([MADE, CHECKS_HEAD, table, CHECKS_MORE, "\n".join(arguments), CHECKS_TAIL.format(later=later)])
-        + "\n"
+    for kind, check in CHECKS.items():
+        names = [name for argument in check.arguments for name in argument.names]
+        short = f" The short form takes `{check.short}` alone." if check.short else ""
+        arguments.append(f"- `{kind}`: {_listed([*names, 'where', 'severity'], ', ')}.{short}")
+    tail = CHECKS_TAIL.format(
+        whole=_listed([kind for kind, c in CHECKS.items() if isinstance(c.judge, Query) and c.judge.whole]),
+        behind=_listed([check.behind for check in CHECKS.values() if check.behind]),
+        others=_listed([kind for kind, check in CHECKS.items() if not check.behind]),
+        later=_listed(sorted(NOT_YET), ", "),
     )
+    return "\n\n".join([MADE, CHECKS_HEAD, table, CHECKS_MORE, "\n".join(arguments), tail]) + "\n"
+
+
+def _listed(words: list[str], last: str = " and ") -> str:
+    shown = [f"`{word}`" for word in words]
+    return last.join([part for part in (", ".join(shown[:-1]), shown[-1]) if part])
 
 
 CHECKS_HEAD = """\
@@ -304,15 +315,11 @@ A check with one argument has a short form: `- unique: [a, b]`. All have a long 
 ```"""
 
 CHECKS_TAIL = """\
+After an incremental build {whole} look at the whole table, and every other check at the rows that were just written.
+
 ## Behind a column
 
-`@not_null`, `@unique`, `@in(EWR, JFK, LGA)` and `@references(schema.table.column)`. `expression` and `row_count` are not
-about one column and stand in `@checks`.
-
-## NULL
-
-`in`, `references` and `expression` pass for NULL; add `not_null` to refuse it. `unique` takes NULL for a value like any
-other, but does not look at rows in which all the columns are NULL.
+{behind}. {others} are not about one column and stand in `@checks`.
 
 Not available yet: {later}. Using one is an error; most can be written as `expression`."""
 

@@ -17,7 +17,7 @@ from sqlflow.core.known import KnownProject
 from sqlflow.core.source import SourceFile
 
 MOST_BYTES = 512 * 1024 * 1024
-_FORM = 4  # grows when entries have another form, or the same question another answer
+_FORM = 5  # grows when entries have another form, or the same question another answer
 _CREATE = """CREATE TABLE IF NOT EXISTS facts (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, used INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID"""
 

@@ -33,7 +33,7 @@ from sqlflow.core.text import Argument, MappedText, Piece
 T = TypeVar("T")
 
 # The number grows when what is stored changes its form.
-_MAGIC = b"sqlflow known 5\n"
+_MAGIC = b"sqlflow known 6\n"
 _SIZES = struct.Struct("<QQI")  # bytes of the records, bytes of what is read later, checksum of both
 _LARGEST = 2**31
 

@@ -13,15 +13,15 @@ from sqlflow.cli.reading import Reading, find_name, reading
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config
-from sqlflow.core.diagnostics import Severity, one_problem
+from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import EngineError, Found, Session
-from sqlflow.core.model import CheckKind
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import counted
 from sqlflow.proof.judge import rows_of_written, written_columns
 from sqlflow.proof.tables import Difference, Table, difference, told
+from sqlflow.quality.checks import identities
 
 
 def diff_tables(
@@ -114,8 +114,7 @@ def _key_of(compiled: Compiled, name: TableName) -> tuple[str, ...]:
     if model is None:
         return ()
     header = model.model.header
-    checks = [check for check in header.checks if check.kind is CheckKind.UNIQUE and check.where is None]
-    return header.key or next((check.columns for check in checks if check.severity is Severity.ERROR), ())
+    return header.key or next(iter(identities(header.checks)), ())
 
 
 def _columns(session: Session, relation: Sql, found: Found | None) -> Schema:

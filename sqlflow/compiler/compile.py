@@ -24,7 +24,7 @@ from sqlflow.core.graph import ModelGraph, Reader
 from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Facts, KnownModel, KnownProject, Parsed
 from sqlflow.core.later import Later
-from sqlflow.core.model import CheckKind, Header, Mode, Model, Project
+from sqlflow.core.model import Header, Mode, Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
 from sqlflow.core.schema import Column, Schema, reserved_columns
@@ -779,7 +779,7 @@ def _checking(header: Header) -> list[str]:
     """What decides how the checks of a table come out, or those of a query in tests/."""
     if header.mode is Mode.TEST:
         return [str(header.severity)]
-    return [repr(_without_place(check)) for check in header.checks]
+    return [repr(check.what) for check in header.checks]
 
 
 def _deciding_columns(header: Header, columns: Collection[str]) -> list[str]:
@@ -793,36 +793,31 @@ def _deciding_columns(header: Header, columns: Collection[str]) -> list[str]:
     return [name for name in columns if name in folded]
 
 
-def _without_place(check: Struct) -> list[object]:
-    return [getattr(check, name) for name in check.__struct_fields__ if name != "span"]
-
-
 def _checked_against(header: Header, columns: Mapping[TableName, Schema]) -> tuple[TableName, ...]:
-    found = {TableName(c.to[0], c.to[1]) for c in header.checks if c.kind is CheckKind.REFERENCES and len(c.to) == 3}
-    return tuple(sorted(found))
+    return tuple(sorted({column.table for check in header.checks for column in check.reads}))
 
 
 def _unknown_references(compiled: Compiled) -> list[Diagnostic]:
-    """`references` checks that name a table or column that is not there."""
+    """Checks that read a table or column that is not there."""
     problems: list[Diagnostic] = []
     checks = [check for model in compiled.models.values() for check in model.model.header.checks]
-    references = [check for check in checks if check.kind is CheckKind.REFERENCES]
+    references = [(check, column) for check in checks for column in check.reads]
     if not references:
         return problems
     known = {**compiled.columns, **{name: model.schema for name, model in compiled.models.items()}}
     project = compiled.project
     all_names = {*known, *(model.name for model in project.models), *project.seeds, *project.sources, *project.broken}
     doubtful = [text.lower() for text in project.doubtful]
-    for check in references:
-        table = TableName(check.to[0], check.to[1])
+    for check, column in references:
+        table = column.table
         schema = known.get(table)
         if schema is None:
             if table not in all_names and not any(table.name.lower() in text for text in doubtful):
                 hint = did_you_mean(str(table), [str(name) for name in known])
                 problems.append(Diagnostic("unknown-table", f"there is no table `{table}`", check.span, hint))
-        elif schema.find(check.to[2]) is None:
-            hint = did_you_mean(check.to[2], schema.names)
-            message = f"there is no column `{check.to[2]}` in `{table}`"
+        elif schema.find(column.column) is None:
+            hint = did_you_mean(column.column, schema.names)
+            message = f"there is no column `{column.column}` in `{table}`"
             problems.append(Diagnostic("unknown-column", message, check.span, hint))
     return problems
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.intervals import Grain
-from sqlflow.core.model import CheckKind, CheckSpec, Mode, Model
+from sqlflow.core.model import Mode, Model
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
@@ -92,7 +92,7 @@ def _wrong_conditions(model: Model, schema: Schema, binder: Binder) -> Iterator[
     """Conditions in checks and in `deleted`, judged by the engine."""
     conditions: list[tuple[str, str, Span | None]] = []
     for check in model.header.checks:
-        conditions += [(sql, f"the check `{check.name}`", check.span) for sql in _sql_of(check)]
+        conditions += [(sql, f"the check `{check.name}`", check.span) for sql in check.conditions]
     deleted = model.header.deleted
     if deleted is not None and deleted.sql is not None:
         conditions.append((deleted.sql, "`@deleted`", model.header.spans.get("deleted")))
@@ -115,10 +115,3 @@ def _wrong_conditions(model: Model, schema: Schema, binder: Binder) -> Iterator[
         elif isinstance(found, BindError):
             hint = f"did you mean `{found.candidates[0]}`?" if found.candidates else None
             yield Diagnostic(found.code, f"{by} does not work: {found.message}", span, hint)
-
-
-def _sql_of(check: CheckSpec) -> list[str]:
-    found = [check.where] if check.where is not None else []
-    if check.kind is CheckKind.EXPRESSION and check.sql is not None:
-        found.append(check.sql)
-    return found

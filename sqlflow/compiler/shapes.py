@@ -14,12 +14,13 @@ from sqlflow.core.cache import Cache
 from sqlflow.core.clock import depends_on
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.delta import Refusal, Shape, Tier
-from sqlflow.core.diagnostics import Diagnostic, Note, Severity
+from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.engine import Binder
-from sqlflow.core.model import CheckKind, Incremental, Mode, Strategy
+from sqlflow.core.model import Incremental, Mode, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
+from sqlflow.quality.checks import identities
 
 
 def shapes_of(
@@ -149,6 +150,5 @@ def _keys_of(compiled: Compiled, name: TableName) -> tuple[frozenset[str], ...]:
     model = compiled.models.get(name)
     if model is not None:
         header = model.model.header
-        checks = [c for c in header.checks if c.kind is CheckKind.UNIQUE and c.where is None]
-        found += [header.key, *(c.columns for c in checks if c.severity is Severity.ERROR)]
+        found += [header.key, *identities(header.checks)]
     return tuple(frozenset(column.lower() for column in key) for key in dict.fromkeys(found) if key)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from sqlflow.core.checks import CheckSpec
 from sqlflow.core.clock import ClockRule
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.intervals import Duration, Grain
@@ -67,46 +68,6 @@ class Conflict(StrEnum):
 class OnSchemaChange(StrEnum):
     REBUILD = "rebuild"
     FAIL = "fail"
-
-
-class CheckKind(StrEnum):
-    NOT_NULL = "not_null"
-    UNIQUE = "unique"
-    IN = "in"
-    REFERENCES = "references"
-    EXPRESSION = "expression"
-    ROW_COUNT = "row_count"
-
-
-class CheckSpec(Struct, frozen=True):
-    """A check of a model's rows.
-
-    `columns`: the columns it is about. `values`: the allowed ones (`in`). `to`: `schema.table.column`
-    (`references`). `sql`: a condition that must hold (`expression`). `minimum`, `maximum`: bounds (`row_count`).
-    `where`: only rows for which this holds. `severity`: an error blocks publishing, a warning is told.
-    """
-
-    kind: CheckKind
-    span: Span
-    columns: tuple[str, ...] = ()
-    values: tuple[object, ...] = ()
-    to: tuple[str, ...] = ()
-    sql: str | None = None
-    minimum: int | None = None
-    maximum: int | None = None
-    where: str | None = None
-    severity: Severity = Severity.ERROR
-
-    @property
-    def name(self) -> str:
-        """How it is called in messages: `unique(flight_date, carrier)`."""
-        inside = self.sql if self.sql is not None else ", ".join(self.columns)
-        if self.kind is CheckKind.REFERENCES:
-            inside += " -> " + ".".join(self.to)
-        if self.kind is CheckKind.ROW_COUNT:
-            bounds = (("min", self.minimum), ("max", self.maximum))
-            inside = ", ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
-        return f"{self.kind}({inside})"
 
 
 class Index(Struct, frozen=True):

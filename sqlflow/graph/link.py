@@ -19,7 +19,7 @@ from sqlflow.core.engine import ReadTable, may_be_catalogue
 from sqlflow.core.graph import Edge, ModelGraph, Reader
 from sqlflow.core.known import KnownProject, Parsed
 from sqlflow.core.later import Later
-from sqlflow.core.model import CheckKind, Mode, Model, Project
+from sqlflow.core.model import Mode, Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.source import Span
 
@@ -85,7 +85,7 @@ def _contributed(model: Model, parsed: Later[Parsed] | None, known: KnownProject
     same = known.models.get(str(model.file.path)) if known is not None else None
     if same is not None and same.compiled.model is model:
         return same.linked
-    references = [check.to for check in model.header.checks if check.to]
+    references = [check.reads for check in model.header.checks if check.reads]
     reads = None if parsed is None else parsed.get().tables
     return _hash(str(model.name), repr(reads), repr((model.header.depends_on, references)))
 
@@ -331,14 +331,11 @@ def _depends_on(model: Model, names: _Names, graph: nx.DiGraph[TableName]) -> No
 def _order_after_referenced(
     models: Mapping[TableName, Model], graph: nx.DiGraph[TableName], broken: set[TableName], problems: list[Diagnostic]
 ) -> None:
-    """A `references` check reads another table, which must be up to date first."""
+    """A table that a check reads must be up to date first."""
     import networkx as nx
 
     for model in sorted(models.values(), key=lambda m: m.name):
-        for check in model.header.checks:
-            if check.kind is not CheckKind.REFERENCES or len(check.to) != 3:
-                continue
-            target = TableName(check.to[0], check.to[1])
+        for check, target in ((c, column.table) for c in model.header.checks for column in c.reads):
             if target == model.name or target not in graph or model.name in broken or target in broken:
                 continue
             if nx.has_path(graph, model.name, target):

@@ -11,20 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from sqlflow.core.checks import CheckSpec, Columns
 from sqlflow.core.diagnostics import Diagnostic, Severity
-from sqlflow.core.model import CheckKind, CheckSpec, ColumnNote
+from sqlflow.core.model import ColumnNote
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.project import yaml
-from sqlflow.project.checks import NOT_YET, check_kind, near_check, reference
+from sqlflow.project.checks import kind_of, read_argument
 from sqlflow.project.comments import Comment, comments_of, said
 from sqlflow.project.directives import unknown_directive_hint
 from sqlflow.project.marks import WORD, directive_of, is_check, is_prose, misplaced_check
 from sqlflow.project.placing import Placed, placed
 from sqlflow.project.query import find_query
 from sqlflow.project.results import Column, Nameless, result_columns
+from sqlflow.project.snippets import Vocabulary
 from sqlflow.project.tokens import Lexed, LexProblem, lex
 from sqlflow.project.values import Given, root_of
+from sqlflow.quality.forms import Check, Form
+from sqlflow.quality.kinds import CHECKS, NOT_YET, near_check
 
 _RULE = re.compile(r"[-=*#~_+]{3,}.*|.*[-=*#~_+]{3,}")
 _FOR_TOOLS = re.compile(r"noqa\b.*|fmt: *(?:on|off|skip)\b.*")
@@ -127,7 +131,8 @@ def _is_switched_off(file: SourceFile, comment: Comment, *, above: bool = False)
 
 def _what(check: CheckSpec) -> tuple[object, ...]:
     """What makes two checks the same."""
-    return check.kind, tuple(name.lower() for name in check.columns), check.values, check.to
+    others = (value for value in check.arguments.values() if not isinstance(value, Columns))
+    return check.kind, tuple(name.lower() for name in check.columns), *others
 
 
 class _Reading(Struct, frozen=True):
@@ -209,18 +214,17 @@ class _Reading(Struct, frozen=True):
         if word == "pii":
             fail(f"`@{word}` is not available yet", "not-available-yet", "remove it")
             return None
-        is_check = word in set(CheckKind) or word in NOT_YET
-        if not is_check and inside is None:
+        if word not in CHECKS and word not in NOT_YET and inside is None:
             hint = near_check(word)
             if hint is None:
                 return word
             fail(f"there is no check `@{word}`", "unknown-check", hint.replace("`", "`@", 1))
             return None
-        kind = check_kind(word, fail)
-        if kind is None:
+        check = kind_of(word, fail)
+        if check is None:
             return None
-        if kind in (CheckKind.EXPRESSION, CheckKind.ROW_COUNT):
-            fail(f"`{kind}` is not about one column", "invalid-check", "put it into `@checks` at the top")
+        if not check.behind:
+            fail(f"`{check.kind}` is not about one column", "invalid-check", "put it into `@checks` at the top")
             return None
         match column:
             case Nameless.EXPRESSION:
@@ -232,43 +236,41 @@ class _Reading(Struct, frozen=True):
                 hint = "write it into the first SELECT, or into `@checks` at the top"
                 fail(f"which column of the result `@{word}` is about cannot be told here", "invalid-check", hint)
             case _:
-                return self._column_check(kind, text, inside, span, column)
+                return self._column_check(check, text, inside, span, column)
         return None
 
     def _column_check(
-        self, kind: CheckKind, text: MappedText, inside: tuple[int, int] | None, span: Span, column: str
+        self, check: Check, text: MappedText, inside: tuple[int, int] | None, span: Span, column: str
     ) -> CheckSpec | None:
         def fail(message: str, hint: str) -> None:
             self.problems.append(Diagnostic("invalid-check", message, span, hint))
 
-        arguments = text.text[inside[0] : inside[1]].strip() if inside is not None else ""
-        if kind in (CheckKind.NOT_NULL, CheckKind.UNIQUE):
-            if arguments:
-                fail(f"`@{kind}` takes no arguments here", "for several columns write it into `@checks`")
-                return None
-            return CheckSpec(kind, span, (column,))
-        if not arguments or inside is None:
-            example = "@in(open, closed)" if kind is CheckKind.IN else "@references(schema.table.column)"
-            fail(f"`@{kind}` needs arguments", f"write `{example}`")
+        about, bracket = check.about, check.bracket
+        arguments = {} if about is None else {about.name: Columns((column,))}
+        written = inside is not None and text.text[inside[0] : inside[1]].strip()
+        if bracket is None and written:
+            fail(f"`@{check.kind}` takes no arguments here", "for several columns write it into `@checks`")
             return None
-        if kind is CheckKind.REFERENCES:
-            to = reference(Given("".join(arguments.splitlines()), f"@{kind}", span, self.problems), self.dialect)
-            return None if to is None else CheckSpec(kind, span, (column,), to=to)
-        listed = text.edit(
-            [
-                Edit(0, inside[0], "["),
-                Edit(inside[1], len(text.text), "]"),
-            ]
-        )
-        document = yaml.load(listed, self.problems)
-        if document is None:
+        if bracket is None:
+            return CheckSpec(check.kind, span, arguments)
+        if inside is None or not written:
+            fail(f"`@{check.kind}` needs arguments", f"write `{check.behind}`")
             return None
-        given = root_of(document, self.problems, f"@{kind}")
-        values = tuple(item.value for item in given.items())
-        if not all(isinstance(v, str | int | float) or hasattr(v, "isoformat") for v in values):
-            fail("`@in` takes plain values", "put text with special characters in quotes")
+        label = f"@{check.kind}"
+        given = self._list(text, inside, label) if bracket.form is Form.VALUES else self._text(written, label, span)
+        before = len(self.problems)
+        found = None if given is None else read_argument(bracket.form, given, Vocabulary(self.dialect))
+        if found is None or len(self.problems) > before:
             return None
-        return CheckSpec(kind, span, (column,), values=values)
+        return CheckSpec(check.kind, span, {**arguments, bracket.name: found})
+
+    def _text(self, written: str, label: str, span: Span) -> Given:
+        return Given("".join(written.splitlines()), label, span, self.problems)
+
+    def _list(self, text: MappedText, inside: tuple[int, int], label: str) -> Given | None:
+        """What stands in brackets, as the list that YAML reads."""
+        document = yaml.load(text.edit([Edit(0, inside[0], "["), Edit(inside[1], len(text.text), "]")]), self.problems)
+        return None if document is None else root_of(document, self.problems, label)
 
 
 def _misplaced(match: re.Match[str], text: str, span: Span) -> Diagnostic | None:

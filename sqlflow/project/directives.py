@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from sqlflow.core.clock import ClockRule
 from sqlflow.core.diagnostics import Severity, did_you_mean
-from sqlflow.core.intervals import Duration, Grain, moment_of
+from sqlflow.core.intervals import Grain, moment_of
 from sqlflow.core.model import (
     ColumnNote,
     Conflict,
@@ -76,29 +76,17 @@ def _grain(given: Given, _: Vocabulary) -> object:
 
 
 def _lookback(given: Given, _: Vocabulary) -> object:
-    return _duration(given)
+    return given.duration()
 
 
 def _batch(given: Given, _: Vocabulary) -> object:
     if given.value == "none":
         return NO_BATCH
-    length = _duration(given)
+    length = given.duration()
     if length is not None and length.count == 0:
         given.expected("a length of time above zero")
         return None
     return length
-
-
-def _duration(given: Given) -> Duration | None:
-    hint = "write a number and a unit, such as `3 days` or `2 hours`"
-    if not isinstance(given.value, str):
-        given.expected("a length of time", hint)
-        return None
-    try:
-        return Duration.parse(given.value)
-    except ValueError as error:
-        given.fail(str(error), "invalid-value", hint)
-        return None
 
 
 def _start(given: Given, _: Vocabulary) -> object:

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from sqlflow.core.diagnostics import Diagnostic
-from sqlflow.core.model import CheckKind
 from sqlflow.core.source import SourceFile
-from sqlflow.project.checks import near_check
 from sqlflow.project.directives import DIRECTIVES
 from sqlflow.project.marks import WORD, directive_of, is_check, is_prose, misplaced_check, near_directive
 from sqlflow.project.tokens import end_of_block
+from sqlflow.quality.kinds import CHECKS, near_check
 
 _DIRECTIVE = re.compile(r"[ \t]*--[ \t]*@([^\W\d][\w-]*)[ \t]*:[ \t]*(.*)")
 _NO_COLON = re.compile(r"[ \t]*--[ \t]*@([^\W\d][\w-]*)")
@@ -209,9 +208,9 @@ def _malformed(file: SourceFile, kind: str, start: int, end: int, problems: list
 
 def _is_check_item(word: str, rest: str) -> bool:
     """Whether a list item is one of `@checks`, and not prose."""
-    if word in set(CheckKind) and word not in ("in", "expression"):
+    if word in CHECKS and not CHECKS[word].everyday:
         return True
-    return rest.startswith(("{", "[", '"')) and (word in set(CheckKind) or near_check(word) is not None)
+    return rest.startswith(("{", "[", '"')) and (word in CHECKS or near_check(word) is not None)
 
 
 def _leading_lines(text: str) -> Iterator[tuple[str, int, int]]:

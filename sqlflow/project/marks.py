@@ -6,10 +6,9 @@ import re
 from difflib import get_close_matches
 
 from sqlflow.core.diagnostics import Diagnostic
-from sqlflow.core.model import CheckKind
 from sqlflow.core.source import Span
-from sqlflow.project.checks import near_check
 from sqlflow.project.directives import DIRECTIVES
+from sqlflow.quality.kinds import CHECKS, near_check
 
 # Not in an address, a path or a quotation: `a@b.c`, `https://x.y/@z`, "`@unique`".
 WORD = re.compile(r"""(?<![\w.'"`/<:@+%$&=-])@([^\W\d][\w-]*)(\()?""")
@@ -28,7 +27,7 @@ def is_check(match: re.Match[str]) -> bool:
     word = match[1]
     if is_prose(word):
         return False
-    return word in set(CheckKind) or word == "pii" or match[2] is not None or near_check(word) is not None
+    return word in CHECKS or word == "pii" or match[2] is not None or near_check(word) is not None
 
 
 def directive_of(match: re.Match[str], text: str) -> str | None:

@@ -8,6 +8,7 @@ from datetime import date
 from msgspec import Struct
 
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
+from sqlflow.core.intervals import Duration
 from sqlflow.core.source import Span
 from sqlflow.project.yaml import Path, Yaml
 
@@ -88,6 +89,23 @@ class Given(Struct, frozen=True):
             self.expected(f"a number of at least {least}")
             return None
         return self.value
+
+    def number(self) -> int | float | None:
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            self.expected("a number")
+            return None
+        return self.value
+
+    def duration(self) -> Duration | None:
+        hint = "write a number and a unit, such as `3 days` or `2 hours`"
+        if not isinstance(self.value, str):
+            self.expected("a length of time", hint)
+            return None
+        try:
+            return Duration.parse(self.value)
+        except ValueError as error:
+            self.fail(str(error), "invalid-value", hint)
+            return None
 
     def choice(self, what: str, known: Collection[str]) -> str | None:
         """One of a few words."""

@@ -22,7 +22,7 @@ from sqlflow.core.engine import Found, ReadTable
 from sqlflow.core.graph import Edge, ModelGraph, Reader
 from sqlflow.core.known import Parsed
 from sqlflow.core.later import Later
-from sqlflow.core.model import CheckKind, Mode, Model, Project, Source
+from sqlflow.core.model import Mode, Model, Project, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
@@ -111,7 +111,7 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
         facts.pop(name, None)
     facts |= parsed
     either = (*before.project.models, *project.models)
-    if any(check.kind is CheckKind.REFERENCES for model in either for check in model.header.checks):
+    if any(check.reads for model in either for check in model.header.checks):
         return None  # such a check orders models that do not read each other, which only the whole graph shows
     relinked = _link_again(known, workshop, models, parsed, project, paths)
     if relinked is None:
@@ -288,12 +288,11 @@ def _spliced(
 
 def _ordering(model: Model) -> tuple[object, ...]:
     header = model.header
-    return header.depends_on, [check.to for check in header.checks if check.to]
+    return header.depends_on, [check.reads for check in header.checks if check.reads]
 
 
 def _references(model: Model) -> set[TableName]:
-    checks = [c for c in model.header.checks if c.kind is CheckKind.REFERENCES and len(c.to) == 3]
-    return {TableName(check.to[0], check.to[1]) for check in checks}
+    return {column.table for check in model.header.checks for column in check.reads}
 
 
 def _old(known: Known, model: Model) -> Model:

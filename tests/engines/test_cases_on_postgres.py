@@ -21,7 +21,17 @@ from sqlflow.translation.translate import translated
 
 TARGET = "{engine: postgres, url: '${LAWFUL_URL}'}"
 CONFIG = f"name: tiny\ndialect: duckdb\ntargets: {{dev: {TARGET}}}\n"
-FILES = ("failure_demos", "modes", "following", "strategies", "verify", "queries_in_tests", "clock", "equality")
+FILES = (
+    "checks",
+    "failure_demos",
+    "modes",
+    "following",
+    "strategies",
+    "verify",
+    "queries_in_tests",
+    "clock",
+    "equality",
+)
 LONGER = ("state", "selection", "commands")
 # What the stories are told in: tables without a schema, a function that fails, and DuckDB's catalogue.
 PREPARED = (

@@ -88,7 +88,7 @@ def test_expansion(tmp_path: Path, macros: str, text: str, expected: str) -> Non
 def test_macros_work_in_checks(tmp_path: Path) -> None:
     text = '-- @checks:\n--   - expression: "f(a) > 1"\nSELECT 1 AS a'
     found = model(tmp_path, text, {"macros/m.sql": "CREATE MACRO f(x) AS x + 1"})
-    assert found.header.checks[0].sql == "((a) + 1) > 1"
+    assert found.header.checks[0].sql("sql") == "((a) + 1) > 1"
 
 
 @pytest.mark.parametrize(
