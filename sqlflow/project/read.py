@@ -319,9 +319,14 @@ def _doubtful(texts: Texts, problems: Sequence[Diagnostic]) -> tuple[str, ...]:
     """Texts with something wrong in them that may give names: files of sources, and lines in the header of a model."""
     wrong = {p.span.path for p in problems if p.span is not None and p.severity is Severity.ERROR}
     files = [file for file in (*texts.declared, *texts.lost) if file.path in wrong and file.path.parts[0] == "sources"]
+    return tuple(dict.fromkeys((*(file.text for file in files), *doubtful_lines(problems))))
+
+
+def doubtful_lines(problems: Sequence[Diagnostic]) -> tuple[str, ...]:
+    """Lines of headers with something wrong in them, which may give names: `-- @naem: other.name`."""
     lines = [p.span.text for p in problems if p.span is not None and p.span.text.lstrip().startswith("--")]
     lines += [f"seeds.{p.span.text}" for p in problems if p.span is not None and p.code == "unknown-seed"]
-    return tuple(dict.fromkeys((*(file.text for file in files), *lines)))
+    return tuple(dict.fromkeys(lines))
 
 
 def broken_macros(texts: Texts, problems: Sequence[Diagnostic]) -> frozenset[str]:

@@ -29,6 +29,7 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
 from sqlflow.graph.link import link
 from sqlflow.project.discover import discover, read_text
+from sqlflow.project.read import doubtful_lines
 from sqlflow.project.reader import Reader as FileReader
 
 
@@ -96,6 +97,8 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
     if not edited.models:
         return replace(known, recompiled=frozenset())
     models, unreadable = edited.models, edited.problems
+    if doubtful_lines(unreadable):
+        return None
     trees: Trees = {}
     part = Project(tuple(models.values()), {}, {})
     parsed, malformed = parse_models(
