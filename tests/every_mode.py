@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -148,3 +150,20 @@ def wait_for_lock(made: Lawful) -> int:
         except (OSError, ValueError):
             time.sleep(0.01)
     raise AssertionError("the build did not begin")
+
+
+@contextmanager
+def held(made: Lawful, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A build that stands still in the middle of its statements as long as the block runs, and then goes on."""
+    gate = folder / "gate.hold"
+    gate.touch()
+    process = child(made, "build", HOLD=gate)
+    try:
+        deadline = time.monotonic() + 60
+        while not gate.with_suffix(".held").exists():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline, "the build did not come to its middle"
+            time.sleep(0.02)
+        yield process
+    finally:
+        gate.unlink()

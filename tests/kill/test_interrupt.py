@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from every_mode import begin, child, wait_for_lock
+from every_mode import begin, child, held, wait_for_lock
 from lawful import Lawful
 from on_postgres import LawfulPostgres
 
@@ -95,7 +95,9 @@ def test_ctrl_c_cancels_the_running_statement_and_rolls_back(make: Make) -> None
     assert project.rows("SELECT count(*) FROM a.fast") == [(4,)]
 
 
-@pytest.mark.parametrize("share", [0.35, 0.6, 0.85])
+@pytest.mark.parametrize(
+    "share", [pytest.param(0.35, marks=pytest.mark.long), 0.6, pytest.param(0.85, marks=pytest.mark.long)]
+)
 def test_ctrl_c_between_statements(make: Make, tmp_path: Path, share: float) -> None:
     whole = begin(make("whole"))
     count = tmp_path / "count"
@@ -111,18 +113,18 @@ def test_ctrl_c_between_statements(make: Make, tmp_path: Path, share: float) -> 
     assert project.planned() == []
 
 
-def test_a_build_beside_another_one_says_whose_turn_it_is(make: Make) -> None:
+def test_a_build_beside_another_one_says_whose_turn_it_is(make: Make, tmp_path: Path) -> None:
     project = begin(make("project"))
-    first = child(project, "build", SLOW=0.08)
-    pid = wait_for_lock(project)
-    assert pid == first.pid
-    refused, waiting = child(project, "build", "--wait", "0"), child(project, "build", "--wait", "60")
-    _, told = refused.communicate(timeout=60)
+    with held(project, tmp_path) as first:
+        assert wait_for_lock(project) == first.pid
+        refused, waiting = child(project, "build", "--wait", "0"), child(project, "build", "--wait", "60")
+        _, told = refused.communicate(timeout=60)
+        told_at_once = _first_line(waiting)
     _, told_later = waiting.communicate(timeout=60)
     assert refused.returncode == 1, told
-    assert f"process {pid}" in told
+    assert f"process {first.pid}" in told
+    assert f"process {first.pid}" in told_at_once
     assert waiting.returncode == 0, told_later
-    assert f"process {pid}" in told_later
     _finish(first)
     assert project.planned() == []
     whole = begin(make("whole"))
@@ -140,6 +142,11 @@ def test_a_database_that_somebody_else_holds_is_told_with_its_process(tmp_path: 
     assert "held by process" in told
 
 
+def _first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
 def _finish(process: subprocess.Popen[str]) -> None:
     _, told = process.communicate(timeout=60)
     assert process.returncode == 0, told
@@ -151,17 +158,16 @@ def test_two_folders_with_one_target_do_not_build_it_at_once(tmp_path: Path) -> 
     begin(here)
     shutil.copytree(here.root, tmp_path / "there")
     there = LawfulPostgres(tmp_path / "there", url=here.url)
-    first = child(here, "build", SLOW=0.05)
-    wait_for_lock(here)
-    time.sleep(1)
-    refused, waiting = child(there, "build", "--wait", "0"), child(there, "build", "--wait", "60")
-    _, told = refused.communicate(timeout=60)
+    with held(here, tmp_path) as first:
+        refused, waiting = child(there, "build", "--wait", "0"), child(there, "build", "--wait", "60")
+        _, told = refused.communicate(timeout=60)
+        told_at_once = _first_line(waiting)
     assert refused.returncode == 1, told
     # The two of `there` share a folder and its lock file, so one of them may be in the way of the other.
     assert f"pid {first.pid} on" in told or f"process {waiting.pid}" in told
     _, told = waiting.communicate(timeout=60)
     assert waiting.returncode == 0, told
-    assert "another build" in told
+    assert "another build" in told_at_once + told
     _finish(first)
     assert here.planned() == there.planned() == []
     whole = begin(LawfulPostgres(tmp_path / "whole"))

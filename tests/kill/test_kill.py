@@ -148,11 +148,7 @@ def _at_any_time(scenes: Scenes, folder: Path, kills: int, chance: random.Random
 
 
 def test_killed_before_any_statement(scenes: Scenes, tmp_path: Path) -> None:
-    _everywhere(scenes, tmp_path, scenes.kills(24))
-
-
-def test_killed_at_any_time(scenes: Scenes, tmp_path: Path) -> None:
-    _at_any_time(scenes, tmp_path, scenes.kills(6), random.Random(7))
+    _everywhere(scenes, tmp_path, scenes.kills(12))
 
 
 def _and_then_changed(scenes: Scenes, folder: Path, kills: int) -> None:
@@ -173,7 +169,7 @@ def _and_then_changed(scenes: Scenes, folder: Path, kills: int) -> None:
 
 
 def test_killed_and_then_changed(scenes: Scenes, tmp_path: Path) -> None:
-    _and_then_changed(scenes, tmp_path, scenes.kills(6))
+    _and_then_changed(scenes, tmp_path, scenes.kills(3))
 
 
 @pytest.mark.long
