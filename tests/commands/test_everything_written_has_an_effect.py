@@ -273,12 +273,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@cache
+def _left_by(built: Path, line: str) -> tuple[str, str, list[str]]:
+    """What a command tells, and what it leaves behind, in a copy of the project."""
+    with TemporaryDirectory() as folder:
+        root = copytree(built, Path(folder).resolve() / "project")
+        told = _run(root, line), _run(root, "clean")
+        return *told, sorted(path.name for path in root.rglob("*.sql"))
+
+
 @pytest.mark.parametrize(("command", "option"), _options())
-def test_each_option_has_an_effect(tmp_path: Path, built: Path, command: str, option: str) -> None:
+def test_each_option_has_an_effect(built: Path, command: str, option: str) -> None:
     line = command + ARGUMENTS.get(command, "")
-    given = OPTIONS[command].get(option) or (line, line + EVERYWHERE[option])
-    told = []
-    for number, arguments in enumerate(given):
-        root = copytree(built, tmp_path / str(number))
-        told.append((_run(root, arguments), _run(root, "clean"), sorted(path.name for path in root.rglob("*.sql"))))
-    assert told[0] != told[1]
+    without, given = OPTIONS[command].get(option) or (line, line + EVERYWHERE[option])
+    assert _left_by(built, without) != _left_by(built, given)
