@@ -296,9 +296,10 @@ class World:
     def wrong(self) -> list[str]:
         """The tables that are not what their queries give."""
         found = []
-        for name, (_, query) in self.queries().items():
-            there = sorted(map(repr, self.made.rows(f"SELECT * FROM {name}")))
-            wanted = sorted(map(repr, self.made.rows(query)))
+        queries = {name: query for name, (_, query) in self.queries().items()}
+        rows = self.made.rows_of(text for name, query in queries.items() for text in (f"SELECT * FROM {name}", query))
+        for number, name in enumerate(queries):
+            there, wanted = (sorted(map(repr, found)) for found in rows[2 * number : 2 * number + 2])
             if there != wanted:
                 more = [row for row in there if row not in wanted][:3]
                 fewer = [row for row in wanted if row not in there][:3]

@@ -57,7 +57,12 @@ def server() -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(stop)
-    return str(running.get_uri())
+    url = str(running.get_uri())
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):  # only a crash of the machine would need them
+            connection.execute(f"ALTER SYSTEM SET {name} = off".encode())
+        connection.execute("SELECT pg_reload_conf()")
+    return url
 
 
 def new_database(like: str | None = None) -> str:

@@ -72,12 +72,8 @@ def test_every_bit_of_an_average(tmp_path: Path, beside: str) -> None:
         built = project.build()
         assert built.code == 0, built.told
         assert "were not those" not in built.told
-        wrong = {
-            kind: rows
-            for n, (kind, query) in enumerate(queries.items())
-            if (rows := project.rows(f"FROM a.m{n} EXCEPT ALL ({query})"))
-        }
-        assert wrong == {}
+        missing = project.rows_of(f"FROM a.m{n} EXCEPT ALL ({query})" for n, query in enumerate(queries.values()))
+        assert {kind: rows for kind, rows in zip(queries, missing, strict=True) if rows} == {}
     counters = "SELECT count(*) FROM duckdb_tables() WHERE schema_name = '_sqlflow' AND table_name LIKE 'counters of %'"
     if kept is not None:
         assert project.rows(counters) == [(len(_KINDS) if kept else 0,)]

@@ -134,8 +134,10 @@ class World:
         self.seen += self.source
         self.ways |= {str(record.get("strategy")) for name, record in self._records() if "by_auto" in name}
         self.promised()
+        names = [f"{promise}.by_{s}" for promise in self.promises for s in _strategies(promise)]
+        found = dict(zip(names, self.project.rows_of(f"FROM {name}" for name in names), strict=True))
         for promise in self.promises:
-            tables = {s: self.rows(f"{promise}.by_{s}") for s in _strategies(promise)}
+            tables = {s: sorted(map(_shown, found[f"{promise}.by_{s}"])) for s in _strategies(promise)}
             first = tables["merge"]
             for strategy, rows in tables.items():
                 assert rows == first, f"{promise}: {strategy} differs from merge"
