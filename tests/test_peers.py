@@ -27,6 +27,7 @@ def run(work: Path, *words: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (work / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.long  # a benchmark, though a short one
 def test_sqlflow_s_part_of_the_peer_benchmark_runs_and_its_tables_are_right(tmp_path: Path) -> None:
     work = tmp_path / "work"
     run(work, "--cases=compile,build")

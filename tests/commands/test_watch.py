@@ -623,6 +623,7 @@ def edit_many_times(session: Session, project: Path, count: int, settle: int) ->
     return before, session.megabytes()
 
 
+@pytest.mark.long
 def test_a_session_does_not_grow(built: Path) -> None:
     with watching(built, "--build", "--limit", "50") as session:
         before, after = edit_many_times(session, built, 60, 30)
