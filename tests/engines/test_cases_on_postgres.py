@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import psycopg
 import pytest
 from every_engine import never, notimpl
 from markdown_cases import Block, Case, Runner, plan_of, read_cases
-from on_postgres import LawfulPostgres, drop_database, name_of, new_database, rename_database
+from on_postgres import LawfulPostgres, drop_database, name_of, new_database, of_database, rename_database
 
 from sqlflow.cli.render import render_table
 from sqlflow.translation.translate import translated
@@ -23,7 +24,6 @@ TARGET = "{engine: postgres, url: '${LAWFUL_URL}'}"
 CONFIG = f"name: tiny\ndialect: duckdb\ntargets: {{dev: {TARGET}}}\n"
 FILES = (
     "checks",
-    "failure_demos",
     "modes",
     "following",
     "strategies",
@@ -32,7 +32,7 @@ FILES = (
     "clock",
     "equality",
 )
-LONGER = ("state", "selection", "commands")
+LONGER = ("failure_demos", "state", "selection", "commands")
 # What the stories are told in: tables without a schema, a function that fails, and DuckDB's catalogue.
 PREPARED = (
     "CREATE SCHEMA main",
@@ -160,12 +160,21 @@ def _without_loads(plan: str) -> str:
     return re.sub(r"; what changed in `[^`]+` is not known row by row", "", "\n".join(lines))
 
 
-def _empty() -> str:
-    """A new database with what the stories are told in."""
+@cache
+def _prepared() -> str:
+    """A database with what the stories are told in, to be copied."""
     url = new_database()
     with psycopg.connect(url, autocommit=True) as connection:
-        for statement in (*PREPARED, f"ALTER DATABASE {name_of(url)} SET search_path = main, public"):
+        for statement in PREPARED:
             connection.execute(statement.encode())
+    return url
+
+
+def _empty() -> str:
+    """A new database with what the stories are told in."""
+    url = new_database(like=_prepared())
+    with psycopg.connect(of_database(url, "postgres"), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name_of(url)} SET search_path = main, public".encode())
     return url
 
 

@@ -28,13 +28,13 @@ def _holds(story: law.Story) -> None:
             project.drop()
 
 
-@settings(law._FAST, max_examples=5)
+@settings(law._FAST, max_examples=3)
 @given(law._time_stories)
 def test_incremental_models_and_their_children_equal_their_queries(story: law.Story) -> None:
     _holds(story)
 
 
-@settings(law._FAST, max_examples=4)
+@settings(law._FAST, max_examples=2)
 @given(law._key_stories)
 def test_merged_tables_hold_what_the_mode_promises(story: law.Story) -> None:
     _holds(story)

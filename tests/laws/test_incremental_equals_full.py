@@ -652,7 +652,7 @@ def _holds(story: Story) -> None:
 
 
 _FAST = settings(
-    max_examples=14,
+    max_examples=9,
     deadline=None,
     derandomize=True,
     database=None,
@@ -673,7 +673,7 @@ def test_incremental_models_and_their_children_equal_their_queries(story: Story)
     _holds(story)
 
 
-@settings(_FAST, max_examples=7)
+@settings(_FAST, max_examples=5)
 @given(_key_stories)
 def test_merged_tables_hold_what_the_mode_promises(story: Story) -> None:
     _holds(story)

@@ -164,7 +164,7 @@ def _told(examined: Examined) -> list[Diagnostic]:
     return sorted(set(examined.problems), key=repr)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(starts, edits)
 def test_after_any_edits_memory_is_what_the_files_say(
     start: dict[str, str], steps: list[list[tuple[str, str]]]
