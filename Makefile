@@ -11,7 +11,7 @@ RESOLVED := --quiet --extra dev --universal --no-header --no-annotate
 SEEDS ?= 1000..1999
 POSTGRES_TESTS := tests/engines tests/laws/test_traps.py tests/kill $(wildcard tests/commands/test_postgres_*.py)
 
-.PHONY: help setup constraints demo test test-newest test-oldest test-long test-postgres fuzz check format cases bench scale docs wheel clean
+.PHONY: help setup constraints demo test quick test-newest test-oldest test-long test-postgres fuzz check format cases bench scale docs wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ check: setup ## formatting, lint, types and import rules
 
 test: check ## everything that CI runs
 	$(BIN)/python -m pytest -n $(JOBS) -m "not long"
+
+quick: setup ## the tests that a change can reach, within a minute: SINCE=COMMIT, or what is not committed
+	$(BIN)/python tests/quick.py $(SINCE)
 
 test-newest: ## the tests, with the newest versions that pyproject.toml allows
 	$(MAKE) setup VENV=.venv-newest CONSTRAINTS=

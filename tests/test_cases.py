@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from markdown_cases import Case, Correction, read_cases, run_case
+from quick import CHOSEN_CASES
 
-CASES = [case for path in sorted(Path(__file__).parent.joinpath("cases").glob("*.md")) for case in read_cases(path)]
+CHOSEN = [name for name in os.environ.get(CHOSEN_CASES, "").split(",") if name]
+CASES = [
+    case
+    for path in sorted(Path(__file__).parent.joinpath("cases").glob("*.md"))
+    if not CHOSEN or path.stem in CHOSEN
+    for case in read_cases(path)
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
