@@ -34,7 +34,7 @@ from sqlflow.core.records import (
     version_of,
 )
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Sql, Value, compose, joined, render
+from sqlflow.core.sql import Sql, Value, compose, joined, make, render
 from sqlflow.core.words import counted
 
 Stored = Callable[[TableName, TableName], Mapping[str, Signature]]
@@ -260,7 +260,7 @@ class _Look:
                 return InputState(
                     record, Sql(render(seed.name)), why, loads=(load,), reloads=True, watch=watch, copied=copied
                 )
-            create = compose("CREATE OR REPLACE TABLE {t} AS SELECT * FROM {relation}", t=seed.name, relation=relation)
+            create = make(seed.name, "SELECT * FROM {relation}", relation=relation)
             work: tuple[Sql, ...] = (create,)
             if found is not None and found.relation is Relation.VIEW:
                 work = (compose("DROP VIEW {t}", t=seed.name), create)

@@ -7,7 +7,7 @@ it is. A plain string is refused, so text of a user cannot get into a statement 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import LiteralString
@@ -21,6 +21,28 @@ class Sql(str):
     """Text that is SQL already."""
 
     __slots__ = ()
+
+
+class Authors(Sql):
+    """SQL in which a query of an author stands, so that the engine is left to plan it."""
+
+    __slots__ = ()
+
+
+class Joining(Sql):
+    """SQL of ours that joins rows by all of their values, of which an engine may know nothing."""
+
+    __slots__ = ()
+
+
+class Make(Sql):
+    """A statement that makes a table out of a query, in place of one that has its name."""
+
+    __slots__ = ("name", "query", "temporary")
+
+    name: Ident | TableName
+    query: Sql
+    temporary: bool
 
 
 class Ident(str):
@@ -43,6 +65,7 @@ class Typed(Struct, frozen=True):
 
 
 Part = Sql | Ident | TableName | Value | int | Sequence["Part"]
+_PLAIN = frozenset([Sql, Ident, TableName, Value, int])
 
 
 def compose(template: LiteralString, **parts: Part) -> Sql:
@@ -51,12 +74,61 @@ def compose(template: LiteralString, **parts: Part) -> Sql:
     >>> compose("SELECT {c} FROM {t}", c=(Ident("a"), Ident('b"c')), t=TableName("s", "t"))
     'SELECT "a", "b""c" FROM "s"."t"'
     """
-    return Sql(template.format(**{name: render(part) for name, part in parts.items()}))
+    filling = _Filling(parts)
+    text = template.format_map(filling)
+    return _kind(filling.used)(text)
 
 
 def joined(separator: LiteralString, parts: Sequence[Sql]) -> Sql:
     """SQL texts one after the other, e.g. conditions with ` AND ` between them."""
-    return Sql(separator.join(parts))
+    return _kind(parts)(separator.join(parts))
+
+
+def make(name: Ident | TableName, query: Sql | LiteralString, /, **parts: Part) -> Make:
+    """A table with the rows of a query, or of a template of one."""
+    return _make("TABLE", name, query if isinstance(query, Sql) else compose(query, **parts))
+
+
+def make_temporary(name: Ident | TableName, query: Sql | LiteralString, /, **parts: Part) -> Make:
+    """A table with the rows of a query, or of a template of one, that nobody else sees, and that goes with the connection."""
+    return _make("TEMP TABLE", name, query if isinstance(query, Sql) else compose(query, **parts))
+
+
+def _make(what: LiteralString, name: Ident | TableName, query: Sql) -> Make:
+    made = Make(f"CREATE OR REPLACE {what} {render(name)} AS\n{query}")
+    made.name, made.query, made.temporary = name, query, what != "TABLE"
+    return made
+
+
+class _Filling(dict[str, str]):
+    """What stands for the names in a template; `used`: the parts that it has."""
+
+    def __init__(self, parts: Mapping[str, Part]) -> None:
+        self._parts = parts
+        self.used: list[Part] = []
+
+    def __missing__(self, name: str) -> str:
+        part = self._parts[name]
+        self.used.append(part)
+        return render(part)
+
+
+def _kind(parts: Iterable[Part]) -> type[Sql]:
+    """What SQL is that is made of these: of an author if anything in it is, else joining if anything is."""
+    found: type[Sql] = Sql
+    for part in parts:
+        kind = type(part)
+        if kind in _PLAIN:
+            continue
+        if isinstance(part, Make):
+            kind = type(part.query)
+        elif not isinstance(part, Sql) and isinstance(part, Sequence):
+            kind = _kind(part)
+        if kind is Authors:
+            return Authors
+        if kind is Joining:
+            found = Joining
+    return found
 
 
 def render(part: Part) -> str:

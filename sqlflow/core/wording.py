@@ -1,7 +1,7 @@
 """How a database says what the plan means, where databases do not agree on the words.
 
-Everything else in our statements is SQL that every engine reads as it is. One frame is ours: `CREATE OR REPLACE [TEMP]
-TABLE name AS` at the beginning of a statement, which `Wording.statement` puts into the engine's own words.
+Everything else in our statements is SQL that every engine reads as it is. What is more than its text (`Make`, `Joining` in
+`core/sql.py`), `Wording.statement` puts into the engine's own words.
 """
 
 from __future__ import annotations
@@ -40,6 +40,18 @@ class Company(Struct, frozen=True):
     others_counted: bool = False  # a COUNT of something, or what makes the engine count something
 
 
+class Published(Struct, frozen=True):
+    """Statements that give a table its rows."""
+
+    fill: Sql  # counts the rows
+    before: tuple[Sql, ...] = ()
+    after: tuple[Sql, ...] = ()
+
+    @property
+    def statements(self) -> tuple[Sql, ...]:
+        return (*self.before, self.fill, *self.after)
+
+
 class Wording(Protocol):
     """The words of one engine, and what they cost. Pure functions of text."""
 
@@ -61,7 +73,7 @@ class Wording(Protocol):
         by a column of that name."""
 
     def statement(self, sql: Sql) -> Sql:
-        """A statement of ours as the engine takes it."""
+        """The text of a statement as the engine takes it."""
 
     def row_digest(self, schema: Schema) -> Sql:
         """The hash of a row of the relation with the alias `_sqlflow_row`: a whole number of 64 bits, different for rows
@@ -113,8 +125,8 @@ class Wording(Protocol):
         fits: bool,
         parts: PartitionBy | None = None,
         was_view: bool = False,
-    ) -> Sequence[Sql]:
-        """Statements after which the table has the rows of `query`; the first one that is no DROP VIEW counts them.
+    ) -> Published:
+        """Statements after which the table has the rows of `query`.
 
         `fits`: it stands, with these columns; `was_view`: a view stands in its place. What belongs to it (grants, comments, what others built on it) is kept
         where the engine can."""

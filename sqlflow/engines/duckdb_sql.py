@@ -10,8 +10,8 @@ from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
-from sqlflow.core.wording import Company, Prices
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make
+from sqlflow.core.wording import Company, Prices, Published
 
 _ROW = Sql("_sqlflow_row")
 # Types of which values that compare as different have different hashes (but for a collision of 64 bits), or of which
@@ -190,9 +190,9 @@ class DuckDBWording(Struct, frozen=True):
         fits: bool,
         parts: PartitionBy | None = None,
         was_view: bool = False,
-    ) -> Sequence[Sql]:
-        dropped = [compose("DROP VIEW {t}", t=table)] if was_view else []
-        return [*dropped, compose("CREATE OR REPLACE TABLE {t} AS\n{q}", t=table, q=query)]
+    ) -> Published:
+        dropped = (compose("DROP VIEW {t}", t=table),) if was_view else ()
+        return Published(make(table, query), before=dropped)
 
     def settle(self, table: TableName, parts: PartitionBy) -> Sql:
         raise NotImplementedError("DuckDB has no partitioned tables")
@@ -243,7 +243,7 @@ class DuckDBWording(Struct, frozen=True):
         return None
 
     def staged(self, building: TableName, query: Sql) -> Sql:
-        return compose("CREATE OR REPLACE TABLE {b} AS\n{q}", b=building, q=query)
+        return make(building, query)
 
     def moment(self, value: Sql) -> Sql:
         return compose(

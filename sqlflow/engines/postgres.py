@@ -144,10 +144,10 @@ class PostgresSession:
         return self._connection
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        return self._run(self.wording.statement(Sql(sql)), parameters)[1]
+        return self._run(self._said(sql), parameters)[1]
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        text = self.wording.statement(Sql(sql))
+        text = self._said(sql)
         if not self._reading:
             return self._run(text, parameters)[0]
         self._run("SAVEPOINT _sqlflow_query", ())
@@ -157,6 +157,9 @@ class PostgresSession:
             if not error.conflict:
                 self._run("ROLLBACK TO SAVEPOINT _sqlflow_query", ())
             raise
+
+    def _said(self, sql: str) -> str:
+        return self.wording.statement(sql) if isinstance(sql, Sql) else sql
 
     def unwritten(self, table: TableName, rows: int, moment: str) -> bool:
         # Rows that came since have the number of a transaction that had not ended then; of those that went, some are missing.

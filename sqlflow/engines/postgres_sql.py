@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import LiteralString
 
@@ -13,15 +12,12 @@ from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName, beside
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Sql, Value, compose, joined, render
-from sqlflow.core.wording import Company, Prices
+from sqlflow.core.sql import Ident, Joining, Make, Sql, Value, compose, joined, make_temporary, render
+from sqlflow.core.wording import Company, Prices, Published
 
-_OURS = re.compile(r'CREATE OR REPLACE (TEMP )?TABLE ("(?:[^"]|"")*"(?:\."(?:[^"]|"")*")?) AS\s')
 # Of the values in `PostgresWording.same` and of temporary tables the server knows no statistics, and takes joins by them for
 # so large that it sorts both sides, or for so small that it loops (measured: a million keys with a million, 3.7 s by
-# hashing, 39 s else). Queries of authors, which stand in lines of their own, are left to the server.
-_SAME = "] = ARRAY["
-_AUTHORS = "(\n"
+# hashing, 39 s else). Queries of authors are left to the server.
 _BY_HASHING = "SET LOCAL enable_mergejoin = off;\nSET LOCAL enable_nestloop = off;\n"
 _AS_BEFORE = "RESET enable_mergejoin;\nRESET enable_nestloop"
 # Types of which values that compare as equal have the same text.
@@ -72,17 +68,15 @@ class PostgresWording(Struct, frozen=True):
         return Sql(f"{alias}.ctid")
 
     def statement(self, sql: Sql) -> Sql:
-        if sql.startswith(_BY_HASHING):
-            return sql
-        found = _OURS.match(sql)
-        said = sql
-        if found is not None:
-            temporary, name = found[1], found[2]
-            where, word = ("pg_temp.", "TEMP ") if temporary else ("", "")
-            said = Sql(f"DROP TABLE IF EXISTS {where}{name};\nCREATE {word}TABLE {name} AS {sql[found.end() :]}")
-        if _SAME in sql and _AUTHORS not in sql:
-            return Sql(f"{_BY_HASHING}{said};\n{_AS_BEFORE}")
-        return said
+        if isinstance(sql, Make):
+            said = compose(
+                "DROP TABLE IF EXISTS {where}{name};\nCREATE {what} {name} AS\n{q}",
+                where=Sql("pg_temp." if sql.temporary else ""), name=sql.name,
+                what=Sql("TEMP TABLE" if sql.temporary else "TABLE"), q=sql.query,
+            )  # fmt: skip
+        else:
+            said = sql
+        return Sql(f"{_BY_HASHING}{said};\n{_AS_BEFORE}" if isinstance(said, Joining) else said)
 
     def row_digest(self, schema: Schema) -> Sql:
         return self._hash([compose("_sqlflow_row.{c}", c=Ident(name)) for name in schema.names])
@@ -100,7 +94,7 @@ class PostgresWording(Struct, frozen=True):
         if not self.holds.null_equality:
             return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
         # `IS NOT DISTINCT FROM` cannot be hashed or merged; arrays can, and take NULL elements for equal.
-        return compose("ARRAY[{l}] = ARRAY[{r}]", l=left, r=right)
+        return Joining(compose("ARRAY[{l}] = ARRAY[{r}]", l=left, r=right))
 
     def same_bits(self, left: Sql, right: Sql, column: Column) -> Sql:
         if self.holds.bits and column.type.startswith(_EXACT) and not column.type.endswith("]"):
@@ -154,7 +148,7 @@ class PostgresWording(Struct, frozen=True):
         fits: bool,
         parts: PartitionBy | None = None,
         was_view: bool = False,
-    ) -> Sequence[Sql]:
+    ) -> Published:
         dropped = compose("DROP {kind} IF EXISTS {t}", kind=Sql("VIEW" if was_view else "TABLE"), t=table)
         fits = fits and not was_view
         building = TableName(table.schema, _building(table.name))
@@ -164,8 +158,7 @@ class PostgresWording(Struct, frozen=True):
             rest = TableName(table.schema, _part_name(table.name, "rest"))
             aside = TableName(table.schema, _part_name(building.name, "rest"))
             rows = Ident("_sqlflow_published")
-            return [
-                self.statement(compose("CREATE OR REPLACE TEMP TABLE {rows} AS\n{q}", rows=rows, q=query)),
+            swapped = (
                 compose(
                     "CREATE TABLE {b} ({made}) PARTITION BY RANGE ({c})", b=building, made=made, c=Ident(parts.column)
                 ),
@@ -176,22 +169,19 @@ class PostgresWording(Struct, frozen=True):
                 compose("ALTER TABLE {r} RENAME TO {name}", r=aside, name=Ident(rest.name)),
                 self.replace_partitions(table, rows, schema, parts, Sql("TRUE")),
                 _put_back(),
-            ]
+            )
+            return Published(make_temporary(rows, query), after=swapped)
         if not fits:
             # Under another name first: the query may read the table that stands.
-            return [
+            renamed = compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name))
+            return Published(
                 compose("CREATE TABLE {b} AS\n{q}", b=building, q=query),
-                _put_aside(table),
-                dropped,
-                compose("ALTER TABLE {b} RENAME TO {name}", b=building, name=Ident(table.name)),
-                _put_back(),
-            ]
+                after=(_put_aside(table), dropped, renamed, _put_back()),
+            )
         rows = Ident("_sqlflow_published")
-        return [
-            self.statement(compose("CREATE OR REPLACE TEMP TABLE {rows} AS\n{q}", rows=rows, q=query)),
-            compose("TRUNCATE {t}", t=table),
-            compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {rows}", t=table, cs=columns, rows=rows),
-        ]
+        emptied = compose("TRUNCATE {t}", t=table)
+        filled = compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {rows}", t=table, cs=columns, rows=rows)
+        return Published(make_temporary(rows, query), after=(emptied, filled))
 
     def settle(self, table: TableName, parts: PartitionBy) -> Sql:
         return compose(
@@ -441,4 +431,4 @@ def _building(name: str) -> str:
 
 def _same_text(left: Sql, right: Sql) -> Sql:
     parts = [compose('ARRAY[CAST({v} AS TEXT) COLLATE "C"]', v=value) for value in (left, right)]
-    return joined(" = ", parts)
+    return Joining(joined(" = ", parts))

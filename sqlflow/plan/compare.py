@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from sqlflow.core.plan import Step
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Part, Sql, compose, joined
+from sqlflow.core.sql import Ident, Part, Sql, compose, joined, make_temporary
 from sqlflow.core.wording import Wording
 from sqlflow.plan.log import WEIGHT, names, net, same_key, same_row
 from sqlflow.plan.subject import write
@@ -71,8 +71,9 @@ def compare(comparison: Comparison, near: Ident | None = None) -> tuple[Step, ..
         "odd": comparison.odd, "h": _HASH, "hash": hashes, "w": WEIGHT, "cs": columns, "expected": comparison.expected,
         "found": comparison.found,
     }  # fmt: skip
-    odd = compose(
-        "CREATE OR REPLACE TEMP TABLE {odd} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} FROM {expected} AS _e "
+    odd = make_temporary(
+        comparison.odd,
+        "SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} FROM {expected} AS _e "
         "UNION ALL SELECT {hash} AS {h}, -1 AS {w} FROM {found} AS _f) AS _w GROUP BY {h} HAVING sum({w}) <> 0",
         **parts,
     )
@@ -86,7 +87,7 @@ def compare(comparison: Comparison, near: Ident | None = None) -> tuple[Step, ..
     if near is None:
         return (*exact, *tolerant)
     missing = compose("SELECT coalesce(sum({w}), 0) AS n FROM {wrong} WHERE {w} > 0", w=WEIGHT, wrong=comparison.wrong)
-    counted = compose("CREATE OR REPLACE TEMP TABLE {near} AS {missing}", near=near, missing=missing)
+    counted = make_temporary(near, missing)
     less = compose("UPDATE {near} SET n = n - ({missing})", near=near, missing=missing)
     return (*exact, write(counted), *tolerant, write(less))
 
@@ -123,23 +124,25 @@ def tolerate(words: Wording, wrong: Ident, schema: Schema) -> tuple[Step, ...]:
     both = compose(
         "EXISTS (SELECT 1 FROM {wrong} WHERE {w} > 0) AND EXISTS (SELECT 1 FROM {wrong} WHERE {w} < 0)", **parts
     )
-    numbered = compose(
-        "CREATE OR REPLACE TEMP TABLE {almost} AS SELECT *, row_number() OVER () AS {copy}, "
+    numbered = make_temporary(
+        _ALMOST, "SELECT *, row_number() OVER () AS {copy}, "
         "row_number() OVER (PARTITION BY {within} ORDER BY {floats}) AS {place} "
         "FROM (SELECT {cs}, CASE WHEN {w} > 0 THEN 1 ELSE -1 END AS {side}, {copies} AS _again "
         "FROM {wrong} WHERE {both}) AS _c",
         both=both, copies=words.copies(compose("abs({w})", w=WEIGHT)), **parts,
     )  # fmt: skip
-    paired = compose(
-        "CREATE OR REPLACE TEMP TABLE {paired} AS SELECT _l.{copy} AS l, _r.{copy} AS r FROM {almost} AS _l "
+    paired = make_temporary(
+        _PAIRED,
+        "SELECT _l.{copy} AS l, _r.{copy} AS r FROM {almost} AS _l "
         "JOIN {almost} AS _r ON _l.{side} = 1 AND _r.{side} = -1 AND _l.{place} = _r.{place} AND {same} WHERE {near}",
         **parts,
     )
     taken_out = compose(
         "DELETE FROM {almost} WHERE {copy} IN (SELECT l FROM {paired} UNION ALL SELECT r FROM {paired})", **parts
     )
-    clustered = compose(
-        "CREATE OR REPLACE TEMP TABLE {paired} AS SELECT _l.{copy} AS l, _l.{copy} AS r FROM {almost} AS _l "
+    clustered = make_temporary(
+        _PAIRED,
+        "SELECT _l.{copy} AS l, _l.{copy} AS r FROM {almost} AS _l "
         "JOIN {almost} AS _r ON {same} AND {near} WHERE (SELECT count(*) FROM {almost}) <= {most} "
         "GROUP BY _l.{copy} HAVING sum(_r.{side}) = 0",
         **parts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import TableRecord
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, make_temporary
 from sqlflow.plan.met import MET
 from sqlflow.plan.subject import Subject, matches, watermark_literal, write
 
@@ -36,10 +36,9 @@ def _interval(lookback: str) -> str:
 def count_below(subject: Subject, cursor: Ident, limit: Sql) -> Step:
     """Count the query's rows below the boundary, with a hash of their cursors and keys, into a temporary table."""
     return write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {counted} AS SELECT count(*) AS n, sum({hash}) AS h "
-            "FROM (\n{q}\n) AS _q WHERE {c} < {limit}",
-            counted=COUNTED,
+        make_temporary(
+            COUNTED,
+            "SELECT count(*) AS n, sum({hash}) AS h FROM (\n{q}\n) AS _q WHERE {c} < {limit}",
             hash=_hash(subject, cursor),
             q=subject.query,
             c=cursor,
@@ -69,7 +68,7 @@ def prove_below(subject: Subject, before: TableRecord, cursor: Ident, limit: Sql
     """
     count, _, digest = (before.below or "").partition("|")
     if not count.isdigit():
-        return [write(compose("CREATE OR REPLACE TEMP TABLE {known} AS SELECT FALSE AS known", known=_KNOWN))]
+        return [write(make_temporary(_KNOWN, "SELECT FALSE AS known"))]
     key = subject.model.model.header.key
     marks = [cursor, *(Ident(name) for name in key)]
     parts: dict[str, Part] = {
@@ -79,15 +78,17 @@ def prove_below(subject: Subject, before: TableRecord, cursor: Ident, limit: Sql
     }  # fmt: skip
     return [
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {moved} AS SELECT {marks} FROM {met} AS _met WHERE {c} < {limit} AND "
+            make_temporary(
+                _MOVED,
+                "SELECT {marks} FROM {met} AS _met WHERE {c} < {limit} AND "
                 "EXISTS (SELECT 1 FROM (SELECT * FROM {latest} WHERE {c} >= {limit}) AS {latest} WHERE {same})",
                 **parts,
             )
         ),
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {known} AS SELECT moved, there, digest, digest_moved, "
+            make_temporary(
+                _KNOWN,
+                "SELECT moved, there, digest, digest_moved, "
                 "(there = {n0} AND digest = {h0}) OR (there = {n0} - moved AND digest = {h0} - digest_moved) AS known FROM "
                 "(SELECT n AS there, coalesce(h, 0) AS digest FROM {counted}) AS _a, "
                 "(SELECT count(*) AS moved, coalesce(sum({hash}), 0) AS digest_moved FROM {moved}) AS _b",

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make, make_temporary
 from sqlflow.core.wording import Wording
 from sqlflow.plan.subject import Subject, write
 
@@ -36,10 +36,10 @@ class Log(Struct, frozen=True):
     def opened(self, like: Part) -> tuple[Step, ...]:
         """Make the log, with the columns of `like`, or forget what all have read."""
         if self.begins:
-            sql = compose(
-                "CREATE OR REPLACE TABLE {log} AS SELECT CAST(0 AS BIGINT) AS {version}, CAST(0 AS SMALLINT) AS {sign}, "
+            sql: Sql = make(
+                self.log, "SELECT CAST(0 AS BIGINT) AS {version}, CAST(0 AS SMALLINT) AS {sign}, "
                 "{cs} FROM {like} LIMIT 0",
-                log=self.log, version=VERSION, sign=SIGN, cs=names(self.schema), like=like,
+                version=VERSION, sign=SIGN, cs=names(self.schema), like=like,
             )  # fmt: skip
         else:
             sql = compose("DELETE FROM {log} WHERE {version} <= {read}", log=self.log, version=VERSION, read=self.read)
@@ -89,10 +89,10 @@ def net(words: Wording, table: Ident, schema: Schema, weighted: Sql, kept: Schem
         return _net_of_kept(words, table, schema, weighted, kept)
     firsts = [compose("{first} AS {c}", first=words.first(c), c=Ident(c.name)) for c in schema]
     return write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {table} AS SELECT {firsts}, sum({w}) AS {w} FROM ({weighted}) AS _w "
+        make_temporary(
+            table, "SELECT {firsts}, sum({w}) AS {w} FROM ({weighted}) AS _w "
             "GROUP BY {hash} HAVING sum({w}) <> 0",
-            table=table, firsts=firsts, w=WEIGHT, weighted=weighted, hash=words.row_hash(schema),
+            firsts=firsts, w=WEIGHT, weighted=weighted, hash=words.row_hash(schema),
         )
     )  # fmt: skip
 
@@ -105,8 +105,9 @@ def _net_of_kept(words: Wording, table: Ident, schema: Schema, weighted: Sql, ke
         "n": Ident("_sqlflow_n"), "h": Ident("_sqlflow_hash"), "hash": words.row_hash(kept) if len(kept) else Sql("0"),
     }  # fmt: skip
     return write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {table} AS SELECT {cs}, CASE WHEN {total} > 0 THEN 1 ELSE {total} END AS {w} "
+        make_temporary(
+            table,
+            "SELECT {cs}, CASE WHEN {total} > 0 THEN 1 ELSE {total} END AS {w} "
             "FROM (SELECT {cs}, {w}, sum({w}) OVER (PARTITION BY {h}) AS {total}, "
             "row_number() OVER (PARTITION BY {h}, {w}) AS {n} FROM (SELECT *, {hash} AS {h} FROM ({weighted}) AS _w) AS _h) AS _t "
             "WHERE ({total} > 0 AND {w} > 0 AND {n} <= {total}) OR ({total} < 0 AND {w} < 0 AND {n} = 1)",
@@ -141,10 +142,10 @@ def swap_and_compare(subject: Subject, building: TableName, query: Sql, log: Log
         write(subject.words.staged(building, query), counts=True),
         *log.opened(table),
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {different} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} "
+            make_temporary(
+                _DIFFERENT, "SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} "
                 "FROM {building} UNION ALL SELECT {hash} AS {h}, -1 AS {w} FROM {t}) AS _w GROUP BY {h} HAVING sum({w}) <> 0",
-                different=_DIFFERENT, h=_HASH, hash=hashes, w=WEIGHT, building=building, t=table,
+                h=_HASH, hash=hashes, w=WEIGHT, building=building, t=table,
             )
         ),
         replace(net(words, _NET, schema, weighted), only_if=few),
@@ -182,9 +183,9 @@ def compared(subject: Subject, part: Sql, log: Log, steps: tuple[Step, ...]) -> 
     """Do `steps`, which replace the rows for which `part` holds, and write down how those rows differ from before."""
     table, schema, words = subject.table, subject.model.schema, subject.words
     before = write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {was} AS SELECT {cs} FROM {t} WHERE {part}",
-            was=_WAS, cs=names(schema), t=table, part=part,
+        make_temporary(
+            _WAS, "SELECT {cs} FROM {t} WHERE {part}",
+            cs=names(schema), t=table, part=part,
         )
     )  # fmt: skip
     weighted = compose(
@@ -211,9 +212,9 @@ _NET = Ident("_sqlflow_net")
 def keep_image(words: Wording, image: TableName, relation: Sql, schema: Schema) -> Step:
     """Copy an input, so that its next change can be told row by row."""
     return write(
-        compose(
-            "CREATE OR REPLACE TABLE {image} AS SELECT {cs}, {hash} AS {h} FROM {relation} AS _r",
-            image=image, cs=names(schema), hash=words.row_hash(schema), h=_HASH, relation=relation,
+        make(
+            image, "SELECT {cs}, {hash} AS {h} FROM {relation} AS _r",
+            cs=names(schema), hash=words.row_hash(schema), h=_HASH, relation=relation,
         )
     )  # fmt: skip
 
@@ -260,21 +261,18 @@ def _by_cursor(
     }  # fmt: skip
     weighted = compose("SELECT {cs}, 1 AS {w} FROM {new} UNION ALL SELECT {cs}, -1 AS {w} FROM {old}", **parts)
     return (
+        write(make_temporary(_NEW, "SELECT {cs} FROM {relation} AS _r WHERE {c} > {limit}", **parts)),
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {new} AS SELECT {cs} FROM {relation} AS _r WHERE {c} > {limit}", **parts
-            )
-        ),
-        write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {old} AS SELECT {cs} FROM {image} AS _i "
-                "WHERE EXISTS (SELECT 1 FROM {new} AS _n WHERE {key})",
+            make_temporary(
+                _OLD,
+                "SELECT {cs} FROM {image} AS _i WHERE EXISTS (SELECT 1 FROM {new} AS _n WHERE {key})",
                 **parts,
             )
         ),
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {few} AS SELECT kept = there - moved AND hashes IS NOT DISTINCT FROM "
+            make_temporary(
+                _FEW,
+                "SELECT kept = there - moved AND hashes IS NOT DISTINCT FROM "
                 "coalesce(there_hashes, 0) - coalesce(moved_hashes, 0) AND silent = 0 AND NOT repeated AS same FROM "
                 "(SELECT count(*) AS kept, coalesce(sum({of_c}), 0) AS hashes, count(*) - count({c}) AS silent FROM {relation} AS _r WHERE {c} <= {limit} OR {c} IS NULL) AS _a, "
                 "(SELECT count(*) AS there, sum({of_c}) AS there_hashes FROM {image}) AS _b, "
@@ -312,10 +310,10 @@ def _by_hash(
     )
     steps = (
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {different} AS SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} "
+            make_temporary(
+                _DIFFERENT, "SELECT {h} FROM (SELECT {hash} AS {h}, 1 AS {w} "
                 "FROM {relation} AS _r UNION ALL SELECT {h}, -1 AS {w} FROM {image}) AS _w GROUP BY {h} HAVING sum({w}) <> 0",
-                different=_DIFFERENT, h=_HASH, hash=words.row_hash(schema), w=WEIGHT, relation=relation, image=image,
+                h=_HASH, hash=words.row_hash(schema), w=WEIGHT, relation=relation, image=image,
             )
         ),
         net(words, _NET, schema, weighted),

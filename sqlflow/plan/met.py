@@ -4,7 +4,7 @@ the number that the engine gives to each row of a table as long as a transaction
 from __future__ import annotations
 
 from sqlflow.core.plan import Step
-from sqlflow.core.sql import Ident, Sql, compose
+from sqlflow.core.sql import Ident, Sql, compose, make_temporary
 from sqlflow.plan.subject import Subject, matches, write
 
 MET = Ident("_sqlflow_met")
@@ -18,10 +18,10 @@ def meet(subject: Subject, rows: Ident, only_if: Sql | None = None) -> Step:
     header = subject.model.model.header
     names = dict.fromkeys([*header.key, *((header.cursor,) if header.cursor is not None else ())])
     return write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {met} AS SELECT {number} AS {r}, {cs} FROM {t} AS _target "
+        make_temporary(
+            MET, "SELECT {number} AS {r}, {cs} FROM {t} AS _target "
             "WHERE EXISTS (SELECT 1 FROM {rows} WHERE {same})",
-            met=MET, number=_number(subject) or Sql("NULL"), r=_NUMBER,
+            number=_number(subject) or Sql("NULL"), r=_NUMBER,
             cs=[compose("_target.{c}", c=Ident(name)) for name in names], t=subject.table, rows=rows,
             same=matches(subject.words, "_target", rows, header.key),
         ),

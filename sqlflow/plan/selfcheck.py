@@ -15,7 +15,7 @@ from sqlflow.core.keeping import counters_of
 from sqlflow.core.model import Mode
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, render
+from sqlflow.core.sql import Authors, Ident, Part, Sql, Value, compose, joined, make_temporary, render
 from sqlflow.core.wording import Wording
 from sqlflow.plan.compare import Comparison, compare, compared_columns, exact_columns
 from sqlflow.plan.log import WEIGHT, names
@@ -60,7 +60,7 @@ def due(subject: Subject, shape: Shape | None, query: Sql, every: int, run: str)
     grouping = shape.grouping if shape is not None else None
     counters = None
     if shape is not None and grouping is not None:
-        counters = (Sql(shape.body), shape.schema, _kept_exactly(subject.words, shape.schema, grouping.keys))
+        counters = (Authors(shape.body), shape.schema, _kept_exactly(subject.words, shape.schema, grouping.keys))
     return SelfCheck(subject, query, _sampled_by(subject, grouping), part, parts, run, counters)
 
 
@@ -111,9 +111,9 @@ def _sampled(
             part=check.part,
         )
     compared = names(compared_columns(words, schema))
-    rows = compose(
-        "CREATE OR REPLACE TEMP TABLE {expected} AS SELECT {cs} FROM (\n{q}\n) AS _q WHERE {picked}",
-        expected=expected, cs=compared, q=query, picked=picked,
+    rows = make_temporary(
+        expected, "SELECT {cs} FROM (\n{q}\n) AS _q WHERE {picked}",
+        cs=compared, q=query, picked=picked,
     )  # fmt: skip
     found = compose("(SELECT {cs} FROM {t} WHERE {picked})", cs=compared, t=table, picked=picked)
     return (write(rows), *compare(Comparison(Sql(render(expected)), found, schema, wrong, words)))

@@ -21,7 +21,7 @@ from sqlflow.core.model import Conflict, Header, Incremental, Strategy
 from sqlflow.core.plan import Step, StepKind, Way
 from sqlflow.core.records import Facts, TableRecord
 from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, render
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make_temporary, render
 from sqlflow.core.wording import Prices
 from sqlflow.core.words import counted
 from sqlflow.plan.met import MET, is_met
@@ -165,8 +165,9 @@ def _count(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> Step:
     if SNAPSHOT in choice.ways:
         indexes = subject.words.own_indexes(subject.table)
     return write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {facts} AS SELECT *, keys - deletions AS written, known + removed AS matched, "
+        make_temporary(
+            FACTS,
+            "SELECT *, keys - deletions AS written, known + removed AS matched, "
             "table_rows - known - removed AS unmatched, keys - deletions - known AS new_keys, {alone} AS lone_keys FROM "
             "(SELECT count(*) AS keys, count(*) FILTER (WHERE {gone}) AS deletions FROM {latest}) AS _a, "
             "({matches}) AS _b, "
@@ -205,8 +206,9 @@ def _found_keys(subject: Subject, parts: Mapping[str, Part]) -> Sql:
 def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> list[Step]:
     """How many rows of a sample of the batch are in the table as they are; where many known keys make it worth while."""
     none = write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {sample} AS SELECT 0 AS sampled, 0 AS sampled_unchanged, 0 AS found_keys",
+        make_temporary(
+            _SAMPLE,
+            "SELECT 0 AS sampled, 0 AS sampled_unchanged, 0 AS found_keys",
             **parts,
         )
     )
@@ -225,9 +227,8 @@ def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> lis
         rewriting=rewriting, comparing=_sum(least, _pace(choice, changes)), seconds=Value(_SAMPLE_SECONDS), **parts,
     )  # fmt: skip
     key = subject.model.model.header.key
-    found = compose(
-        "CREATE OR REPLACE TEMP TABLE {sample} AS "
-        "WITH _some AS MATERIALIZED (SELECT * FROM {latest} WHERE NOT {gone} {sample_of}), "
+    found = make_temporary(
+        _SAMPLE, "WITH _some AS MATERIALIZED (SELECT * FROM {latest} WHERE NOT {gone} {sample_of}), "
         "_theirs AS MATERIALIZED (SELECT * FROM {t} AS _target WHERE {known}) "
         "SELECT (SELECT count(*) FROM _some) AS sampled, (SELECT count(*) FROM _some JOIN _theirs ON {joined} AND {equal}) "
         "AS sampled_unchanged, {found} AS found_keys",
@@ -246,8 +247,8 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
         if choice.fixed == SNAPSHOT:
             price = compose("(table_rows + keys) * {copy}", copy=Value(choice.prices.copy * choice.columns))
         return write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT *, CASE WHEN {unless} THEN 'merge' ELSE {way} END AS strategy, "
+            make_temporary(
+                CHOICE, "SELECT *, CASE WHEN {unless} THEN 'merge' ELSE {way} END AS strategy, "
                 "CASE WHEN {unless} THEN 0 ELSE {price} END AS price FROM {facts}",
                 unless=unless, way=Value(choice.fixed), price=price, **parts,
             )
@@ -288,8 +289,8 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
         [compose("WHEN {way} THEN {c}", way=Value(way), c=Ident(f"{way}_price")) for way in choice.ways],
     )
     return write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT *, CASE strategy {price} END AS price FROM "
+        make_temporary(
+            CHOICE, "SELECT *, CASE strategy {price} END AS price FROM "
             "(SELECT *, CASE {chosen} END AS strategy FROM (SELECT *, {paced} FROM (SELECT *, {plain} FROM "
             "(SELECT _f.*, _s.*, CASE WHEN sampled > 0 THEN CAST(written AS DOUBLE PRECISION) * sampled_unchanged / sampled "
             "ELSE 0 END AS unchanged FROM {facts} AS _f, {sample} AS _s) AS _a) AS _b) AS _c) AS _d",

@@ -13,7 +13,7 @@ from sqlflow.core.intervals import BEGINNING, END, Interval, IntervalSet
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import Relation, TableRecord
-from sqlflow.core.sql import Ident, Sql, Value, compose, joined
+from sqlflow.core.sql import Authors, Ident, Sql, Value, compose, joined
 from sqlflow.core.text import Edit
 from sqlflow.core.wording import Wording
 
@@ -40,7 +40,7 @@ class Subject(Struct, frozen=True):
 
     @property
     def query(self) -> Sql:
-        return Sql(self.model.query.text)
+        return Authors(self.model.query.text)
 
     @property
     def columns(self) -> tuple[Ident, ...]:
@@ -74,12 +74,11 @@ def unless_still(
 def replace_table(subject: Subject, query: Sql) -> tuple[Step, ...]:
     """The table becomes the result of `query`, whatever stood there before."""
     was_view = subject.standing is Relation.VIEW
-    statements = subject.words.publish(
+    published = subject.words.publish(
         subject.table, query, subject.model.schema, fits=subject.fits and subject.standing is Relation.TABLE,
         parts=subject.model.model.header.partition_by, was_view=was_view,
     )  # fmt: skip
-    counting = next(number for number, sql in enumerate(statements) if not sql.startswith("DROP VIEW"))
-    return tuple(write(sql, counts=number == counting) for number, sql in enumerate(statements))
+    return tuple(write(sql, counts=sql is published.fill) for sql in published.statements)
 
 
 def matches(words: Wording, left: str, right: str, key: tuple[str, ...]) -> Sql:
@@ -141,12 +140,12 @@ _LAST_DAY = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 def bounded_query(model: CompiledModel, kind: str, interval: Interval) -> Sql:
     """The model's query with `$start` and `$end` put in as literals of the time column's type."""
     if not model.bounds:
-        return Sql(model.query.text)
+        return Authors(model.query.text)
     first, last = (_FIRST_NS, _LAST_NS) if kind == "TIMESTAMP_NS" else (_FIRST_DAY, _LAST_DAY)
     start = moment_literal(first if interval.start == BEGINNING else interval.start, kind)
     end = moment_literal(last if interval.end == END else interval.end, kind)
     edits = [Edit(at, to, start if word == "start" else end) for at, to, word in model.bounds]
-    return Sql(model.query.edit(edits).text)
+    return Authors(model.query.edit(edits).text)
 
 
 def watermark_literal(text: str, kind: str) -> Sql:

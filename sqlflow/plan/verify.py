@@ -12,7 +12,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Ident, Part, Sql, compose, joined, quoted, render
+from sqlflow.core.sql import Authors, Ident, Part, Sql, compose, joined, make_temporary, quoted, render
 from sqlflow.core.wording import Wording
 from sqlflow.plan.compare import Comparison, alike, compare, compared_columns
 from sqlflow.plan.following import counters_token
@@ -79,7 +79,7 @@ def _counters(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
     before = subject.before
     if shape.grouping is None or before is None or before.counters != counters_token(shape):
         return ()
-    return (_equal(subject.words, "counters", Sql(shape.body), counters_of(subject.table), shape.schema, ()),)
+    return (_equal(subject.words, "counters", Authors(shape.body), counters_of(subject.table), shape.schema, ()),)
 
 
 def _equal(words: Wording, what: str, query: Sql, table: TableName, schema: Schema, notes: tuple[str, ...]) -> Proof:
@@ -94,9 +94,9 @@ def _equal(words: Wording, what: str, query: Sql, table: TableName, schema: Sche
 
 def _compared(words: Wording, query: Sql, table: TableName, schema: Schema) -> tuple[Step, ...]:
     columns = names(compared_columns(words, schema))
-    expected = compose(
-        "CREATE OR REPLACE TEMP TABLE {expected} AS SELECT {cs} FROM (\n{q}\n) AS _q",
-        expected=_EXPECTED,
+    expected = make_temporary(
+        _EXPECTED,
+        "SELECT {cs} FROM (\n{q}\n) AS _q",
         cs=columns,
         q=query,
     )
@@ -171,15 +171,15 @@ def _appended(subject: Subject) -> Proof:
     steps = (
         *_compared(words, subject.query, subject.table, schema),
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {kept} AS SELECT {cs}, {w} FROM {wrong} AS _w WHERE {w} < 0 AND {unknown}",
+            make_temporary(
+                _KEPT, "SELECT {cs}, {w} FROM {wrong} AS _w WHERE {w} < 0 AND {unknown}",
                 unknown=unknown, **parts,
             )
         ),
         write(compose("DELETE FROM {wrong} AS _w WHERE {w} < 0 AND {unknown}", unknown=unknown, **parts)),
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {versions} AS SELECT coalesce(sum({w}), 0) AS n FROM {wrong} AS _w WHERE {another}",
+            make_temporary(
+                _VERSIONS, "SELECT coalesce(sum({w}), 0) AS n FROM {wrong} AS _w WHERE {another}",
                 another=another, **parts,
             )
         ),

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from sqlflow.core.engine import Row, Session
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Part, Sql, compose
+from sqlflow.core.sql import Ident, Part, Sql, compose, make_temporary
 from sqlflow.core.words import counted
 from sqlflow.plan.compare import Comparison, alike, compare, compared_columns, exact_columns
 from sqlflow.plan.log import WEIGHT, names, same_key
@@ -117,10 +117,10 @@ def _alike(session: Session, mine: Table, theirs: Table, schema: Schema) -> tupl
         a.type if precision(a.type) or not precision(b.type) else b.type for a, b in zip(schema, other, strict=True)
     ]
     session.execute(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {both} AS SELECT 1 AS _sqlflow_side, {cs} FROM {mine} AS _a "
+        make_temporary(
+            _BOTH, "SELECT 1 AS _sqlflow_side, {cs} FROM {mine} AS _a "
             "UNION ALL SELECT 2 AS _sqlflow_side, {cs} FROM {theirs} AS _b",
-            both=_BOTH, cs=names(schema), mine=mine.relation, theirs=theirs.relation,
+            cs=names(schema), mine=mine.relation, theirs=theirs.relation,
         )
     )  # fmt: skip
     here, there = (
@@ -146,8 +146,8 @@ def _cells(session: Session, schema: Schema, key: tuple[str, ...]) -> tuple[int,
         for n, c in enumerate(values)
     ]  # fmt: skip
     session.execute(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {pairs} AS SELECT {differ} FROM (SELECT * FROM {wrong} WHERE {w} > 0) AS _l "
+        make_temporary(
+            _PAIRS, "SELECT {differ} FROM (SELECT * FROM {wrong} WHERE {w} > 0) AS _l "
             "JOIN (SELECT * FROM {wrong} WHERE {w} < 0) AS _r ON {same}",
             differ=[Sql("1 AS n"), *differ], same=same_key(words, Sql("_l"), Sql("_r"), key), **parts,
         )

@@ -14,7 +14,7 @@ from sqlflow.core.diagnostics import Severity
 from sqlflow.core.model import Header, Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Audit, CheckQuery
-from sqlflow.core.sql import Ident, Sql, compose
+from sqlflow.core.sql import Authors, Ident, Sql, compose
 from sqlflow.quality.forms import SAMPLE, Query, Rows
 from sqlflow.quality.kinds import CHECKS
 from sqlflow.quality.uniqueness import UNIQUE
@@ -65,7 +65,7 @@ def audits(
 
 def test_audits(test: CompiledModel) -> tuple[Audit, ...]:
     """What answers a query in tests/: it must return no rows."""
-    query = Sql(test.query.text)
+    query = Authors(test.query.text)
     blocking = test.model.header.severity is Severity.ERROR
     sample = compose("SELECT * FROM (\n{query}\n) AS _failing LIMIT {n}", query=query, n=SAMPLE)
     count = compose("SELECT count(*) FROM (\n{query}\n) AS _failing", query=query)

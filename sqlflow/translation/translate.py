@@ -55,11 +55,22 @@ def translated(text: str, dialect: str, target: str, columns: Columns | None = N
     tree, found = _FITTINGS[dialect, target](tree, columns is not None)
     if found:
         raise Untranslatable(tuple(dict.fromkeys(Reason(words, *_place(node)) for words, node in found)))
+    dropped = _dropped_first(tree) if target == "postgres" else ""
     try:
-        out = tree.sql(dialect=target, unsupported_level=ErrorLevel.RAISE, comments=False, pretty=True)
+        out = dropped + tree.sql(dialect=target, unsupported_level=ErrorLevel.RAISE, comments=False, pretty=True)
     except UnsupportedError as error:
         raise Untranslatable(tuple(map(Reason, _reasons(str(error))))) from error
     return re.sub(rf"{_STAND_IN}(start|end)", r"$\1", out)
+
+
+def _dropped_first(tree: exp.Expr) -> str:
+    """What goes ahead of a CREATE OR REPLACE TABLE, which is made a plain one: PostgreSQL does not have it."""
+    if not isinstance(tree, exp.Create) or tree.kind != "TABLE" or not tree.args.get("replace"):
+        return ""
+    tree.set("replace", False)
+    table = tree.find(exp.Table)
+    temporary = "pg_temp." if tree.find(exp.TemporaryProperty) else ""
+    return "" if table is None else f"DROP TABLE IF EXISTS {temporary}{table.sql(dialect='postgres')};\n"
 
 
 def nothing_known(table: exp.Table) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from markdown_cases import sqlflow
 from on_postgres import CONFIG, LawfulPostgres
 
 
@@ -194,3 +195,17 @@ def test_hours_in_which_clocks_are_set(project: LawfulPostgres) -> None:
         "INSERT INTO raw.t VALUES ('2024-03-30 23:00+00', 5), ('2024-10-26 22:00+00', 5), ('2024-10-27 23:00+00', 5)",
         header="@mode: incremental\n-- @time: t",
     )
+
+
+def test_a_join_that_an_author_wrote_is_planned_by_the_server(project: LawfulPostgres) -> None:
+    joined = "SELECT a.k, b.k AS other FROM raw.t AS a JOIN raw.t AS b ON ARRAY[a.k] = ARRAY[b.k]"
+    keyed = "-- @mode: merge\n-- @key: k\n-- @cursor: k\nSELECT k FROM raw.t"
+    setup = ("CREATE TABLE raw.t (k int)", "INSERT INTO raw.t VALUES (1), (2)")
+    project.write({"models/a/keyed.sql": keyed})
+    holds(project, joined, setup, header="@mode: replace")
+    project.write({"models/a/kept.sql": joined.replace("other", "another")})
+    _run(project, "INSERT INTO raw.t VALUES (3)")
+    shown = sqlflow(project.root, f"LAWFUL_URL={project.url} sqlflow build --dry-run --sql").out
+    ours, authors = shown[shown.index("a.keyed") :], shown[: shown.index("a.keyed")]
+    assert "enable_mergejoin" in ours
+    assert "enable_mergejoin" not in authors, authors

@@ -73,3 +73,16 @@ def test_functions_side_by_side_in_from_are_no_bug(there: LawfulPostgres) -> Non
     query = "SELECT * FROM ROWS FROM (generate_series(1, 2), generate_series(1, 3)) AS g(a, b)"
     assert _built(there, query).code == 0
     assert _rows(there, "SELECT * FROM m.one ORDER BY b") == [(1, 1), (2, 2), (None, 3)]
+
+
+@pytest.mark.parametrize("name", ["seen", '"Seen"', "temp seen"])
+def test_a_hook_may_make_a_table_anew(there: LawfulPostgres, name: str) -> None:
+    temporary, _, bare = name.rpartition(" ")
+    table = bare if temporary else f"ext.{bare}"
+    kept = f"INSERT INTO ext.t SELECT n, 0, 0, 'seen' FROM {bare}" if temporary else "SELECT 1"
+    hook = f"CREATE OR REPLACE {temporary} TABLE {table} AS SELECT count(*) AS n FROM m.one"
+    query = f'-- @after: ["{hook.replace(chr(34), chr(92) + chr(34))}", "{kept}"]\nSELECT id FROM ext.t WHERE id < '
+    assert _built(there, query + "3").code == 0
+    assert _built(there, query + "2").code == 0
+    counted = "SELECT id FROM ext.t WHERE a = 0 ORDER BY 1 DESC" if temporary else f"SELECT n FROM {table}"
+    assert _rows(there, counted) == ([(2,), (1,)] if temporary else [(1,)])

@@ -9,7 +9,7 @@ have come late, and they are added if none that the table has are missing there.
 from __future__ import annotations
 
 from sqlflow.core.plan import Step, StepKind
-from sqlflow.core.sql import Ident, Part, Sql, compose, quoted
+from sqlflow.core.sql import Ident, Part, Sql, compose, make_temporary, quoted
 from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
 from sqlflow.plan.log import Log, names, same_key
 from sqlflow.plan.subject import Subject, replace_table, watermark_literal, write
@@ -24,9 +24,9 @@ def rebuild(subject: Subject) -> tuple[Step, ...]:
 
 def anew(subject: Subject) -> tuple[Step, ...]:
     """The table from all rows of the query, and those that it has and the query has not any more."""
-    read = compose(
-        "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n) AS _q",
-        batch=_BATCH, cs=subject.columns, q=subject.query,
+    read = make_temporary(
+        _BATCH, "SELECT {cs} FROM (\n{q}\n) AS _q",
+        cs=subject.columns, q=subject.query,
     )  # fmt: skip
     parts: dict[str, Part] = {"t": subject.table, "cs": subject.columns, "batch": _BATCH}
     here, there = compose("SELECT {cs} FROM {batch}", **parts), compose("SELECT {cs} FROM {t}", **parts)
@@ -79,8 +79,9 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
     return (
         count_below(subject, cursor, limit),
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {cs} FROM (\n{q}\n) AS _q WHERE {c} >= {limit} OR {c} IS NULL",
+            make_temporary(
+                _BATCH,
+                "SELECT {cs} FROM (\n{q}\n) AS _q WHERE {c} >= {limit} OR {c} IS NULL",
                 **parts,
             )
         ),
@@ -118,10 +119,10 @@ def _add(subject: Subject, rows: Sql, log: Log | None, fact: str, only_if: Sql |
     if log is None:
         sql = compose("INSERT INTO {t} ({cs}) {rows}", t=subject.table, cs=subject.columns, rows=rows)
         return (write(sql, counts=True, only_if=only_if, timed=True, fact=fact),)
-    kept = compose("CREATE OR REPLACE TEMP TABLE {added} AS {rows}", added=_ADDED, rows=rows)
-    none = compose(
-        "CREATE OR REPLACE TEMP TABLE {added} AS SELECT {cs} FROM {t} LIMIT 0",
-        added=_ADDED,
+    kept = make_temporary(_ADDED, rows)
+    none = make_temporary(
+        _ADDED,
+        "SELECT {cs} FROM {t} LIMIT 0",
         cs=subject.columns,
         t=subject.table,
     )

@@ -19,7 +19,7 @@ from sqlflow.core.keeping import counters_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, quoted
+from sqlflow.core.sql import Authors, Ident, Part, Sql, Value, compose, joined, make, make_temporary, quoted
 from sqlflow.core.text import Edit
 from sqlflow.plan import selfcheck
 from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, expanded, names, net, same_key, same_row
@@ -110,7 +110,7 @@ def prime(subject: Subject, shape: Shape) -> tuple[Step, ...]:
         return ()
     return (
         write(
-            compose("CREATE OR REPLACE TABLE {t} AS\n{body}", t=counters_of(subject.table), body=Sql(shape.body)),
+            make(counters_of(subject.table), Authors(shape.body)),
         ),
     )
 
@@ -185,9 +185,9 @@ def follow(
 def _going(subject: Subject) -> Step:
     """The rows that go as they stand: what is computed of them again was written at another time."""
     return write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {going} AS SELECT {cs} FROM {t} AS _b WHERE {id} IN (SELECT r FROM {doomed})",
-            going=_GOING, cs=subject.columns, t=subject.table, id=_row_id(subject), doomed=_DOOMED,
+        make_temporary(
+            _GOING, "SELECT {cs} FROM {t} AS _b WHERE {id} IN (SELECT r FROM {doomed})",
+            cs=subject.columns, t=subject.table, id=_row_id(subject), doomed=_DOOMED,
         )
     )  # fmt: skip
 
@@ -272,9 +272,9 @@ def _not_read(changed: Changed) -> Sql:
 
 def _gather(at: int, changed: Changed, sign: int) -> Step:
     return write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {rows} AS SELECT {cs} FROM {log} WHERE {between} AND {sign} = {which} AND {not_read}",
-            rows=_rows(at, sign), cs=names(changed.schema), log=changed.log, between=_range(changed),
+        make_temporary(
+            _rows(at, sign), "SELECT {cs} FROM {log} WHERE {between} AND {sign} = {which} AND {not_read}",
+            cs=names(changed.schema), log=changed.log, between=_range(changed),
             sign=SIGN, which=sign, not_read=_not_read(changed),
         )
     )  # fmt: skip
@@ -307,11 +307,11 @@ def _choose(shape: Shape, following: Following) -> Step:
         best, removed = "delta", otherwise if growing else "delta"
     most = Sql("FALSE") if following.most is None else compose("added + removed > {most}", most=following.most)
     return write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {choice} AS SELECT added, removed, gaps, FALSE AS unsound, FALSE AS failed, TRUE AS checked, "
+        make_temporary(
+            _CHOICE, "SELECT added, removed, gaps, FALSE AS unsound, FALSE AS failed, TRUE AS checked, "
             "CASE WHEN gaps > 0 OR {most} THEN 'full' WHEN removed > 0 THEN {removed} ELSE {best} END AS way "
             "FROM (SELECT {plus} AS added, {minus} AS removed, {gaps} AS gaps) AS _found",
-            choice=_CHOICE, most=most, removed=Value(removed), best=Value(best), plus=counted(1), minus=counted(-1),
+            most=most, removed=Value(removed), best=Value(best), plus=counted(1), minus=counted(-1),
             gaps=gaps,
         )
     )  # fmt: skip
@@ -334,15 +334,7 @@ def _multiplied(subject: Subject, shape: Shape, following: Following) -> list[St
             )  # fmt: skip
         else:
             parts.append(_signed(shape, shape.grouping, item.sign, text))
-    steps = [
-        write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {parts} AS {union}",
-                parts=_NET if _is_net(shape, following) else _PARTS,
-                union=joined("\nUNION ALL\n", parts),
-            )
-        )
-    ]
+    steps = [write(make_temporary(_NET if _is_net(shape, following) else _PARTS, joined("\nUNION ALL\n", parts)))]
     if shape.grouping is not None:
         steps += _merged(subject, shape, shape.grouping)
     return steps
@@ -366,7 +358,7 @@ def _product_text(shape: Shape, item: Product) -> Sql:
                 none = compose("(SELECT * FROM {t} WHERE FALSE)", t=reading.table)
                 yield Edit(reading.start, reading.end, none + alias)
 
-    return Sql(_edited(shape.body, edits()))
+    return Authors(_edited(shape.body, edits()))
 
 
 def _edited(text: str, edits: Iterator[Edit]) -> str:
@@ -403,17 +395,17 @@ def _merged(subject: Subject, shape: Shape, grouping: Grouping) -> list[Step]:
     )
     return [
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {before} AS SELECT {cs} FROM {counters} AS _c "
+            make_temporary(
+                _BEFORE, "SELECT {cs} FROM {counters} AS _c "
                 "WHERE EXISTS (SELECT 1 FROM ({touched}) AS _t WHERE {same})",
-                before=_BEFORE, cs=_body_columns(shape), counters=counters, touched=touched, same=same,
+                cs=_body_columns(shape), counters=counters, touched=touched, same=same,
             )
         ),
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {after} AS SELECT {items} FROM (SELECT {cs} FROM {before} "
+            make_temporary(
+                _AFTER, "SELECT {items} FROM (SELECT {cs} FROM {before} "
                 "UNION ALL SELECT {cs} FROM {parts}) AS _c {group}",
-                after=_AFTER, items=[*keys, *values], cs=_body_columns(shape), before=_BEFORE, parts=_PARTS, group=group,
+                items=[*keys, *values], cs=_body_columns(shape), before=_BEFORE, parts=_PARTS, group=group,
             )
         ),
     ]  # fmt: skip
@@ -451,7 +443,7 @@ def _recomputed(subject: Subject, shape: Shape, following: Following) -> list[St
         cs=columns, text=_narrowed(subject, shape, keys), touched=_TOUCHED, same=same,
     )  # fmt: skip
     if emerging:
-        whole = compose("SELECT {cs} FROM (\n{body}\n) AS _b", cs=columns, body=Sql(shape.body))
+        whole = compose("SELECT {cs} FROM (\n{body}\n) AS _b", cs=columns, body=Authors(shape.body))
         picked = compose(
             "SELECT * FROM ({picked}) AS _p WHERE NOT ({without}) UNION ALL SELECT {cs} FROM {stands} AS _b WHERE {without}",
             picked=picked, without=without, cs=columns, stands=stands,
@@ -462,17 +454,17 @@ def _recomputed(subject: Subject, shape: Shape, following: Following) -> list[St
         )  # fmt: skip
     return [
         _touched(shape, following),
-        write(compose("CREATE OR REPLACE TEMP TABLE {before} AS {picked}", before=_BEFORE, picked=picked)),
-        write(compose("CREATE OR REPLACE TEMP TABLE {after} AS {again}", after=_AFTER, again=again)),
+        write(make_temporary(_BEFORE, picked)),
+        write(make_temporary(_AFTER, again)),
         *(
             []
             if grouping is not None
             else [
                 write(
-                    compose(
-                        "CREATE OR REPLACE TEMP TABLE {parts} AS SELECT {cs}, 1 AS {w} FROM {after} "
+                    make_temporary(
+                        _PARTS, "SELECT {cs}, 1 AS {w} FROM {after} "
                         "UNION ALL SELECT {cs}, -1 AS {w} FROM {before}",
-                        parts=_PARTS, cs=subject.columns, w=WEIGHT, after=_AFTER, before=_BEFORE,
+                        cs=subject.columns, w=WEIGHT, after=_AFTER, before=_BEFORE,
                     )
                 )
             ]
@@ -495,7 +487,7 @@ def _touched(shape: Shape, following: Following) -> Step:
                     compose("SELECT {items} FROM {rows}", items=items, rows=_rows(at, sign)) for sign in (1, -1)
                 ]
     union = joined(" UNION ", list(dict.fromkeys(queries)))
-    return write(compose("CREATE OR REPLACE TEMP TABLE {touched} AS {union}", touched=_TOUCHED, union=union))
+    return write(make_temporary(_TOUCHED, union))
 
 
 def _type(shape: Shape, key: str) -> str:
@@ -527,7 +519,7 @@ def _narrowed(subject: Subject, shape: Shape, keys: tuple[str, ...]) -> Sql:
             )  # fmt: skip
             yield Edit(reading.start, reading.end, inside if reading.aliased else f"{inside} AS {quoted(reading.name)}")
 
-    return Sql(_edited(shape.body, edits()))
+    return Authors(_edited(shape.body, edits()))
 
 
 # ---------------------------------------------------------------------- what the table gains and loses
@@ -560,18 +552,18 @@ def _doomed(subject: Subject) -> list[Step]:
     """The rows of the table that go: of equal ones, as many as are to go."""
     return [
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {lost} AS SELECT {cs}, -{w} AS {w}, row_number() OVER () AS _sqlflow_n "
+            make_temporary(
+                _LOST, "SELECT {cs}, -{w} AS {w}, row_number() OVER () AS _sqlflow_n "
                 "FROM {net} WHERE {w} < 0",
-                lost=_LOST, cs=subject.columns, w=WEIGHT, net=_NET,
+                cs=subject.columns, w=WEIGHT, net=_NET,
             )
         ),
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {doomed} AS SELECT r FROM (SELECT {id} AS r, _l.{w} AS n, "
+            make_temporary(
+                _DOOMED, "SELECT r FROM (SELECT {id} AS r, _l.{w} AS n, "
                 "row_number() OVER (PARTITION BY _l._sqlflow_n) AS k FROM {t} AS _b JOIN {lost} AS _l ON {same}) AS _d "
                 "WHERE k <= n",
-                id=_row_id(subject), doomed=_DOOMED, w=WEIGHT, t=subject.table, lost=_LOST,
+                id=_row_id(subject), w=WEIGHT, t=subject.table, lost=_LOST,
                 same=same_row(subject.words, Sql("_b"), Sql("_l"), subject.model.kept),
             )
         ),

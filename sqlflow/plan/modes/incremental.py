@@ -18,7 +18,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.reach import is_zoned, preimage
 from sqlflow.core.records import Relation
-from sqlflow.core.sql import Ident, Sql, compose, joined, render
+from sqlflow.core.sql import Authors, Ident, Sql, compose, joined, make_temporary, render
 from sqlflow.core.text import Edit
 from sqlflow.plan import selfcheck
 from sqlflow.plan.selfcheck import SelfCheck
@@ -75,7 +75,7 @@ def update(subject: Subject, intervals: IntervalSet, *, nulls: bool = True) -> t
     parts = subject.model.model.header.partition_by
     if parts is not None and parts.column.lower() == str(time).lower() and not subject.model.bounds:
         rows = _rows(subject, intervals, nulls=nulls)
-        kept = compose("CREATE OR REPLACE TEMP TABLE {rows} AS\n{q}", rows=_REPLACED, q=rows)
+        kept = make_temporary(_REPLACED, rows)
         replaced = subject.words.replace_partitions(subject.table, _REPLACED, subject.model.schema, parts, condition)
         return (write(kept, counts=True), write(replaced), *_measure(subject, fresh=False))
     steps = [write(compose("DELETE FROM {t} WHERE {condition}", t=subject.table, condition=condition))]
@@ -107,7 +107,10 @@ def checked(check: SelfCheck, gap: tuple[Step, ...], moving: Collection[TableNam
     anew = (*rebuild(check.subject), *gap)
     return (
         write(
-            compose("CREATE OR REPLACE TEMP TABLE {checked} AS SELECT TRUE AS still, FALSE AS failed", checked=_CHECKED)
+            make_temporary(
+                _CHECKED,
+                "SELECT TRUE AS still, FALSE AS failed",
+            )
         ),
         *unless_still(moving, compose("UPDATE {checked} SET still = FALSE", checked=_CHECKED), whole=False),
         *(replace(step, only_if=still) for step in (*selfcheck.find_wrong(check), write(found))),
@@ -178,7 +181,7 @@ def _pushed(subject: Subject, kind: str, intervals: IntervalSet, hull: Interval)
         for o in pushable
         if o.start is not None and o.end is not None
     ]
-    return Sql(text.edit(edits).text)
+    return Authors(text.edit(edits).text)
 
 
 def _filtered(table: str, occurrence: Occurrence, kind: str, intervals: IntervalSet, zone: ZoneInfo) -> str:

@@ -29,7 +29,7 @@ from sqlflow.core.model import Conflict
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import TableRecord
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined
+from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make, make_temporary
 from sqlflow.plan import strategies
 from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, measure, prove_below
 from sqlflow.plan.log import WEIGHT, Log, expanded, names, net
@@ -63,7 +63,7 @@ def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
     table, shared = subject.table, tuple(Ident(name) for name in keeps)
     steps: list[Step] = []
     if shared:
-        was = compose("CREATE OR REPLACE TEMP TABLE {was} AS SELECT {cs} FROM {t}", was=_WAS, cs=shared, t=table)
+        was = make_temporary(_WAS, "SELECT {cs} FROM {t}", cs=shared, t=table)
         steps.append(write(was))
     marked = compose("SELECT *, {gone} AS {mark} FROM {t}", gone=_deleted(subject), mark=_GONE, t=table)
     steps += [
@@ -73,9 +73,9 @@ def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
         *_new_deletions(subject, marked, keeps=bool(shared)),
     ]
     if header.deleted is not None:
-        removed = compose(
-            "CREATE OR REPLACE TEMP TABLE {removed} AS SELECT {key} FROM {t} WHERE {when}",
-            removed=_REMOVED, key=[Ident(name) for name in header.key], t=table, when=_deleted(subject),
+        removed = make_temporary(
+            _REMOVED, "SELECT {key} FROM {t} WHERE {when}",
+            key=[Ident(name) for name in header.key], t=table, when=_deleted(subject),
         )  # fmt: skip
         steps += [write(removed), write(compose("DELETE FROM {t} WHERE {when}", t=table, when=_deleted(subject)))]
     if shared:
@@ -169,9 +169,9 @@ def unmerged(subject: Subject, wrong: Ident) -> tuple[Step, ...]:
     """Fill the temporary table `wrong` with what the table would gain and lose if all rows of the query were merged once
     more: nothing, because a merge may be repeated. Only temporary tables are written."""
     header, schema = subject.model.model.header, subject.model.kept
-    read = compose(
-        "CREATE OR REPLACE TEMP TABLE {batch} AS SELECT {key} FROM {latest}",
-        batch=_BATCH, key=[Ident(name) for name in header.key], latest=_LATEST,
+    read = make_temporary(
+        _BATCH, "SELECT {key} FROM {latest}",
+        key=[Ident(name) for name in header.key], latest=_LATEST,
     )  # fmt: skip
     steps = [_read(subject, Sql("TRUE")), meet(subject, _LATEST), write(read), *_one_per_key(subject, _LATEST)]
     steps += [step for step in _conflicts(subject) if step.kind is StepKind.WRITE]
@@ -203,14 +203,15 @@ def _without_ties(subject: Subject, before: TableRecord) -> list[Step]:
     }  # fmt: skip
     return [
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {again} AS SELECT * FROM {latest} WHERE NOT coalesce({c} > {reached}, FALSE) AND NOT {gone}",
+            make_temporary(
+                _AGAIN,
+                "SELECT * FROM {latest} WHERE NOT coalesce({c} > {reached}, FALSE) AND NOT {gone}",
                 **parts,
             ),
             only_if=IS_KNOWN,
         ),
         write(
-            compose("CREATE OR REPLACE TEMP TABLE {tied} AS SELECT * FROM {t} AS _target WHERE {met}", **parts),
+            make_temporary(_TIED, "SELECT * FROM {t} AS _target WHERE {met}", **parts),
             only_if=IS_KNOWN,
         ),
         write(
@@ -258,12 +259,12 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
             "SELECT {cs} FROM {t} AS _target WHERE NOT {met} UNION ALL SELECT {cs} FROM {latest} WHERE NOT {gone}",
             **parts,
         )
-        statements = subject.words.publish(
+        published = subject.words.publish(
             subject.table, swap, subject.model.schema, fits=True, parts=subject.model.model.header.partition_by
         )
         steps += [
-            write(sql, counts=number == 0, only_if=strategies.taken(SNAPSHOT), timed=True)
-            for number, sql in enumerate(statements)
+            write(sql, counts=sql is published.fill, only_if=strategies.taken(SNAPSHOT), timed=True)
+            for sql in published.statements
         ]
     return steps
 
@@ -271,10 +272,10 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
 def _read(subject: Subject, condition: Sql, only_if: Sql | None = None) -> Step:
     """The rows that are read, each with whether it means "delete this key"."""
     return write(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE {latest} AS SELECT *, {gone} AS {mark} FROM "
+        make_temporary(
+            _LATEST, "SELECT *, {gone} AS {mark} FROM "
             "(SELECT {cs} FROM (\n{q}\n) AS _q WHERE {condition}) AS _rows",
-            latest=_LATEST, cs=subject.columns, q=subject.query, condition=condition, gone=_deleted(subject), mark=_GONE,
+            cs=subject.columns, q=subject.query, condition=condition, gone=_deleted(subject), mark=_GONE,
         ),
         only_if=only_if,
     )  # fmt: skip
@@ -317,14 +318,14 @@ def _one_per_key(subject: Subject, rows: Ident | TableName) -> list[Step]:
         hint = f"rows of one key with the same `{header.cursor}` differ: make the cursor finer, or the keys unique"
     steps = [
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {repeated} AS SELECT {key}, count(*) AS {times} FROM {rows} GROUP BY {key} "
-                "HAVING count(*) > 1",
+            make_temporary(
+                _REPEATED,
+                "SELECT {key}, count(*) AS {times} FROM {rows} GROUP BY {key} HAVING count(*) > 1",
                 **parts,
             )
         ),
-        write(compose("CREATE OR REPLACE TEMP TABLE {table} AS {found}", table=_FOUND, found=found)),
-        write(compose("CREATE OR REPLACE TEMP TABLE {several} AS {picked}", picked=picked, **parts), only_if=some),
+        write(make_temporary(_FOUND, found)),
+        write(make_temporary(_SEVERAL, picked), only_if=some),
         Step(
             StepKind.GUARD,
             compose("SELECT {key} FROM {several} GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 6", **parts),
@@ -352,13 +353,13 @@ def _written_anew(subject: Subject, rows: Ident | TableName, parts: dict[str, Pa
         **parts,
     )
     if isinstance(rows, Ident):
-        anew = compose("CREATE OR REPLACE TEMP TABLE {once} AS {kept}", once=_ONCE, kept=kept)
-        back = compose("CREATE OR REPLACE TEMP TABLE {rows} AS SELECT * FROM {once}", once=_ONCE, **parts)
+        anew = make_temporary(_ONCE, kept)
+        back = make_temporary(rows, "SELECT * FROM {once}", once=_ONCE)
         return [write(anew), write(back)]
-    statements = subject.words.publish(
+    published = subject.words.publish(
         subject.table, kept, subject.model.schema, fits=True, parts=subject.model.model.header.partition_by
     )
-    return [write(sql) for sql in statements]
+    return [write(sql) for sql in published.statements]
 
 
 def _conflicts(subject: Subject) -> list[Step]:
@@ -445,7 +446,7 @@ def _new_deletions(subject: Subject, marked: Sql, *, keeps: bool) -> list[Step]:
         "deleted": deletions_of(subject.table), "cs": [Ident(name) for name in dict.fromkeys(kept)], "latest": compose("({marked}) AS _row", marked=marked), "gone": _GONE,
     }  # fmt: skip
     if not keeps:
-        return [write(compose("CREATE OR REPLACE TABLE {deleted} AS SELECT {cs} FROM {latest} WHERE {gone}", **parts))]
+        return [write(make(deletions_of(subject.table), "SELECT {cs} FROM {latest} WHERE {gone}", **parts))]
     same = matches(subject.words, "_deleted", "_row", header.key)
     cast = [
         compose("CAST(_deleted.{c} AS {kind}) AS {c}", c=Ident(name), kind=Sql(subject.type_of(name)))
@@ -454,15 +455,15 @@ def _new_deletions(subject: Subject, marked: Sql, *, keeps: bool) -> list[Step]:
     return [
         write(compose("CREATE TABLE IF NOT EXISTS {deleted} AS SELECT {cs} FROM {latest} WHERE FALSE", **parts)),
         write(
-            compose(
-                "CREATE OR REPLACE TEMP TABLE {kept} AS SELECT {cast} FROM {deleted} AS _deleted "
+            make_temporary(
+                _KEPT_DELETIONS, "SELECT {cast} FROM {deleted} AS _deleted "
                 "WHERE NOT EXISTS (SELECT 1 FROM {latest} WHERE {same})",
-                kept=_KEPT_DELETIONS, cast=cast, same=same, **parts,
+                cast=cast, same=same, **parts,
             )
         ),
         write(
-            compose(
-                "CREATE OR REPLACE TABLE {deleted} AS SELECT {cs} FROM {latest} WHERE {gone} UNION ALL SELECT {cs} FROM {kept}",
+            make(
+                deletions_of(subject.table), "SELECT {cs} FROM {latest} WHERE {gone} UNION ALL SELECT {cs} FROM {kept}",
                 kept=_KEPT_DELETIONS, **parts,
             )
         ),
