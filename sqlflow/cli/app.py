@@ -471,11 +471,7 @@ def _run() -> int:
         first, *rest = error.message.splitlines()
         return _show_problem(error.code, first, "\n".join(rest) or None)
     except MemoryError:
-        return _show_problem(
-            "out-of-memory",
-            "there is not enough memory for SQLFlow itself",
-            "build less at once, or give the process more memory",
-        )
+        return _out_of_memory()
     except OSError as error:
         named = f"`{error.filename}`: " if error.filename else ""
         said = (error.strerror or str(error)).lower()
@@ -487,7 +483,27 @@ def _run() -> int:
         if callable(show):
             show()
             return int(getattr(error, "exit_code", 2))
+        if any(words in str(error) for words in _NO_MEMORY):
+            return _out_of_memory()
         return _report_bug(error)
+
+
+# How Python, the loader of libraries and DuckDB say it when it is no MemoryError.
+_NO_MEMORY = (
+    "can't start new thread",
+    "failed to map segment",
+    "Cannot allocate memory",
+    "std::bad_alloc",
+    "Out of Memory Error",
+)
+
+
+def _out_of_memory() -> int:
+    return _show_problem(
+        "out-of-memory",
+        "there is not enough memory for SQLFlow itself",
+        "build less at once, or give the process more memory",
+    )
 
 
 def _interrupted() -> int:

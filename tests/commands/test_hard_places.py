@@ -141,3 +141,13 @@ def test_an_interrupt_at_any_time_is_no_traceback(
     assert started.returncode in (0, 130), told
     assert "Traceback" not in told, told
     assert "Could not import" not in told, told
+
+
+@pytest.mark.long  # what an address space holds depends on the machine
+@pytest.mark.parametrize("kilobytes", range(200_000, 1_000_000, 100_000))
+def test_too_little_memory_is_told(project: Path, kilobytes: int) -> None:
+    for command in ("build", "build --full-refresh", "verify", "compile"):
+        ran = _shell(project, f"ulimit -v {kilobytes}; sqlflow {command}")
+        if "ABORT" not in ran.stderr:  # of the C library, which asks nobody
+            assert ran.returncode in (0, 1), ran
+        assert not list(project.glob("sqlflow-bug-*")), ran
