@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 from every_engine import NewProject, projects_on
+from length import at_length
 from markdown_cases import Case, Correction, apply_corrections
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -29,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A longer run takes what it takes."""
     for item in items:
         if item.get_closest_marker("long"):
-            item.add_marker(pytest.mark.timeout(0))
+            item.add_marker(pytest.mark.timeout(at_length(1800)))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from length import at_length
 from markdown_cases import CONFIG, change_database, query_table, sqlflow
 from watching import PATIENCE, Event, Session, errors, hears_interrupts, one, replace, watching, write
 
@@ -631,7 +632,7 @@ def test_a_session_does_not_grow(built: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_session_of_a_thousand_edits_does_not_grow(built: Path) -> None:
+def test_a_session_of_hundreds_of_edits_does_not_grow(built: Path) -> None:
     with watching(built, "--build", "--limit", "50") as session:
-        before, after = edit_many_times(session, built, 1000, 250)
+        before, after = edit_many_times(session, built, at_length(300), at_length(150))
         assert after - before < 40, f"{before:.0f} -> {after:.0f} MB"

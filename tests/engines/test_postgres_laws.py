@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import test_incremental_equals_full as law
+from length import at_length
 from on_postgres import LawfulPostgres
 
 
@@ -47,7 +48,7 @@ def test_appended_tables_hold_every_row_once(story: law.Story) -> None:
 
 
 @pytest.mark.long
-@settings(law._LONG, max_examples=200)
+@settings(law._LONG, max_examples=at_length(25))
 @given(st.one_of(law._time_stories, law._time_stories, law._key_stories, law._log_stories))
 def test_all_of_it_at_length(story: law.Story) -> None:
     _holds(story)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from every_mode import begin, child, happen, happen_more
 from lawful import Contents, Lawful
+from length import at_length
 from on_postgres import LawfulPostgres
 
 
@@ -122,10 +123,12 @@ def _after(seconds: float) -> Callable[[Lawful], int]:
     return disturb
 
 
-def _everywhere(scenes: Scenes, folder: Path, kills: int) -> None:
-    """That many kills, spread evenly over the statements of both builds."""
+def _everywhere(scenes: Scenes, folder: Path, kills: int, part: int | None = None) -> None:
+    """That many kills, spread evenly over the statements of both builds; or a part of them."""
     points = [(scene, number) for scene in (scenes.first, scenes.changed) for number in range(1, scene.statements + 1)]
     chosen = [points[i * len(points) // kills] for i in range(kills)] if kills < len(points) else points
+    if part is not None:
+        chosen = chosen[part::PARTS]
     killed = sum(
         _kill(
             scene,
@@ -174,17 +177,22 @@ def test_killed_and_then_changed(scenes: Scenes, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_killed_and_then_changed_at_length(scenes: Scenes, tmp_path: Path) -> None:
-    _and_then_changed(scenes, tmp_path, 60)
+    _and_then_changed(scenes, tmp_path, scenes.kills(at_length(20)))
+
+
+PARTS = 4
 
 
 @pytest.mark.long
-def test_killed_before_every_statement(scenes: Scenes, tmp_path: Path) -> None:
-    _everywhere(scenes, tmp_path, 100_000)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_before_many_statements(scenes: Scenes, tmp_path: Path, part: int) -> None:
+    """Before each of them with SQLFLOW_TEST_LENGTH=10."""
+    _everywhere(scenes, tmp_path, at_length(120 if scenes.share == 1 else 60), part)
 
 
 @pytest.mark.long
 def test_killed_at_many_times(scenes: Scenes, tmp_path: Path) -> None:
-    _at_any_time(scenes, tmp_path, 100, random.Random())
+    _at_any_time(scenes, tmp_path, scenes.kills(at_length(24)), random.Random())
 
 
 @pytest.mark.long
@@ -192,7 +200,7 @@ def test_killed_again_and_again(scenes: Scenes, tmp_path: Path) -> None:
     """Each build gets a little further than the one before, and the next one goes on from there."""
     for scene in (scenes.first, scenes.changed):
         project = scene.project.copy(tmp_path / scene.project.root.name)
-        for number in range(20, scene.statements, 25):
+        for number in range(20, scene.statements, max(1, 60 // at_length(1))):
             process = child(project, "build", ALONE=1, KILL_AT=number)
             process.communicate(timeout=60)
         assert project.build().code == 0

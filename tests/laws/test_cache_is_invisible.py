@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from length import at_length
 from msgspec import structs
 
 from sqlflow.build import compile_project, look_at, prepare
@@ -194,7 +195,7 @@ def test_results_are_the_same_with_and_without_the_cache(steps: list[list[Edit]]
 
 
 @pytest.mark.long
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=at_length(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(_steps)
 def test_results_are_the_same_with_and_without_the_cache_for_long(steps: list[list[Edit]]) -> None:
     _law(steps)

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from lawful import Built, Lawful
+from length import at_length
 
 # ---------------------------------------------------------------------- the models
 
@@ -659,7 +660,7 @@ _FAST = settings(
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
-_LONG = settings(_FAST, max_examples=800, derandomize=False)
+_LONG = settings(_FAST, max_examples=at_length(50), derandomize=False)
 _SHAPED = [spec.name for spec in ORDER if spec.name.startswith(("inc.", "whole."))]
 _KEYED = [spec.name for spec in ORDER if spec.name.startswith("keyed.")]
 _time_stories = stories(_SHAPED, _data_ops)

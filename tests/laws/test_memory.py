@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from length import at_length
 from msgspec.structs import replace
 
 from sqlflow.build import Examined, Workshop
@@ -173,7 +174,7 @@ def test_after_any_edits_memory_is_what_the_files_say(
 
 
 @pytest.mark.long
-@settings(max_examples=3000)
+@settings(max_examples=at_length(120))
 @given(starts, edits)
 def test_after_any_edits_memory_is_what_the_files_say_at_length(
     start: dict[str, str], steps: list[list[tuple[str, str]]]

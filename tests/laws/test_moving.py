@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from every_engine import NewProject, on_every_engine
 from lawful import Lawful
+from length import at_length
 from moving_engine import moving
 from moving_worlds import TABLES, World
 
@@ -205,7 +206,7 @@ def test_a_join_of_an_input_that_changed_with_one_that_changes_meanwhile(
 # ---------------------------------------------------------------- all at once
 
 SHORT = 3
-LONG = 40
+LONG = at_length(4)
 
 
 def _holds(make: NewProject, root: Path, seed: int) -> None:
@@ -221,7 +222,7 @@ def test_whatever_others_write_while_builds_run(new_project: NewProject, tmp_pat
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("batch", range(20))
+@pytest.mark.parametrize("batch", range(3))
 def test_whatever_others_write_while_builds_run_at_length(new_project: NewProject, tmp_path: Path, batch: int) -> None:
     first = int(os.environ.get("MOVING_FROM", "1000")) + batch * LONG
     for seed in range(first, first + LONG):

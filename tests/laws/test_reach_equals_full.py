@@ -20,6 +20,7 @@ from every_engine import NewProject, on_every_engine
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from lawful import Lawful
+from length import at_length
 from msgspec.structs import force_setattr
 from on_postgres import LawfulPostgres
 
@@ -264,7 +265,7 @@ def test_models_that_look_at_other_times_equal_their_queries(new_project: NewPro
 
 
 @pytest.mark.long
-@settings(_FAST, max_examples=300, derandomize=False)
+@settings(_FAST, max_examples=at_length(25), derandomize=False)
 @given(stories)
 def test_models_that_look_at_other_times_at_length(new_project: NewProject, story: Story) -> None:
     assert _first_wrong(story, new_project) == []

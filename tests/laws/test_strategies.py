@@ -21,6 +21,7 @@ from every_engine import NewProject, on_every_engine
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from lawful import Lawful
+from length import at_length
 
 _FIRST = dt.datetime(2024, 3, 4)
 Event = tuple[int | None, int | None]  # key, hours after _FIRST
@@ -272,7 +273,8 @@ def test_the_strategies_of_one_promise(new_project: NewProject) -> None:
 
 
 @pytest.mark.long
-@settings(_FAST, max_examples=300, derandomize=False)
+@pytest.mark.parametrize("_batch", range(3))
+@settings(_FAST, max_examples=at_length(5), derandomize=False)
 @given(_histories)
-def test_all_strategies_of_a_merge_at_length(new_project: NewProject, history: _History) -> None:
+def test_all_strategies_of_a_merge_at_length(new_project: NewProject, _batch: int, history: _History) -> None:
     _holds(history, set(), new_project, _PROMISES)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from every_engine import ENGINES, NewProject, notyet, projects_on
 from lawful import Lawful
+from length import at_length
 from on_postgres import LawfulPostgres
 from tpch import ORDERS, QUERIES, UNLIMITED, begin, delete_orders, fill, insert_orders, methods
 
@@ -96,7 +97,7 @@ def test_tables_equal_their_queries_after_many_refreshes(tmp_path: Path, new_pro
     made = new_project(tmp_path)
     begin(made)
     assert made.build().code == 0
-    for number in range(40):
+    for number in range(at_length(12)):
         first = ORDERS + 1 + number * 20
         _refreshed(
             made,
