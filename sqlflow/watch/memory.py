@@ -83,8 +83,9 @@ def file_reader(workshop: Workshop) -> FileReader:
 def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collection[PurePosixPath]) -> Known | None:
     """The project after these model files changed; None when everything must be looked at.
 
-    That is when a model comes, goes, or gets another name, when models come to read each other in a circle, and when
-    there are problems that cannot be laid at the door of one file.
+    That is when a model comes, goes, or gets another name, when models come to read each other in a circle, when there are
+    checks that read other tables and a model comes to read others than before, and when there are problems that cannot be laid
+    at the door of one file.
     """
     config, before = workshop.config, known.examined
     if not _each_of_one_file(before, known.index) or before.project.broken or before.project.doubtful:
@@ -113,9 +114,6 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
     for name in models:
         facts.pop(name, None)
     facts |= parsed
-    either = (*before.project.models, *project.models)
-    if any(check.reads for model in either for check in model.header.checks):
-        return None  # such a check orders models that do not read each other, which only the whole graph shows
     relinked = _link_again(known, workshop, models, parsed, project, paths)
     if relinked is None:
         return None
@@ -227,6 +225,8 @@ def _link_again(
     if not linked:
         index = replace(known.index, readers={**known.index.readers, **fresh})
         return _with_readers(graph, fresh), index, before.unlinked, set()
+    if any(check.reads for model in project.models for check in model.header.checks):
+        return None  # such a check orders models that do not read each other, which only the whole graph shows
     existing, own = standing_names(*_of(known.surroundings))
     problems: tuple[Diagnostic, ...] = ()
     if any(name in parsed for name in linked):

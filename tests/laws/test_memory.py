@@ -180,3 +180,70 @@ def test_after_any_edits_memory_is_what_the_files_say_at_length(
     start: dict[str, str], steps: list[list[tuple[str, str]]]
 ) -> None:
     check(start, steps)
+
+
+checked = st.sampled_from(
+    [
+        "",
+        "-- @mode: view\n",
+        "-- @mode: inline\n",
+        *[f"-- @checks: [{{references: {{column: id, to: {name}.id}}}}]\n" for name in (*NAMES, "s.codes", "ext.raw")],
+        "-- @checks: [{references: {column: v, to: b.m2.v}}]\n",
+        "-- @checks: [{references: {column: id, to: nowhere.at_all.id}}]\n",
+    ]
+)
+
+
+@st.composite
+def edits_of_columns(draw: st.DrawFn) -> tuple[dict[str, str], list[list[tuple[str, str]]]]:
+    """A project with checks that read other tables, and edits in which each model keeps its check and what it reads."""
+    models = {path: (draw(checked), draw(st.sampled_from(["ext.raw", *NAMES[:n]]))) for n, path in enumerate(MODELS)}
+
+    def text(path: str) -> str:
+        header, parent = models[path]
+        return f"{header}SELECT {draw(columns)} FROM {parent}\n"
+
+    start = {path: text(path) for path in MODELS}
+    steps = draw(
+        st.lists(st.lists(st.sampled_from(MODELS), min_size=1, max_size=2, unique=True), min_size=1, max_size=6)
+    )
+    return start, [[(path, text(path)) for path in step] for step in steps]
+
+
+@settings(max_examples=10)
+@given(edits_of_columns())
+def test_after_edits_of_columns_checks_that_read_other_tables_are_what_the_files_say(
+    project: tuple[dict[str, str], list[list[tuple[str, str]]]],
+) -> None:
+    check(*project)
+
+
+@pytest.mark.long
+@settings(max_examples=2000)
+@given(edits_of_columns())
+def test_after_edits_of_columns_checks_that_read_other_tables_are_what_the_files_say_at_length(
+    project: tuple[dict[str, str], list[list[tuple[str, str]]]],
+) -> None:
+    check(*project)
+
+
+def test_an_edit_of_columns_is_compiled_alone_beside_a_check_that_reads_another_table(tmp_path: Path) -> None:
+    root = tmp_path.resolve()
+    checked = "-- @checks: [{references: {column: id, to: a.m0.id}}]\nSELECT id, v FROM ext.raw\n"
+    models = dict.fromkeys(MODELS, "SELECT id, v FROM ext.raw\n")
+    models |= {MODELS[1]: checked, MODELS[2]: "SELECT id FROM a.m1\n"}
+    for path, text in {**FILES, **models}.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    config = read_config(root, None, {}, {})
+    workshop = Workshop(config, open_binder(config, files=()), NoCache(), "1")
+    known = whole(workshop, Surroundings(THERE))
+    (root / MODELS[2]).write_text("SELECT id, 1 AS one FROM a.m1\n")
+    found = again(known, workshop, file_reader(workshop), [PurePosixPath(MODELS[2])])
+    assert found is not None
+    assert found.recompiled == frozenset([TableName("b", "m2")])
+    (root / MODELS[0]).write_text("SELECT v FROM ext.raw\n")
+    lost = again(found, workshop, file_reader(workshop), [PurePosixPath(MODELS[0])])
+    assert lost is not None
+    assert [problem.message for problem in _told(lost.examined)] == ["there is no column `id` in `a.m0`"]
+    workshop.binder.close()
