@@ -69,6 +69,7 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     checked_against: tuple[int, ...]
     ordered_after: tuple[int, ...]
     bounds: tuple[tuple[int, int, str], ...]
+    by_text: tuple[str, ...]
     traces: tuple[int, int]
     parsed: tuple[int, int]
 
@@ -187,6 +188,7 @@ class _Writer:
             self._all(compiled.checked_against),
             self._all(compiled.ordered_after),
             compiled.bounds,
+            compiled.by_text,
             self._copy(traces, lambda: _stored(traces.get())),
             self._copy(known.parsed, known.parsed.get),
         )
@@ -325,6 +327,7 @@ class _Reading:
             self._all(record.checked_against) if record.checked_against else (),
             self._all(record.ordered_after) if record.ordered_after else (),
             record.bounds,
+            record.by_text,
         )
         first, last = record.parsed
         return KnownModel(

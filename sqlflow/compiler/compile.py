@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sqlflow.compiler.header import check_header
+from sqlflow.compiler.header import check_header, compares_rows, without_equality
 from sqlflow.compiler.required import not_incremental
 from sqlflow.core.cache import Cache
 from sqlflow.core.clock import Moving, Nature, Written, is_fresh
@@ -241,7 +241,8 @@ class _Compiler:
         if reserved := reserved_columns(facts.schema, f"`{name}`", model.query.span(0)):
             self.problems += reserved
             return
-        if not self._header_fits(model, facts.schema):
+        by_text = self._by_text(model, facts.schema)
+        if not self._header_fits(model, facts.schema, by_text):
             return
         traces = Traces(
             facts.lineage,
@@ -262,6 +263,7 @@ class _Compiler:
             checked_against=_checked_against(model.header, self._columns),
             ordered_after=self._ordered_after(model),
             bounds=bounds,
+            by_text=by_text,
         )
         problem = not_incremental(compiled)
         if problem is None:
@@ -375,7 +377,18 @@ class _Compiler:
             )
         return not found
 
-    def _header_fits(self, model: Model, schema: Schema) -> bool:
+    def _by_text(self, model: Model, schema: Schema) -> tuple[str, ...]:
+        """The columns whose type knows no equality, in lower case, for a model in which rows are held against each other."""
+        if not compares_rows(model.header):
+            return ()
+        key = "by_text:" + _hash(self._version, repr(schema))
+        if (known := self._cache.get(key)) is not None:
+            return tuple(msgspec.json.decode(known, type=list[str]))
+        found = without_equality(schema, self._binder)
+        self._cache.put(key, msgspec.json.encode(found))
+        return found
+
+    def _header_fits(self, model: Model, schema: Schema, by_text: tuple[str, ...]) -> bool:
         """Whether the directives name columns that there are, with conditions that work."""
         header = model.header
         key = "header:" + _hash(
@@ -384,7 +397,7 @@ class _Compiler:
         )  # fmt: skip
         if self._cache.get(key) is not None:
             return True
-        problems = check_header(model, schema, self._binder)
+        problems = check_header(model, schema, by_text, self._binder)
         self.problems += problems
         if not problems:
             self._cache.put(key, b"1")

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.intervals import Grain
-from sqlflow.core.model import Mode, Model
+from sqlflow.core.model import Header, Mode, Model
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
-from sqlflow.core.sql import Sql, compose
+from sqlflow.core.sql import Ident, Sql, compose
+from sqlflow.quality.kinds import CHECKS
 
 _SCRATCH = TableName("_sqlflow", "checked")
 _TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 
 
-def check_header(model: Model, schema: Schema, binder: Binder) -> list[Diagnostic]:
-    """What is wrong with a model's directives, now that its columns are known."""
+def check_header(model: Model, schema: Schema, by_text: Collection[str], binder: Binder) -> list[Diagnostic]:
+    """What is wrong with a model's directives, now that its columns are known. `by_text`: as `without_equality` says."""
     problems = [*_missing_columns(model, schema), *_wrong_types(model, schema)]
+    problems += [] if problems else _wrong_marks(model, schema, by_text, binder)
     return problems or list(_wrong_conditions(model, schema, binder))
+
+
+def compares_rows(header: Header) -> bool:
+    """Whether values are held against each other, by the mode or because there is a key."""
+    return (
+        header.mode in (Mode.APPEND, Mode.MERGE)
+        or bool(header.key)
+        or any(CHECKS[c.kind].identifies for c in header.checks)
+    )
+
+
+def without_equality(schema: Schema, binder: Binder) -> tuple[str, ...]:
+    """The columns, in lower case, whose values the engine cannot tell apart and put in order: JSON and points of PostgreSQL."""
+    binder.define(_SCRATCH, schema)
+    if not _refused(schema.names, binder):
+        return ()
+    return tuple(name.lower() for name in schema.names if _refused((name,), binder))
+
+
+def _refused(names: Sequence[str], binder: Binder) -> bool:
+    columns = [Ident(name) for name in names]
+    found = binder.bind(compose("SELECT DISTINCT {cs} FROM {t} ORDER BY {cs}", cs=columns, t=_SCRATCH))
+    return isinstance(found, BindError)
 
 
 def _missing_columns(model: Model, schema: Schema) -> Iterator[Diagnostic]:
@@ -85,6 +110,39 @@ def _wrong_types(model: Model, schema: Schema) -> Iterator[Diagnostic]:
             f"`@lookback` needs a date or timestamp, and the cursor `{cursor.name}` is {cursor.type}",
             header.spans.get("lookback"),
             "leave `@lookback` out, or use a cursor of time",
+        )
+
+
+def _wrong_marks(model: Model, schema: Schema, by_text: Collection[str], binder: Binder) -> Iterator[Diagnostic]:
+    """A key of values that cannot be told apart, and a cursor that has no greatest one."""
+    header = model.header
+    named = [("`@key`", name, header.spans.get("key")) for name in header.key]
+    named += [
+        (f"the check `{c.name}`", name, c.span)
+        for c in header.checks
+        if CHECKS[c.kind].identifies
+        for name in c.columns
+    ]
+    for by, name, span in named:
+        column = schema.find(name)
+        if column is not None and name.lower() in by_text:
+            yield Diagnostic(
+                "key-type",
+                f"{by} names `{column.name}`, which is {column.type}: the database has no equality for that type",
+                span,
+                f"name columns that can be compared: a part of the value, or its text with CAST({column.name} AS TEXT) AS {column.name}",
+            )
+    cursor = schema.find(header.cursor) if header.cursor is not None else None
+    if cursor is None or header.mode not in (Mode.APPEND, Mode.MERGE):
+        return
+    binder.define(_SCRATCH, schema)
+    greatest = compose("SELECT max({c}) FROM {t} WHERE {c} < {c}", c=Ident(cursor.name), t=_SCRATCH)
+    if isinstance(binder.bind(greatest), BindError):
+        yield Diagnostic(
+            "key-type",
+            f"`@cursor` names `{cursor.name}`, which is {cursor.type}: the database has no greatest value of that type",
+            header.spans.get("cursor"),
+            "name a column that grows, such as a number or a timestamp",
         )
 
 

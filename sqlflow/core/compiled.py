@@ -100,7 +100,8 @@ class CompiledModel(Struct, frozen=True):
     objects in the database (inline models replaced by what they read). `clock`: what its rows depend on, and may be something
     else in another build. `written`: the columns that say when or by what run a row was written, and decide nothing.
     `checked_against`: tables that its checks read. `ordered_after`: its `depends_on`. `bounds`: where `$start` and
-    `$end` stand in the query. `traces` are most of what is known of a model, and few commands ask for them all.
+    `$end` stand in the query. `by_text`: the columns, in lower case, whose type knows no equality, so that their values are told apart
+    by their text; asked of models that keep rows. `traces` are most of what is known of a model, and few commands ask for them all.
     """
 
     model: Model
@@ -114,6 +115,7 @@ class CompiledModel(Struct, frozen=True):
     checked_against: tuple[TableName, ...] = ()
     ordered_after: tuple[TableName, ...] = ()
     bounds: tuple[tuple[int, int, str], ...] = ()
+    by_text: tuple[str, ...] = ()
 
     @property
     def name(self) -> TableName:

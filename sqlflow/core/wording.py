@@ -94,6 +94,9 @@ class Wording(Protocol):
     def finer(self, left: Sql, right: Sql, schema: Schema) -> Sequence[Sql]:
         """What must hold of two rows with equal values so that they are the same in every bit."""
 
+    def as_text(self, value: Sql) -> Sql:
+        """The text of a value of any type, told apart by its bytes."""
+
     def first(self, column: Column) -> Sql:
         """An aggregate over rows that agree in the column to the last bit: their value, NULL included."""
 

@@ -122,8 +122,10 @@ class DuckDBWording(Struct, frozen=True):
         return [self.same(a, b) for a, b in zip(_fine(schema, left), _fine(schema, right), strict=True)]
 
     def _same_text(self, left: Sql, right: Sql) -> Sql:
-        bytes_of = [compose("encode(CAST({v} AS VARCHAR))", v=value) for value in (left, right)]
-        return self.same(*bytes_of)
+        return self.same(self.as_text(left), self.as_text(right))
+
+    def as_text(self, value: Sql) -> Sql:
+        return compose("encode(CAST({v} AS VARCHAR))", v=value)
 
     def first(self, column: Column) -> Sql:
         if not self.holds.first:

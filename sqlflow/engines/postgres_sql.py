@@ -112,6 +112,9 @@ class PostgresWording(Struct, frozen=True):
             if not self.holds.bits or not c.type.startswith(_EXACT) or c.type.endswith("]")
         ]
 
+    def as_text(self, value: Sql) -> Sql:
+        return compose('CAST({v} AS TEXT) COLLATE "C"', v=value)
+
     def first(self, column: Column) -> Sql:
         if not self.holds.first or column.type.endswith(
             "]"

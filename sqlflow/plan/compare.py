@@ -13,7 +13,7 @@ from sqlflow.core.plan import Step
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, compose, joined, make_temporary
 from sqlflow.core.wording import Wording
-from sqlflow.plan.log import WEIGHT, names, net, same_key, same_row
+from sqlflow.plan.log import WEIGHT, names, net, same_row
 from sqlflow.plan.subject import write
 
 _MOST_CLOSE = 10_000  # rows that are held against each other one by one; more than these are simply different
@@ -113,11 +113,13 @@ def tolerate(words: Wording, wrong: Ident, schema: Schema) -> tuple[Step, ...]:
     floats = tuple(column for column in schema if words.precision(column.type))
     if not floats:
         return ()
-    exact = exact_columns(words, schema)
+    exact = schema.only(exact_columns(words, schema))
     parts: dict[str, Part] = {
         "wrong": wrong, "w": WEIGHT, "cs": names(schema), "side": _SIDE, "copy": _COPY, "place": _PLACE,
-        "almost": _ALMOST, "paired": _PAIRED, "within": [*(Ident(name) for name in exact), _SIDE], "most": _MOST_CLOSE,
-        "floats": [Ident(column.name) for column in floats], "same": same_key(words, Sql("_l"), Sql("_r"), exact),
+        "almost": _ALMOST, "paired": _PAIRED, "within": [*([words.row_hash(exact)] if len(exact) else []), _SIDE], "most": _MOST_CLOSE,
+        "floats": [Ident(column.name) for column in floats],
+        "same": same_row(words, Sql("_l"), Sql("_r"), exact) if len(exact) else Sql("TRUE"),
+        "hash": words.row_hash(schema), "firsts": [words.first(column) for column in schema],
         "near": joined(" AND ", [_near(words, Sql("_l"), Sql("_r"), Ident(c.name), c.type) for c in floats]),
     }  # fmt: skip
     # Where rows are only missing or only too many, none has a partner.
@@ -149,7 +151,8 @@ def tolerate(words: Wording, wrong: Ident, schema: Schema) -> tuple[Step, ...]:
     )
     emptied = compose("DELETE FROM {wrong} WHERE {both}", both=both, **parts)
     left_over = compose(
-        "INSERT INTO {wrong} ({cs}, {w}) SELECT {cs}, count(*) * {side} FROM {almost} GROUP BY {cs}, {side}", **parts
+        "INSERT INTO {wrong} ({cs}, {w}) SELECT {firsts}, count(*) * {side} FROM {almost} GROUP BY {hash}, {side}",
+        **parts,
     )
     last = (write(emptied), write(left_over))
     return (write(numbered), write(paired), write(taken_out), write(clustered), write(taken_out), *last)

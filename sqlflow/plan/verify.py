@@ -16,9 +16,10 @@ from sqlflow.core.sql import Authors, Ident, Part, Sql, compose, joined, make_te
 from sqlflow.core.wording import Wording
 from sqlflow.plan.compare import Comparison, alike, compare, compared_columns
 from sqlflow.plan.following import counters_token
-from sqlflow.plan.log import WEIGHT, names, same_key, same_row
+from sqlflow.plan.log import WEIGHT, names, same_key
 from sqlflow.plan.modes import incremental, merge
 from sqlflow.plan.subject import Subject, write
+from sqlflow.plan.values import forgive_spelling, same_values
 
 _EXPECTED = Ident("_sqlflow_expected")
 _WRONG = Ident("_sqlflow_wrong")
@@ -161,7 +162,7 @@ def _appended(subject: Subject) -> Proof:
     compared = compared_columns(words, schema)
     parts: dict[str, Part] = {
         "kept": _KEPT, "wrong": _WRONG, "w": WEIGHT, "expected": _EXPECTED, "versions": _VERSIONS, "cs": names(compared),
-        "same": same_row(words, Sql("_w"), Sql("_e"), compared),
+        "same": same_values(subject.model, words, Sql("_w"), Sql("_e"), compared),
         "version": _versions(words, compared, header.cursor or "", header.key),
     }  # fmt: skip
     unknown = compose("NOT EXISTS (SELECT 1 FROM {expected} AS _e WHERE {same})", **parts)
@@ -170,6 +171,7 @@ def _appended(subject: Subject) -> Proof:
     )
     steps = (
         *_compared(words, subject.query, subject.table, schema),
+        *forgive_spelling(subject.model, words, _WRONG, compared),
         write(
             make_temporary(
                 _KEPT, "SELECT {cs}, {w} FROM {wrong} AS _w WHERE {w} < 0 AND {unknown}",

@@ -11,8 +11,9 @@ from __future__ import annotations
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.sql import Ident, Part, Sql, compose, make_temporary, quoted
 from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
-from sqlflow.plan.log import Log, names, same_key
+from sqlflow.plan.log import Log
 from sqlflow.plan.subject import Subject, replace_table, watermark_literal, write
+from sqlflow.plan.values import without
 
 _BATCH = Ident("_sqlflow_batch")
 
@@ -30,11 +31,7 @@ def anew(subject: Subject) -> tuple[Step, ...]:
     )  # fmt: skip
     parts: dict[str, Part] = {"t": subject.table, "cs": subject.columns, "batch": _BATCH}
     here, there = compose("SELECT {cs} FROM {batch}", **parts), compose("SELECT {cs} FROM {t}", **parts)
-    if subject.model.written:  # rows that stay keep what they were written with
-        new = _without(subject, here, there)
-        rows = compose("{there} UNION ALL ({new})", there=there, new=new)
-    else:
-        rows = compose("{here} UNION ALL ({gone})", here=here, gone=_without(subject, there, here))
+    rows = compose("{there} UNION ALL ({new})", there=there, new=without(subject, here, there))
     return (write(read), *replace_table(subject, rows), measure(subject, _BATCH, None))
 
 
@@ -47,7 +44,7 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
         there = compose("SELECT {cs} FROM {t}", cs=subject.columns, t=subject.table)
         missing = compose(
             "INSERT INTO {t} ({cs}) {rows}",
-            t=subject.table, cs=subject.columns, rows=_without(subject, wanted, there),
+            t=subject.table, cs=subject.columns, rows=without(subject, wanted, there),
         )  # fmt: skip
         gap = () if log is None else (*log.opened(subject.table), log.gap())
         return write(missing, counts=True), measure(subject, subject.table, None), *gap
@@ -59,18 +56,13 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
         "limit": limit, "reached": reached,
     }  # fmt: skip
     came_late = compose("NOT ({same})", same=as_last_time(before))
-    others_changed = compose(
-        "SELECT {kept} FROM {t} WHERE {c} < {limit} EXCEPT ALL SELECT {kept} FROM (\n{q}\n) AS _q WHERE {c} < {limit} LIMIT 1",
-        kept=names(subject.model.kept), **parts,
-    )  # fmt: skip
-    late = _without(
-        subject,
-        compose("SELECT {cs} FROM (\n{q}\n) AS _q WHERE {c} < {limit}", **parts),
-        compose("SELECT {cs} FROM {t} WHERE {c} < {limit}", **parts),
-    )
+    below_now = compose("SELECT {cs} FROM (\n{q}\n) AS _q WHERE {c} < {limit}", **parts)
+    below_here = compose("SELECT {cs} FROM {t} WHERE {c} < {limit}", **parts)
+    late = without(subject, below_now, below_here)
+    others_changed = without(subject, below_here, below_now)
     safe = compose("SELECT ({late}) AND NOT EXISTS ({others})", late=came_late, others=others_changed)
     unsafe = compose("SELECT ({late}) AND EXISTS ({others})", late=came_late, others=others_changed)
-    tied = _without(
+    tied = without(
         subject,
         compose("SELECT {cs} FROM {batch} WHERE {c} <= {reached} OR {c} IS NULL", **parts),
         compose("SELECT {cs} FROM {t} WHERE ({c} >= {limit} AND {c} <= {reached}) OR {c} IS NULL", **parts),
@@ -97,21 +89,6 @@ def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
         ),
         measure(subject, _BATCH, limit),
     )
-
-
-def _without(subject: Subject, rows: Sql, others: Sql) -> Sql:
-    """The rows of one query that another does not give, each as often as it gives it less often. What only tells when a row
-    was written is not compared."""
-    if not subject.model.written:
-        return compose("{rows} EXCEPT ALL {others}", rows=rows, others=others)
-    kept = subject.model.kept
-    return compose(
-        "SELECT {cs} FROM (SELECT {cs}, row_number() OVER (PARTITION BY {kept}) AS _sqlflow_n FROM ({rows}) AS _mine) AS _l "
-        "WHERE _sqlflow_n > coalesce((SELECT n FROM (SELECT {kept}, count(*) AS n FROM ({others}) AS _theirs GROUP BY {kept}) "
-        "AS _r WHERE {same}), 0)",
-        cs=subject.columns, kept=names(kept) or (Sql("NULL"),), rows=rows, others=others,
-        same=same_key(subject.words, Sql("_l"), Sql("_r"), kept.names),
-    )  # fmt: skip
 
 
 def _add(subject: Subject, rows: Sql, log: Log | None, fact: str, only_if: Sql | None) -> tuple[Step, ...]:

@@ -36,6 +36,7 @@ from sqlflow.plan.log import WEIGHT, Log, expanded, names, net
 from sqlflow.plan.met import MET, is_met, meet
 from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SNAPSHOT, Choice
 from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
+from sqlflow.plan.values import once_each, same_values
 
 _BATCH = Ident("_sqlflow_batch")
 _REPEATED = Ident("_sqlflow_repeated")
@@ -303,18 +304,12 @@ def _one_per_key(subject: Subject, rows: Ident | TableName) -> list[Step]:
     picked = compose("SELECT {all} FROM {rows} AS _rows WHERE EXISTS (SELECT 1 FROM {repeated} WHERE {same})", **parts)
     hint = "give a `cursor`, so that the newest row wins, or make the query's keys unique"
     if header.cursor is not None:
-        picked = compose(
-            "SELECT DISTINCT {all} FROM (SELECT *, rank() OVER (PARTITION BY {key} ORDER BY {cursor} DESC NULLS LAST) "
+        newest = compose(
+            "SELECT {all} FROM (SELECT *, rank() OVER (PARTITION BY {key} ORDER BY {cursor} DESC NULLS LAST) "
             "AS _sqlflow_rank FROM ({picked}) AS _picked) AS _ranked WHERE _sqlflow_rank = 1",
             picked=picked, cursor=Ident(header.cursor), **parts,
         )  # fmt: skip
-        if subject.model.written:  # rows that differ only in when they were written are one
-            kept = [*names(subject.model.kept), *((_GONE,) if isinstance(rows, Ident) else ())]
-            picked = compose(
-                "SELECT {all} FROM (SELECT *, row_number() OVER (PARTITION BY {kept}) AS _sqlflow_once FROM ({picked}) "
-                "AS _newest) AS _numbered WHERE _sqlflow_once = 1",
-                picked=picked, kept=kept, **parts,
-            )  # fmt: skip
+        picked = once_each(subject, newest, _GONE if isinstance(rows, Ident) else None)
         hint = f"rows of one key with the same `{header.cursor}` differ: make the cursor finer, or the keys unique"
     steps = [
         write(
@@ -401,18 +396,14 @@ def _by_policy(subject: Subject, same: Sql) -> list[Step]:
         case Conflict.TARGET_WINS:
             return [write(compose("DELETE FROM {latest} USING {t} AS _target WHERE {same} AND NOT {gone}", **parts))]
         case Conflict.MANUAL:
-            differ = joined(
-                " OR ",
-                [
-                    compose("_target.{c} IS DISTINCT FROM {latest}.{c}", c=c, latest=_LATEST)
-                    for c in names(subject.model.kept)
-                ],
+            alike = same_values(
+                subject.model, subject.words, Sql("_target"), Sql("_sqlflow_latest"), subject.model.kept
             )
             keys = [compose("{latest}.{k}", latest=_LATEST, k=Ident(k)) for k in header.key]
             guard = compose(
-                "SELECT {keys} FROM {latest} JOIN {whole} AS _target ON {same} WHERE NOT {gone} AND ({differ}) "
+                "SELECT {keys} FROM {latest} JOIN {whole} AS _target ON {same} WHERE NOT {gone} AND NOT ({alike}) "
                 "ORDER BY {keys} LIMIT 6",
-                keys=keys, differ=differ, whole=subject.table, **parts,
+                keys=keys, alike=alike, whole=subject.table, **parts,
             )  # fmt: skip
             return [
                 Step(
