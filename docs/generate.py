@@ -141,7 +141,8 @@ The columns are those of the result. Behind `SELECT * FROM final` or `FROM final
 `final`. In a `UNION` each branch may carry comments: a column of the second branch is the one in the same place of the first.
 
 An `@check` that belongs to no column is an error ([`misplaced-check`](../hints/misplaced-check.md)); a tag that belongs to none is
-told by `sqlflow lint`. An `@` in an address or in quotes is text, and so are `@todo`, `@note` and the like.
+a warning, and so is any `@word` in `macros/`. An `@` in an address or in quotes is text, and so are `@todo`, `@param` and a
+variable such as `day >= @first_day`.
 
 ## Formatters
 

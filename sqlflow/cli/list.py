@@ -15,7 +15,6 @@ from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.source import Span
-from sqlflow.project.columns import stray_words
 
 
 def list_project(
@@ -64,9 +63,7 @@ def _row(compiled: Compiled, name: TableName) -> dict[str, object]:
 def lint_project(project: Path | None, target: str | None, variables: Sequence[str], *, json: bool) -> int:
     """Print what is allowed but worth a look. The exit code is 0: nothing of it is an error."""
     with reading(project, target, variables, without_database=True) as found:
-        compiled, dialect = found.checked.compiled, found.opened.config.dialect
-        stray = [problem for model in compiled.project.models for problem in stray_words(model.file, dialect)]
-        problems = [*found.checked.warnings, *_worth_a_look(compiled), *stray]
+        problems = [*found.checked.warnings, *_worth_a_look(found.checked.compiled)]
     if json:
         print(to_json(diagnostics_json(problems)))
     elif problems:

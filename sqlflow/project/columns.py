@@ -12,20 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from sqlflow.core.checks import CheckSpec, Columns
-from sqlflow.core.diagnostics import Diagnostic, Severity
+from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import ColumnNote
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.project import yaml
 from sqlflow.project.checks import kind_of, read_argument
 from sqlflow.project.comments import Comment, comments_of, said
-from sqlflow.project.directives import unknown_directive_hint
-from sqlflow.project.marks import WORD, directive_of, is_check, is_prose, misplaced_check
+from sqlflow.project.marks import WORD, belonging_to_nothing, misplaced_directive
 from sqlflow.project.placing import Placed, placed
-from sqlflow.project.query import find_query
 from sqlflow.project.results import Column, Nameless, result_columns
 from sqlflow.project.snippets import Vocabulary
-from sqlflow.project.tokens import Lexed, LexProblem, lex
+from sqlflow.project.tokens import Lexed
 from sqlflow.project.values import Given, root_of
 from sqlflow.quality.forms import Check, Form
 from sqlflow.quality.kinds import CHECKS, NOT_YET, near_check
@@ -75,26 +73,6 @@ def read_columns(file: SourceFile, lexed: Lexed, last: int, dialect: str, proble
     for comment in others:
         reading.belonging_to_nothing(comment)
     return ColumnComments(notes, tuple({_what(check): check for check in reversed(checks)}.values())[::-1])
-
-
-def stray_words(file: SourceFile, dialect: str) -> list[Diagnostic]:
-    """The tags in comments that belong to no column, for who wants to know: most are only prose."""
-    lexed = lex(file.text, dialect)
-    tokens = find_query(file, lexed, []) if isinstance(lexed, Lexed) else None
-    if tokens is None or isinstance(lexed, LexProblem):
-        return []
-    found: list[Diagnostic] = []
-    for comment in _shared_out(file, lexed, tokens[1], dialect, comments_of(lexed))[1]:
-        text = said(file, [comment])
-        for match in WORD.finditer(text.text):
-            if is_check(match) or directive_of(match, text.text) or is_prose(match[1]):
-                continue
-            message = f"the tag `@{match[1]}` belongs to no column of the result, so it does nothing"
-            hint = "write it behind a column, or leave the `@` out"
-            found.append(
-                Diagnostic("misplaced-check", message, text.span(match.start(), match.end(1)), hint, Severity.WARNING)
-            )
-    return found
 
 
 def _shared_out(
@@ -159,14 +137,12 @@ class _Reading(Struct, frozen=True):
         )
 
     def belonging_to_nothing(self, comment: Comment) -> None:
-        """Report the checks and directives in a comment that belongs to no column."""
+        """Report the checks, directives and tags in a comment that belongs to no column."""
         text = said(self.file, [comment])
         for match in WORD.finditer(text.text):
             span = text.span(match.start(), match.start() + len(match[1]) + 1)
-            if (problem := _misplaced(match, text.text, span)) is not None:
+            if (problem := belonging_to_nothing(match, text.text, span)) is not None:
                 self.problems.append(problem)
-            elif is_check(match):
-                self.problems.append(misplaced_check(match[1], span))
 
     def _only_switched_off(self, group: Sequence[Comment]) -> bool:
         text = self.file.text[group[0].begin : group[0].stop]
@@ -192,7 +168,7 @@ class _Reading(Struct, frozen=True):
                 inside = (position, close)
                 position = close + 1
             span = mapped.span(match.start(), position)
-            if (problem := _misplaced(match, text, span)) is not None:
+            if (problem := misplaced_directive(match, text, span)) is not None:
                 self.problems.append(problem)
                 continue
             outcome = self._word(match[1], mapped, inside, span, column)
@@ -271,19 +247,6 @@ class _Reading(Struct, frozen=True):
         """What stands in brackets, as the list that YAML reads."""
         document = yaml.load(text.edit([Edit(0, inside[0], "["), Edit(inside[1], len(text.text), "]")]), self.problems)
         return None if document is None else root_of(document, self.problems, label)
-
-
-def _misplaced(match: re.Match[str], text: str, span: Span) -> Diagnostic | None:
-    """The problem of a directive, or of something like it, behind the beginning of the query."""
-    name = directive_of(match, text)
-    if name is None:
-        return None
-    if name == match[1].replace("-", "_"):
-        message = f"the directive `@{name}` stands behind the beginning of the query"
-        return Diagnostic("misplaced-directive", message, span, "move it to the top of the file")
-    return Diagnostic(
-        "unknown-directive", f"there is no directive `@{match[1]}`", span, unknown_directive_hint(match[1])
-    )
 
 
 def _documentation(text: str) -> str:

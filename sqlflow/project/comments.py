@@ -30,10 +30,19 @@ class Comment(Struct, frozen=True):
 
 def comments_of(lexed: Lexed) -> list[Comment]:
     """Every comment behind the first token, in order."""
+    return _comments(lexed, 1)
+
+
+def all_comments(lexed: Lexed) -> list[Comment]:
+    """Every comment of a text, in order."""
+    return _comments(lexed, 0)
+
+
+def _comments(lexed: Lexed, first: int) -> list[Comment]:
     found: list[Comment] = []
     tokens, text = lexed.tokens, lexed.text
-    for gap in range(1, len(tokens) + 1):
-        position = tokens[gap - 1].end + 1
+    for gap in range(first, len(tokens) + 1):
+        position = tokens[gap - 1].end + 1 if gap > 0 else 0
         end = tokens[gap].start if gap < len(tokens) else len(text)
         if end - position < 2:
             continue

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.source import SourceFile
 from sqlflow.project.directives import DIRECTIVES
-from sqlflow.project.marks import WORD, directive_of, is_check, is_prose, misplaced_check, near_directive
+from sqlflow.project.marks import WORD, directive_of, is_check, is_prose, misplaced_check, near_directive, stray_tag
 from sqlflow.project.tokens import end_of_block
 from sqlflow.quality.kinds import CHECKS, near_check
 
@@ -203,7 +203,9 @@ def _malformed(file: SourceFile, kind: str, start: int, end: int, problems: list
             problems.append(Diagnostic("malformed-directive", message, span, hint))
         elif is_check(match):
             problems.append(misplaced_check(match[1], span))
-    return len(problems) > before
+        elif (stray := stray_tag(match, text, span)) is not None:
+            problems.append(stray)
+    return any(problem.severity is Severity.ERROR for problem in problems[before:])
 
 
 def _is_check_item(word: str, rest: str) -> bool:

@@ -5,16 +5,47 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 
-from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.source import Span
-from sqlflow.project.directives import DIRECTIVES
+from sqlflow.project.directives import DIRECTIVES, unknown_directive_hint
 from sqlflow.quality.kinds import CHECKS, near_check
 
 # Not in an address, a path or a quotation: `a@b.c`, `https://x.y/@z`, "`@unique`".
 WORD = re.compile(r"""(?<![\w.'"`/<:@+%$&=-])@([^\W\d][\w-]*)(\()?""")
 _PROSE = frozenset(
-    ["todo", "fixme", "hack", "xxx", "note", "nb", "see", "author", "since", "example", "deprecated", "param", "return"]
+    [
+        "todo",
+        "fixme",
+        "hack",
+        "xxx",
+        "note",
+        "nb",
+        "see",
+        "author",
+        "authors",
+        "since",
+        "example",
+        "examples",
+        "deprecated",
+        "param",
+        "params",
+        "return",
+        "returns",
+        "throws",
+        "link",
+        "license",
+        "copyright",
+        "created",
+        "modified",
+        "updated",
+    ]
 )
+# What stands around a variable of another SQL: `SET @x`, `day >= @x`, `f(@x`, `@x = 1`.
+_BEFORE_VARIABLE = re.compile(
+    r"(?:[=<>+*/,(|-]|\b(?:declare|set|exec|execute|and|or|not|between|like|in|limit|top|into|select|values))\s*$",
+    re.IGNORECASE,
+)
+_BEHIND_VARIABLE = re.compile(r"\s*(?:[:+*/-]?=|[<>])")
 
 
 def is_prose(word: str) -> bool:
@@ -47,9 +78,58 @@ def near_directive(word: str) -> str | None:
 
 def misplaced_check(word: str, span: Span) -> Diagnostic:
     """The problem of a check in a comment that belongs to no column."""
+    hint = "write it behind a column of the SELECT that makes the result, or on a line of its own directly above it"
+    near = None if word in CHECKS else near_check(word)
     return Diagnostic(
         "misplaced-check",
         f"`@{word}` stands in a comment that belongs to no column of the result",
         span,
-        "write it behind a column of the SELECT that makes the result, or on a line of its own directly above it",
+        hint if near is None else f"{near.replace('`', '`@', 1)} {hint}",
     )
+
+
+def misplaced_directive(match: re.Match[str], text: str, span: Span) -> Diagnostic | None:
+    """The problem of a directive, or of something like it, behind the beginning of the query."""
+    name = directive_of(match, text)
+    return None if name is None else _directive_behind(match[1], name, span)
+
+
+def belonging_to_nothing(match: re.Match[str], text: str, span: Span) -> Diagnostic | None:
+    """The problem of an `@word` in a comment that belongs to no column; None where it is prose."""
+    if (problem := misplaced_directive(match, text, span)) is not None:
+        return problem
+    if is_check(match):
+        return misplaced_check(match[1], span)
+    near = near_directive(match[1]) if not text[: match.start()].strip(" \t\n*-") else None
+    return _directive_behind(match[1], near, span) if near is not None else stray_tag(match, text, span)
+
+
+def stray_tag(match: re.Match[str], text: str, span: Span) -> Diagnostic | None:
+    """The warning about an `@word` that is neither a check nor a directive and belongs to no column; None where it is
+    prose, or a variable of another SQL."""
+    if is_prose(match[1]) or _is_variable(match, text):
+        return None
+    message = f"the tag `@{match[1]}` belongs to no column of the result, so it does nothing"
+    hint = "write it behind a column, or leave the `@` out"
+    return Diagnostic("misplaced-check", message, span, hint, Severity.WARNING)
+
+
+def without_effect(match: re.Match[str], text: str, span: Span) -> Diagnostic | None:
+    """The warning about an `@word` in a comment of macros/, where none means anything; None where it is prose."""
+    if (problem := belonging_to_nothing(match, text, span)) is None:
+        return None
+    message = f"`@{match[1]}` stands in a file of macros, where it does nothing"
+    hint = "checks and directives belong to models: write it there, or leave the `@` out"
+    return Diagnostic(problem.code, message, span, hint, Severity.WARNING)
+
+
+def _is_variable(match: re.Match[str], text: str) -> bool:
+    before = text[: match.start()].rpartition("\n")[2]
+    return bool(_BEFORE_VARIABLE.search(before) or _BEHIND_VARIABLE.match(text, match.end()))
+
+
+def _directive_behind(word: str, name: str, span: Span) -> Diagnostic:
+    if name == word.replace("-", "_"):
+        message = f"the directive `@{name}` stands behind the beginning of the query"
+        return Diagnostic("misplaced-directive", message, span, "move it to the top of the file")
+    return Diagnostic("unknown-directive", f"there is no directive `@{word}`", span, unknown_directive_hint(word))

@@ -64,6 +64,11 @@ def read_texts(config: Config) -> Texts:
         return tuple(found)
 
     macros, declared, described = texts(files.macros), texts(files.sources), texts(files.seed_settings)
+    for file in macros:
+        if "@" in file.text:
+            from sqlflow.project.macro_words import words_without_effect  # brings the SQL tokenizer with it
+
+            problems += words_without_effect(file, config.dialect)
     models = {str(file.path): Text(file, _hash(file.text)) for file in texts((*files.models, *files.tests))}
     return Texts(models, macros, declared, files.seeds, described, tuple(problems), tuple(lost))
 
@@ -334,7 +339,8 @@ def broken_macros(texts: Texts, problems: Sequence[Diagnostic]) -> frozenset[str
     found: set[str] = set()
     files = [file for file in (*texts.macros, *texts.lost) if file.path.parts[0] == "macros"]
     for file in files:
-        spans = [(p.span.line, p.code) for p in problems if p.span is not None and p.span.path == file.path]
+        wrong = [p for p in problems if p.severity is Severity.ERROR]
+        spans = [(p.span.line, p.code) for p in wrong if p.span is not None and p.span.path == file.path]
         names = [(file.text.count("\n", 0, m.start()) + 1, _bare(m[1])) for m in _DEFINED.finditer(file.text.lower())]
         for line, code in spans:
             above = [name for at, name in names if at <= line]

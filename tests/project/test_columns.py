@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from project.projects import model, model_problems
+from project.projects import model, model_problems, read
 
 
 def test_comments_become_descriptions_checks_and_tags(tmp_path: Path) -> None:
     text = """\
-WITH x AS (SELECT b -- inner, a@b.c, see @docs
+WITH x AS (SELECT b -- inner, a@b.c
 )
 SELECT DISTINCT ON (a)
     a,                 -- @not_null @references(seeds.airlines.carrier)  IATA code
@@ -18,7 +18,7 @@ SELECT DISTINCT ON (a)
     {'k': [1, 2]} AS g, 5 AS h, -- only h, a@b.c
     i: j + 1, -- prefixed
     struct.from
-FROM x -- @outer
+FROM x -- @todo outer
 """
     header = model(tmp_path, text).header
     assert {n: (c.description, c.tags) for n, c in header.columns.items()} == {
@@ -147,7 +147,7 @@ def test_the_column_may_be_made_in_a_branch_or_in_what_is_passed_on(tmp_path: Pa
 @pytest.mark.parametrize(
     "text",
     [
-        "SELECT a -- doc of it\n, b FROM t -- where it comes from, see @docs or a@b.c\n",
+        "SELECT a -- doc of it\n, b FROM t -- where it comes from, see a@b.c\n",
         "SELECT a, -- doc of it\n-- Keys\n\nb\nFROM t",
         "SELECT a, -- doc of it\n-- noqa: LT05\nb,\nFROM t",
         "SELECT CASE x -- first\nWHEN 1 THEN 2 -- second\nEND AS a -- doc of it\nFROM t",
@@ -226,3 +226,8 @@ def test_arguments_may_go_on_in_the_next_line_of_a_comment_above(tmp_path: Path)
 )
 def test_what_is_wrong_in_a_comment(tmp_path: Path, line: str, problem: str) -> None:
     assert model_problems(tmp_path, f"SELECT {line}\nFROM t") == [problem]
+
+
+def test_a_tag_that_belongs_to_no_column_is_told_wherever_it_stands(tmp_path: Path) -> None:
+    _, found = read(tmp_path, {"models/m.sql": "-- see @docs\nSELECT 1 AS a\nFROM t -- @outer, @todo, SET @x = 1\n"})
+    assert [problem.message.split("`")[1] for problem in found] == ["@docs", "@outer"]
