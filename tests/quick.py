@@ -42,7 +42,7 @@ REACH: Mapping[str, Sequence[str]] = {
     "sqlflow/cli/*": ("tests/cli", "tests/commands/test_json_output.py", "cases/commands", "cases/messages"),
     "sqlflow/engines/postgres*": ("tests/engines/test_postgres_*.py",),
     "sqlflow/engines/*": ("tests/engines/test_facts.py", "cases/settings", "cases/files"),
-    "sqlflow/build.py": ("cases/commands", "cases/state"),
+    "sqlflow/build/*": ("cases/commands", "cases/state"),
     "sqlflow/core/*": ("tests/laws/test_intervals.py", "tests/project", "tests/cli", "tests/compiler"),
     "docs/*": ("tests/test_docs.py",),
     "README.md": ("tests/test_docs.py",),

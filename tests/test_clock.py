@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from markdown_cases import sqlflow
 
-from sqlflow.build import compile_project, draw_up, look_at, run
+from sqlflow.build.examine import compile_project
+from sqlflow.build.prepare import draw_up
+from sqlflow.build.run import run
+from sqlflow.build.standing import look_at
 from sqlflow.cli.opening import new_run_id, opened, read_settings
 from sqlflow.core.config import Request
 from sqlflow.core.names import TableName

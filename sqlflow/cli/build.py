@@ -11,7 +11,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from sqlflow.build import Prepared, adopted, compile_project, look_at, prepare, repair, run, selected_by
+from sqlflow.build.examine import compile_project
+from sqlflow.build.prepare import Prepared, prepare
+from sqlflow.build.run import run
+from sqlflow.build.selecting import selected_by
+from sqlflow.build.standing import adopted, look_at, repair
 from sqlflow.cli.opening import Opened, clock, command_line, new_run_id, opened, read_settings, tell
 from sqlflow.cli.render import diagnostics_json, plan_json, render_diagnostics, render_plan, to_json
 from sqlflow.core.config import Config, Request

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlflow.build import compile_project
+from sqlflow.build.examine import compile_project
 from sqlflow.cli.opening import opened, read_settings, tell
 from sqlflow.cli.render import to_json
 from sqlflow.core.engine import Engine

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlflow.build import Checked, look_at
-from sqlflow.build import compile_project as compile_all
+from sqlflow.build.examine import Checked
+from sqlflow.build.examine import compile_project as compile_all
+from sqlflow.build.standing import look_at
 from sqlflow.cli.build import show_warnings
 from sqlflow.cli.opening import opened, read_settings, tell
 from sqlflow.cli.render import diagnostics_json, to_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlflow.build import called
+from sqlflow.build.selecting import called
 from sqlflow.cli.reading import Reading, find_name, reading
 from sqlflow.cli.render import to_json
 from sqlflow.core.compiled import Compiled

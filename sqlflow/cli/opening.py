@@ -23,7 +23,7 @@ from sqlflow.core.events import Emit, Event, Told
 from sqlflow.engines import EngineModule, engine_module
 
 if TYPE_CHECKING:
-    from sqlflow.build import Workshop
+    from sqlflow.core.workshop import Workshop
     from sqlflow.state.file import FileStore
 
 DEFAULT_WAIT = 10.0
@@ -132,8 +132,8 @@ def opened(
 
     `caching`: keep what compiling finds out, even when nothing else is written. `without_database`: go on without the database when somebody else holds it.
     """
-    from sqlflow.build import Workshop
     from sqlflow.cache.file import open_cache
+    from sqlflow.core.workshop import Workshop
     from sqlflow.state.file import open_state
     from sqlflow.state.lock import build_lock
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sqlflow.build import Checked, Standing, Wanted, compile_project, look_at, prepare, universe_of
+from sqlflow.build.examine import Checked, compile_project
+from sqlflow.build.prepare import prepare
+from sqlflow.build.selecting import Wanted, universe_of
+from sqlflow.build.standing import Standing, look_at
 from sqlflow.cli.opening import DEFAULT_WAIT, Opened, clock, new_run_id, opened, read_settings, tell
 from sqlflow.core.config import Request
 from sqlflow.core.diagnostics import did_you_mean, one_problem, stop_on_errors
@@ -60,7 +63,9 @@ def chosen(
     def plan_all() -> Plan:
         return prepare(workshop, found.checked, standing, store, Request(), new_run_id(), clock).plan
 
-    universe = universe_of(found.checked, found.opened.config, standing.records, store, plan_all)
+    universe = universe_of(
+        found.checked.compiled, found.checked.graph, found.opened.config, standing.records, store, plan_all
+    )
     names, problems = select(selection, exclude, universe)
     stop_on_errors(problems)
     return with_their_tests(names, exclude, universe) if and_tests else names

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlflow.build import called
+from sqlflow.build.selecting import called
 from sqlflow.cli.reading import find_name, reading
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.diagnostics import one_problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sqlflow.build import look_at, repair
+from sqlflow.build.standing import look_at, repair
 from sqlflow.cli.opening import lock_path, opened, read_settings, state_folder, tell
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.config import Config

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from sqlflow.build import Prepared, compile_project, draw_up, look_at, repair
+from sqlflow.build.examine import compile_project
+from sqlflow.build.prepare import Prepared, draw_up
+from sqlflow.build.standing import look_at, repair
 from sqlflow.cli.opening import Opened, clock, new_run_id, opened, read_settings, tell
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.config import Request

@@ -17,9 +17,8 @@ from sqlflow.compiler.required import not_incremental
 from sqlflow.core.cache import Cache
 from sqlflow.core.clock import Moving, Nature, Written, is_fresh
 from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping, Traces
-from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
-from sqlflow.core.engine import Binder, BindError, ReadTable
+from sqlflow.core.engine import BindError, ReadTable
 from sqlflow.core.graph import ModelGraph, Reader
 from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Facts, KnownModel, KnownProject, Parsed
@@ -31,6 +30,7 @@ from sqlflow.core.schema import Column, Schema, reserved_columns
 from sqlflow.core.source import Span
 from sqlflow.core.sql import quoted, render
 from sqlflow.core.text import Edit, MappedText
+from sqlflow.core.workshop import Workshop
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -48,10 +48,7 @@ _MOST_TREES = 2000  # one takes about 250 KB
 
 def parse_models(
     project: Project,
-    dialect: str,
-    binder: Binder,
-    cache: Cache,
-    version: str,
+    workshop: Workshop,
     trees: Trees,
     hopeless: Collection[PurePath],
     known: KnownProject | None = None,
@@ -63,6 +60,7 @@ def parse_models(
     """
     found: dict[TableName, Later[Parsed]] = {}
     problems: list[Diagnostic] = []
+    dialect, binder, cache = workshop.config.target_dialect, workshop.binder, workshop.cache
     for model in project.models:
         same = _same(known, model)
         if same is not None:
@@ -71,7 +69,7 @@ def parse_models(
         if model.file.path in hopeless:
             continue
         text, spoken = model.query.text, model.dialect or dialect
-        key = "parse2:" + _hash(version, spoken, text)
+        key = "parse2:" + _hash(workshop.version, spoken, text)
         parsed = _cached(cache, key, Parsed)
         if parsed is None:
             from sqlflow.compiler.parse import parse, parse_foreign
@@ -112,21 +110,17 @@ def compile_models(
     graph: ModelGraph,
     parsed: Mapping[TableName, Later[Parsed]],
     columns: Mapping[TableName, Schema],
-    config: Config,
-    binder: Binder,
-    cache: Cache,
-    version: str,
+    workshop: Workshop,
     trees: Trees,
     known: KnownProject | None = None,
     wanted: Collection[TableName] | None = None,
 ) -> tuple[Judged, list[Diagnostic]]:
     """All models of a graph that can be compiled, and every problem found.
 
-    `columns`: of sources, seeds and undeclared tables. `version`: of the programs whose judgement the cache holds.
-    `known`: the project as it was. `wanted`: only these models, with all that they read; None for all.
+    `columns`: of sources, seeds and undeclared tables. `known`: the project as it was. `wanted`: only these models, with all that they read; None for all.
     A model that depends on a broken one is left out without a word of its own.
     """
-    compiler = _Compiler(project, graph, parsed, columns, config, binder, cache, version, trees, known)
+    compiler = _Compiler(project, graph, parsed, columns, workshop, trees, known)
     for name in graph.order:
         if wanted is None or name in wanted:
             try:
@@ -171,10 +165,7 @@ class _Compiler:
         graph: ModelGraph,
         parsed: Mapping[TableName, Later[Parsed]],
         columns: Mapping[TableName, Schema],
-        config: Config,
-        binder: Binder,
-        cache: Cache,
-        version: str,
+        workshop: Workshop,
         trees: Trees,
         known: KnownProject | None,
     ) -> None:
@@ -193,16 +184,17 @@ class _Compiler:
         self._parsed = parsed
         self._columns = dict(columns)
         self._spelled = {name: name for name in columns}
+        config = workshop.config
         self._dialect = config.target_dialect
         self._authors = config.dialect
         self._zone = config.timezone
-        self._binder = binder
-        self._cache = cache
-        self._version = version
+        self._binder = workshop.binder
+        self._cache = workshop.cache
+        self._version = workshop.version
         self._trees = trees
         self._texts: dict[TableName, _Text] = {}
         self._told: dict[TableName, str | None] = {}
-        self._base = _hash(version, config.target_dialect, config.timezone)
+        self._base = _hash(workshop.version, config.target_dialect, config.timezone)
         self._defined: set[TableName] = set()
         self._views: dict[TableName, Resolved | None] = {}
 

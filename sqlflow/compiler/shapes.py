@@ -10,29 +10,26 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from sqlflow.core.cache import Cache
 from sqlflow.core.clock import depends_on
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.delta import Refusal, Shape, Tier
 from sqlflow.core.diagnostics import Diagnostic, Note
-from sqlflow.core.engine import Binder
 from sqlflow.core.model import Incremental, Mode, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
+from sqlflow.core.workshop import Workshop
 from sqlflow.quality.checks import identities
 
 
-def shapes_of(
-    compiled: Compiled, dialect: str, binder: Binder, cache: Cache, version: str
-) -> Callable[[TableName], Shape]:
+def shapes_of(compiled: Compiled, workshop: Workshop) -> Callable[[TableName], Shape]:
     """A function that gives the shape of a model: which changes of its inputs its query can follow."""
     known: dict[TableName, Shape] = {}
 
     def shape_of(name: TableName) -> Shape:
         found = known.get(name)
         if found is None:
-            found = known[name] = _shape(compiled, compiled.models[name], dialect, binder, cache, version)
+            found = known[name] = _shape(compiled, compiled.models[name], workshop)
         return found
 
     return shape_of
@@ -98,7 +95,8 @@ def place_of(model: CompiledModel, refusal: Refusal) -> Span | None:
     return None if refusal.start is None else model.query.span(refusal.start, refusal.end)
 
 
-def _shape(compiled: Compiled, model: CompiledModel, dialect: str, binder: Binder, cache: Cache, version: str) -> Shape:
+def _shape(compiled: Compiled, model: CompiledModel, workshop: Workshop) -> Shape:
+    dialect, binder, cache = workshop.config.target_dialect, workshop.binder, workshop.cache
     if model.bounds:
         return Shape(Tier.REFUSED, refusal=Refusal("$start", "the query says itself which time it reads"))
     views: dict[TableName, str] = {}
@@ -116,7 +114,7 @@ def _shape(compiled: Compiled, model: CompiledModel, dialect: str, binder: Binde
     counters = model.model.header.mode is Mode.AUTO
     written = bool(model.written) and not model.clock
     keys = {name: found for name in columns if (found := _keys_of(compiled, name))}
-    parts = [version, dialect, str(counters), str(written), model.query.text]
+    parts = [workshop.version, dialect, str(counters), str(written), model.query.text]
     for name in sorted(columns):
         parts += [str(name), views.get(name, ""), *(f"{column.name} {column.type}" for column in columns[name])]
         parts += sorted(" ".join(sorted(key)) for key in keys.get(name, ()))

@@ -13,7 +13,7 @@ from pathlib import PurePath, PurePosixPath
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from sqlflow.build import Examined, Workshop, examine, hopeless, standing_names, unfit
+from sqlflow.build.examine import Examined, examine, hopeless, standing_names
 from sqlflow.compiler.compile import Trees, compile_models, parse_models
 from sqlflow.core.cache import NoCache
 from sqlflow.core.compiled import Compiled, CompiledModel
@@ -27,8 +27,10 @@ from sqlflow.core.names import TableName
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
+from sqlflow.core.workshop import Workshop
 from sqlflow.graph.link import link
 from sqlflow.project.discover import discover, read_text
+from sqlflow.project.fit import unfit
 from sqlflow.project.read import doubtful_lines
 from sqlflow.project.reader import Reader as FileReader
 
@@ -102,9 +104,7 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
         return None
     trees: Trees = {}
     part = Project(tuple(models.values()), {}, {})
-    parsed, malformed = parse_models(
-        part, config.target_dialect, workshop.binder, workshop.cache, workshop.version, trees, hopeless(unreadable)
-    )
+    parsed, malformed = parse_models(part, workshop, trees, hopeless(unreadable))
     paths = {model.file.path for model in models.values()}
     all_models = list(before.project.models)
     for model in models.values():
@@ -480,10 +480,7 @@ def _compile_one(
         ModelGraph(Later.of(tuple(readers)), (*through, name)),
         parsed,
         columns,
-        workshop.config,
-        workshop.binder,
-        workshop.cache,
-        workshop.version,
+        workshop,
         trees,
     )
     broken = {f"there is no table `{table}`" for table in references if table in models and table not in done}

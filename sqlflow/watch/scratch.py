@@ -18,7 +18,10 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sqlflow.build import Checked, Prepared, look_at, run
+from sqlflow.build.examine import Checked
+from sqlflow.build.prepare import Prepared
+from sqlflow.build.run import run
+from sqlflow.build.standing import look_at
 from sqlflow.changes import files, readings
 from sqlflow.changes.look import seed_relation
 from sqlflow.core.compiled import Compiled, CompiledModel

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sqlflow.build import Workshop, standing_names
+from sqlflow.build.examine import standing_names
 from sqlflow.cache.file import open_cache
 from sqlflow.core.cache import NoCache
 from sqlflow.core.compiled import Compiled, CompiledModel
@@ -24,6 +24,7 @@ from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, Severity
 from sqlflow.core.engine import Binder
 from sqlflow.core.names import TableName
+from sqlflow.core.workshop import Workshop
 from sqlflow.project.reader import Reader
 from sqlflow.watch.desk import Desk, Wishes
 from sqlflow.watch.events import (

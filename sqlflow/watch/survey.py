@@ -11,7 +11,10 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
-from sqlflow.build import Checked, Workshop, look_at, prepare, universe_of
+from sqlflow.build.examine import Checked
+from sqlflow.build.prepare import prepare
+from sqlflow.build.selecting import universe_of
+from sqlflow.build.standing import look_at
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import ProjectError, stop_on_errors
@@ -22,6 +25,7 @@ from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan
 from sqlflow.core.sql import Sql, compose, render
+from sqlflow.core.workshop import Workshop
 from sqlflow.engines import EngineModule
 from sqlflow.graph.selection import select
 from sqlflow.plan.subject import bounded_query
@@ -191,7 +195,7 @@ def _plan(survey: Survey, desk: Desk, engine: Engine | None, tell: Tell) -> froz
         if not survey.wishes.selection:
             return survey.touched
         plans = plan or Plan()
-        universe = universe_of(checked, survey.config, records, store, lambda: plans)
+        universe = universe_of(checked.compiled, checked.graph, survey.config, records, store, lambda: plans)
         names, problems = select(survey.wishes.selection, survey.wishes.exclude, universe)
         stop_on_errors(problems)
         return frozenset(names)

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from length import at_length
 from msgspec import structs
 
-from sqlflow.build import compile_project, look_at, prepare
+from sqlflow.build.examine import compile_project
+from sqlflow.build.prepare import prepare
+from sqlflow.build.standing import look_at
 from sqlflow.cli.compile import manifest_of
 from sqlflow.cli.opening import opened, read_settings, tell
 from sqlflow.cli.render import plan_json, render_diagnostics, to_json

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from length import at_length
 from msgspec.structs import replace
 
-from sqlflow.build import Examined, Workshop
+from sqlflow.build.examine import Examined
 from sqlflow.core.cache import NoCache
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import Found
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
+from sqlflow.core.workshop import Workshop
 from sqlflow.engines.duckdb import open_binder
 from sqlflow.project.config import read_config
 from sqlflow.watch.memory import Known, Surroundings, again, file_reader, whole

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from watching import write
 
-from sqlflow.build import Workshop, examine
+from sqlflow.build.examine import examine
 from sqlflow.core.cache import NoCache
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.engine import Found
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
+from sqlflow.core.workshop import Workshop
 from sqlflow.engines.duckdb import open_binder
 from sqlflow.project.config import read_config
 from sqlflow.watch.events import ModelEdit

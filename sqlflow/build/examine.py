@@ -1,0 +1,205 @@
+"""From files to a compiled project: read -> parse -> link -> compile, with what each stage found wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import PurePath
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sqlflow.build.keeping import keep_compiled
+from sqlflow.build.selecting import Wanted, needed
+from sqlflow.changes.columns import input_columns
+from sqlflow.compiler.compile import Trees, compile_models, parse_models
+from sqlflow.compiler.shapes import not_followed, shapes_of
+from sqlflow.core.compiled import Compiled
+from sqlflow.core.diagnostics import Diagnostic, Severity, stop_on_errors
+from sqlflow.core.engine import Found
+from sqlflow.core.graph import ModelGraph
+from sqlflow.core.known import Parsed
+from sqlflow.core.later import Later
+from sqlflow.core.model import Project
+from sqlflow.core.names import TableName
+from sqlflow.core.records import TableRecord
+from sqlflow.core.schema import Schema
+from sqlflow.core.workshop import Workshop
+from sqlflow.graph.link import link
+from sqlflow.project.fit import unfit
+from sqlflow.project.read import (
+    Texts,
+    broken_macros,
+    calls_of,
+    place_of_call,
+    read_project,
+    read_texts,
+    settings_of,
+    still_known,
+)
+
+
+class Checked(Struct, frozen=True):
+    """A project that compiles, its graph, and the warnings about it. `analysed`: the models that were not as they had
+    been, so that their queries were judged again, or their judgement looked up."""
+
+    compiled: Compiled
+    graph: ModelGraph
+    warnings: tuple[Diagnostic, ...]
+    analysed: tuple[TableName, ...] = ()
+
+
+class Examined(Struct, frozen=True):
+    """All that is known of a project, right or wrong: what each stage made of it, and what each found wrong."""
+
+    project: Project
+    parsed: Mapping[TableName, Later[Parsed]]
+    graph: ModelGraph
+    compiled: Compiled
+    unreadable: tuple[Diagnostic, ...] = ()
+    malformed: tuple[Diagnostic, ...] = ()
+    unlinked: tuple[Diagnostic, ...] = ()
+    unread: tuple[Diagnostic, ...] = ()
+    wrong: tuple[Diagnostic, ...] = ()
+    unfit: tuple[Diagnostic, ...] = ()
+    analysed: tuple[TableName, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Diagnostic, ...]:
+        return (*self.unreadable, *self.malformed, *self.unlinked, *self.unread, *self.wrong, *self.unfit)
+
+
+def compile_project(
+    workshop: Workshop,
+    tables: Mapping[TableName, Found] | None,
+    remembered: Mapping[TableName, Schema],
+    records: Mapping[TableName, TableRecord],
+    wanted: Wanted | None = None,
+) -> Checked:
+    """Read everything and compile what is wanted; see `examine`. Raises ProjectError with every problem of the project."""
+    found = examine(workshop, tables, remembered, records, wanted)
+    stop_on_errors(found.problems)
+    return Checked(found.compiled, found.graph, found.problems, found.analysed)
+
+
+def examine(
+    workshop: Workshop,
+    tables: Mapping[TableName, Found] | None,
+    remembered: Mapping[TableName, Schema],
+    records: Mapping[TableName, TableRecord],
+    wanted: Wanted | None = None,
+) -> Examined:
+    """Read and compile what can be. `tables`: what stands in the database, None when it cannot be asked. `records`: of
+    the tables that SQLFlow made; one that nothing in the project makes any more is no source for others. `wanted`: says which
+    models are asked for, None for all; others are analysed only if those read them.
+    """
+    config, cache = workshop.config, workshop.cache
+    trees: Trees = {}
+    texts = read_texts(config)
+    settings = settings_of(config, texts, workshop.version)
+    known = cache.known({path: (text.digest, text.file) for path, text in texts.models.items()})
+    known = still_known(known, settings, config, texts) if known is not None else None
+    project, unreadable = read_project(config, cache, workshop.version, texts, known)
+    parsed, malformed = parse_models(
+        project,
+        workshop,
+        trees,
+        hopeless(unreadable) | calling_broken_macros(texts, unreadable),
+        known,
+    )
+    existing, own = standing_names(tables, remembered, records)
+    linked, unlinked = link(project, parsed, existing, config.default_schema, own, cache, known)
+    graph = linked.graph
+    asked = needed(wanted, project, graph)
+    columns, read, unread = input_columns(
+        project,
+        graph.undeclared,
+        config,
+        workshop.binder,
+        tables,
+        remembered,
+        cache,
+        workshop.version,
+        _wrong_inputs(project, unreadable),
+    )
+    judged, wrong = compile_models(project, graph, parsed, columns, workshop, trees, known, asked)
+    judged = replace(judged, compiled=replace(judged.compiled, readings=read))
+    wrong = [_at_its_macro(problem, texts) for problem in wrong]
+    wrong += not_followed(judged.compiled, shapes_of(judged.compiled, workshop))
+    found = Examined(
+        project,
+        parsed,
+        graph,
+        judged.compiled,
+        tuple(unreadable),
+        tuple(malformed),
+        tuple(unlinked),
+        tuple(unread),
+        tuple(wrong),
+        unfit(project, config, workshop.binder.traits),
+        judged.analysed,
+    )
+    right = not any(problem.severity is Severity.ERROR for problem in found.problems)
+    whole = known is not None and known.linked == linked.digest and len(known.models) == len(project.models)
+    if right and (judged.analysed or not whole):
+        keep_compiled(cache, settings, texts, project, parsed, linked, judged, known, found.problems)
+    return found
+
+
+def hopeless(unreadable: Iterable[Diagnostic]) -> set[PurePath]:
+    """Files in which something is wrong that makes the engine's judgement of the query worthless."""
+    return {p.span.path for p in unreadable if p.span is not None and p.code in _HIDES_THE_QUERY}
+
+
+# Problems of a file after which the engine's judgement of the query would only repeat or confuse them.
+_HIDES_THE_QUERY = frozenset({"unknown-variable", "placeholder", "macro-call", "template", "interval-bounds"})
+
+
+def calling_broken_macros(texts: Texts, problems: Sequence[Diagnostic]) -> set[PurePath]:
+    """Files whose query calls a macro in whose definition something is wrong."""
+    names = broken_macros(texts, problems)
+    if not names:
+        return set()
+    return {text.file.path for text in texts.models.values() if not names.isdisjoint(calls_of(text.file.text.lower()))}
+
+
+def standing_names(
+    tables: Mapping[TableName, Found] | None,
+    remembered: Mapping[TableName, Schema],
+    records: Mapping[TableName, TableRecord],
+) -> tuple[set[TableName], set[TableName]]:
+    """The tables that are there without the project, and those that SQLFlow made."""
+    own = {name for name, record in records.items() if record.made}
+    return {*(tables or {}), *remembered} - own, own
+
+
+def _at_its_macro(problem: Diagnostic, texts: Texts) -> Diagnostic:
+    """A function that is unknown, at the macro in whose definition it stands; so it is told once."""
+    if problem.code != "unknown-function" or problem.span is None or "`" not in problem.message:
+        return problem
+    name = problem.message.split("`")[1]
+    text = texts.models.get(str(problem.span.path))
+    if text is None or name.lower() in calls_of(text.file.text.lower()):
+        return problem
+    for file in texts.macros:
+        if (at := place_of_call(file.text, name)) is not None:
+            return replace(problem, span=file.span(at, at + len(name)))
+    return problem
+
+
+def _wrong_inputs(project: Project, problems: list[Diagnostic]) -> set[TableName]:
+    """Sources and seeds with an error in their definition: what columns they have is not known then."""
+    found: set[TableName] = set()
+    errors = [p.span for p in problems if p.span is not None and p.severity is Severity.ERROR]
+    defined = [(source.name, source.span) for source in project.sources.values()]
+    defined += [(seed.name, seed.span) for seed in project.seeds.values() if seed.span is not None]
+    defined.sort(key=lambda item: (str(item[1].path), item[1].line))
+    for (name, place), following in zip_longest(defined, defined[1:]):
+        last = following[1].line if following is not None and following[1].path == place.path else None
+        for span in errors:
+            if span.path == place.path and span.line >= place.line and (last is None or span.line < last):
+                found.add(name)
+    undescribed = [seed for seed in project.seeds.values() if seed.span is None or str(seed.span.path) == seed.path]
+    if any(span.path.parts[0] == "seeds" and span.path.suffix != ".csv" for span in errors):
+        found |= {seed.name for seed in undescribed}
+    return found

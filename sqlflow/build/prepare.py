@@ -1,0 +1,142 @@
+"""From a compiled project and what stands to a plan: select -> look -> plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+
+from msgspec import Struct
+
+from sqlflow.build.examine import Checked
+from sqlflow.build.selecting import not_restated, universe_of
+from sqlflow.build.standing import Standing, lost_records
+from sqlflow.changes.blame import file_to_blame
+from sqlflow.changes.look import Warehouse, look
+from sqlflow.compiler.shapes import shapes_of
+from sqlflow.core.compiled import Compiled
+from sqlflow.core.config import Request
+from sqlflow.core.delta import Shape
+from sqlflow.core.diagnostics import stop_on_errors
+from sqlflow.core.events import Clock
+from sqlflow.core.inputs import Inputs
+from sqlflow.core.names import TableName
+from sqlflow.core.plan import Plan, Signature
+from sqlflow.core.store import StateStore
+from sqlflow.core.workshop import Workshop
+from sqlflow.graph.selection import select, with_their_tests
+from sqlflow.plan.plan import make_plan
+from sqlflow.runner.execute import Blame, of_itself
+from sqlflow.state import warehouse as memory
+
+
+class Prepared(Struct, frozen=True):
+    """A plan and what it was made from. `again`: makes the plan of the same models once more, after some files have been
+    loaded. `blame`: finds the file that is behind the problem of a table."""
+
+    checked: Checked
+    inputs: Inputs
+    plan: Plan
+    selected: frozenset[TableName]
+    shape_of: Callable[[TableName], Shape]
+    again: Callable[[Standing], Prepared] | None = None
+    blame: Blame = of_itself
+
+
+def prepare(
+    workshop: Workshop,
+    checked: Checked,
+    standing: Standing,
+    store: StateStore | None,
+    request: Request,
+    run_id: str,
+    clock: Clock,
+) -> Prepared:
+    """The plan of a build; nothing is written. Raises ProjectError for a project or selection that is wrong, and for what
+    a plan refuses to do."""
+    prepared = draw_up(workshop, checked, standing, store, request, run_id, clock)
+    stop_on_errors(prepared.plan.problems)
+    return prepared
+
+
+def draw_up(
+    workshop: Workshop,
+    checked: Checked,
+    standing: Standing,
+    store: StateStore | None,
+    request: Request,
+    run_id: str,
+    clock: Clock,
+) -> Prepared:
+    """The plan of a build, with what it refuses to do in `Plan.problems`. Raises ProjectError for a project or selection
+    that is wrong."""
+    compiled = checked.compiled
+
+    shape_of = shapes_of(compiled, workshop)
+
+    def planned(
+        selected: Collection[TableName], standing: Standing = standing, known: Inputs | None = None
+    ) -> tuple[Inputs, Plan]:
+        session = standing.session
+
+        def stored(table: TableName, source: TableName) -> Mapping[str, Signature]:
+            known = session is not None and standing.remembered.has_signatures
+            return memory.signatures(session, table, source) if session is not None and known else {}
+
+        wanted = [name for name in compiled.order if name in selected]
+        also = [name for name in (*compiled.project.seeds, *compiled.project.sources) if name in selected]
+        now = clock()
+        traits = standing.traits or workshop.binder.traits
+        lost = lost_records(standing, store)
+        warehouse = Warehouse(
+            standing.tables,
+            standing.records,
+            session,
+            stored,
+            traits,
+            standing.remembered.others,
+            lost,
+            standing.remembered.kept,
+            standing.moment(),
+        )
+        inputs, unreadable = look(
+            compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=request.full_refresh, known=known
+        )
+        stop_on_errors(unreadable)
+        return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now, shape_of, traits)
+
+    universe = universe_of(
+        checked.compiled,
+        checked.graph,
+        workshop.config,
+        standing.records,
+        store,
+        lambda: planned(frozenset(compiled.models))[1],
+    )
+    selected, wrong = select(request.selection, request.exclude, universe)
+    stop_on_errors([*wrong, *not_restated(request, selected, compiled)])
+    if request.selection:
+        selected |= _that_can_run(
+            with_their_tests(selected, request.exclude, universe) - selected, selected, compiled, standing
+        )
+    inputs, plan = planned(selected)
+
+    def again(standing: Standing) -> Prepared:
+        later, changed = planned(selected, standing, inputs)
+        stop_on_errors(changed.problems)
+        return Prepared(checked, later, changed, frozenset(selected), shape_of)
+
+    blame = partial(file_to_blame, compiled, workshop.config, workshop.binder.rows)
+    return Prepared(checked, inputs, plan, frozenset(selected), shape_of, again, blame)
+
+
+def _that_can_run(
+    tests: Collection[TableName], selected: Collection[TableName], compiled: Compiled, standing: Standing
+) -> frozenset[TableName]:
+    """The tests that nobody asked for by name, without those that read something that was never built."""
+
+    def there(name: TableName) -> bool:
+        return name not in compiled.models or name in selected or name in standing.tables
+
+    return frozenset(
+        test for test in tests if test in compiled.models and all(map(there, compiled.models[test].parents))
+    )
