@@ -11,7 +11,7 @@ from typing import LiteralString
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.plan import Step
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Part, Sql, compose, joined
+from sqlflow.core.sql import Ident, Part, Sql, compose, joined, make_temporary
 from sqlflow.core.wording import Wording
 from sqlflow.plan.log import WEIGHT, names
 from sqlflow.plan.subject import Subject, write
@@ -75,14 +75,14 @@ def forgive_spelling(model: CompiledModel, words: Wording, wrong: Ident, schema:
         "hash": _spelling(words, schema),
     }  # fmt: skip
     return (
-        write(compose(_NETTED, **parts)),
-        write(compose("CREATE OR REPLACE TEMP TABLE {wrong} AS SELECT {cs}, {w} FROM {net} WHERE {w} <> 0", **parts)),
+        write(make_temporary(_NET, _NETTED, **parts)),
+        write(make_temporary(wrong, "SELECT {cs}, {w} FROM {net} WHERE {w} <> 0", **parts)),
     )
 
 
 _NET = Ident("_sqlflow_net_of_values")
 _NETTED: LiteralString = (
-    "CREATE OR REPLACE TEMP TABLE {net} AS SELECT {cs}, CAST(CASE WHEN {w} > 0 THEN greatest(0, least({w}, _sqlflow_total - _sqlflow_before)) "
+    "SELECT {cs}, CAST(CASE WHEN {w} > 0 THEN greatest(0, least({w}, _sqlflow_total - _sqlflow_before)) "
     "ELSE least(0, greatest({w}, _sqlflow_total - _sqlflow_before)) END AS BIGINT) AS {w} FROM (SELECT *, "
     "sum({w}) OVER (PARTITION BY {values}) AS _sqlflow_total, "
     "coalesce(sum({w}) OVER (PARTITION BY {values}, {w} > 0 ORDER BY {hash} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS _sqlflow_before "
