@@ -24,6 +24,7 @@ from sqlflow.core.engine import Engine
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.intervals import moment_of
 from sqlflow.core.records import Status
+from sqlflow.plan.tiers import with_tiers
 
 
 class Asked(Struct, frozen=True):
@@ -82,16 +83,17 @@ def _dry_run(asked: Asked, config: Config, request: Request) -> int:
         wanted = selected_by(asked.selection, asked.exclude, config)
         checked = compile_project(found.workshop, standing.tables, {}, standing.records, wanted)
         prepared = prepare(found.workshop, checked, standing, found.store, request, new_run_id(), clock)
+        plan = with_tiers(prepared.plan, checked.compiled, prepared.shape_of)
     warnings = prepared.checked.warnings
     show_warnings(warnings)
     for note in prepared.inputs.notes:
         tell(Told(note))
     if asked.json:
-        answer = plan_json(prepared.plan)
-        problems = [*diagnostics_json(warnings), *diagnostics_json(prepared.plan.problems)]
+        answer = plan_json(plan)
+        problems = [*diagnostics_json(warnings), *diagnostics_json(plan.problems)]
         print(to_json({**answer, "problems": problems, "analysed": sorted(prepared.checked.analysed)}))
     else:
-        print(render_plan(prepared.plan, sql=asked.sql, color=_color(sys.stdout.isatty())))
+        print(render_plan(plan, sql=asked.sql, color=_color(sys.stdout.isatty())))
     return 0
 
 

@@ -170,8 +170,8 @@ class Task(Struct, frozen=True):
     `record` is what will be true afterwards; MEASURE steps fill in its watermark and the like. `needs`: ids of
     tasks that must be done before. `causes`: if none of these tables turns out to have changed in this run, `idle_steps`
     are run in place of `steps`, and `idle` is the record. `ways`: how the data can be brought in, best first, when there
-    is a choice; `measured`: what the last run counted. `tier`: what kind of changes the query can follow; `refusal`: why
-    not more than that. `query`: the model's, which finds its place in the files again.
+    is a choice; `measured`: what the last run counted. `tier`: what kind of changes the query can follow, found out
+    only to be printed (`plan/tiers.py`); `refusal`: why not more than that. `query`: the model's, which finds its place in the files again.
     """
 
     id: str

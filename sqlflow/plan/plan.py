@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,7 @@ from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, IntervalSet, 
 from sqlflow.core.keeping import counters_of, image_of, log_of
 from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
 from sqlflow.core.names import TableName, beside
-from sqlflow.core.plan import Audit, Blame, Parted, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
+from sqlflow.core.plan import Audit, Parted, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version, version_of
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
@@ -458,9 +458,7 @@ class _Planner:
     def _followed(self, subject: Subject, before: TableRecord, effect: Effect) -> Followed | NotFollowed:
         if before.distrusted:
             return NotFollowed(only_rebuilt(before))
-        shape = self._shape_of(subject.table)
-        kept = self._inputs.kept.get(counters_of(subject.table).name)
-        if before.counters == counters_token(shape) != "" and kept != frozenset(n.lower() for n in shape.schema.names):
+        if before.counters and self._counters_edited(subject, before):
             return NotFollowed("its counters were changed by hand")
         changed = []
         rows: dict[TableName, int | None] = {}
@@ -487,6 +485,10 @@ class _Planner:
             changed.append(Changed(name, schema, after, version.number, log_of(name, reader), beyond))
             rows[name] = state.rows if state is not None else record.rows if record is not None else None
         return follow_or_not(subject.model, before, self._shape_of(subject.table), changed, self._versions, rows)
+
+    def _counters_edited(self, subject: Subject, before: TableRecord) -> bool:
+        shape, kept = self._shape_of(subject.table), self._inputs.kept.get(counters_of(subject.table).name)
+        return before.counters == counters_token(shape) and kept != frozenset(n.lower() for n in shape.schema.names)
 
     def _not_told(self, table: TableName, before: TableRecord, name: TableName) -> str:
         """Why nobody says which rows of an input changed."""
@@ -536,30 +538,6 @@ class _Planner:
         self._changed(subject, record, "changes in this build")
 
     # ------------------------------------------------------------------ change logs
-
-    def _with_tiers(self, tasks: list[Task]) -> Iterator[Task]:
-        """The tasks with what their queries can follow; a plan so large that nobody reads it is told only what had to be
-        found out anyway."""
-        models = self._compiled.models
-        shown = [t for t in tasks if t.table in models and self._tells_tier(models[t.table].model.header, t)]
-        told = {t.id for t in (shown if len(shown) <= _MOST_SHAPES else [t for t in shown if t.ways])}
-        for task in tasks:
-            if task.id not in told:
-                yield task
-                continue
-            model, shape = models[task.table], self._shape_of(task.table)
-            fixed = [found for table, found in shape.fixed.items() if shape.tier is not Tier.REFUSED]
-            found = shape.refusal or next(iter(fixed), None)
-            blame = None
-            if found is not None:
-                place = None if found.start is None else model.query.span(found.start, found.end)
-                blame = Blame(found.construct, found.reason, place)
-            yield replace(task, tier=str(shape.tier), refusal=blame)
-
-    @staticmethod
-    def _tells_tier(header: Header, task: Task) -> bool:
-        """Whether the tier says something about a task: an incremental model has its partitions as well."""
-        return header.mode is Mode.AUTO or (header.mode is Mode.INCREMENTAL and bool(task.ways))
 
     def _may_follow(self, name: TableName) -> list[CompiledModel]:
         """The models that may follow changes of a table by what their headers say, views looked through."""
@@ -1349,7 +1327,7 @@ class _Planner:
     def finish(self) -> Plan:
         draft = self._draft
         return Plan(
-            tasks=tuple(self._mine(task) for task in self._with_tiers(draft.tasks)),
+            tasks=tuple(map(self._mine, draft.tasks)),
             skipped=draft.skipped,
             settled=self._settled(),
             settled_signatures=draft.settled_signatures,
@@ -1391,9 +1369,6 @@ def _clock_why(item: Moving) -> str:
     if item.word.startswith("@"):
         return f"`{item.word}`"
     return f"its rows depend on `{item.word}`, which may always differ"
-
-
-_MOST_SHAPES = 100
 
 
 def only_rebuilt(before: TableRecord) -> str:

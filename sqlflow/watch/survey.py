@@ -29,6 +29,7 @@ from sqlflow.core.workshop import Workshop
 from sqlflow.engines import EngineModule
 from sqlflow.graph.selection import select
 from sqlflow.plan.subject import bounded_query
+from sqlflow.plan.tiers import with_tiers
 from sqlflow.state.file import FileStore, open_state
 from sqlflow.watch.desk import Desk, Wishes
 from sqlflow.watch.events import Building, Built, Planned, Rows, Tell
@@ -181,9 +182,8 @@ def _plan(survey: Survey, desk: Desk, engine: Engine | None, tell: Tell) -> froz
         request = Request(survey.wishes.selection, survey.wishes.exclude)
         plan: Plan | None = None
         try:
-            plan = prepare(
-                survey.workshop, checked, standing, store, request, desk.run_id(), desk.clock
-            ).plan  # fmt: skip
+            prepared = prepare(survey.workshop, checked, standing, store, request, desk.run_id(), desk.clock)
+            plan = with_tiers(prepared.plan, checked.compiled, prepared.shape_of)
             tell(Planned(plan))
         except ProjectError as error:
             tell(Planned(None, "a build would refuse this", error.diagnostics))

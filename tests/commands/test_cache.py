@@ -61,6 +61,26 @@ def test_a_second_compile_analyses_nothing(project: Path) -> None:
     assert analysed(project, "build --dry-run --json") == []
 
 
+def test_a_build_does_not_find_out_what_only_a_plan_tells(project: Path) -> None:
+    for _ in range(2):
+        assert sqlflow(project, "sqlflow build").code == 0
+        assert keys_of_shapes(project) == []
+    edit(project, "seeds/s/days.csv", "01,1", "01,7")
+    plan = json.loads(sqlflow(project, "sqlflow build --dry-run --json").out)
+    assert {task["table"]: task["tier"] for task in plan["tasks"]} == {
+        "s.days": None, "a.one": "A", "a.two": "A", "a.three": "A", "b.alone": "A", "b.after": "A",
+    }  # fmt: skip
+
+
+def keys_of_shapes(root: Path) -> list[str]:
+    """The queries of which a command found out what changes they can follow."""
+    facts = sqlite3.connect(root / ".sqlflow/cache/facts.db")
+    try:
+        return [key for (key,) in facts.execute("SELECT key FROM facts WHERE key LIKE 'shape:%'")]
+    finally:
+        facts.close()
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "again"),
     [

@@ -28,6 +28,7 @@ from sqlflow.cli.render import plan_json, render_diagnostics, to_json
 from sqlflow.core.cache import NoCache
 from sqlflow.core.config import Request
 from sqlflow.core.diagnostics import ProjectError
+from sqlflow.plan.tiers import with_tiers
 
 Files = dict[str, str]
 
@@ -167,10 +168,11 @@ def _results(root: Path, *, cached: bool) -> tuple[str, ...]:
             prepared = prepare(
                 workshop, checked, standing, None, Request(), "run", lambda: datetime(2024, 1, 1, tzinfo=UTC)
             )
+            plan = with_tiers(prepared.plan, checked.compiled, prepared.shape_of)
     except ProjectError as error:
         return (render_diagnostics(error.diagnostics, color=False),)
     warnings = render_diagnostics(checked.warnings, color=False)
-    return to_json(manifest_of(checked)), to_json(plan_json(prepared.plan)), warnings
+    return to_json(manifest_of(checked)), to_json(plan_json(plan)), warnings
 
 
 def _law(steps: list[list[Edit]]) -> None:
