@@ -37,7 +37,7 @@ MODEL = """\
 SELECT k, c, op, name, amount, price, note, hash FROM ext.changes
 """
 ROW = "SELECT i AS k, BASE + i AS c, 'I' AS op, 'name ' || (i % 1000) AS name, i * 2 + EXTRA AS amount, (i % 100)::DECIMAL(18, 2) AS price, i / 3.0 AS note, md5(i::VARCHAR) AS hash"
-STRATEGIES = ("merge", "cdc", "snapshot", "auto")
+STRATEGIES = ("merge", "cdc", "swap", "auto")
 
 
 def main() -> None:

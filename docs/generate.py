@@ -257,7 +257,7 @@ only told. Checks of models have a `severity` of their own.
 Rows of earlier times are not in the table. For a TIMESTAMPTZ column it is a wall clock in the project's time zone.
 """,
     "strategy": """
-`merge` has `merge`, `cdc` and `snapshot`, `append` has `append`; all give the same table. `auto` chooses by what it counts; see
+`merge` has `merge`, `cdc` and `swap`, `append` has `append`; all give the same table. `auto` chooses by what it counts; see
 [strategies](../strategies.md). `full`: the table is rebuilt at each change.
 """,
     "tags": "Words without spaces. Select by them with `tag:NAME`. A file's tags replace those of its folder.",

@@ -36,7 +36,7 @@ raw.changes: {table: ext.changes, cursor: c}
     "models/keyed/stream.sql": "-- @mode: merge\n-- @key: [k1, k2]\n-- @cursor: c\n-- @deleted: {column: op, values: [D]}\n"
     "-- @strategy: cdc\nSELECT k1, k2, c, v, op FROM raw.changes\n",
     "models/keyed/swapped.sql": "-- @mode: merge\n-- @key: [k1, k2]\n-- @cursor: c\n-- @conflict: latest_wins\n"
-    "-- @deleted: {column: op, values: [D]}\n-- @strategy: snapshot\nSELECT k1, k2, c, v, op FROM raw.changes\n",
+    "-- @deleted: {column: op, values: [D]}\n-- @strategy: swap\nSELECT k1, k2, c, v, op FROM raw.changes\n",
     "models/keyed/off.sql": "-- @mode: append\n-- @cursor: c\n-- @incremental: off\nSELECT c, k1, v FROM raw.changes\n",
     "models/marts/named.sql": "-- @mode: replace\n-- @checks:\n--   - row_count: {min: 1}\n"
     "SELECT d.name, count(*) AS n, sum(b.n) AS pieces FROM inc.batched AS b JOIN staging.events AS e USING (id) "

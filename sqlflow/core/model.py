@@ -42,7 +42,7 @@ class Strategy(StrEnum):
     APPEND = "append"
     MERGE = "merge"
     CDC = "cdc"
-    SNAPSHOT = "snapshot"
+    SWAP = "swap"
     PARTITION = "partition"
     DELTA = "delta"
     FULL = "full"

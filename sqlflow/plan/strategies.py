@@ -31,7 +31,7 @@ FACTS = Ident("_sqlflow_facts")
 CHOICE = Ident("_sqlflow_choice")
 _SAMPLE = Ident("_sqlflow_sample")
 
-APPEND, MERGE, CHANGES, CDC, SNAPSHOT = "append", "merge", "changes", "cdc", "snapshot"
+APPEND, MERGE, CHANGES, CDC, SWAP = "append", "merge", "changes", "cdc", "swap"
 
 _SAMPLE_ROWS = 300
 _SAMPLE_SECONDS = 0.03  # what it costs to compare the sample, however large the table: 0.02 to 0.04 were measured
@@ -61,11 +61,11 @@ def choice_of(header: Header, before: TableRecord | None, schema: Schema, prices
     changes = CDC if is_stream(header) else CHANGES
     match header.strategy:
         case _ if header.incremental is Incremental.OFF:
-            ways: tuple[str, ...] = (SNAPSHOT,)
-        case Strategy.MERGE | Strategy.CDC | Strategy.SNAPSHOT:
+            ways: tuple[str, ...] = (SWAP,)
+        case Strategy.MERGE | Strategy.CDC | Strategy.SWAP:
             ways = (str(header.strategy),)
         case _:
-            ways = (APPEND, MERGE, changes, SNAPSHOT)
+            ways = (APPEND, MERGE, changes, SWAP)
     columns = len(schema.names)
     rows = before.rows if before is not None and before.rows is not None else 0
     paces = before.paces if before is not None else {}
@@ -93,7 +93,7 @@ def _prices(choice: Choice, changes: str) -> Mapping[str, Mapping[str, float]]:
             "written": of.insert * columns,
             "unchanged": -of.delete - of.insert * columns,
         },
-        SNAPSHOT: {"unmatched": of.copy * columns, "written": of.copy * columns},
+        SWAP: {"unmatched": of.copy * columns, "written": of.copy * columns},
     }
 
 
@@ -162,7 +162,7 @@ def _count(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> Step:
     if choice.fixed == CDC:
         alone = _found_keys(subject, parts)
     indexes = Sql("0")
-    if SNAPSHOT in choice.ways:
+    if SWAP in choice.ways:
         indexes = subject.words.own_indexes(subject.table)
     return write(
         make_temporary(
@@ -242,9 +242,9 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
     """Facts, prices and the way, in one row."""
     if choice.fixed is not None:
         # A swap would lose an index or a constraint that somebody put on the table; CDC needs one row per key.
-        unless = {SNAPSHOT: Sql("own_indexes > 0"), CDC: Sql("lone_keys <> matched")}.get(choice.fixed, Sql("FALSE"))
+        unless = {SWAP: Sql("own_indexes > 0"), CDC: Sql("lone_keys <> matched")}.get(choice.fixed, Sql("FALSE"))
         price = Sql("0")  # what the others cost depends on counts that nobody asks for here
-        if choice.fixed == SNAPSHOT:
+        if choice.fixed == SWAP:
             price = compose("(table_rows + keys) * {copy}", copy=Value(choice.prices.copy * choice.columns))
         return write(
             make_temporary(
@@ -260,7 +260,7 @@ def _price(choice: Choice, parts: Mapping[str, Part]) -> Step:
         APPEND: Sql("matched = 0"),
         MERGE: Sql("TRUE"),
         changes: Sql("matched > 0 AND sampled > 0 AND found_keys = matched"),
-        SNAPSHOT: Sql("own_indexes = 0"),
+        SWAP: Sql("own_indexes = 0"),
     }
     plain = [
         compose(
@@ -336,7 +336,7 @@ def expected(choice: Choice, before: TableRecord | None) -> tuple[Way, ...]:
     for way, prices in _prices(choice, changes).items():
         seconds = sum(counts[name] * price for name, price in prices.items()) * _pace(choice, way)
         possible = way == MERGE or (way == APPEND and counts["matched"] == 0)
-        possible = possible or (way == SNAPSHOT and not facts.get("own_indexes"))
+        possible = possible or (way == SWAP and not facts.get("own_indexes"))
         possible = possible or (way == changes and facts.get("sampled", 0) != 0)
         measured = f"; {choice.paces[way]:.2f} times its price here" if way in choice.paces else ""
         why = f"{_WHEN.get(way, _WHEN[CHANGES])}{measured}"
@@ -353,7 +353,7 @@ _WHEN = {
     APPEND: "when no key of the batch is in the table: only inserts",
     MERGE: "deletes the keys of the batch and inserts its rows",
     CHANGES: "when a sample shows that many rows are as they were: compares all, writes those that differ",
-    SNAPSHOT: "when most of the table changes: writes it anew, with the keys that are not in the batch, and swaps it in",
+    SWAP: "when most of the table changes: writes it anew, with the keys that are not in the batch, and swaps it in",
 }
 
 

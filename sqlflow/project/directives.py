@@ -8,7 +8,7 @@ from datetime import date, datetime
 from msgspec import Struct
 
 from sqlflow.core.clock import ClockRule
-from sqlflow.core.diagnostics import Severity, did_you_mean
+from sqlflow.core.diagnostics import Diagnostic, Severity, did_you_mean
 from sqlflow.core.intervals import Grain, moment_of
 from sqlflow.core.model import (
     ColumnNote,
@@ -138,7 +138,15 @@ def _full_refresh(given: Given, _: Vocabulary) -> object:
     return None if word is None else word == "allow"
 
 
+_OLD_SWAP = "snapshot"  # a mode that keeps history is called so everywhere else
+
+
 def _strategy(given: Given, _: Vocabulary) -> object:
+    if given.value == _OLD_SWAP:
+        message = f"{given.label}: `{_OLD_SWAP}` is called `{Strategy.SWAP}` now"
+        hint = f"write `{Strategy.SWAP}`; the old word will be refused in a later version"
+        given.problems.append(Diagnostic("old-word", message, given.span, hint, Severity.WARNING))
+        return Strategy.SWAP
     word = given.choice("strategy", tuple(Strategy))
     return None if word is None else Strategy(word)
 
@@ -257,7 +265,7 @@ STRATEGIES: Mapping[Mode, tuple[Strategy, ...]] = {
     Mode.AUTO: (Strategy.AUTO, Strategy.DELTA, Strategy.FULL),
     Mode.REPLACE: (Strategy.AUTO, Strategy.FULL),
     Mode.APPEND: (Strategy.AUTO, Strategy.APPEND),
-    Mode.MERGE: (Strategy.AUTO, Strategy.MERGE, Strategy.CDC, Strategy.SNAPSHOT),
+    Mode.MERGE: (Strategy.AUTO, Strategy.MERGE, Strategy.CDC, Strategy.SWAP),
     Mode.INCREMENTAL: (Strategy.AUTO, Strategy.PARTITION, Strategy.DELTA, Strategy.FULL),
 }
 

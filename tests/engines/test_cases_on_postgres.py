@@ -51,7 +51,7 @@ DIFFERING = {
         "types have other names", AssertionError, "INTEGER -> DOUBLE PRECISION"
     ),
     "A table with an index of its own is not swapped": never(
-        "a table that is written anew keeps its indexes", AssertionError, "'snapshot' != 'merge'"
+        "a table that is written anew keeps its indexes", AssertionError, "'swap' != 'merge'"
     ),
     "A file source is read again when its content changes": never(
         "files are loaded, and only then is it known what is new", AssertionError, "two.csv"

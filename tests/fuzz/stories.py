@@ -360,7 +360,7 @@ class Teller:
         newest = f"row_number() OVER (PARTITION BY {', '.join(key)} ORDER BY c DESC) = 1"
         says = f"SELECT {listed} FROM (SELECT * FROM {source.history} QUALIFY {newest}) WHERE op <> 'D'"
         how: list[tuple[str, ...]] = [("strategy: cdc",), ("conflict: latest_wins",)]
-        how += [("conflict: latest_wins", f"strategy: {way}") for way in ("merge", "snapshot", "cdc")]
+        how += [("conflict: latest_wins", f"strategy: {way}") for way in ("merge", "swap", "cdc")]
         kept = ("mode: merge", f"key: [{', '.join(key)}]", "cursor: c", "deleted: {column: op, values: [D]}")
         sql = f"SELECT {listed} FROM {source.name}"
         header = (*kept, *self.rng.choice(how))

@@ -28,8 +28,8 @@ Event = tuple[int | None, int | None]  # key, hours after _FIRST
 Row = tuple[int | None, dt.datetime | None, str, float, str]
 
 _SLOW = 1e9
-_PUSHED = {"auto": {}, "auto_changes": {"merge": _SLOW, "snapshot": _SLOW}, "auto_snapshot": {"merge": _SLOW, "changes": _SLOW, "cdc": _SLOW}}  # fmt: skip
-_EXPLICIT = ("merge", "snapshot")
+_PUSHED = {"auto": {}, "auto_changes": {"merge": _SLOW, "swap": _SLOW}, "auto_swap": {"merge": _SLOW, "changes": _SLOW, "cdc": _SLOW}}  # fmt: skip
+_EXPLICIT = ("merge", "swap")
 _HEADERS: Mapping[str, str] = {
     "latest_wins": "-- @conflict: latest_wins\n-- @deleted: {column: op, values: [D]}\n",
     "source_wins": "-- @deleted: \"op = 'D'\"\n",
@@ -264,7 +264,7 @@ def _told(most: int, promises: Sequence[str], new_project: NewProject) -> set[st
 
 def test_all_strategies_of_a_merge_give_the_promised_table(new_project: NewProject) -> None:
     ways = _told(4, _PROMISES, new_project)
-    assert {"append", "merge", "changes", "cdc", "snapshot"} <= ways, ways
+    assert {"append", "merge", "changes", "cdc", "swap"} <= ways, ways
 
 
 @pytest.mark.parametrize("new_project", ["postgres"], indirect=True)

@@ -7,7 +7,7 @@ these rows but for the deletions.
 - `append`: no key is in the table, so the rows are inserted.
 - `merge`: a delete and an insert in one transaction, which costs a small part of what MERGE costs and needs no index.
 - `changes` (called `cdc` for a stream of changes): rows that are in the table as they are are taken out first.
-- `snapshot`: the table is written anew beside the old one, and swapped.
+- `swap`: the table is written anew beside the old one, and swapped.
 
 With a cursor, only rows at or above the boundary (the watermark, less `lookback`) are read, unless the rows below it are
 not those of last time, or of then without those that were updated since: then all are, which is always right because a merge
@@ -34,7 +34,7 @@ from sqlflow.plan import strategies
 from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, measure, prove_below
 from sqlflow.plan.log import WEIGHT, Log, expanded, names, net
 from sqlflow.plan.met import MET, is_met, meet
-from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SNAPSHOT, Choice
+from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SWAP, Choice
 from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
 from sqlflow.plan.values import once_each, same_values
 
@@ -255,7 +255,7 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
     insert = compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {latest} WHERE NOT {gone}", **parts)
     only_if = None if always else strategies.taken(APPEND, MERGE, CHANGES, CDC)
     steps.append(write(insert, counts=True, only_if=only_if, timed=True))
-    if SNAPSHOT in choice.ways:
+    if SWAP in choice.ways:
         swap = compose(
             "SELECT {cs} FROM {t} AS _target WHERE NOT {met} UNION ALL SELECT {cs} FROM {latest} WHERE NOT {gone}",
             **parts,
@@ -264,7 +264,7 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
             subject.table, swap, subject.model.schema, fits=True, parts=subject.model.model.header.partition_by
         )
         steps += [
-            write(sql, counts=sql is published.fill, only_if=strategies.taken(SNAPSHOT), timed=True)
+            write(sql, counts=sql is published.fill, only_if=strategies.taken(SWAP), timed=True)
             for sql in published.statements
         ]
     return steps
