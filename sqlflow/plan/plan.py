@@ -360,17 +360,27 @@ class _Planner:
         if keeps and reason.kind is ReasonKind.SETTINGS_CHANGED and not self._request.full_refresh:
             self._refuse_reset(subject, str(reason))
             return True
-        if header.on_schema_change is OnSchemaChange.FAIL and reason.kind is ReasonKind.COLUMNS_CHANGED:
+        if header.on_schema_change is OnSchemaChange.FAIL and (why := self._other_columns(subject, reason)):
             self._draft.problems.append(
                 Diagnostic(
                     "schema-changed",
-                    f"the columns of `{subject.table}` changed, and `on_schema_change: fail` forbids it: {reason}",
+                    f"the columns of `{subject.table}` changed, and `on_schema_change: fail` forbids it: {why}",
                     header.spans.get("on_schema_change", span),
-                    "name the columns in the query, or set `on_schema_change: rebuild`",
+                    "name the columns in the query, or set `on_schema_change: rebuild`"
+                    if reason.kind is ReasonKind.COLUMNS_CHANGED
+                    else "undo the edit, or set `on_schema_change: rebuild`",
                 )
             )
             return True
         return False
+
+    def _other_columns(self, subject: Subject, reason: Reason) -> str:
+        """How the columns of the query differ from those that were last written, or the table's from both; empty if not."""
+        if reason.kind is ReasonKind.COLUMNS_CHANGED:
+            return str(reason)
+        before = subject.before
+        differences = before.schema.differences(subject.model.schema) if before is not None else ()
+        return f"the query's columns changed: {', '.join(differences)}" if differences else ""
 
     def _refuse_reset(self, subject: Subject, why: str) -> None:
         self._draft.problems.append(
