@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ _EMPTY = """\
 name: {name}
 dialect: duckdb
 targets:
-  dev: {{engine: duckdb, path: {name}.duckdb}}
+  dev: {{engine: duckdb, path: {file}.duckdb}}
 default_target: dev
 """
 _IGNORED = ".sqlflow/\ntarget/\n*.duckdb\n*.duckdb.wal\n"
@@ -28,13 +29,36 @@ def make_project(folder: Path, *, empty: bool) -> None:
         _make_empty(folder)
     else:
         shutil.copytree(packaged("_project_template", "project_template"), folder, dirs_exist_ok=True, ignore=_LEFT_OUT)
+        _name(folder)
     print(f"made `{folder}`", file=sys.stderr)
     print(f"next: cd {folder} && sqlflow build", file=sys.stderr)
 
 
 def _make_empty(folder: Path) -> None:
-    for name in ("models", "sources", "seeds", "macros"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    safe = "".join(c if c.isalnum() or c in "_-" else "_" for c in folder.resolve().name) or "project"
-    (folder / "sqlflow.yml").write_text(_EMPTY.format(name=safe), encoding="utf-8")
+    for part in ("models", "sources", "seeds", "macros"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    name = _project_name(folder)
+    (folder / "sqlflow.yml").write_text(_EMPTY.format(name=_quoted(name), file=name), encoding="utf-8")
     (folder / ".gitignore").write_text(_IGNORED, encoding="utf-8")
+
+
+def _name(folder: Path) -> None:
+    """Call the project as its folder, so that two fresh ones in one database are two."""
+    file = folder / "sqlflow.yml"
+    text = re.sub(
+        r"(?m)^name: .*$", f"name: {_quoted(_project_name(folder))}", file.read_text(encoding="utf-8"), count=1
+    )
+    file.write_text(text, encoding="utf-8")
+
+
+def _project_name(folder: Path) -> str:
+    return "".join(c if c.isalnum() or c in "_-" else "_" for c in folder.resolve().name) or "project"
+
+
+def _quoted(name: str) -> str:
+    """A name as YAML reads it as text: `123` and `on` would be something else."""
+    plain = re.fullmatch(r"[^\W\d_][\w-]*", name) and name.lower() not in _YAML_WORDS
+    return name if plain else f'"{name}"'
+
+
+_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})

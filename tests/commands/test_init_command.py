@@ -27,6 +27,16 @@ def test_an_empty_project(tmp_path: Path) -> None:
     assert sqlflow(project, "sqlflow show one").out.split() == ["x", "-", "1"]
 
 
+def test_two_fresh_projects_have_names_of_their_own(tmp_path: Path) -> None:
+    for folder in ("a", "b", "my project", "123", "true"):
+        assert sqlflow(tmp_path, f"sqlflow init '{folder}'").code == 0
+        assert sqlflow(tmp_path, f"sqlflow init --empty '{folder} empty'").code == 0
+        for made in (folder, f"{folder} empty"):
+            assert sqlflow(tmp_path / made, "sqlflow list").code == 0, made
+    names = [(tmp_path / f / "sqlflow.yml").read_text().partition("name: ")[2].split("\n")[0] for f in ("a", "b")]
+    assert names == ["a", "b"]
+
+
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there/file").write_text("mine")
