@@ -70,7 +70,7 @@ def prove_below(subject: Subject, before: TableRecord, cursor: Ident, limit: Sql
     if not count.isdigit():
         return [write(make_temporary(_KNOWN, "SELECT FALSE AS known"))]
     key = subject.model.model.header.key
-    marks = [cursor, *(Ident(name) for name in key)]
+    marks = [Ident(name) for name in dict.fromkeys((cursor, *key))]
     parts: dict[str, Part] = {
         "known": _KNOWN, "counted": COUNTED, "moved": _MOVED, "met": MET, "latest": latest, "marks": marks, "hash": _hash(subject, cursor), "c": cursor,
         "limit": limit, "n0": int(count), "h0": Sql(digest if digest.lstrip("-").isdigit() else "0"), "q": subject.query,

@@ -22,7 +22,7 @@ from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strate
 from sqlflow.core.names import TableName, beside
 from sqlflow.core.plan import Audit, Parted, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version, version_of
-from sqlflow.core.schema import Schema
+from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import counted, sized
 from sqlflow.plan import indexes, partitions, selfcheck, sizes, strategies
@@ -938,16 +938,19 @@ class _Planner:
             return (), ()
         return (write(compose("DROP TABLE IF EXISTS {t}", t=building)),), (building,)
 
-    def _kept_by_merge(self, subject: Subject, reason: Reason) -> tuple[str, ...]:
-        """The columns in which a merged table's rows that the source no longer has outlive a rebuild that the author
-        did not ask for: one because the source's columns changed."""
+    def _kept_by_merge(self, subject: Subject, reason: Reason) -> Schema:
+        """The columns, as they stand, in which a merged table's rows that the source no longer has outlive a rebuild that the
+        author did not ask for: one because the source's columns changed."""
         found = self._inputs.tables.get(subject.table)
         before = subject.before
-        if reason.kind is not ReasonKind.COLUMNS_CHANGED or found is None or before is None or before.mode != "merge":
-            return ()
-        shared = tuple(c.name for c in subject.model.schema if found.schema.find(c.name) is not None)
+        asked = self._request.full_refresh or reason.kind is not ReasonKind.COLUMNS_CHANGED
+        if asked or found is None or before is None or before.mode != "merge":
+            return Schema()
+        shared = tuple(
+            Column(c.name, was.type) for c in subject.model.schema if (was := found.schema.find(c.name)) is not None
+        )
         key = subject.model.model.header.key
-        return shared if all(found.schema.find(name) is not None for name in key) else ()
+        return Schema(shared if all(found.schema.find(name) is not None for name in key) else ())
 
     def _edited_columns(self, subject: Subject, before: TableRecord, reason: Reason) -> tuple[str, ...] | None:
         """The columns that an edit of the query changed, when surely nothing else changed in the table."""

@@ -204,7 +204,7 @@ def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic
     message = lines[0] if lines else error.kind
     if step.label:
         message = f"the statement in `@{step.label}` failed: {message}"
-    hint = "\n".join(lines[1:4]) or None
+    hint = "\n".join([*lines[1:4], *filter(None, [step.hint])]) or None
     if step.span is not None:
         return Diagnostic(error.code, message, step.span, hint)
     span, notes = place_of(error, step.sql, task.query)

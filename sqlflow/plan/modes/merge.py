@@ -29,6 +29,7 @@ from sqlflow.core.model import Conflict
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import TableRecord
+from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make, make_temporary
 from sqlflow.plan import strategies
 from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, measure, prove_below
@@ -54,24 +55,29 @@ _REMOVED = Ident("_sqlflow_removed")
 _KEPT_DELETIONS = Ident("_sqlflow_kept_deletions")
 
 
-def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
+def rebuild(subject: Subject, keeps: Schema) -> tuple[Step, ...]:
     """The first build, or one from scratch: the query's rows as they come, and then keys that came more than once and
     deletions are put right.
 
-    `keeps`: columns of the table that stands whose rows are kept where the query has no row of their key.
+    `keeps`: columns of the table that stands, with the types that they have there, whose rows are kept where the query has no
+    row of their key.
     """
     header = subject.model.model.header
-    table, shared = subject.table, tuple(Ident(name) for name in keeps)
+    table, shared = subject.table, names(keeps)
     steps: list[Step] = []
     if shared:
-        was = make_temporary(_WAS, "SELECT {cs} FROM {t}", cs=shared, t=table)
-        steps.append(write(was))
+        retyped = _retyped(subject, keeps)
+        was = make_temporary(
+            _WAS, "SELECT {cs} FROM {t}", t=table,
+            cs=[_cast(column, subject) if column in retyped else Ident(column.name) for column in keeps],
+        )  # fmt: skip
+        steps += [*_same_keys_after(subject, retyped, table), replace(write(was), hint=_keep_type(subject, retyped))]
     marked = compose("SELECT *, {gone} AS {mark} FROM {t}", gone=_deleted(subject), mark=_GONE, t=table)
     steps += [
         *replace_table(subject, compose("SELECT {cs} FROM (\n{q}\n) AS _q", cs=subject.columns, q=subject.query)),
         *_measure(subject, table, None),
         *_one_per_key(subject, table),
-        *_new_deletions(subject, marked, keeps=bool(shared)),
+        *_new_deletions(subject, marked, keeps),
     ]
     if header.deleted is not None:
         removed = make_temporary(
@@ -91,6 +97,50 @@ def rebuild(subject: Subject, keeps: tuple[str, ...]) -> tuple[Step, ...]:
     rows = compose("SELECT count(*) FROM {t}", t=table)
     steps.append(Step(StepKind.MEASURE, rows, facts=("rows",), counts=True))
     return tuple(steps)
+
+
+def _retyped(subject: Subject, keeps: Schema) -> tuple[Column, ...]:
+    """The columns of the key that have another type now, with the type that they had."""
+    key = keeps.only(subject.model.model.header.key) if len(keeps) else keeps
+    return tuple(column for column in key if column.type != subject.type_of(column.name))
+
+
+def _cast(column: Column, subject: Subject) -> Sql:
+    return compose("CAST({c} AS {kind}) AS {c}", c=Ident(column.name), kind=Sql(subject.type_of(column.name)))
+
+
+def _same_keys_after(subject: Subject, retyped: tuple[Column, ...], rows: TableName) -> list[Step]:
+    """Stop where a key that is kept would be another one in its new type, or two would be one."""
+    if not retyped:
+        return []
+    back = [
+        subject.words.same(
+            compose("CAST(CAST({c} AS {new}) AS {old})", c=c, new=Sql(subject.type_of(c)), old=Sql(column.type)), compose("{c}", c=c)
+        )
+        for column in retyped
+        if (c := Ident(column.name))
+    ]  # fmt: skip
+    key = [Ident(name) for name in subject.model.model.header.key]
+    changes = ", ".join(f"`{c.name}` was {c.type} and is {subject.type_of(c.name)}" for c in retyped)
+    return [
+        Step(
+            StepKind.GUARD,
+            compose("SELECT {key} FROM {t} WHERE NOT ({back}) ORDER BY {key} LIMIT 6", key=key, t=rows, back=joined(" AND ", back)),
+            code="key-type",
+            message=f"`@key` has another type: {changes}; keys of rows that are kept would be others in it: {{rows}}",
+            hint=_keep_type(subject, retyped),
+        )
+    ]  # fmt: skip
+
+
+def _keep_type(subject: Subject, retyped: tuple[Column, ...]) -> str | None:
+    if not retyped:
+        return None
+    cast = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in retyped)
+    return (
+        f"keep the type with {cast} in the query, or make the table anew with `sqlflow build {subject.table} --full-refresh`: "
+        "rows that its source no longer has are lost then"
+    )
 
 
 def update(subject: Subject, choice: Choice, log: Log | None, *, everything: bool) -> tuple[Step, ...]:
@@ -424,8 +474,8 @@ def _remembers(subject: Subject) -> bool:
     return header.cursor is not None and header.deleted is not None
 
 
-def _new_deletions(subject: Subject, marked: Sql, *, keeps: bool) -> list[Step]:
-    """What is remembered of deletions after a rebuild: those of the query, and with `keeps` those of other keys.
+def _new_deletions(subject: Subject, marked: Sql, keeps: Schema) -> list[Step]:
+    """What is remembered of deletions after a rebuild: those of the query, and those of other keys if rows are kept.
 
     `marked`: one row for each key that the query gives, each with whether it means "delete this key".
     """
@@ -436,7 +486,7 @@ def _new_deletions(subject: Subject, marked: Sql, *, keeps: bool) -> list[Step]:
     parts: dict[str, Part] = {
         "deleted": deletions_of(subject.table), "cs": [Ident(name) for name in dict.fromkeys(kept)], "latest": compose("({marked}) AS _row", marked=marked), "gone": _GONE,
     }  # fmt: skip
-    if not keeps:
+    if not len(keeps):
         return [write(make(deletions_of(subject.table), "SELECT {cs} FROM {latest} WHERE {gone}", **parts))]
     same = matches(subject.words, "_deleted", "_row", header.key)
     cast = [
@@ -445,9 +495,10 @@ def _new_deletions(subject: Subject, marked: Sql, *, keeps: bool) -> list[Step]:
     ]
     return [
         write(compose("CREATE TABLE IF NOT EXISTS {deleted} AS SELECT {cs} FROM {latest} WHERE FALSE", **parts)),
+        *_same_keys_after(subject, _retyped(subject, keeps), deletions_of(subject.table)),
         write(
             make_temporary(
-                _KEPT_DELETIONS, "SELECT {cast} FROM {deleted} AS _deleted "
+                _KEPT_DELETIONS, "SELECT {cs} FROM (SELECT {cast} FROM {deleted} AS _deleted) AS _deleted "
                 "WHERE NOT EXISTS (SELECT 1 FROM {latest} WHERE {same})",
                 cast=cast, same=same, **parts,
             )
