@@ -17,6 +17,7 @@ from lawful import Built
 from on_postgres import LawfulPostgres
 
 from sqlflow.cli.build import Asked, build
+from sqlflow.core.diagnostics import ProjectError
 from sqlflow.core.engine import EngineError
 
 SOURCE = "raw.t: {path: 'data/*.parquet'}\n"
@@ -132,6 +133,24 @@ def test_a_file_that_cannot_be_loaded_stops_only_its_readers(project: LawfulPost
     broken.write_bytes(whole)
     built(project)
     assert project.rows("SELECT one FROM m.other") == [(2,)]
+    same(project)
+
+
+def test_a_file_that_must_not_go_and_is_gone_stops_the_build(project: LawfulPostgres) -> None:
+    project.write({"sources/raw.yml": "raw.t: {path: 'data/*.parquet', on_missing_file: fail}\n"})
+    built(project)
+    before = project.rows("SELECT * FROM m.days ORDER BY day")
+    gone = project.root / "data" / "2.parquet"
+    kept = gone.read_bytes()
+    gone.unlink()
+    with pytest.raises(ProjectError, match="missing-file: `raw.t`: 1 file gone: `data/2.parquet`"):
+        project.build()
+    assert project.rows("SELECT * FROM m.days ORDER BY day") == before
+    gone.write_bytes(kept)
+    built(project)
+    gone.unlink()
+    project.write({"sources/raw.yml": "raw.t: {path: 'data/*.parquet', on_missing_file: warn}\n"})
+    built(project)
     same(project)
 
 
