@@ -117,6 +117,7 @@ _NOT_IN_A_TRANSACTION = frozenset(
         "FORCE",
         "IMPORT",
         "EXPORT",
+        "EXPLAIN",  # with ANALYZE it runs what it explains, `SET` too
     ]
 )
 

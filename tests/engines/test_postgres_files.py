@@ -143,7 +143,7 @@ def test_a_file_that_must_not_go_and_is_gone_stops_the_build(project: LawfulPost
     gone = project.root / "data" / "2.parquet"
     kept = gone.read_bytes()
     gone.unlink()
-    with pytest.raises(ProjectError, match="missing-file: `raw.t`: 1 file gone: `data/2.parquet`"):
+    with pytest.raises(ProjectError, match=r"missing-file: `raw\.t`: 1 file gone: `data/2\.parquet`"):
         project.build()
     assert project.rows("SELECT * FROM m.days ORDER BY day") == before
     gone.write_bytes(kept)

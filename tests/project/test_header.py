@@ -428,3 +428,11 @@ def test_a_default_mode_that_lacks_something_is_told_at_the_model(tmp_path: Path
 
 def test_the_table_of_directives_documents_itself() -> None:
     assert all(directive.doc for directive in DIRECTIVES.values())
+
+
+@pytest.mark.parametrize("word", ["SET", "RESET", "PRAGMA", "/* c */ set", "EXPLAIN ANALYZE SET"])
+def test_a_hook_cannot_change_how_texts_compare(tmp_path: Path, word: str) -> None:
+    found = model_problems(tmp_path, f"-- @before: \"{word} default_collation='NOCASE'\"\nSELECT 1 AS x")
+    assert [line.partition(" and cannot")[0] for line in found] == [
+        "sql-syntax: @before: a hook runs inside the model's transaction"
+    ]
