@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from sqlflow.cli.app import app
-from sqlflow.core.model import Mode
+from sqlflow.core.modes import Mode
 from sqlflow.engines import duckdb_facts, postgres_facts
 from sqlflow.project.directives import DIRECTIVES, Directive
 from sqlflow.quality.forms import Query

@@ -9,7 +9,7 @@ from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.graph import ModelGraph
-from sqlflow.core.model import Mode, Project
+from sqlflow.core.model import Project
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan
 from sqlflow.core.records import Status, TableRecord
@@ -104,9 +104,7 @@ def _in_state(
 ) -> Collection[TableName] | None:
     match state:
         case "new":
-            return [
-                n for n, m in compiled.models.items() if n not in records and m.model.header.mode is not Mode.INLINE
-            ]
+            return [n for n, m in compiled.models.items() if n not in records and not m.model.header.promise.inlined]
         case "modified":
             return [
                 name
@@ -160,7 +158,7 @@ def not_restated(request: Request, selected: Collection[TableName], compiled: Co
         return []
     if request.start is not None and request.end is not None and request.start >= request.end:
         return [Diagnostic("empty-interval", "--start must be before --end; the end itself is not included")]
-    if any(compiled.models[n].model.header.mode is Mode.INCREMENTAL for n in selected if n in compiled.models):
+    if any(compiled.models[n].model.header.promise.timed for n in selected if n in compiled.models):
         return []
     return [
         Diagnostic(

@@ -18,7 +18,8 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import EngineError, Found, Session, Traits
 from sqlflow.core.inputs import Beyond, Copied, Growth, Inputs, InputState, Watch
 from sqlflow.core.intervals import Grain
-from sqlflow.core.model import Missing, Mode, Seed, Source, Strategy
+from sqlflow.core.model import Missing, Seed, Source
+from sqlflow.core.modes import Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.paths import literal_path
 from sqlflow.core.plan import Load, Signature, SignatureUpdate
@@ -447,7 +448,8 @@ class _Look:
             self._followed = {
                 read
                 for model in self._compiled.models.values()
-                if model.model.header.mode in (Mode.AUTO, Mode.VIEW, Mode.INCREMENTAL)
+                if model.model.header.promise.follows
+                or model.model.header.promise.is_view
                 or model.model.header.strategy is Strategy.DELTA
                 for read in model.parents
             }
@@ -548,7 +550,7 @@ class _Look:
         """For an incremental model, which partitions of its inputs differ from when it last read them."""
         header = model.model.header
         session = self._warehouse.session
-        if header.mode is not Mode.INCREMENTAL or header.time is None or session is None:
+        if not header.promise.timed or header.time is None or session is None:
             return {}
         column = model.schema.find(header.time)
         before = self._warehouse.records.get(model.name)
@@ -614,7 +616,7 @@ class _Look:
         for model in (self._compiled.models[wanted] for wanted in sorted(self._wanted)):
             header, words = model.model.header, self._warehouse.traits.wording
             column = model.schema.find(header.time or "")
-            if header.mode is not Mode.INCREMENTAL or column is None:
+            if not header.promise.timed or column is None:
                 continue
             for name, mapping in model.times.items():
                 state = states.get(name)
@@ -644,7 +646,7 @@ class _Look:
         if self._readers is None:
             self._readers = {}
             for model in (self._compiled.models[wanted] for wanted in sorted(self._wanted)):
-                if model.model.header.mode is Mode.INCREMENTAL:
+                if model.model.header.promise.timed:
                     for table, mapping in model.times.items():
                         if mapping.occurrences:
                             self._readers.setdefault(table, model)

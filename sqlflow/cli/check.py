@@ -10,7 +10,6 @@ from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import to_json
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import one_problem
-from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import CheckResult, CheckStatus
 from sqlflow.core.words import counted
@@ -40,13 +39,13 @@ def run_checks(
         compiled = opened.checked.compiled
         wanted = chosen(opened, selection, exclude, and_tests=True)
         tables = opened.tables or {}
-        for name in sorted(compiled.order, key=lambda name: compiled.models[name].model.header.mode is Mode.TEST):
+        for name in sorted(compiled.order, key=lambda name: compiled.models[name].model.header.promise.tests):
             model = compiled.models[name]
             if name not in wanted:
                 continue
-            if model.model.header.mode is Mode.TEST:
+            if model.model.header.promise.tests:
                 queries, needed = test_audits(model), model.parents
-            elif model.model.header.mode.stands:
+            elif model.model.header.promise.stands:
                 queries, needed = audits(name, checks_of(model.model.header), None, model.schema.names), (name,)
             else:
                 continue
@@ -56,7 +55,7 @@ def run_checks(
                 continue
             for audit in queries:
                 try:
-                    query = model.query if model.model.header.mode is Mode.TEST else None
+                    query = model.query if model.model.header.promise.tests else None
                     found += [(_label(model), result) for result in run_audits(session, (audit,), query=query)]
                 except TaskError as error:
                     broken.append(f"{_label(model)}: {error.problem.message}")
@@ -82,7 +81,7 @@ def run_checks(
 
 def _label(model: CompiledModel) -> str:
     """A model by its name, a test by its file."""
-    return str(model.model.file.path if model.model.header.mode is Mode.TEST else model.name)
+    return str(model.model.file.path if model.model.header.promise.tests else model.name)
 
 
 def _json(name: str, result: CheckResult) -> dict[str, object]:

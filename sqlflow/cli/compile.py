@@ -15,7 +15,6 @@ from sqlflow.cli.opening import opened, read_settings, tell
 from sqlflow.cli.render import diagnostics_json, to_json
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import Severity
-from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.words import counted
 
@@ -98,7 +97,7 @@ def manifest_of(checked: Checked) -> dict[str, object]:
 
 def _tests(checked: Checked) -> dict[TableName, CompiledModel]:
     models = checked.compiled.models
-    return {name: models[name] for name in checked.compiled.order if models[name].model.header.mode is Mode.TEST}
+    return {name: models[name] for name in checked.compiled.order if models[name].model.header.promise.tests}
 
 
 def _severity(test: CompiledModel) -> str:

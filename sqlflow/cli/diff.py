@@ -82,7 +82,7 @@ def _existing(found: Reading, text: str) -> TableName:
 def _tables(found: Reading) -> list[TableName]:
     """All models that are tables or views."""
     compiled = found.checked.compiled
-    return [name for name in compiled.order if compiled.models[name].model.header.mode.stands]
+    return [name for name in compiled.order if compiled.models[name].model.header.promise.stands]
 
 
 def _compare(

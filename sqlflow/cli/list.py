@@ -12,7 +12,6 @@ from sqlflow.cli.render import diagnostics_json, render_diagnostics, render_tabl
 from sqlflow.core.clock import ClockRule, Nature, depends_on, words_of
 from sqlflow.core.compiled import ColumnLineage, Compiled, CompiledModel
 from sqlflow.core.diagnostics import Diagnostic, Severity
-from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.source import Span
 
@@ -88,7 +87,7 @@ def _worth_a_look(compiled: Compiled) -> list[Diagnostic]:
         )
     for model in compiled.models.values():
         found += _about_the_clock(compiled, model)
-        if not model.lineage.complete and model.model.header.mode is not Mode.TEST:
+        if not model.lineage.complete and not model.model.header.promise.tests:
             found.append(
                 Diagnostic(
                     "opaque-query",
@@ -105,7 +104,7 @@ def _holds_data(compiled: Compiled, column: ColumnLineage) -> bool:
     """Whether a column that tells when its row was written is made of data as well, views looked through."""
     for ref in column.direct:
         parent = compiled.models.get(ref.table)
-        if parent is None or ref.column.lower() not in parent.written or parent.model.header.mode is not Mode.VIEW:
+        if parent is None or ref.column.lower() not in parent.written or not parent.model.header.promise.is_view:
             return True
         if any(_holds_data(compiled, c) for c in parent.lineage.columns if c.name.lower() == ref.column.lower()):
             return True

@@ -29,7 +29,7 @@ def show_rows(
     with reading(project, target, variables, wait=wait, wanted=called(name)) as found:
         table = find_name(found.checked, name)
         model = found.checked.compiled.models.get(table)
-        stands = model is None or model.model.header.mode.stands
+        stands = model is None or model.model.header.promise.stands
         if found.opened.engine is None or (stands and table not in (found.tables or {})):
             raise one_problem("not-built", f"`{table}` is not built yet", None, f"`sqlflow build +{table}` builds it")
         if model is not None and not stands:

@@ -18,7 +18,6 @@ from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.config import Request
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import Engine, Session
-from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import ReasonKind
 from sqlflow.core.records import Relation, TableRecord
@@ -90,7 +89,7 @@ def _wanted(
             yield name
     models = prepared.checked.compiled.models
     for name in prepared.checked.compiled.order:
-        test = models[name].model.header.mode is Mode.TEST
+        test = models[name].model.header.promise.tests
         if name in prepared.selected and not test and (distrusted is None or name in distrusted):
             yield name
 
@@ -102,7 +101,7 @@ def _verified(
     reasons = {task.table: task.reason for task in prepared.plan.tasks}
     without = None
     if model is not None:
-        has_table = model.model.header.mode not in (Mode.VIEW, Mode.INLINE)
+        has_table = model.model.header.promise.is_table
         without = not_judged(model, reasons.get(name), prepared.shape_of(name) if has_table else None)
     if without is not None:
         yield Verified(name, Verdict.SKIPPED, why=(without,))

@@ -23,7 +23,8 @@ from sqlflow.core.graph import ModelGraph, Reader
 from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Facts, KnownModel, KnownProject, Parsed
 from sqlflow.core.later import Later
-from sqlflow.core.model import Header, Mode, Model, Project
+from sqlflow.core.model import Header, Model, Project
+from sqlflow.core.modes import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
 from sqlflow.core.schema import Column, Schema, reserved_columns
@@ -179,7 +180,7 @@ class _Compiler:
         self._rows: dict[TableName, Reader] = {}
         self._rows_before: dict[TableName, Reader] = {}
         self._stamps: dict[TableName, str] = {}
-        self._inline = {model.name for model in project.models if model.header.mode is Mode.INLINE}
+        self._inline = {model.name for model in project.models if model.header.promise.inlined}
         self._known = known
         self._parsed = parsed
         self._columns = dict(columns)
@@ -220,7 +221,7 @@ class _Compiler:
         if model.arguments and not self._is_hygienic(model):
             return
         whole = text
-        if text.many and model.header.mode is Mode.INLINE:
+        if text.many and model.header.promise.inlined:
             text = self._by_itself(model)
         bounds, stands_for = self._bounds(model, text)
         opaque = self._parsed[name].get().opaque or text is not whole
@@ -301,7 +302,7 @@ class _Compiler:
             compiled = self.done.get(parent)
             spelled = self._spelled.get(parent, parent) if compiled is None else compiled.model.name
             found = f"{spelled} {self.digests.get(parent) or _schema_digest(self._columns[parent])}"
-            if compiled is not None and compiled.model.header.mode is Mode.VIEW:
+            if compiled is not None and compiled.model.header.promise.is_view:
                 found += f" {self.keys[parent]} {_hash(compiled.query.text, compiled.model.file.text)} {compiled.model.file.path}"
             self._stamps[parent] = found
         return found
@@ -522,7 +523,7 @@ class _Compiler:
 
     def _facts(self, model: Model, text: _Text, plain: str, *, opaque: bool) -> Facts | None:
         columns = {parent: self._columns[parent] for parent in text.parents}
-        time = model.header.time if model.header.mode is Mode.INCREMENTAL else None
+        time = model.header.time if model.header.promise.timed else None
         key = "facts3:" + _hash(
             self._version,
             self._dialect,
@@ -547,7 +548,7 @@ class _Compiler:
             self._refused(model, text, plain, bound, resolved)
             return None
         twice = _twice(bound)
-        if twice is not None and model.header.mode is not Mode.TEST:
+        if twice is not None and not model.header.promise.tests:
             self.problems.append(
                 Diagnostic(
                     "duplicate-column",
@@ -557,7 +558,7 @@ class _Compiler:
                 )
             )
             return None
-        for column in bound if model.header.mode is not Mode.TEST else ():
+        for column in bound if not model.header.promise.tests else ():
             if column.type.upper() in ("RECORD", "RECORD[]"):
                 message = f"the column `{column.name}` is a record, which no table can hold"
                 self.problems.append(
@@ -645,7 +646,7 @@ class _Compiler:
     def _view(self, name: TableName) -> Resolved | None:
         """The resolved query of a parent that is a view, to be looked through."""
         model = self.models.get(name)
-        if model is None or model.header.mode is not Mode.VIEW or name not in self.done:
+        if model is None or not model.header.promise.is_view or name not in self.done:
             return None
         if name not in self._views:
             text = self._text(name)
@@ -659,8 +660,8 @@ class _Compiler:
     def _moving(self, model: Model, text: _Text, facts: Facts) -> tuple[tuple[Moving, ...], Written]:
         """What its rows depend on that may be something else in another build, and which columns only tell of it, with the
         views looked through that it reads."""
-        through = (Mode.VIEW, Mode.INLINE)
-        views = [self.done[p] for p in text.parents if p in self.done and self.done[p].model.header.mode in through]
+        read = [self.done[parent] for parent in text.parents if parent in self.done]
+        views = [model for model in read if model.model.header.promise.looked_through]
         rows = {item for view in views for item in view.clock}
         if not facts.lineage.complete:
             rows.update(self._words(model, text))
@@ -770,7 +771,7 @@ def _schema_digest(schema: Schema) -> str:
 
 def _row_deciding(header: Header) -> list[str]:
     """The directives that decide which rows a table has; `auto` and `replace` promise the same rows."""
-    mode = Mode.AUTO if header.mode is Mode.REPLACE else header.mode
+    mode = Mode.AUTO if header.promise.whole else header.mode
     parts = [
         mode, header.key, header.time, header.grain, header.cursor, header.start, header.conflict, header.deleted,
         header.before, header.after,
@@ -782,7 +783,7 @@ def _row_deciding(header: Header) -> list[str]:
 
 def _checking(header: Header) -> list[str]:
     """What decides how the checks of a table come out, or those of a query in tests/."""
-    if header.mode is Mode.TEST:
+    if header.promise.tests:
         return [str(header.severity)]
     return [repr(check.what) for check in header.checks]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.intervals import Grain
-from sqlflow.core.model import Header, Mode, Model
+from sqlflow.core.model import Header, Model
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
@@ -27,11 +27,7 @@ def check_header(model: Model, schema: Schema, by_text: Collection[str], binder:
 
 def compares_rows(header: Header) -> bool:
     """Whether values are held against each other, by the mode or because there is a key."""
-    return (
-        header.mode in (Mode.APPEND, Mode.MERGE)
-        or bool(header.key)
-        or any(CHECKS[c.kind].identifies for c in header.checks)
-    )
+    return header.promise.keeps or bool(header.key) or any(CHECKS[c.kind].identifies for c in header.checks)
 
 
 def without_equality(schema: Schema, binder: Binder) -> tuple[str, ...]:
@@ -103,7 +99,7 @@ def _wrong_types(model: Model, schema: Schema) -> Iterator[Diagnostic]:
                 "name a column of time, and a unit that it has",
             )
     cursor = schema.find(header.cursor) if header.cursor is not None else None
-    keyed = header.mode in (Mode.APPEND, Mode.MERGE)
+    keyed = header.promise.keeps
     if keyed and header.lookback is not None and cursor is not None and cursor.type not in _TIMES:
         yield Diagnostic(
             "time-type",
@@ -133,7 +129,7 @@ def _wrong_marks(model: Model, schema: Schema, by_text: Collection[str], binder:
                 f"name columns that can be compared: a part of the value, or its text with CAST({column.name} AS TEXT) AS {column.name}",
             )
     cursor = schema.find(header.cursor) if header.cursor is not None else None
-    if cursor is None or header.mode not in (Mode.APPEND, Mode.MERGE):
+    if cursor is None or not header.promise.keeps:
         return
     binder.define(_SCRATCH, schema)
     greatest = compose("SELECT max({c}) FROM {t} WHERE {c} < {c}", c=Ident(cursor.name), t=_SCRATCH)

@@ -14,7 +14,8 @@ from sqlflow.core.clock import depends_on
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.delta import Refusal, Shape, Tier
 from sqlflow.core.diagnostics import Diagnostic, Note
-from sqlflow.core.model import Incremental, Mode, Strategy
+from sqlflow.core.model import Incremental
+from sqlflow.core.modes import Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
@@ -40,7 +41,7 @@ def not_followed(compiled: Compiled, shape_of: Callable[[TableName], Shape]) -> 
     problems = []
     for model in compiled.models.values():
         header = model.model.header
-        if header.mode is not Mode.AUTO or header.incremental is not Incremental.REQUIRED:
+        if not _only_follows(model) or header.incremental is not Incremental.REQUIRED:
             continue
         span = header.spans.get("incremental", model.query.span(0))
         for what, reason, place, hint in _hindrances(model, shape_of(model.name)):
@@ -55,6 +56,12 @@ def not_followed(compiled: Compiled, shape_of: Callable[[TableName], Shape]) -> 
                 )
             )
     return problems
+
+
+def _only_follows(model: CompiledModel) -> bool:
+    """Whether its table is rebuilt when a change cannot be followed: it has no intervals that could be replaced."""
+    promise = model.model.header.promise
+    return promise.whole and promise.follows
 
 
 def _hindrances(model: CompiledModel, shape: Shape) -> Iterator[tuple[str, str, Span | None, str]]:
@@ -108,10 +115,10 @@ def _shape(compiled: Compiled, model: CompiledModel, workshop: Workshop) -> Shap
             continue
         parent = compiled.models.get(name)
         columns[name] = parent.schema if parent is not None else compiled.columns[name]
-        if parent is not None and parent.model.header.mode is Mode.VIEW:
+        if parent is not None and parent.model.header.promise.is_view:
             views[name] = parent.query.text
             stack.extend(parent.parents)
-    counters = model.model.header.mode is Mode.AUTO
+    counters = _only_follows(model)
     written = bool(model.written) and not model.clock
     keys = {name: found for name in columns if (found := _keys_of(compiled, name))}
     parts = [workshop.version, dialect, str(counters), str(written), model.query.text]

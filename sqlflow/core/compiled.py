@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from sqlflow.core.clock import Moving, Written
 from sqlflow.core.later import Later
-from sqlflow.core.model import Mode, Model, Project
+from sqlflow.core.model import Model, Project
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.reach import HERE, Reach, TimeStep
 from sqlflow.core.reading import Reading
@@ -167,6 +167,6 @@ class Compiled(Struct, frozen=True):
                 continue
             found.add(name)
             model = self.models.get(name)
-            if model is not None and model.model.header.mode is Mode.VIEW:
+            if model is not None and model.model.header.promise.is_view:
                 stack.extend(model.parents)
         return frozenset(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from sqlflow.core.modes import promised
 from sqlflow.core.names import LONGEST, TableName
 from sqlflow.core.records import TableRecord
 
@@ -55,7 +56,7 @@ def needed(record: TableRecord) -> tuple[TableName, ...]:
         found.append(image_of(record.table, record.reader))
     if record.counters:
         found.append(counters_of(record.table))
-    if record.mode == "merge":
+    if promised(record.mode).keyed:
         found.append(deletions_of(record.table))
     return tuple(found)
 

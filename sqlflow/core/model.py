@@ -12,40 +12,10 @@ from sqlflow.core.checks import CheckSpec
 from sqlflow.core.clock import ClockRule
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.intervals import Duration, Grain
+from sqlflow.core.modes import PROMISES, Mode, Promise, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import Argument, MappedText
-
-
-class Mode(StrEnum):
-    """A promise about a table; see docs/modes.md."""
-
-    AUTO = "auto"
-    VIEW = "view"
-    INLINE = "inline"
-    REPLACE = "replace"
-    APPEND = "append"
-    MERGE = "merge"
-    INCREMENTAL = "incremental"
-    TEST = "test"  # a query in tests/: nobody writes it
-
-    @property
-    def stands(self) -> bool:
-        """Whether a table or view of the model stands in the database."""
-        return self not in (Mode.INLINE, Mode.TEST)
-
-
-class Strategy(StrEnum):
-    """How a change of the data is applied; see docs/modes.md. All strategies of a mode keep the same promise."""
-
-    AUTO = "auto"
-    APPEND = "append"
-    MERGE = "merge"
-    CDC = "cdc"
-    SWAP = "swap"
-    PARTITION = "partition"
-    DELTA = "delta"
-    FULL = "full"
 
 
 class Incremental(StrEnum):
@@ -145,6 +115,10 @@ class Header(Struct, frozen=True):
     name: str | None = None
     severity: Severity = Severity.ERROR
     spans: Mapping[str, Span] = field(default_factory=dict)  # directive -> its value in the file
+
+    @property
+    def promise(self) -> Promise:
+        return PROMISES[self.mode]
 
 
 class Model(Struct, frozen=True):

@@ -19,7 +19,7 @@ from sqlflow.core.engine import ReadTable, may_be_catalogue
 from sqlflow.core.graph import Edge, ModelGraph, Reader
 from sqlflow.core.known import KnownProject, Parsed
 from sqlflow.core.later import Later
-from sqlflow.core.model import Mode, Model, Project
+from sqlflow.core.model import Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.source import Span
 
@@ -169,7 +169,7 @@ class _Names:
     ) -> None:
         self._gone = set(gone)
         self._disabled = dict(project.disabled)
-        self._tests = {model.name: model for model in project.models if model.header.mode is Mode.TEST}
+        self._tests = {model.name: model for model in project.models if model.header.promise.tests}
         models = {model.name for model in project.models if model.name not in self._tests}
         self.project = models | set(project.sources) | set(project.seeds)
         self._files = {posixpath.normpath(s.path): ("source", s.name) for s in project.sources.values() if s.path}

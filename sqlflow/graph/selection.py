@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
-from sqlflow.core.model import Mode, Model
+from sqlflow.core.model import Model
 from sqlflow.core.names import TableName
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def select(
 def with_their_tests(chosen: frozenset[TableName], exclude: Sequence[str], universe: Universe) -> frozenset[TableName]:
     """A selection, and the queries in tests/ that read something of it and are not left out; views and inline models are
     looked through."""
-    tests = [name for name, model in universe.models.items() if model.header.mode is Mode.TEST and name not in chosen]
+    tests = [name for name, model in universe.models.items() if model.header.promise.tests and name not in chosen]
     if not tests:
         return chosen
     graph = universe.graph()
@@ -72,7 +72,7 @@ def _read_by(test: TableName, graph: nx.DiGraph[TableName], universe: Universe) 
             continue
         found.add(name)
         model = universe.models.get(name)
-        if model is not None and model.header.mode in (Mode.VIEW, Mode.INLINE):
+        if model is not None and model.header.promise.looked_through:
             stack.extend(graph.predecessors(name))
     return found
 

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.delta import Refusal, Shape, Tier
-from sqlflow.core.model import Header, Incremental, Mode, Strategy
+from sqlflow.core.model import Header, Incremental
+from sqlflow.core.modes import Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Way
 from sqlflow.core.records import TableRecord
@@ -46,7 +47,8 @@ class Followed(Struct, frozen=True):
 def may_follow(header: Header) -> bool:
     """Whether a model may follow changes at all."""
     return (
-        (header.mode is Mode.AUTO or (header.mode is Mode.INCREMENTAL and header.start is None))
+        header.promise.follows
+        and header.start is None
         and header.strategy in (Strategy.AUTO, Strategy.DELTA)
         and header.incremental is not Incremental.OFF
         and not header.before

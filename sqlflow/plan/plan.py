@@ -18,7 +18,8 @@ from sqlflow.core.engine import Traits
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, IntervalSet, floor
 from sqlflow.core.keeping import counters_of, image_of, log_of
-from sqlflow.core.model import Header, Incremental, Mode, OnSchemaChange, Strategy
+from sqlflow.core.model import Header, Incremental, OnSchemaChange
+from sqlflow.core.modes import Mode, Strategy, promised
 from sqlflow.core.names import TableName, beside
 from sqlflow.core.plan import Audit, Parted, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version, version_of
@@ -186,7 +187,7 @@ class _Planner:
         self._causes = frozenset()
         self._note_loads(model)
         before = self._inputs.records.get(name)
-        if model.model.header.mode is Mode.INLINE:
+        if model.model.header.promise.inlined:
             self._draft.skipped[name] = Reason(ReasonKind.NO_TABLE, "inline: put into its readers")
             return
         if before is not None:
@@ -216,7 +217,7 @@ class _Planner:
                 )
             )
             return
-        if model.model.header.mode is Mode.TEST:
+        if model.model.header.promise.tests:
             self._plan_test(model, before)
             return
         found = self._inputs.tables.get(name)
@@ -231,7 +232,7 @@ class _Planner:
         subject = Subject(model, before, standing, self._zone, self._words, fits)
         differ = before.schema.differences(found.schema) if before and found else ()
         reason = rebuild_reason(model, before, standing, differ)
-        if reason is None and self._request.full_refresh and model.model.header.mode is not Mode.VIEW:
+        if reason is None and self._request.full_refresh and not model.model.header.promise.is_view:
             reason = Reason(ReasonKind.REQUESTED, "asked for with --full-refresh")
         if reason is not None and before is not None and self._refused(subject, reason):
             return
@@ -255,7 +256,7 @@ class _Planner:
 
     def _note_loads(self, model: CompiledModel) -> None:
         """Files of whose rows the partitions must be known, and are not before they are loaded."""
-        if model.model.header.mode is not Mode.INCREMENTAL or model.name not in self._selected:
+        if not model.model.header.promise.timed or model.name not in self._selected:
             return
         for name, mapping in model.times.items():
             state = self._inputs.states.get(name)
@@ -314,9 +315,7 @@ class _Planner:
         if name not in self._inputs.lost:
             return False
         model = self._compiled.models.get(name)
-        return model is None or (
-            model.model.header.full_refresh and model.model.header.mode not in (Mode.APPEND, Mode.MERGE)
-        )
+        return model is None or (model.model.header.full_refresh and not model.model.header.promise.keeps)
 
     def _refuse_foreign(self, name: TableName, standing: Relation) -> None:
         model = self._compiled.models.get(name)
@@ -343,7 +342,7 @@ class _Planner:
     def _refused(self, subject: Subject, reason: Reason) -> bool:
         """Whether the author forbade what would have to be done."""
         header = subject.model.model.header
-        if header.mode is Mode.VIEW:
+        if header.promise.is_view:
             return False
         span = subject.model.query.span(0)
         if not header.full_refresh and reason.kind is not ReasonKind.MISSING:
@@ -356,7 +355,7 @@ class _Planner:
                 )
             )
             return True
-        keeps = header.mode in (Mode.APPEND, Mode.MERGE)
+        keeps = header.promise.keeps
         if keeps and reason.kind is ReasonKind.SETTINGS_CHANGED and not self._request.full_refresh:
             self._refuse_reset(subject, str(reason))
             return True
@@ -516,7 +515,7 @@ class _Planner:
         record = self._record(subject, Change(before.version + 1))
         record = replace(record, counters=counters_token(shape), runs=before.runs + 1)
         record, log = self._logged(subject.model.schema, before, record)
-        timed = subject.model.model.header.mode is Mode.INCREMENTAL
+        timed = subject.model.model.header.promise.timed
         rebuild = incremental.rebuild(subject) if timed else (*delta.prime(subject, shape), *full.rebuild(subject))
         query = incremental.whole_query(subject) if timed else subject.query
         check = selfcheck.due(subject, shape, query, self._verify_every, self._run_id)
@@ -564,10 +563,10 @@ class _Planner:
     def _by_partition(self, model: CompiledModel, read: TableName) -> bool:
         """Whether the changes of an input are known by partition, which is enough for an incremental model."""
         header = model.model.header
-        if header.mode is not Mode.INCREMENTAL or header.strategy is Strategy.DELTA:
+        if not header.promise.timed or header.strategy is Strategy.DELTA:
             return False
         parent = self._compiled.models.get(read)
-        return parent is None or parent.model.header.mode in (Mode.INCREMENTAL, Mode.VIEW)
+        return parent is None or parent.model.header.promise.timed or parent.model.header.promise.is_view
 
     def _followers(self, name: TableName) -> list[CompiledModel]:
         """Those of them whose query can follow something."""
@@ -672,7 +671,7 @@ class _Planner:
             self._leave(subject, before)
             return
         reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
-        if model.header.mode is Mode.MERGE:
+        if model.header.promise.keyed:
             choice = strategies.choice_of(model.header, before, subject.model.schema, self._words.prices)
             everything = effect.definition or clock is not None or model.header.incremental is Incremental.OFF
             ways = strategies.expected(choice, before)
@@ -822,7 +821,7 @@ class _Planner:
     def _rebuild(self, subject: Subject, reason: Reason) -> None:
         """Make the table from scratch."""
         header = subject.model.model.header
-        if header.mode is Mode.INCREMENTAL:
+        if header.promise.timed:
             pieces, why = self._pieces(subject, incremental.domain(subject), self._known_time(subject), reason)
             if len(pieces) > 1:
                 self._staged(subject, why, pieces)
@@ -852,7 +851,7 @@ class _Planner:
             change = replace(change, columns=self._edited_columns(subject, before, reason), definition=True)
             change = replace(change, reset=reason.kind is ReasonKind.SETTINGS_CHANGED)
         record = self._record(subject, change)
-        if header.mode is Mode.INCREMENTAL:
+        if header.promise.timed:
             record = replace(record, done=incremental.domain(subject))
         if action == "create table" and before is not None:
             action = "rebuild table"
@@ -865,10 +864,10 @@ class _Planner:
             elif self._is_read(subject.table):
                 steps = swap_and_tell(subject, building, query)
         steps, record = (*prepared, *steps), replace(record, counters=token)
-        if header.mode is not Mode.VIEW or checks_of(header):
+        if not header.promise.is_view or checks_of(header):
             steps = (*steps, *self._seen(subject.model))
         dropped, gone = self._leftover(subject)
-        if before is not None and before.mode == Mode.MERGE and header.mode is not Mode.MERGE:
+        if before is not None and promised(before.mode).keyed and not header.promise.keyed:
             dropped = (*dropped, merge.forget(subject.table))
         steps = (*dropped, *steps)
         self._model_task(
@@ -884,14 +883,14 @@ class _Planner:
             opened=opened,
             anew=True,
         )
-        word = "is redefined" if header.mode is Mode.VIEW else "is rebuilt"
+        word = "is redefined" if header.promise.is_view else "is rebuilt"
         self._changed(subject, record, f"{word} in this build")
 
     def _may_be_the_same(self, subject: Subject, before: TableRecord, reason: Reason) -> bool:
         """Whether a rebuild may give the rows that the table has, in a way that can be compared."""
         found = self._inputs.tables.get(subject.table)
         return (
-            subject.model.model.header.mode in (Mode.AUTO, Mode.REPLACE)
+            subject.model.model.header.promise.whole
             and reason.kind in (ReasonKind.INPUT_CHANGED, ReasonKind.CLOCK)
             and subject.standing is Relation.TABLE
             and found is not None
@@ -944,7 +943,7 @@ class _Planner:
         found = self._inputs.tables.get(subject.table)
         before = subject.before
         asked = self._request.full_refresh or reason.kind is not ReasonKind.COLUMNS_CHANGED
-        if asked or found is None or before is None or before.mode != "merge":
+        if asked or found is None or before is None or not promised(before.mode).keyed:
             return Schema()
         shared = tuple(
             Column(c.name, was.type) for c in subject.model.schema if (was := found.schema.find(c.name)) is not None
@@ -966,7 +965,7 @@ class _Planner:
             or subject.model.stale_by
             or found is None
             or found.schema != before.schema
-            or header.mode in (Mode.APPEND, Mode.MERGE)
+            or header.promise.keeps
             or self._inputs_moved(subject, before)
         ):
             return None
@@ -975,7 +974,7 @@ class _Planner:
         return None if changed is None else tuple(sorted({*changed, *written}))
 
     def _inputs_moved(self, subject: Subject, before: TableRecord) -> bool:
-        if subject.model.model.header.mode is Mode.VIEW:
+        if subject.model.model.header.promise.is_view:
             return False  # what a view reads is looked at through it
         return bool(
             effect_of_inputs(
@@ -1100,10 +1099,10 @@ class _Planner:
         )
         self._model_task(
             subject,
-            action="test" if subject.model.model.header.mode is Mode.TEST else "check",
+            action="test" if subject.model.model.header.promise.tests else "check",
             strategy="",
             reason=reason,
-            steps=self._seen(subject.model) if subject.model.model.header.mode in (Mode.VIEW, Mode.TEST) else (),
+            steps=self._seen(subject.model) if not subject.model.model.header.promise.is_table else (),
             record=record,
             before_hooks=False,
             after_hooks=False,
@@ -1131,7 +1130,7 @@ class _Planner:
             )  # fmt: skip
             return
         tested = Reason(ReasonKind.TESTED, "nothing that was read has changed since")
-        test = subject.model.model.header.mode is Mode.TEST
+        test = subject.model.model.header.promise.tests
         self._draft.skipped[name] = tested if test else Reason(ReasonKind.UP_TO_DATE, "up to date")
         if any(parent in self._last_task for parent in self._data_inputs(subject.model)):
             return  # what the parent is about to do may fail: a later build, which sees it done, will note it
@@ -1153,7 +1152,7 @@ class _Planner:
                 continue
             found[name] = None
             parent = self._compiled.models.get(name)
-            if parent is not None and parent.model.header.mode is Mode.VIEW:
+            if parent is not None and parent.model.header.promise.is_view:
                 stack.extend(parent.parents)
         return tuple(sorted(found))
 
@@ -1199,14 +1198,13 @@ class _Planner:
 
     def _record(self, subject: Subject, change: Change) -> TableRecord:
         before = subject.before
-        mode = subject.model.model.header.mode
-        kind = TableKind.TEST if mode is Mode.TEST else TableKind.MODEL
-        relation = {Mode.VIEW: Relation.VIEW, Mode.TEST: Relation.NOTHING}.get(mode, Relation.TABLE)
+        mode, promise = subject.model.model.header.mode, subject.model.model.header.promise
+        kind = TableKind.TEST if promise.tests else TableKind.MODEL
         earlier = before.changes[-(_KEPT_CHANGES - 1) :] if before else ()
         return TableRecord(
             table=subject.table,
             kind=kind,
-            relation=relation,
+            relation=promise.relation,
             fingerprint=subject.model.fingerprint,
             schema=subject.model.schema,
             version=change.version,
@@ -1251,7 +1249,7 @@ class _Planner:
             steps = (*_hooks("before", header), *steps)
         if after_hooks:
             steps = (*steps, *_hooks("after", header))
-            if header.after and anew and header.mode is not Mode.VIEW:
+            if header.after and anew and not header.promise.is_view:
                 steps = (*steps, replace(_count_rows(subject), counts=True))
         found = self._audits(subject, part) if audit else ()
         identity = str(subject.table) if number is None else f"{subject.table}#{number + 1}"
@@ -1281,7 +1279,7 @@ class _Planner:
                 idle_steps=opened if causes else (),
                 expected_seconds=before.seconds if before is not None and before.seconds else None,
                 expected_rows=before.rows if before is not None and anew else expected_rows,
-                measured=strategies.described(before) if ways and header.mode is Mode.MERGE else "",
+                measured=strategies.described(before) if ways and header.promise.keyed else "",
             )
         )
 
@@ -1289,7 +1287,7 @@ class _Planner:
     def _audits(subject: Subject, part: Sql | None) -> tuple[Audit, ...]:
         model = subject.model
         header = model.model.header
-        if header.mode is Mode.TEST:
+        if header.promise.tests:
             return test_audits(model)
         return audits(subject.table, checks_of(header), part, model.schema.names)
 
@@ -1328,7 +1326,7 @@ class _Planner:
     def _version(
         self, model: CompiledModel, number: int, changes: tuple[Change, ...], why: str, logged: int | None
     ) -> Version:
-        time = model.model.header.time if model.model.header.mode is Mode.INCREMENTAL else None
+        time = model.model.header.time if model.model.header.promise.timed else None
         column = model.schema.find(time) if time is not None else None
         return Version(number, changes, why, column.name if column else None, column.type if column else "", logged)
 
@@ -1423,7 +1421,7 @@ _EDITS = frozenset(
 def owned(compiled: Compiled) -> frozenset[TableName]:
     """The tables and views that the project's files are for, and those in which they are built batch by batch."""
     project = compiled.project
-    models = {m.name for m in project.models if m.header.mode.stands}
+    models = {m.name for m in project.models if m.header.promise.stands}
     found = {*models, *project.seeds, *project.sources}
     return frozenset({*found, *map(staging_name, found)})
 

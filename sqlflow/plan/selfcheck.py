@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from sqlflow.core.delta import Grouping, Shape
 from sqlflow.core.keeping import counters_of
-from sqlflow.core.model import Mode
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Authors, Ident, Part, Sql, Value, compose, joined, make_temporary, render
@@ -70,7 +69,7 @@ def _sampled_by(subject: Subject, grouping: Grouping | None) -> tuple[str, ...]:
     choices = [
         () if grouping is None else tuple(grouping.visible.values()),
         header.key,
-        (header.time,) if header.mode is Mode.INCREMENTAL and header.time is not None else (),
+        (header.time,) if header.promise.timed and header.time is not None else (),
     ]
     for columns in choices:
         if found := _kept_exactly(words, schema, columns):

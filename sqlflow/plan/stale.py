@@ -10,7 +10,6 @@ from msgspec import Struct
 from sqlflow.core.compiled import CompiledModel, TimeMapping
 from sqlflow.core.inputs import Inputs
 from sqlflow.core.intervals import EVERYTHING, NOTHING, Grain, IntervalSet
-from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, ReasonKind
 from sqlflow.core.reach import HERE, image
@@ -60,7 +59,7 @@ def rebuild_reason(
     """Why the table must be made from scratch, whatever its data; None when it need not be."""
     if before is None:
         return Reason(ReasonKind.NEW, "it is new")
-    wanted = Relation.VIEW if model.model.header.mode is Mode.VIEW else Relation.TABLE
+    wanted = Relation.VIEW if model.model.header.promise.is_view else Relation.TABLE
     if standing is None:
         return Reason(ReasonKind.MISSING, f"its {wanted} is missing in the database")
     if standing is not wanted:
@@ -144,7 +143,7 @@ def _effect_of(
     if not matter:
         return Effect()
     definition = any(change.definition for change in matter)
-    incremental = model.model.header.mode is Mode.INCREMENTAL
+    incremental = model.model.header.promise.timed
     if not incremental or definition:
         return Effect(EVERYTHING, definition, (why,), reset=any(change.reset for change in matter))
     mapping = model.times.get(name, TimeMapping(reason="its rows cannot be traced to the time column"))

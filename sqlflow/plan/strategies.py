@@ -17,7 +17,8 @@ from typing import LiteralString
 
 from msgspec import Struct
 
-from sqlflow.core.model import Conflict, Header, Incremental, Strategy
+from sqlflow.core.model import Conflict, Header, Incremental
+from sqlflow.core.modes import Strategy
 from sqlflow.core.plan import Step, StepKind, Way
 from sqlflow.core.records import Facts, TableRecord
 from sqlflow.core.schema import Schema

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.delta import Shape, Tier
-from sqlflow.core.model import Mode
 from sqlflow.core.plan import Blame, Plan, Task
 from sqlflow.plan.following import ShapeOf
 
@@ -30,8 +29,8 @@ def with_tiers(plan: Plan, compiled: Compiled, shape_of: ShapeOf) -> Plan:
 
 def _says_something(model: CompiledModel, task: Task) -> bool:
     """Whether the tier says something about a task: an incremental model has its partitions as well."""
-    mode = model.model.header.mode
-    return mode is Mode.AUTO or (mode is Mode.INCREMENTAL and bool(task.ways))
+    promise = model.model.header.promise
+    return promise.follows and (promise.whole or bool(task.ways))
 
 
 def _with_tier(task: Task, model: CompiledModel, shape: Shape) -> Task:

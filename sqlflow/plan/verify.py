@@ -7,7 +7,8 @@ from msgspec import Struct
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.delta import Shape
 from sqlflow.core.keeping import counters_of, image_of
-from sqlflow.core.model import Conflict, Header, Mode
+from sqlflow.core.model import Conflict, Header
+from sqlflow.core.modes import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step
 from sqlflow.core.records import TableRecord

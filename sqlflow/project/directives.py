@@ -10,17 +10,8 @@ from msgspec import Struct
 from sqlflow.core.clock import ClockRule
 from sqlflow.core.diagnostics import Diagnostic, Severity, did_you_mean
 from sqlflow.core.intervals import Grain, moment_of
-from sqlflow.core.model import (
-    ColumnNote,
-    Conflict,
-    Deleted,
-    Incremental,
-    Index,
-    Mode,
-    OnSchemaChange,
-    PartitionBy,
-    Strategy,
-)
+from sqlflow.core.model import ColumnNote, Conflict, Deleted, Incremental, Index, OnSchemaChange, PartitionBy
+from sqlflow.core.modes import PROMISES, Mode, Strategy
 from sqlflow.project.checks import read_checks
 from sqlflow.project.names import refuse_reserved_schema
 from sqlflow.project.snippets import Vocabulary, condition, statement
@@ -250,24 +241,15 @@ class _NoBatch:
 
 NO_BATCH = _NoBatch()
 
-_MODES = tuple(mode for mode in Mode if mode is not Mode.TEST)
+_MODES = tuple(mode for mode in Mode if not PROMISES[mode].tests)
 _MODELS = frozenset(_MODES)
-_TESTS = frozenset({Mode.TEST})
-_TABLES = frozenset({Mode.AUTO, Mode.REPLACE, Mode.APPEND, Mode.MERGE, Mode.INCREMENTAL})
-_OBJECTS = _TABLES | {Mode.VIEW}
-_TIMED = frozenset({Mode.INCREMENTAL})
-_KEYED_BY_CURSOR = frozenset({Mode.APPEND, Mode.MERGE})
-_LOOKING_BACK = frozenset({Mode.APPEND, Mode.MERGE, Mode.INCREMENTAL})
-_INCREMENTAL = frozenset({Mode.INCREMENTAL})
-_MERGE = frozenset({Mode.MERGE})
-
-STRATEGIES: Mapping[Mode, tuple[Strategy, ...]] = {
-    Mode.AUTO: (Strategy.AUTO, Strategy.DELTA, Strategy.FULL),
-    Mode.REPLACE: (Strategy.AUTO, Strategy.FULL),
-    Mode.APPEND: (Strategy.AUTO, Strategy.APPEND),
-    Mode.MERGE: (Strategy.AUTO, Strategy.MERGE, Strategy.CDC, Strategy.SWAP),
-    Mode.INCREMENTAL: (Strategy.AUTO, Strategy.PARTITION, Strategy.DELTA, Strategy.FULL),
-}
+_TESTS = frozenset(mode for mode in Mode if PROMISES[mode].tests)
+_TABLES = frozenset(mode for mode in Mode if PROMISES[mode].is_table)
+_OBJECTS = frozenset(mode for mode in Mode if PROMISES[mode].stands)
+_TIMED = frozenset(mode for mode in Mode if PROMISES[mode].timed)
+_BY_CURSOR = frozenset(mode for mode in Mode if PROMISES[mode].keeps)
+_LOOKING_BACK = _TIMED | _BY_CURSOR
+_KEYED = frozenset(mode for mode in Mode if PROMISES[mode].keyed)
 
 DIRECTIVES: Mapping[str, Directive] = {
     "mode": Directive(
@@ -284,14 +266,14 @@ DIRECTIVES: Mapping[str, Directive] = {
         _grain,
         _TIMED,
     ),
-    "cursor": Directive("a column", "the column that grows when a row is new or changed", _name, _KEYED_BY_CURSOR),
+    "cursor": Directive("a column", "the column that grows when a row is new or changed", _name, _BY_CURSOR),
     "lookback": Directive("such as `3 days`", "read this much before the watermark again", _lookback, _LOOKING_BACK),
-    "start": Directive("a date", "where the first interval begins", _start, _INCREMENTAL),
+    "start": Directive("a date", "where the first interval begins", _start, _TIMED),
     "batch": Directive(
         "such as `7 days`, or `none`",
         "the longest interval that one statement handles",
         _batch,
-        _INCREMENTAL,
+        _TIMED,
     ),
     "strategy": Directive(
         ", ".join(f"`{strategy}`" for strategy in Strategy),
@@ -303,13 +285,13 @@ DIRECTIVES: Mapping[str, Directive] = {
         ", ".join(f"`{rule}`" for rule in Conflict),
         "which of two versions of one key stays (default `source_wins`)",
         _conflict,
-        _MERGE,
+        _KEYED,
     ),
     "deleted": Directive(
         "a condition, or `{column: op, values: [D]}`",
         'rows that mean "delete this key"',
         _deleted,
-        _MERGE,
+        _KEYED,
     ),
     "on_schema_change": Directive(
         ", ".join(f"`{policy}`" for policy in OnSchemaChange),

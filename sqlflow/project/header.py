@@ -11,11 +11,12 @@ from msgspec.structs import replace
 
 from sqlflow.core.config import DefaultValue
 from sqlflow.core.diagnostics import Diagnostic, Note
-from sqlflow.core.model import Conflict, Header, Incremental, Mode, Strategy
+from sqlflow.core.model import Conflict, Header, Incremental
+from sqlflow.core.modes import PROMISES, Mode, Strategy
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.project import yaml
-from sqlflow.project.directives import DIRECTIVES, NO_BATCH, STRATEGIES, unknown_directive_hint
+from sqlflow.project.directives import DIRECTIVES, NO_BATCH, unknown_directive_hint
 from sqlflow.project.header_text import HeaderText, Written
 from sqlflow.project.names import is_test
 from sqlflow.project.snippets import Vocabulary
@@ -157,14 +158,14 @@ def _refuse_for_mode(
         if modes is None or mode in modes:
             continue
         message, hint = f"`@{name}` cannot be used with mode `{mode}`", f"it is for {_usable(modes)}"
-        if mode is Mode.TEST:
+        if PROMISES[mode].tests:
             message = f"`@{name}` cannot be used in a query of tests/, which makes no table"
             hint = f"leave it out; such a query can have {_FOR_TESTS}"
         problems.append(Diagnostic("invalid-for-mode", message, spans[name], hint))
 
 
 def _usable(modes: frozenset[Mode]) -> str:
-    found = [f"`{mode}`" for mode in Mode if mode in modes and mode is not Mode.TEST]
+    found = [f"`{mode}`" for mode in Mode if mode in modes and not PROMISES[mode].tests]
     return ", ".join(found) if found else "queries in tests/; a check has a `severity` of its own"
 
 
@@ -178,7 +179,7 @@ def _refuse_strategy(
     mode: Mode, fields: dict[str, Any], attempted: frozenset[str], spans: Mapping[str, Span], problems: list[Diagnostic]
 ) -> None:
     """Refuse a strategy that the mode does not have; one that a folder gives by default is left out instead."""
-    known = STRATEGIES.get(mode, ())
+    known = PROMISES[mode].strategies
     if "strategy" not in fields or fields["strategy"] in known:
         return
     if "strategy" in attempted and known:
@@ -199,7 +200,7 @@ def _apply_defaults(
         fields[name] = default.value
         spans[name] = default.span
     for name in ("lookback", "grain"):
-        needed = "cursor" if name == "lookback" and mode is not Mode.INCREMENTAL else "time"
+        needed = "cursor" if name == "lookback" and not PROMISES[mode].timed else "time"
         by_default = name in defaults and spans.get(name) is defaults[name].span
         if by_default and needed not in spans:
             del fields[name], spans[name]
@@ -213,17 +214,13 @@ def _require(
     place: Span,
     problems: list[Diagnostic],
 ) -> None:
-    needs = {
-        Mode.INCREMENTAL: ("time",),
-        Mode.MERGE: ("key",),
-        Mode.APPEND: ("cursor",),
-    }.get(mode, ())
-    wanted = [("mode", f"mode `{mode}`", name) for name in needs]
-    if fields.get("conflict") is Conflict.LATEST_WINS and mode is Mode.MERGE:
+    promise = PROMISES[mode]
+    wanted = [("mode", f"mode `{mode}`", name) for name in promise.needs]
+    if fields.get("conflict") is Conflict.LATEST_WINS and promise.keyed:
         wanted.append(("conflict", "`latest_wins`", "cursor"))
-    if fields.get("strategy") is Strategy.CDC and mode is Mode.MERGE:
+    if fields.get("strategy") is Strategy.CDC and promise.keyed:
         wanted += [("strategy", "`strategy: cdc`", "cursor"), ("strategy", "`strategy: cdc`", "deleted")]
-    if "lookback" in fields and "lookback" in attempted and mode is Mode.MERGE:
+    if "lookback" in fields and "lookback" in attempted and promise.keyed:
         wanted.append(("lookback", "`@lookback`", "cursor"))
     for cause, what, name in wanted:
         if name in spans:
@@ -248,8 +245,8 @@ def _refuse_ways(
     mode: Mode, fields: dict[str, Any], attempted: frozenset[str], spans: Mapping[str, Span], problems: list[Diagnostic]
 ) -> None:
     """Refuse directives that contradict each other about how the table is written."""
-    strategy = fields.get("strategy", Strategy.AUTO)
-    if strategy is Strategy.CDC and mode is Mode.MERGE:
+    promise, strategy = PROMISES[mode], fields.get("strategy", Strategy.AUTO)
+    if strategy is Strategy.CDC and promise.keyed:
         rule = fields.get("conflict", Conflict.LATEST_WINS)
         if rule is not Conflict.LATEST_WINS and "conflict" in attempted:
             problems.append(
@@ -263,7 +260,7 @@ def _refuse_ways(
         fields["conflict"] = Conflict.LATEST_WINS
     if fields.get("incremental") is not Incremental.OFF:
         return
-    if mode is Mode.MERGE and strategy in (Strategy.MERGE, Strategy.CDC):
+    if promise.keyed and strategy in (Strategy.MERGE, Strategy.CDC):
         problems.append(
             Diagnostic(
                 "strategy-refused",
@@ -272,7 +269,7 @@ def _refuse_ways(
                 "leave one of them out",
             )
         )
-    if mode is Mode.INCREMENTAL and fields.get("full_refresh") is False:
+    if promise.timed and fields.get("full_refresh") is False:
         problems.append(
             Diagnostic(
                 "strategy-refused",

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic
-from sqlflow.core.model import ColumnNote, Header, Mode, Model, Seed, Source
+from sqlflow.core.model import ColumnNote, Header, Model, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import Argument, Edit, MappedText
@@ -103,7 +103,7 @@ def _read_model(
         return name, None, name_span
     first, last = tokens
     comments = read_columns(file, lexed, last, config.dialect, problems)
-    if header.mode is Mode.TEST:
+    if header.promise.tests:
         _refuse_checks(comments, problems)
     query, arguments = _query(file, lexed, first, last, header, vocabulary, problems)
     foreign = config.dialect if config.dialect != config.target_dialect else ""
@@ -147,12 +147,12 @@ def _query(
     """The text of the query with variables and macros put in, and where in it arguments of macros stand."""
     start, end = lexed.tokens[first].start, lexed.tokens[last - 1].end + 1
     query = MappedText.of(file, start, end)
-    if header.mode is not Mode.INCREMENTAL:
+    if not header.promise.timed:
         for begin, stop in interval_bounds(lexed, first, last):
             bound = file.text[begin:stop]
             message = f"`{bound}` can be used only with mode `incremental`, this is `{header.mode}`"
             hint = "add `-- @mode: incremental` and `-- @time: ...`"
-            if header.mode is Mode.TEST:
+            if header.promise.tests:
                 message = f"`{bound}` can be used only with mode `incremental`, and this is a query in tests/"
                 hint = "write the bounds into the query, or declare them under `variables` in sqlflow.yml"
             span = file.span(begin, stop)

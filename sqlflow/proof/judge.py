@@ -7,25 +7,23 @@ from collections.abc import Mapping
 from sqlflow.core.clock import ClockRule, Nature, depends_on, never_the_same, words_of
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.delta import Shape
-from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, ReasonKind
 
 
 def not_judged(model: CompiledModel, reason: Reason | None, shape: Shape | None) -> str | None:
     """Why there is nothing to compare, if there is not. `reason`: why the table would be built now; `shape`: of its query."""
-    match model.model.header.mode:
-        case Mode.VIEW:
-            return "a view is what its query gives"
-        case Mode.INLINE:
-            return "inline: it has no table"
-        case _:
-            if (why := _always_another(model)) is not None and (reason is None or reason.kind is ReasonKind.CLOCK):
-                return why
-            if not model.kept.columns:
-                return "all of its columns say when or by what run a row was written"
-            refusal = shape.refusal if shape is not None else None
-            return _VOLATILE if refusal is not None and refusal.volatile else None
+    promise = model.model.header.promise
+    if promise.is_view:
+        return "a view is what its query gives"
+    if promise.inlined:
+        return "inline: it has no table"
+    if (why := _always_another(model)) is not None and (reason is None or reason.kind is ReasonKind.CLOCK):
+        return why
+    if not model.kept.columns:
+        return "all of its columns say when or by what run a row was written"
+    refusal = shape.refusal if shape is not None else None
+    return _VOLATILE if refusal is not None and refusal.volatile else None
 
 
 def _always_another(model: CompiledModel) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlflow.core.checks import CheckSpec, Columns
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import Severity
-from sqlflow.core.model import Header, Mode
+from sqlflow.core.model import Header
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Audit, CheckQuery
 from sqlflow.core.sql import Authors, Ident, Sql, compose
@@ -24,7 +24,7 @@ def checks_of(header: Header) -> tuple[CheckSpec, ...]:
     """The checks that a header asks for. A `key` is the identity of a row: it must be unique where the mode does not
     see to that itself."""
     key = tuple(name.lower() for name in header.key)
-    if not key or header.mode in (Mode.MERGE, Mode.INLINE) or "key" not in header.spans:
+    if not key or header.promise.keyed or header.promise.inlined or "key" not in header.spans:
         return header.checks
     for check in header.checks:
         if check.kind == UNIQUE.kind and sorted(c.lower() for c in check.columns) == sorted(key):

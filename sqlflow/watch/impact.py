@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from msgspec import Struct
 
 from sqlflow.core.compiled import Compiled, CompiledModel
-from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
 from sqlflow.core.schema import Schema
@@ -45,7 +44,7 @@ def impact(compiled: Compiled, before: Mapping[TableName, Before], names: Sequen
     found = []
     for name in names:
         model = compiled.models.get(name)
-        if model is not None and model.model.header.mode is Mode.INLINE:
+        if model is not None and model.model.header.promise.inlined:
             continue
         found.append(_edit(name, model, before.get(name), compiled, children))
     return tuple(found)

@@ -22,7 +22,7 @@ from sqlflow.core.engine import Found, ReadTable
 from sqlflow.core.graph import Edge, ModelGraph, Reader
 from sqlflow.core.known import Parsed
 from sqlflow.core.later import Later
-from sqlflow.core.model import Mode, Model, Project, Source
+from sqlflow.core.model import Model, Project, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
@@ -438,7 +438,7 @@ def _looks_alike(made: CompiledModel | None, old: CompiledModel | None, *, fed: 
         return made is old
     if made.schema != old.schema:
         return False
-    if not {made.model.header.mode, old.model.header.mode} & {Mode.VIEW, Mode.INLINE}:
+    if not (made.model.header.promise.looked_through or old.model.header.promise.looked_through):
         return True
     # Readers look through these at the query.
     same_mode = made.model.header.mode is old.model.header.mode
@@ -494,7 +494,7 @@ def _read_through(name: TableName, index: Index) -> tuple[TableName, ...]:
     def visit(reader: TableName) -> None:
         for parent in index.readers[reader].parents:
             model = index.models.get(parent)
-            if model is not None and model.header.mode in (Mode.VIEW, Mode.INLINE) and parent not in found:
+            if model is not None and model.header.promise.looked_through and parent not in found:
                 visit(parent)
                 found[parent] = None
 

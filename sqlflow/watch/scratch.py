@@ -146,7 +146,7 @@ def members(compiled: Compiled, wanted: Collection[TableName], tables: Collectio
             for parent in (*model.parents, *model.checked_against)
             if parent in compiled.models and parent not in tables
         ]
-    return frozenset(name for name in found if compiled.models[name].model.header.mode.stands)
+    return frozenset(name for name in found if compiled.models[name].model.header.promise.stands)
 
 
 def build_scratch(

@@ -21,7 +21,6 @@ from sqlflow.core.diagnostics import ProjectError, stop_on_errors
 from sqlflow.core.engine import Engine, EngineError, Found, Interrupted
 from sqlflow.core.events import Event
 from sqlflow.core.intervals import BEGINNING, END, Interval
-from sqlflow.core.model import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan
 from sqlflow.core.sql import Sql, compose, render
@@ -330,7 +329,7 @@ def _rows_of_table(survey: Survey, desk: Desk, tell: Tell) -> None:
         return
     try:
         survey.opened(engine)
-        is_view = model.model.header.mode is Mode.VIEW
+        is_view = model.model.header.promise.is_view
         if is_view and database.is_file():
             beside.attach(engine, survey.config)
         there: Found | None = engine.tables().get(survey.edited)

@@ -8,7 +8,8 @@ from project.projects import CONFIG, model, model_problems, read
 
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.intervals import Duration, Grain
-from sqlflow.core.model import Conflict, Deleted, Header, Mode
+from sqlflow.core.model import Conflict, Deleted, Header
+from sqlflow.core.modes import Mode
 from sqlflow.project.directives import DIRECTIVES
 
 FULL = """\
