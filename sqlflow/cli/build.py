@@ -143,7 +143,7 @@ def _tell_orphans(prepared: Prepared) -> None:
     if orphans:
         listed = ", ".join(f"`{name}`" for name in orphans[:5]) + (" and others" if len(orphans) > 5 else "")
         print(
-            f"warning: made by SQLFlow and owned by nothing in the project any more: {listed}; "
+            f"warning: these tables belong to no model any more: {listed}; "
             "`sqlflow clean --drop` drops what is left over",
             file=sys.stderr,
         )

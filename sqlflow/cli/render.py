@@ -167,14 +167,14 @@ def _tier_lines(task: Task) -> Iterator[str]:
     yield f"{task.tier}: {_TIERS[task.tier]}"
     if task.refusal is not None:
         where = f" ({task.refusal.span})" if task.refusal.span is not None else ""
-        yield visible(f"not more because of {task.refusal.construct}: {task.refusal.reason}{where}")
+        yield visible(f"limited by {task.refusal.construct}: {task.refusal.reason}{where}")
 
 
 _TIERS = {
-    "A": "follows rows that were added and removed",
-    "A'": "follows rows that were added; groups that lost rows are computed anew",
-    "B": "computes anew the keys that changes touch",
-    "C": "is rebuilt when its inputs change",
+    "rows": "follows rows that were added and removed",
+    "additions": "follows rows that were added; groups that lost rows are computed anew",
+    "keys": "computes anew the keys that changes touch",
+    "none": "is rebuilt when its inputs change",
 }
 
 

@@ -413,8 +413,8 @@ def _why_no_average(kind: str) -> str:
     if kind in ("DOUBLE", "FLOAT", "UHUGEINT"):
         return f"an average of {kind} depends on the order of the rows, so it cannot be kept"
     return (
-        f"the engine rounds an average of {kind} in one of two ways, by what else the query counts; beside the SUM of the same "
-        "it is kept"
+        f"the engine may round an average of {kind} differently, by what else the query counts; select the SUM of the same "
+        "values too, and it can be kept"
     )
 
 

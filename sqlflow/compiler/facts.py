@@ -53,8 +53,8 @@ def name_problems(resolved: Resolved) -> list[BindError]:
                     )
                 )
             case AmbiguousColumn(name, start, end, tables):
-                listed = ", ".join(f"`{table}`" for table in tables)
-                found.append(BindError("ambiguous-column", f"`{name}` may be of {listed}", start, end))
+                listed = " and ".join(f"`{table}`" for table in tables)
+                found.append(BindError("ambiguous-column", f"`{name}` is ambiguous: {listed} have it", start, end))
     return found
 
 

@@ -15,13 +15,13 @@ from sqlflow.core.schema import Schema
 
 
 class Tier(StrEnum):
-    """What kind of changes a query can follow: A all (additive), A' additions (removals recompute their group),
-    B by recomputing the keys touched, C none."""
+    """What kind of changes a query can follow: all `rows`, added or removed; `additions`, while removals recompute their
+    group; by recomputing the `keys` touched; `none`."""
 
-    ADDITIVE = "A"
-    GROWING = "A'"
-    KEYS = "B"
-    REFUSED = "C"
+    ADDITIVE = "rows"
+    GROWING = "additions"
+    KEYS = "keys"
+    REFUSED = "none"
 
 
 class Refusal(Struct, frozen=True):

@@ -392,7 +392,7 @@ def _succeeded(item: _Done) -> TaskResult:
     result = _result(item.task, Status.DONE, item.started_at, item.seconds)
     outcome = item.outcome
     if outcome.strategy == UNCHANGED:
-        result = replace(result, action="leave as it is", reason="what it reads was written again, and is what it was")
+        result = replace(result, action="leave as it is", reason="its inputs were rewritten with identical rows")
     if outcome.strategy == "full" and item.task.strategy not in ("full", ""):
         result = replace(result, action="rebuild table")
     if outcome.problem is not None:

@@ -446,7 +446,7 @@ class World:
 
 
 # A followed table that does not hold what it should is rebuilt, and told. Here nobody else touches tables.
-_UNSOUND = "its rows were not those that were last written"
+_UNSOUND = "the table was changed outside SQLFlow"
 
 
 def _broken(step: int, told: str) -> Failure:

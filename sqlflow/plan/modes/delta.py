@@ -627,7 +627,7 @@ def _told() -> Step:
     return Step(
         StepKind.NOTICE,
         compose("SELECT 1 FROM {choice} WHERE unsound", choice=_CHOICE),
-        message="its rows were not those that were last written, so it was rebuilt",
+        message="the table was changed outside SQLFlow since the last build, so it was rebuilt",
     )
 
 
