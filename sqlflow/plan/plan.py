@@ -17,7 +17,7 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import Traits
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, IntervalSet, floor
-from sqlflow.core.keeping import counters_of, image_of, log_of
+from sqlflow.core.keeping import counters_of, deletions_of, image_of, log_of
 from sqlflow.core.model import Header, Incremental, OnSchemaChange
 from sqlflow.core.modes import Mode, Strategy, promised
 from sqlflow.core.names import TableName, beside
@@ -667,13 +667,17 @@ class _Planner:
 
     def _plan_keyed(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         model = subject.model.model
-        if not effect and clock is None:
+        forgot = merge.remembers(subject) and deletions_of(subject.table).name not in self._inputs.kept
+        if not effect and clock is None and not forgot:
             self._leave(subject, before)
             return
         reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
+        if forgot:
+            why = "the table of its deleted keys is lost, so all that it reads is read again"
+            reason = Reason(ReasonKind.MISSING, "; ".join((why, *effect.why)))
         if model.header.promise.keyed:
             choice = strategies.choice_of(model.header, before, subject.model.schema, self._words.prices)
-            everything = effect.definition or clock is not None or model.header.incremental is Incremental.OFF
+            everything = effect.definition or clock is not None or forgot or model.header.incremental is Incremental.OFF
             ways = strategies.expected(choice, before)
             record, log = self._written(subject, before)
             steps = merge.update(subject, choice, log, everything=everything)

@@ -226,7 +226,7 @@ def unmerged(subject: Subject, wrong: Ident) -> tuple[Step, ...]:
     )  # fmt: skip
     steps = [_read(subject, Sql("TRUE")), meet(subject, _LATEST), write(read), *_one_per_key(subject, _LATEST)]
     steps += [step for step in _conflicts(subject) if step.kind is StepKind.WRITE]
-    if _remembers(subject):
+    if remembers(subject):
         steps.append(_without_deleted(subject))
     parts: dict[str, Part] = {
         "cs": names(schema), "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
@@ -468,7 +468,7 @@ def _by_policy(subject: Subject, same: Sql) -> list[Step]:
             ]
 
 
-def _remembers(subject: Subject) -> bool:
+def remembers(subject: Subject) -> bool:
     """Whether deletions are remembered."""
     header = subject.model.model.header
     return header.cursor is not None and header.deleted is not None
@@ -480,7 +480,7 @@ def _new_deletions(subject: Subject, marked: Sql, keeps: Schema) -> list[Step]:
     `marked`: one row for each key that the query gives, each with whether it means "delete this key".
     """
     header = subject.model.model.header
-    if not _remembers(subject):
+    if not remembers(subject):
         return [forget(subject.table)] if subject.before is not None else []
     kept = [*header.key, header.cursor or ""]
     parts: dict[str, Part] = {
@@ -515,7 +515,7 @@ def _new_deletions(subject: Subject, marked: Sql, keeps: Schema) -> list[Step]:
 def _deletions(subject: Subject) -> list[Step]:
     """Take out of the new rows what a remembered deletion wins against, and remember the new deletions."""
     header = subject.model.model.header
-    if not _remembers(subject):
+    if not remembers(subject):
         return []
     parts: dict[str, Part] = {
         "deleted": deletions_of(subject.table), "cs": [Ident(name) for name in dict.fromkeys([*header.key, header.cursor or ""])],
