@@ -17,7 +17,7 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import Traits
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, IntervalSet, floor
-from sqlflow.core.keeping import counters_of, deletions_of, image_of, log_of
+from sqlflow.core.keeping import counters_of, deletions_of, log_of
 from sqlflow.core.model import Header, Incremental, OnSchemaChange
 from sqlflow.core.modes import Mode, Strategy, promised
 from sqlflow.core.names import TableName, beside
@@ -26,7 +26,7 @@ from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import counted, sized
-from sqlflow.plan import indexes, partitions, selfcheck, sizes, strategies
+from sqlflow.plan import changelog, indexes, partitions, selfcheck, sizes, strategies
 from sqlflow.plan.following import (
     Followed,
     NotFollowed,
@@ -38,12 +38,8 @@ from sqlflow.plan.following import (
     would_follow,
 )
 from sqlflow.plan.log import (
-    Cursor,
     Log,
-    compare_image,
     compared,
-    extend_image,
-    keep_image,
     swap_and_compare,
     swap_and_tell,
 )
@@ -52,6 +48,7 @@ from sqlflow.plan.modes.delta import Changed
 from sqlflow.plan.selfcheck import SelfCheck
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
 from sqlflow.plan.subject import ZONED, Subject, replace_table, within, write
+from sqlflow.plan.world import World
 from sqlflow.quality.checks import audits, checks_of, test_audits
 
 _KEPT_CHANGES = 50
@@ -73,7 +70,8 @@ def make_plan(
     `selected`: the models that may be built. `shape_of`: which changes of its inputs a model's query can follow. Refusals are errors in `Plan.problems`; a plan that has any must not
     be run. `traits`: of the engine; work that reads more than its memory is cut into batches where that can be done.
     """
-    planner = _Planner(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of, traits)
+    world = World(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of, traits)
+    planner = _Planner(world)
     for name in sorted(inputs.states):
         planner.plan_input(name, inputs.states[name])
     for name in compiled.order:
@@ -96,49 +94,21 @@ class _Draft(Struct):
 class _Planner:
     """One walk over the graph, parents first: a child's plan depends on what its parents' tasks will change."""
 
-    def __init__(
-        self,
-        compiled: Compiled,
-        inputs: Inputs,
-        config: Config,
-        request: Request,
-        selected: frozenset[TableName],
-        run_id: str,
-        now: datetime,
-        shape_of: ShapeOf,
-        traits: Traits,
-    ) -> None:
-        self._shape_of = shape_of
-        self._memory = traits.memory
-        self._words = traits.wording
-        self._traits = traits
-        self._readers: dict[TableName, list[CompiledModel]] | None = None
-        self._read: set[TableName] | None = None
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._causes: frozenset[TableName] = (
             frozenset()
         )  # of the model at hand, if they may turn out to have changed nothing
-        self._compiled = compiled
-        self._inputs = inputs
-        self._request = request
-        self._selected = selected
-        self._zone: ZoneInfo = config.zone
-        self._verify_every = config.verify_every
-        self._project = config.name
-        self._run_id = run_id
-        self._now = now
         self._draft = _Draft()
-        self._updates: dict[TableName, tuple[SignatureUpdate, ...]] = {}
-        for (model, _), update in sorted(inputs.partitions.items()):
-            self._updates[model] = (*self._updates.get(model, ()), update)
         self._versions: dict[TableName, Version] = {}
         self._last_task: dict[TableName, str] = {}
 
     # ------------------------------------------------------------------ seeds and sources
 
     def plan_input(self, name: TableName, state: InputState) -> None:
-        before = self._inputs.records.get(name)
-        standing = self._inputs.tables.get(name)
-        record, capture = self._captured(name, state, before)
+        before = self._world.inputs.records.get(name)
+        standing = self._world.inputs.tables.get(name)
+        record, capture = changelog.captured(self._world, name, state, before)
         grew = state.growth.rows if capture and state.growth is not None else None
         self._versions[name] = Version(
             record.version, record.changes, _input_why(state), logged=record.logged, grew=grew, content=state.content
@@ -159,7 +129,7 @@ class _Planner:
             if record.kind is TableKind.SEED:
                 signature = compose(
                     "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
-                    digest=self._words.row_digest(record.schema),
+                    digest=self._world.words.row_digest(record.schema),
                     t=name,
                 )
                 steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
@@ -186,18 +156,18 @@ class _Planner:
         name = model.name
         self._causes = frozenset()
         self._note_loads(model)
-        before = self._inputs.records.get(name)
+        before = self._world.inputs.records.get(name)
         if model.model.header.promise.inlined:
             self._draft.skipped[name] = Reason(ReasonKind.NO_TABLE, "inline: put into its readers")
             return
         if before is not None:
             self._versions[name] = self._version(model, before.version, before.changes, "", before.logged)
-        if name not in self._selected:
+        if name not in self._world.selected:
             self._draft.skipped[name] = Reason(ReasonKind.NOT_SELECTED, "not selected")
             return
         if self._parents_missing(model):
             return
-        if not self._traits.partitioned_tables and model.model.header.partition_by is not None:
+        if not self._world.traits.partitioned_tables and model.model.header.partition_by is not None:
             self._draft.problems.append(
                 Diagnostic(
                     "engine-option",
@@ -207,7 +177,7 @@ class _Planner:
                 )
             )
             return
-        if not self._traits.index_options and not all(index.plain for index in model.model.header.index):
+        if not self._world.traits.index_options and not all(index.plain for index in model.model.header.index):
             self._draft.problems.append(
                 Diagnostic(
                     "engine-option",
@@ -220,7 +190,7 @@ class _Planner:
         if model.model.header.promise.tests:
             self._plan_test(model, before)
             return
-        found = self._inputs.tables.get(name)
+        found = self._world.inputs.tables.get(name)
         standing = found.relation if found else None
         if self._is_of_another(name):
             return
@@ -229,17 +199,19 @@ class _Planner:
             return
         parted = str(model.model.header.partition_by or "")
         fits = found is not None and found.schema == model.schema and (before.partitioned if before else "") == parted
-        subject = Subject(model, before, standing, self._zone, self._words, fits)
+        subject = Subject(model, before, standing, self._world.zone, self._world.words, fits)
         differ = before.schema.differences(found.schema) if before and found else ()
         reason = rebuild_reason(model, before, standing, differ)
-        if reason is None and self._request.full_refresh and not model.model.header.promise.is_view:
+        if reason is None and self._world.request.full_refresh and not model.model.header.promise.is_view:
             reason = Reason(ReasonKind.REQUESTED, "asked for with --full-refresh")
         if reason is not None and before is not None and self._refused(subject, reason):
             return
         if reason is not None or before is None:
             self._rebuild(subject, reason or Reason(ReasonKind.NEW, "it is new"))
             return
-        effect = effect_of_inputs(model, before, self._versions, self._data_inputs(model), self._inputs, self._zone)
+        effect = effect_of_inputs(
+            model, before, self._versions, self._world.data_inputs(model), self._world.inputs, self._world.zone
+        )
         clock = self._clock_reason(model, before)
         same_checks = before.fingerprint.checks == model.fingerprint.checks
         if clock is None and effect and same_checks and all(self._may_stay(cause, before) for cause in effect.inputs):
@@ -256,10 +228,10 @@ class _Planner:
 
     def _note_loads(self, model: CompiledModel) -> None:
         """Files of whose rows the partitions must be known, and are not before they are loaded."""
-        if not model.model.header.promise.timed or model.name not in self._selected:
+        if not model.model.header.promise.timed or model.name not in self._world.selected:
             return
         for name, mapping in model.times.items():
-            state = self._inputs.states.get(name)
+            state = self._world.inputs.states.get(name)
             if mapping.occurrences and state is not None and state.loads and name in self._last_task:
                 self._draft.loads_first.add(self._last_task[name])
 
@@ -267,14 +239,16 @@ class _Planner:
         """Whether all that a reader has not seen of a table is what this build does to it, which may turn out to be
         nothing."""
         seen = reader.inputs.get(name.id) == str(self._versions[name].number - 1)
-        return seen and name in self._last_task and name in self._compiled.models
+        return seen and name in self._last_task and name in self._world.compiled.models
 
     def _parents_missing(self, model: CompiledModel) -> bool:
         """A parent that was never built and is not built now: the query would fail."""
         missing = [
             parent
             for parent in model.parents
-            if parent in self._compiled.models and parent not in self._last_task and parent not in self._inputs.tables
+            if parent in self._world.compiled.models
+            and parent not in self._last_task
+            and parent not in self._world.inputs.tables
         ]
         for parent in missing:
             if not any(d.code == "parent-missing" and f"`{parent}`" in d.message for d in self._draft.problems):
@@ -290,16 +264,16 @@ class _Planner:
 
     def _is_of_another(self, name: TableName) -> bool:
         """Whether another project made what would be written to, which is refused."""
-        owner = self._inputs.others.get(name)
+        owner = self._world.inputs.others.get(name)
         if owner is None:
             return False
-        model = self._compiled.models.get(name)
-        project = self._compiled.project
+        model = self._world.compiled.models.get(name)
+        project = self._world.compiled.project
         outside = project.sources.get(name) or project.seeds.get(name)
         self._draft.problems.append(
             Diagnostic(
                 "other-project",
-                f"`{name}` was made by the project `{owner}`, and this is `{self._project}`",
+                f"`{name}` was made by the project `{owner}`, and this is `{self._world.project}`",
                 model.query.span(0) if model is not None else outside.span if outside is not None else None,
                 f"give it another name, or build into another database; if this project was called `{owner}` before, write "
                 f"`formerly: [{owner}]` into sqlflow.yml",
@@ -310,16 +284,16 @@ class _Planner:
     def _may_take(self, name: TableName) -> bool:
         """Whether a table that stands without a record may be made anew: because that was asked for, or because the run-state
         file says that SQLFlow made it, out of what it can be made of again."""
-        if self._request.full_refresh:
+        if self._world.request.full_refresh:
             return True
-        if name not in self._inputs.lost:
+        if name not in self._world.inputs.lost:
             return False
-        model = self._compiled.models.get(name)
+        model = self._world.compiled.models.get(name)
         return model is None or (model.model.header.full_refresh and not model.model.header.promise.keeps)
 
     def _refuse_foreign(self, name: TableName, standing: Relation) -> None:
-        model = self._compiled.models.get(name)
-        if model is not None and name in self._inputs.lost:
+        model = self._world.compiled.models.get(name)
+        if model is not None and name in self._world.inputs.lost:
             self._draft.problems.append(
                 Diagnostic(
                     "record-lost",
@@ -356,7 +330,7 @@ class _Planner:
             )
             return True
         keeps = header.promise.keeps
-        if keeps and reason.kind is ReasonKind.SETTINGS_CHANGED and not self._request.full_refresh:
+        if keeps and reason.kind is ReasonKind.SETTINGS_CHANGED and not self._world.request.full_refresh:
             self._refuse_reset(subject, str(reason))
             return True
         if header.on_schema_change is OnSchemaChange.FAIL and (why := self._other_columns(subject, reason)):
@@ -404,11 +378,11 @@ class _Planner:
 
     def _clock_token(self, item: Moving) -> str:
         if item.every is None:
-            return self._run_id
-        shown = self._now.astimezone(self._zone)
+            return self._world.run_id
+        shown = self._world.now.astimezone(self._world.zone)
         if item.every is Grain.HOUR:  # with the offset, for there are two of an hour when summer time ends
             return shown.replace(minute=0, second=0, microsecond=0).isoformat()
-        return floor(self._now, item.every, self._zone).astimezone(self._zone).date().isoformat()
+        return floor(self._world.now, item.every, self._world.zone).astimezone(self._world.zone).date().isoformat()
 
     # ------------------------------------------------------------------ what is to be done, mode by mode
 
@@ -426,18 +400,20 @@ class _Planner:
 
     def _plan_test(self, model: CompiledModel, before: TableRecord | None) -> None:
         """A query that must return no rows runs when it is new, was edited, or what it reads changed since it passed."""
-        subject = Subject(model, before, None, self._zone, self._words)
+        subject = Subject(model, before, None, self._world.zone, self._world.words)
         if before is None:
-            record = self._record(subject, Change(first_version(self._now)))
+            record = self._record(subject, Change(first_version(self._world.now)))
             self._audit(subject, record, Reason(ReasonKind.NEW, "it is new"))
             return
         reason = None
-        effect = effect_of_inputs(model, before, self._versions, self._data_inputs(model), self._inputs, self._zone)
+        effect = effect_of_inputs(
+            model, before, self._versions, self._world.data_inputs(model), self._world.inputs, self._world.zone
+        )
         if before.fingerprint.query != model.fingerprint.query:
             reason = Reason(ReasonKind.QUERY_CHANGED, "its query changed")
         elif before.fingerprint.checks != model.fingerprint.checks:
             reason = Reason(ReasonKind.CHECKS_CHANGED, "its severity changed")
-        elif self._request.full_refresh:
+        elif self._world.request.full_refresh:
             reason = Reason(ReasonKind.REQUESTED, "asked for with --full-refresh")
         elif (clock := self._clock_reason(model, before)) is not None:
             reason = clock
@@ -472,11 +448,11 @@ class _Planner:
         changed = []
         rows: dict[TableName, int | None] = {}
         for name in (subject.table, *effect.inputs):
-            if name in self._inputs.collated:
+            if name in self._world.inputs.collated:
                 return NotFollowed(f"`COLLATE` in `{name}`: different texts count as equal there")
         for name in effect.inputs:
             version, consumed = self._versions[name], before.inputs.get(name.id, "")
-            state = self._inputs.states.get(name)
+            state = self._world.inputs.states.get(name)
             after, beyond = version_of(consumed), None
             if not consumed.isdigit() and state is not None and state.growth is not None:
                 beyond = state.growth.since.get(consumed)
@@ -487,21 +463,21 @@ class _Planner:
                 or (beyond is None and "~" in consumed)
             ):
                 return NotFollowed(self._not_told(subject.table, before, name))
-            record = self._inputs.records.get(name)
-            model = self._compiled.models.get(name)
-            schema = model.schema if model is not None else self._compiled.columns[name]
+            record = self._world.inputs.records.get(name)
+            model = self._world.compiled.models.get(name)
+            schema = model.schema if model is not None else self._world.compiled.columns[name]
             reader = record.reader if record is not None else ""
             changed.append(Changed(name, schema, after, version.number, log_of(name, reader), beyond))
             rows[name] = state.rows if state is not None else record.rows if record is not None else None
-        return follow_or_not(subject.model, before, self._shape_of(subject.table), changed, self._versions, rows)
+        return follow_or_not(subject.model, before, self._world.shape_of(subject.table), changed, self._versions, rows)
 
     def _counters_edited(self, subject: Subject, before: TableRecord) -> bool:
-        shape, kept = self._shape_of(subject.table), self._inputs.kept.get(counters_of(subject.table).name)
+        shape, kept = self._world.shape_of(subject.table), self._world.inputs.kept.get(counters_of(subject.table).name)
         return before.counters == counters_token(shape) and kept != frozenset(n.lower() for n in shape.schema.names)
 
     def _not_told(self, table: TableName, before: TableRecord, name: TableName) -> str:
         """Why nobody says which rows of an input changed."""
-        state, shape = self._inputs.states.get(name), self._shape_of(table)
+        state, shape = self._world.inputs.states.get(name), self._world.shape_of(table)
         if state is None or state.growth is None:
             return f"what changed in `{name}` is not known row by row"
         if shape.grouping is not None and before.counters != counters_token(shape):
@@ -511,26 +487,26 @@ class _Planner:
 
     def _follow(self, subject: Subject, before: TableRecord, found: Followed, reason: Reason) -> None:
         """Bring the table up to date by the rows that changed."""
-        shape = self._shape_of(subject.table)
+        shape = self._world.shape_of(subject.table)
         record = self._record(subject, Change(before.version + 1))
         record = replace(record, counters=counters_token(shape), runs=before.runs + 1)
-        record, log = self._logged(subject.model.schema, before, record)
+        record, log = changelog.logged(self._world, subject.model.schema, before, record)
         timed = subject.model.model.header.promise.timed
         rebuild = incremental.rebuild(subject) if timed else (*delta.prime(subject, shape), *full.rebuild(subject))
         query = incremental.whole_query(subject) if timed else subject.query
-        check = selfcheck.due(subject, shape, query, self._verify_every, self._run_id)
-        moving = frozenset(self._moving(subject.model))
+        check = selfcheck.due(subject, shape, query, self._world.config.verify_every, self._world.run_id)
+        moving = frozenset(self._world.moving(subject.model))
         steps = delta.follow(subject, shape, found.following, log, rebuild, check, moving)
-        signatures = self._signatures(subject)
+        signatures = self._world.signatures(subject.table)
         if timed:
             record = replace(record, done=before.done, watermark=before.watermark)
             steps = (*steps, *incremental.measured(subject))
             # What is followed is what their own tasks find, of whose partitions nothing is known.
-            followed = [item.table for item in found.following.changed if item.table in self._inputs.states]
-            updates = [update for update in self._signatures(subject) if update.input not in followed]
+            followed = [item.table for item in found.following.changed if item.table in self._world.inputs.states]
+            updates = [update for update in self._world.signatures(subject.table) if update.input not in followed]
             signatures = (*updates, *(SignatureUpdate(name, {}, whole=True) for name in followed))
         # Files are not held still by a transaction.
-        loose = {n for n in moving & delta.read_as_they_are(shape, found.following) if self._is_files(n)}
+        loose = {n for n in moving & delta.read_as_they_are(shape, found.following) if self._world.is_files(n)}
         steps = (*steps, *self._seen(subject.model, loose, whole=False, only_if=delta.is_followed()))
         steps = (*steps, *self._seen(subject.model, only_if=delta.is_rebuilt()))
         self._model_task(
@@ -546,128 +522,9 @@ class _Planner:
         )
         self._changed(subject, record, "changes in this build")
 
-    # ------------------------------------------------------------------ change logs
-
-    def _may_follow(self, name: TableName) -> list[CompiledModel]:
-        """The models that may follow changes of a table by what their headers say, views looked through."""
-        if self._readers is None:
-            self._readers = {}
-            for model in self._compiled.models.values():
-                if not may_follow(model.model.header):
-                    continue
-                for read in self._data_inputs(model):
-                    if not self._by_partition(model, read):
-                        self._readers.setdefault(read, []).append(model)
-        return self._readers.get(name, [])
-
-    def _by_partition(self, model: CompiledModel, read: TableName) -> bool:
-        """Whether the changes of an input are known by partition, which is enough for an incremental model."""
-        header = model.model.header
-        if not header.promise.timed or header.strategy is Strategy.DELTA:
-            return False
-        parent = self._compiled.models.get(read)
-        return parent is None or parent.model.header.promise.timed or parent.model.header.promise.is_view
-
-    def _followers(self, name: TableName) -> list[CompiledModel]:
-        """Those of them whose query can follow something."""
-        return [m for m in self._may_follow(name) if self._shape_of(m.name).tier is not Tier.REFUSED]
-
-    def _logged(
-        self, schema: Schema, before: TableRecord | None, record: TableRecord
-    ) -> tuple[TableRecord, Log | None]:
-        """The record and the log of a version that is written down, if anybody may want to read it."""
-        followers = self._followers(record.table)
-        if not followers:
-            return replace(record, logged=None), None
-        alike = before is not None and before.schema == schema and before.reader == record.reader
-        since = before.logged if before is not None and alike else None
-        read = [
-            self._inputs.records[m.name].inputs.get(record.table.id, "")
-            for m in followers
-            if m.name in self._inputs.records
-        ]
-        versions = [version for version in map(version_of, read) if version is not None]
-        lowest = min(versions, default=record.version - 1)
-        log = Log(
-            log_of(record.table, record.reader), schema, record.version, since is None, min(lowest, record.version - 1)
-        )
-        return replace(record, logged=max(record.version - 1 if since is None else since, log.read)), log
-
-    def _captured(
-        self, name: TableName, state: InputState, before: TableRecord | None
-    ) -> tuple[TableRecord, tuple[Step, ...]]:
-        """What writes down the changes of an input, for those who follow them."""
-        record, steps, log = self._written_down(name, state, before)
-        if steps:
-            gap = Sql("") if log is None else log.gap().sql
-            steps = (*steps, Step(StepKind.NOTED, gap, inputs=(name,)))
-        return record, steps
-
-    def _written_down(
-        self, name: TableName, state: InputState, before: TableRecord | None
-    ) -> tuple[TableRecord, tuple[Step, ...], Log | None]:
-        record = state.record
-        image, relation = self._wants_image(name), Sql(render(name))
-        kept = image_of(name, record.reader)
-        copied = before is not None and before.image and before.reader == record.reader
-        if before is not None and record.version == before.version:
-            record = replace(record, image=image)
-            copy = (keep_image(self._words, kept, relation, record.schema),) if image and not copied else ()
-            return record, copy, None
-        same = before is not None and before.schema == record.schema
-        if before is not None and same and (state.growth is not None or (image and copied)):
-            record, log = self._logged(record.schema, before, record)
-            if log is not None and state.growth is not None and not image and not self._worth_telling(name, state):
-                return replace(record, logged=None), (), None
-            if log is not None and state.growth is not None:
-                rows = state.growth.relation
-                added = (
-                    extend_image(self._words, kept, rows, record.schema)
-                    if copied
-                    else keep_image(self._words, kept, relation, record.schema)
-                )
-                steps = (*log.opened(relation), log.rows(rows, 1), *((added,) if image else ()))
-                return replace(record, image=image), steps, log
-            if log is not None:
-                compared = compare_image(self._words, kept, relation, record.schema, log, self._cursor_of(name, before))
-                return replace(record, image=True), (*log.opened(relation), *compared), log
-        if image:
-            return replace(record, image=True), (keep_image(self._words, kept, relation, record.schema),), None
-        return record, (), None
-
-    def _worth_telling(self, name: TableName, state: InputState) -> bool:
-        """Whether somebody will follow the rows that were added to an input, and not rather be rebuilt."""
-        assert state.growth is not None
-        added, rows = state.growth.rows, state.rows
-        for model in self._followers(name):
-            before = self._inputs.records.get(model.name)
-            if before is not None and would_follow(model, before, self._shape_of(model.name), added, rows):
-                return True
-        return False
-
-    def _cursor_of(self, name: TableName, before: TableRecord) -> Cursor | None:
-        """By what a source says which of its rows are new or changed."""
-        source = self._compiled.project.sources.get(name)
-        if source is None or source.cursor is None or not source.key:
-            return None
-        signature = (before.below or "").split("|")
-        latest = signature[1] if len(signature) > 2 and signature[1] != "None" else None
-        return Cursor(source.cursor, source.key, latest)
-
-    def _wants_image(self, name: TableName) -> bool:
-        """Whether a copy of an input is kept: when somebody insists on following it, and it does not say by itself what
-        was added."""
-        source = self._compiled.project.sources.get(name)
-        if source is not None and (source.path is not None or (source.append_only and source.cursor is not None)):
-            return False
-        return any(
-            insists(model.model.header) and self._shape_of(model.name).tier is not Tier.REFUSED
-            for model in self._may_follow(name)
-        )
-
     def _plan_keyed(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         model = subject.model.model
-        forgot = merge.remembers(subject) and deletions_of(subject.table).name not in self._inputs.kept
+        forgot = merge.remembers(subject) and deletions_of(subject.table).name not in self._world.inputs.kept
         if not effect and clock is None and not forgot:
             self._leave(subject, before)
             return
@@ -676,7 +533,7 @@ class _Planner:
             why = "the table of its deleted keys is lost, so all that it reads is read again"
             reason = Reason(ReasonKind.MISSING, "; ".join((why, *effect.why)))
         if model.header.promise.keyed:
-            choice = strategies.choice_of(model.header, before, subject.model.schema, self._words.prices)
+            choice = strategies.choice_of(model.header, before, subject.model.schema, self._world.words.prices)
             everything = effect.definition or clock is not None or forgot or model.header.incremental is Incremental.OFF
             ways = strategies.expected(choice, before)
             record, log = self._written(subject, before)
@@ -686,7 +543,7 @@ class _Planner:
         if effect.definition and not model.header.full_refresh:
             self._refused(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why)))
             return
-        if effect.reset and not self._request.full_refresh:
+        if effect.reset and not self._world.request.full_refresh:
             self._refuse_reset(subject, "; ".join(effect.why))
             return
         if effect.definition:
@@ -701,7 +558,9 @@ class _Planner:
         self._write(subject, "append", "append", reason, append.update(subject, log), record, log)
 
     def _written(self, subject: Subject, before: TableRecord) -> tuple[TableRecord, Log | None]:
-        return self._logged(subject.model.schema, before, self._record(subject, Change(before.version + 1)))
+        return changelog.logged(
+            self._world, subject.model.schema, before, self._record(subject, Change(before.version + 1))
+        )
 
     def _plan_incremental(self, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> None:
         header = subject.model.model.header
@@ -750,9 +609,9 @@ class _Planner:
             self._intervals(subject, before, wanted, reason)
 
     def _requested(self, subject: Subject) -> IntervalSet:
-        if self._request.start is None and self._request.end is None:
+        if self._world.request.start is None and self._world.request.end is None:
             return NOTHING
-        start, end = self._request.start or BEGINNING, self._request.end or END
+        start, end = self._world.request.start or BEGINNING, self._world.request.end or END
         return IntervalSet.between(
             incremental.in_column_terms(subject, start), incremental.in_column_terms(subject, end)
         )
@@ -766,12 +625,16 @@ class _Planner:
             mark = datetime.fromisoformat(before.watermark)
         except ValueError:
             return NOTHING
-        mark = mark.replace(tzinfo=self._now.tzinfo) if mark.tzinfo is None else mark.astimezone(self._now.tzinfo)
+        mark = (
+            mark.replace(tzinfo=self._world.now.tzinfo)
+            if mark.tzinfo is None
+            else mark.astimezone(self._world.now.tzinfo)
+        )
         return IntervalSet.between(floor(header.lookback.before(mark), header.grain, zone), END)
 
     def _time_zone(self, subject: Subject) -> ZoneInfo | None:
         header = subject.model.model.header
-        return self._zone if header.time is not None and subject.type_of(header.time) == ZONED else None
+        return self._world.zone if header.time is not None and subject.type_of(header.time) == ZONED else None
 
     def _intervals(self, subject: Subject, before: TableRecord, wanted: IntervalSet, reason: Reason) -> None:
         """Replace intervals of a table that stands, in batches if the author wants them."""
@@ -782,7 +645,7 @@ class _Planner:
         record = self._record(subject, Change(before.version + 1, intervals=wanted))
         time = Sql(render(Ident(header.time or "")))
         kind = subject.type_of(header.time or "")
-        record, log = self._logged(subject.model.schema, before, replace(record, runs=before.runs + 1))
+        record, log = changelog.logged(self._world, subject.model.schema, before, replace(record, runs=before.runs + 1))
         check = self._interval_check(subject)
         for number, piece in enumerate(pieces or [wanted]):
             done |= piece
@@ -794,7 +657,7 @@ class _Planner:
             if check is not None and number == max(len(pieces), 1) - 1:
                 action, part = f"{action} and check a sample", None
                 gap = () if log is None else (log.gap(),)
-                steps = (*steps, *incremental.checked(check, gap, self._moving(subject.model)))
+                steps = (*steps, *incremental.checked(check, gap, self._world.moving(subject.model)))
             steps = (*steps, *self._seen(subject.model, whole=False))
             self._model_task(
                 subject,
@@ -808,7 +671,7 @@ class _Planner:
                 expected_rows=_share(before.rows, piece, self._known_time(subject)),
                 part=part,
                 opened=() if log is None else log.opened(subject.table),
-                signatures=self._signatures(subject) if number == 0 else (),
+                signatures=self._world.signatures(subject.table) if number == 0 else (),
                 before_hooks=number == 0,
                 after_hooks=number == len(pieces) - 1 or not pieces,
             )
@@ -817,8 +680,8 @@ class _Planner:
     def _interval_check(self, subject: Subject) -> SelfCheck | None:
         """The self-check of a table whose intervals are replaced, if one is due and its query always gives the same."""
         query = incremental.whole_query(subject)
-        check = selfcheck.due(subject, None, query, self._verify_every, self._run_id)
-        if check is None or subject.model.clock or self._shape_of(subject.table).tier is Tier.REFUSED:
+        check = selfcheck.due(subject, None, query, self._world.config.verify_every, self._world.run_id)
+        if check is None or subject.model.clock or self._world.shape_of(subject.table).tier is Tier.REFUSED:
             return None
         return check
 
@@ -844,7 +707,7 @@ class _Planner:
                 action, strategy, steps = "create table", "full", incremental.rebuild(subject)
             case _:
                 if may_follow(header) and self._prepares(subject, reason):
-                    shape = self._shape_of(subject.table)
+                    shape = self._world.shape_of(subject.table)
                     prepared, token = delta.prime(subject, shape), counters_token(shape)
                     if reason.kind is ReasonKind.INPUT_CHANGED and not (subject.before and subject.before.distrusted):
                         query = delta.whole_query(subject, shape)
@@ -862,10 +725,10 @@ class _Planner:
         opened: tuple[Step, ...] = ()
         if before is not None and self._may_be_the_same(subject, before, reason):
             building = staging_name(subject.table)
-            record, log = self._logged(subject.model.schema, before, record)
+            record, log = changelog.logged(self._world, subject.model.schema, before, record)
             if log is not None:
                 steps, opened = swap_and_compare(subject, building, query, log), log.opened(subject.table)
-            elif self._is_read(subject.table):
+            elif self._world.is_read(subject.table):
                 steps = swap_and_tell(subject, building, query)
         steps, record = (*prepared, *steps), replace(record, counters=token)
         if not header.promise.is_view or checks_of(header):
@@ -882,7 +745,7 @@ class _Planner:
             steps=steps,
             record=record,
             intervals=record.done,
-            signatures=self._signatures(subject),
+            signatures=self._world.signatures(subject.table),
             forgotten=gone,
             opened=opened,
             anew=True,
@@ -892,7 +755,7 @@ class _Planner:
 
     def _may_be_the_same(self, subject: Subject, before: TableRecord, reason: Reason) -> bool:
         """Whether a rebuild may give the rows that the table has, in a way that can be compared."""
-        found = self._inputs.tables.get(subject.table)
+        found = self._world.inputs.tables.get(subject.table)
         return (
             subject.model.model.header.promise.whole
             and reason.kind in (ReasonKind.INPUT_CHANGED, ReasonKind.CLOCK)
@@ -901,52 +764,39 @@ class _Planner:
             and found.schema == before.schema == subject.model.schema
         )
 
-    def _is_read(self, name: TableName) -> bool:
-        """Whether another model reads a table, views looked through."""
-        if self._read is None:
-            self._read = {read for model in self._compiled.models.values() for read in self._data_inputs(model)}
-        return name in self._read
-
     def _prepares(self, subject: Subject, reason: Reason) -> bool:
         """Whether a rebuild also makes what following the next change takes: when the author insists, or when data has
         changed and rebuilding takes its time."""
         if insists(subject.model.model.header):
             return True
-        before, inputs = subject.before, self._data_inputs(subject.model)
+        before, inputs = subject.before, self._world.data_inputs(subject.model)
         if before is None or before.costs.get("full", 0.0) <= _WORTH_FOLLOWING:
             return False
-        if reason.kind is not ReasonKind.INPUT_CHANGED or not any(map(self._tells, inputs)):
+        if reason.kind is not ReasonKind.INPUT_CHANGED or not any(map(self._world.tells, inputs)):
             return False
         # A change that would not be followed in any case says little for following the next one.
-        shape = self._shape_of(subject.table)
+        shape = self._world.shape_of(subject.table)
         kept = replace(before, counters=counters_token(shape))
-        states = [self._inputs.states.get(name) for name in inputs]
+        states = [self._world.inputs.states.get(name) for name in inputs]
         return all(
             would_follow(subject.model, kept, shape, state.growth.rows, state.rows)
             for state in states
             if state is not None and state.growth is not None
         )
 
-    def _tells(self, name: TableName) -> bool:
-        """Whether an input may say row by row what changes in it, without a copy of it."""
-        source = self._compiled.project.sources.get(name)
-        return name in self._compiled.models or (
-            source is not None and (source.path is not None or source.cursor is not None)
-        )
-
     def _leftover(self, subject: Subject) -> tuple[tuple[Step, ...], tuple[TableName, ...]]:
         """What drops the half of a batched build that will not be finished."""
         building = staging_name(subject.table)
-        if building not in self._inputs.records:
+        if building not in self._world.inputs.records:
             return (), ()
         return (write(compose("DROP TABLE IF EXISTS {t}", t=building)),), (building,)
 
     def _kept_by_merge(self, subject: Subject, reason: Reason) -> Schema:
         """The columns, as they stand, in which a merged table's rows that the source no longer has outlive a rebuild that the
         author did not ask for: one because the source's columns changed."""
-        found = self._inputs.tables.get(subject.table)
+        found = self._world.inputs.tables.get(subject.table)
         before = subject.before
-        asked = self._request.full_refresh or reason.kind is not ReasonKind.COLUMNS_CHANGED
+        asked = self._world.request.full_refresh or reason.kind is not ReasonKind.COLUMNS_CHANGED
         if asked or found is None or before is None or not promised(before.mode).keyed:
             return Schema()
         shared = tuple(
@@ -958,7 +808,7 @@ class _Planner:
     def _edited_columns(self, subject: Subject, before: TableRecord, reason: Reason) -> tuple[str, ...] | None:
         """The columns that an edit of the query changed, when surely nothing else changed in the table."""
         now, header = subject.model.fingerprint, subject.model.model.header
-        found = self._inputs.tables.get(subject.table)
+        found = self._world.inputs.tables.get(subject.table)
         if (
             reason.kind is not ReasonKind.QUERY_CHANGED
             or before.fingerprint.header != now.header
@@ -982,7 +832,12 @@ class _Planner:
             return False  # what a view reads is looked at through it
         return bool(
             effect_of_inputs(
-                subject.model, before, self._versions, self._data_inputs(subject.model), self._inputs, self._zone
+                subject.model,
+                before,
+                self._versions,
+                self._world.data_inputs(subject.model),
+                self._world.inputs,
+                self._world.zone,
             )
         )
 
@@ -996,8 +851,8 @@ class _Planner:
         name = staging_name(subject.table)
         staged_model = replace(model, model=replace(model.model, name=name))
         record = self._record(subject, Change(self._next_version(subject)))
-        done_before = self._inputs.records.get(name)
-        standing = self._inputs.tables.get(name)
+        done_before = self._world.inputs.records.get(name)
+        standing = self._world.inputs.tables.get(name)
         resume = (
             done_before is not None
             and standing is not None
@@ -1008,7 +863,9 @@ class _Planner:
         done = done_before.done if resume and done_before is not None else NOTHING
         if not resume:
             done_before = None
-        staged = Subject(staged_model, done_before, Relation.TABLE if standing else None, self._zone, self._words)
+        staged = Subject(
+            staged_model, done_before, Relation.TABLE if standing else None, self._world.zone, self._world.words
+        )
         left = [piece for piece in pieces if piece - done]
         for number, piece in enumerate(left):
             begins = not done
@@ -1039,7 +896,7 @@ class _Planner:
             number=len(left),
             before_hooks=not left,
             intervals=final.done,
-            signatures=self._signatures(subject),
+            signatures=self._world.signatures(subject.table),
             forgotten=(name,),
             anew=True,
         )
@@ -1052,19 +909,21 @@ class _Planner:
         header, zone = subject.model.model.header, self._time_zone(subject)
         if header.batch is not None:
             return partitions.cut(wanted, known, header.batch, header.grain, zone), reason
-        if self._memory is None or "batch" in header.spans:  # `batch: none`
+        if self._world.traits.memory is None or "batch" in header.spans:  # `batch: none`
             return [wanted], reason
-        found = sizes.reading(subject.model, self._signatures(subject), self._compiled.columns, wanted, zone)
-        if found is None or found.size <= self._memory:
+        found = sizes.reading(
+            subject.model, self._world.signatures(subject.table), self._world.compiled.columns, wanted, zone
+        )
+        if found is None or found.size <= self._world.traits.memory:
             return [wanted], reason
-        pieces = sizes.cut(wanted, found, self._memory // 2)
-        why = f"in {len(pieces)} batches, as it reads {found}, and {sized(self._memory)} of memory may be used"
+        pieces = sizes.cut(wanted, found, self._world.traits.memory // 2)
+        why = f"in {len(pieces)} batches, as it reads {found}, and {sized(self._world.traits.memory)} of memory may be used"
         return pieces, replace(reason, detail=f"{reason}; {why}") if len(pieces) > 1 else reason
 
     def _known_time(self, subject: Subject) -> IntervalSet:
         """The time that the inputs are known to have rows for."""
         found = NOTHING
-        for update in self._updates.get(subject.table, ()):
+        for update in self._world.signatures(subject.table):
             there = [name for name, signature in update.partitions.items() if signature is not None]
             found |= partitions.changed_partitions(subject.model, there, self._time_zone(subject))
         if subject.before is not None:
@@ -1098,8 +957,8 @@ class _Planner:
             before,
             fingerprint=subject.model.fingerprint,
             inputs=self._consumed(subject.model),
-            run_id=self._run_id,
-            committed_at=self._now,
+            run_id=self._world.run_id,
+            committed_at=self._world.now,
         )
         self._model_task(
             subject,
@@ -1136,38 +995,16 @@ class _Planner:
         tested = Reason(ReasonKind.TESTED, "nothing that was read has changed since")
         test = subject.model.model.header.promise.tests
         self._draft.skipped[name] = tested if test else Reason(ReasonKind.UP_TO_DATE, "up to date")
-        if any(parent in self._last_task for parent in self._data_inputs(subject.model)):
+        if any(parent in self._last_task for parent in self._world.data_inputs(subject.model)):
             return  # what the parent is about to do may fail: a later build, which sees it done, will note it
         consumed = self._consumed(subject.model)
         if before.inputs != consumed or before.fingerprint != subject.model.fingerprint:
             self._draft.settled.append(replace(before, inputs=consumed, fingerprint=subject.model.fingerprint))
-            updates = self._signatures(subject)
+            updates = self._world.signatures(subject.table)
             if updates:
                 self._draft.settled_signatures[name] = updates
 
     # ------------------------------------------------------------------ parts of a task
-
-    def _data_inputs(self, model: CompiledModel) -> tuple[TableName, ...]:
-        found: dict[TableName, None] = {}
-        stack = list(model.parents)
-        while stack:
-            name = stack.pop()
-            if name in found:
-                continue
-            found[name] = None
-            parent = self._compiled.models.get(name)
-            if parent is not None and parent.model.header.promise.is_view:
-                stack.extend(parent.parents)
-        return tuple(sorted(found))
-
-    def _moving(self, model: CompiledModel) -> tuple[TableName, ...]:
-        """What a model reads and others may write to while the build runs."""
-        states = self._inputs.states
-        return tuple(n for n in self._data_inputs(model) if n in states and states[n].watch is not None)
-
-    def _is_files(self, name: TableName) -> bool:
-        watch = self._inputs.states[name].watch
-        return watch is not None and watch.folder is not None
 
     def _seen(
         self,
@@ -1178,27 +1015,24 @@ class _Planner:
         only_if: Sql | None = None,
     ) -> tuple[Step, ...]:
         """The step that finds out what was read of these inputs of a model, or of all. `whole`: for all rows of its table."""
-        names = tuple(n for n in self._moving(model) if inputs is None or n in inputs)
+        names = tuple(n for n in self._world.moving(model) if inputs is None or n in inputs)
         if not names:
             return ()
-        updates = {update.input: update for update in self._updates.get(model.name, ())}
+        updates = {update.input: update for update in self._world.signatures(model.name)}
         parted = tuple(
-            Parted(name, self._inputs.parted[model.name, name], updates.get(name))
+            Parted(name, self._world.inputs.parted[model.name, name], updates.get(name))
             for name in names
-            if (model.name, name) in self._inputs.parted
+            if (model.name, name) in self._world.inputs.parted
         )
         return (Step(StepKind.SEEN, Sql(""), only_if=only_if, inputs=names, whole=whole, parted=parted),)
 
     def _consumed(self, model: CompiledModel) -> dict[str, str]:
         """The versions of everything that the model reads, as they will be when it runs."""
-        tokens = {n.id: str(self._versions[n].number) for n in self._data_inputs(model) if n in self._versions}
+        tokens = {n.id: str(self._versions[n].number) for n in self._world.data_inputs(model) if n in self._versions}
         return {**tokens, **self._clock_tokens(model)}
 
     def _next_version(self, subject: Subject) -> int:
-        return first_version(self._now) if subject.before is None else subject.before.version + 1
-
-    def _signatures(self, subject: Subject) -> tuple[SignatureUpdate, ...]:
-        return self._updates.get(subject.table, ())
+        return first_version(self._world.now) if subject.before is None else subject.before.version + 1
 
     def _record(self, subject: Subject, change: Change) -> TableRecord:
         before = subject.before
@@ -1212,8 +1046,8 @@ class _Planner:
             fingerprint=subject.model.fingerprint,
             schema=subject.model.schema,
             version=change.version,
-            run_id=self._run_id,
-            committed_at=self._now,
+            run_id=self._world.run_id,
+            committed_at=self._world.now,
             changes=(*earlier, change),
             inputs=self._consumed(subject.model),
             mode=str(mode),
@@ -1306,21 +1140,21 @@ class _Planner:
         else:
             steps = (*steps, *indexes.drop(subject.table, [name for name in before if name not in wanted]))
             steps += indexes.create(subject, [name for name in wanted if name not in before])
-        analyzed = self._words.analyzed(subject.table) if steps else None
+        analyzed = self._world.words.analyzed(subject.table) if steps else None
         if analyzed is not None:
             steps = (*steps, write(analyzed[0], only_if=analyzed[1]))
         parts = subject.model.model.header.partition_by
         if parts is not None and steps:
-            steps = (*steps, write(self._words.settle(subject.table, parts)))
+            steps = (*steps, write(self._world.words.settle(subject.table, parts)))
         return steps, replace(record, indexes=tuple(wanted), partitioned=str(parts or ""))
 
     def _needs(self, model: CompiledModel) -> frozenset[str]:
         """The tasks of everything it reads, and its own batch before this one."""
-        tables = {*self._data_inputs(model), *model.checked_against, *model.ordered_after, model.name}
+        tables = {*self._world.data_inputs(model), *model.checked_against, *model.ordered_after, model.name}
         return frozenset(self._last_task[name] for name in tables if name in self._last_task)
 
     def _add(self, task: Task) -> None:
-        steps = tuple(replace(step, sql=self._words.statement(step.sql)) for step in task.steps)
+        steps = tuple(replace(step, sql=self._world.words.statement(step.sql)) for step in task.steps)
         self._draft.tasks.append(replace(task, steps=steps))
         self._last_task[task.table] = task.id
 
@@ -1335,8 +1169,8 @@ class _Planner:
         return Version(number, changes, why, column.name if column else None, column.type if column else "", logged)
 
     def _tests_that_are_gone(self) -> tuple[TableName, ...]:
-        kept = {model.name for model in self._compiled.project.models}
-        records = self._inputs.records.items()
+        kept = {model.name for model in self._world.compiled.project.models}
+        records = self._world.inputs.records.items()
         return tuple(sorted(name for name, r in records if r.kind is TableKind.TEST and name not in kept))
 
     def finish(self) -> Plan:
@@ -1346,7 +1180,9 @@ class _Planner:
             skipped=draft.skipped,
             settled=self._settled(),
             settled_signatures=draft.settled_signatures,
-            orphans=orphans(self._compiled, self._inputs.records, self._inputs.tables, self._project),
+            orphans=orphans(
+                self._world.compiled, self._world.inputs.records, self._world.inputs.tables, self._world.project
+            ),
             problems=tuple(draft.problems),
             loads_first=frozenset(draft.loads_first),
             forgotten=self._tests_that_are_gone(),
@@ -1354,16 +1190,16 @@ class _Planner:
 
     def _mine(self, task: Task) -> Task:
         """The task with the records as those of this project."""
-        idle = None if task.idle is None else replace(task.idle, project=self._project)
-        return replace(task, record=replace(task.record, project=self._project), idle=idle)
+        idle = None if task.idle is None else replace(task.idle, project=self._world.project)
+        return replace(task, record=replace(task.record, project=self._world.project), idle=idle)
 
     def _settled(self) -> tuple[TableRecord, ...]:
         """The records that change without work: also those that an older version wrote, which do not say whose they are."""
-        written = {record.table: replace(record, project=self._project) for record in self._draft.settled}
-        ours = owned(self._compiled)
-        for name, record in self._inputs.records.items():
+        written = {record.table: replace(record, project=self._world.project) for record in self._draft.settled}
+        ours = owned(self._world.compiled)
+        for name, record in self._world.inputs.records.items():
             if not record.project and name in ours and name not in written and name not in self._last_task:
-                written[name] = replace(record, project=self._project)
+                written[name] = replace(record, project=self._world.project)
         return tuple(written.values())
 
 
