@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from sqlflow.core.clock import Moving, never_the_same
+from sqlflow.core.clock import never_the_same
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
 from sqlflow.core.delta import Tier
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import Traits
 from sqlflow.core.inputs import Inputs, InputState
-from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, IntervalSet, floor
+from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.keeping import counters_of, deletions_of, log_of
-from sqlflow.core.model import Header, Incremental, OnSchemaChange
+from sqlflow.core.model import Header, Incremental
 from sqlflow.core.modes import Mode, Strategy, promised
 from sqlflow.core.names import TableName, beside
 from sqlflow.core.plan import Audit, Parted, Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task, Way
@@ -26,7 +26,7 @@ from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import counted, sized
-from sqlflow.plan import changelog, indexes, partitions, selfcheck, sizes, strategies
+from sqlflow.plan import changelog, clocks, indexes, partitions, refusals, selfcheck, sizes, strategies
 from sqlflow.plan.following import (
     Followed,
     NotFollowed,
@@ -96,12 +96,10 @@ class _Planner:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._causes: frozenset[TableName] = (
-            frozenset()
-        )  # of the model at hand, if they may turn out to have changed nothing
         self._draft = _Draft()
         self._versions: dict[TableName, Version] = {}
         self._last_task: dict[TableName, str] = {}
+        self._unbuilt: set[TableName] = set()  # of these it was told that they were never built, or why not
 
     # ------------------------------------------------------------------ seeds and sources
 
@@ -116,10 +114,7 @@ class _Planner:
         if state.work or state.loads or capture:
             steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
             if record.made and (state.work or state.loads):
-                if self._is_of_another(name):
-                    return
-                if before is None and standing is not None and not self._may_take(name):
-                    self._refuse_foreign(name, standing.relation)
+                if self._refuse(refusals.made_by_another(self._world, name) or refusals.foreign(self._world, name)):
                     return
                 if before is None and standing is not None and standing.relation is not record.relation:
                     kind = Sql(str(standing.relation).upper())
@@ -154,7 +149,6 @@ class _Planner:
 
     def plan_model(self, model: CompiledModel) -> None:
         name = model.name
-        self._causes = frozenset()
         self._note_loads(model)
         before = self._world.inputs.records.get(name)
         if model.model.header.promise.inlined:
@@ -167,35 +161,14 @@ class _Planner:
             return
         if self._parents_missing(model):
             return
-        if not self._world.traits.partitioned_tables and model.model.header.partition_by is not None:
-            self._draft.problems.append(
-                Diagnostic(
-                    "engine-option",
-                    f"this engine has no partitioned tables, and `{name}` asks for one",
-                    model.model.header.spans.get("partition_by", model.query.span(0)),
-                    "leave `@partition_by` out: intervals are replaced without it, too",
-                )
-            )
-            return
-        if not self._world.traits.index_options and not all(index.plain for index in model.model.header.index):
-            self._draft.problems.append(
-                Diagnostic(
-                    "engine-option",
-                    f"this engine has only plain indexes, and `{name}` asks for more",
-                    model.model.header.spans.get("index", model.query.span(0)),
-                    "name only columns; a `unique` check says that values come once",
-                )
-            )
+        if self._refuse(refusals.engine_lacks(self._world, model)):
             return
         if model.model.header.promise.tests:
             self._plan_test(model, before)
             return
         found = self._world.inputs.tables.get(name)
         standing = found.relation if found else None
-        if self._is_of_another(name):
-            return
-        if before is None and found is not None and not self._may_take(name):
-            self._refuse_foreign(name, found.relation)
+        if self._refuse(refusals.made_by_another(self._world, name) or refusals.foreign(self._world, name)):
             return
         parted = str(model.model.header.partition_by or "")
         fits = found is not None and found.schema == model.schema and (before.partitioned if before else "") == parted
@@ -204,7 +177,7 @@ class _Planner:
         reason = rebuild_reason(model, before, standing, differ)
         if reason is None and self._world.request.full_refresh and not model.model.header.promise.is_view:
             reason = Reason(ReasonKind.REQUESTED, "asked for with --full-refresh")
-        if reason is not None and before is not None and self._refused(subject, reason):
+        if reason is not None and before is not None and self._forbids(subject, reason):
             return
         if reason is not None or before is None:
             self._rebuild(subject, reason or Reason(ReasonKind.NEW, "it is new"))
@@ -212,10 +185,10 @@ class _Planner:
         effect = effect_of_inputs(
             model, before, self._versions, self._world.data_inputs(model), self._world.inputs, self._world.zone
         )
-        clock = self._clock_reason(model, before)
+        clock = clocks.reason(self._world, model, before)
         same_checks = before.fingerprint.checks == model.fingerprint.checks
         if clock is None and effect and same_checks and all(self._may_stay(cause, before) for cause in effect.inputs):
-            self._causes = frozenset(effect.inputs)
+            subject = replace(subject, causes=frozenset(effect.inputs))
         match model.model.header.mode:
             case Mode.VIEW:
                 self._plan_view(subject, before, effect)
@@ -225,6 +198,22 @@ class _Planner:
                 self._plan_keyed(subject, before, effect, clock)
             case _:
                 self._plan_auto(subject, before, effect, clock)
+
+    def _refuse(self, problem: Diagnostic | None) -> bool:
+        if problem is not None:
+            self._draft.problems.append(problem)
+        return problem is not None
+
+    def _forbids(self, subject: Subject, reason: Reason) -> bool:
+        return self._refuse(refusals.forbidden(self._world, subject, reason))
+
+    def _parents_missing(self, model: CompiledModel) -> bool:
+        missing = refusals.missing_parents(self._world, model, self._last_task)
+        for parent in missing:
+            if parent not in self._unbuilt:
+                self._draft.problems.append(refusals.parent_missing(model, parent))
+                self._unbuilt |= {model.name, parent}
+        return bool(missing)
 
     def _note_loads(self, model: CompiledModel) -> None:
         """Files of whose rows the partitions must be known, and are not before they are loaded."""
@@ -240,149 +229,6 @@ class _Planner:
         nothing."""
         seen = reader.inputs.get(name.id) == str(self._versions[name].number - 1)
         return seen and name in self._last_task and name in self._world.compiled.models
-
-    def _parents_missing(self, model: CompiledModel) -> bool:
-        """A parent that was never built and is not built now: the query would fail."""
-        missing = [
-            parent
-            for parent in model.parents
-            if parent in self._world.compiled.models
-            and parent not in self._last_task
-            and parent not in self._world.inputs.tables
-        ]
-        for parent in missing:
-            if not any(d.code == "parent-missing" and f"`{parent}`" in d.message for d in self._draft.problems):
-                self._draft.problems.append(
-                    Diagnostic(
-                        "parent-missing",
-                        f"`{model.name}` reads `{parent}`, which was never built and is not selected",
-                        model.query.span(0),
-                        f"build it too: `sqlflow build +{model.name}`",
-                    )
-                )
-        return bool(missing)
-
-    def _is_of_another(self, name: TableName) -> bool:
-        """Whether another project made what would be written to, which is refused."""
-        owner = self._world.inputs.others.get(name)
-        if owner is None:
-            return False
-        model = self._world.compiled.models.get(name)
-        project = self._world.compiled.project
-        outside = project.sources.get(name) or project.seeds.get(name)
-        self._draft.problems.append(
-            Diagnostic(
-                "other-project",
-                f"`{name}` was made by the project `{owner}`, and this is `{self._world.project}`",
-                model.query.span(0) if model is not None else outside.span if outside is not None else None,
-                f"give it another name, or build into another database; if this project was called `{owner}` before, write "
-                f"`formerly: [{owner}]` into sqlflow.yml",
-            )
-        )
-        return True
-
-    def _may_take(self, name: TableName) -> bool:
-        """Whether a table that stands without a record may be made anew: because that was asked for, or because the run-state
-        file says that SQLFlow made it, out of what it can be made of again."""
-        if self._world.request.full_refresh:
-            return True
-        if name not in self._world.inputs.lost:
-            return False
-        model = self._world.compiled.models.get(name)
-        return model is None or (model.model.header.full_refresh and not model.model.header.promise.keeps)
-
-    def _refuse_foreign(self, name: TableName, standing: Relation) -> None:
-        model = self._world.compiled.models.get(name)
-        if model is not None and name in self._world.inputs.lost:
-            self._draft.problems.append(
-                Diagnostic(
-                    "record-lost",
-                    f"the record of `{name}` is lost: nobody knows what was read for the rows that it has",
-                    model.query.span(0),
-                    f"restore the schema `_sqlflow` from a backup, or make the table anew with `sqlflow build {name} "
-                    "--full-refresh`: rows that its source no longer has are lost then",
-                )
-            )
-            return
-        self._draft.problems.append(
-            Diagnostic(
-                "foreign-table",
-                f"the database has a {standing} `{name}` that SQLFlow did not make",
-                model.query.span(0) if model else None,
-                f"rename {'the model' if model else 'it'} or drop that object; `--full-refresh` replaces it",
-            )
-        )
-
-    def _refused(self, subject: Subject, reason: Reason) -> bool:
-        """Whether the author forbade what would have to be done."""
-        header = subject.model.model.header
-        if header.promise.is_view:
-            return False
-        span = subject.model.query.span(0)
-        if not header.full_refresh and reason.kind is not ReasonKind.MISSING:
-            self._draft.problems.append(
-                Diagnostic(
-                    "refused-rebuild",
-                    f"`{subject.table}` would have to be rebuilt, because {reason}, and `full_refresh: never` forbids it",
-                    header.spans.get("full_refresh", span),
-                    f"undo the change, leave the model out with `--exclude {subject.table}`, or set `full_refresh: allow`",
-                )
-            )
-            return True
-        keeps = header.promise.keeps
-        if keeps and reason.kind is ReasonKind.SETTINGS_CHANGED and not self._world.request.full_refresh:
-            self._refuse_reset(subject, str(reason))
-            return True
-        if header.on_schema_change is OnSchemaChange.FAIL and (why := self._other_columns(subject, reason)):
-            self._draft.problems.append(
-                Diagnostic(
-                    "schema-changed",
-                    f"the columns of `{subject.table}` changed, and `on_schema_change: fail` forbids it: {why}",
-                    header.spans.get("on_schema_change", span),
-                    "name the columns in the query, or set `on_schema_change: rebuild`"
-                    if reason.kind is ReasonKind.COLUMNS_CHANGED
-                    else "undo the edit, or set `on_schema_change: rebuild`",
-                )
-            )
-            return True
-        return False
-
-    def _other_columns(self, subject: Subject, reason: Reason) -> str:
-        """How the columns of the query differ from those that were last written, or the table's from both; empty if not."""
-        if reason.kind is ReasonKind.COLUMNS_CHANGED:
-            return str(reason)
-        before = subject.before
-        differences = before.schema.differences(subject.model.schema) if before is not None else ()
-        return f"the query's columns changed: {', '.join(differences)}" if differences else ""
-
-    def _refuse_reset(self, subject: Subject, why: str) -> None:
-        self._draft.problems.append(
-            Diagnostic(
-                "setting-changed",
-                f"`{subject.table}` keeps rows that were made under another setting: {why}",
-                subject.model.query.span(0),
-                "rows that its source no longer has cannot be made again: set it back in sqlflow.yml, leave the model out "
-                f"with `--exclude {subject.table}`, or make the table anew from what its query gives now with "
-                f"`sqlflow build {subject.table} --full-refresh`",
-            )
-        )
-
-    def _clock_reason(self, model: CompiledModel, before: TableRecord) -> Reason | None:
-        for item in model.stale_by:
-            if before.inputs.get(_clock_input(item)) != self._clock_token(item):
-                return Reason(ReasonKind.CLOCK, _clock_why(item))
-        return None
-
-    def _clock_tokens(self, model: CompiledModel) -> dict[str, str]:
-        return {_clock_input(item): self._clock_token(item) for item in model.stale_by}
-
-    def _clock_token(self, item: Moving) -> str:
-        if item.every is None:
-            return self._world.run_id
-        shown = self._world.now.astimezone(self._world.zone)
-        if item.every is Grain.HOUR:  # with the offset, for there are two of an hour when summer time ends
-            return shown.replace(minute=0, second=0, microsecond=0).isoformat()
-        return floor(self._world.now, item.every, self._world.zone).astimezone(self._world.zone).date().isoformat()
 
     # ------------------------------------------------------------------ what is to be done, mode by mode
 
@@ -415,12 +261,12 @@ class _Planner:
             reason = Reason(ReasonKind.CHECKS_CHANGED, "its severity changed")
         elif self._world.request.full_refresh:
             reason = Reason(ReasonKind.REQUESTED, "asked for with --full-refresh")
-        elif (clock := self._clock_reason(model, before)) is not None:
+        elif (clock := clocks.reason(self._world, model, before)) is not None:
             reason = clock
         elif effect:
             reason = Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
             if all(self._may_stay(cause, before) for cause in effect.inputs):
-                self._causes = frozenset(effect.inputs)
+                subject = replace(subject, causes=frozenset(effect.inputs))
         if reason is None:
             self._leave(subject, before)
         else:
@@ -541,10 +387,10 @@ class _Planner:
             self._write(subject, "merge", choice.fixed or "auto", reason, steps, record, log, ways)
             return
         if effect.definition and not model.header.full_refresh:
-            self._refused(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why)))
+            self._forbids(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why)))
             return
         if effect.reset and not self._world.request.full_refresh:
-            self._refuse_reset(subject, "; ".join(effect.why))
+            self._refuse(refusals.reset(subject, "; ".join(effect.why)))
             return
         if effect.definition:
             edited = Reason(ReasonKind.PARENT_CHANGED, f"what it reads was edited: {'; '.join(effect.why)}")
@@ -578,7 +424,7 @@ class _Planner:
             self._leave(subject, before)
             return
         if gaps or requested:
-            self._causes = frozenset()
+            subject = replace(subject, causes=frozenset())
         elif clock is None and not effect.definition and may_follow(header):
             unknown = wanted == domain and not nulls_only
             if (unknown and header.strategy is Strategy.AUTO) or header.strategy is Strategy.DELTA:
@@ -602,7 +448,7 @@ class _Planner:
         if before.distrusted:
             reason = replace(reason, detail=f"{reason}; {only_rebuilt(before)}")
         if (wanted == domain or off) and not header.full_refresh and not effect.loads:
-            self._refused(subject, reason)
+            self._forbids(subject, reason)
         elif off or (wanted == domain and header.batch is None):
             self._rebuild(subject, reason)
         else:
@@ -1029,7 +875,7 @@ class _Planner:
     def _consumed(self, model: CompiledModel) -> dict[str, str]:
         """The versions of everything that the model reads, as they will be when it runs."""
         tokens = {n.id: str(self._versions[n].number) for n in self._world.data_inputs(model) if n in self._versions}
-        return {**tokens, **self._clock_tokens(model)}
+        return {**tokens, **clocks.tokens(self._world, model)}
 
     def _next_version(self, subject: Subject) -> int:
         return first_version(self._world.now) if subject.before is None else subject.before.version + 1
@@ -1092,7 +938,7 @@ class _Planner:
         found = self._audits(subject, part) if audit else ()
         identity = str(subject.table) if number is None else f"{subject.table}#{number + 1}"
         before = subject.before
-        causes = self._causes if number is None and before is not None else frozenset()
+        causes = subject.causes if number is None and before is not None else frozenset()
         self._add(
             Task(
                 id=identity,
@@ -1207,19 +1053,6 @@ def _share(rows: int | None, piece: IntervalSet, known: IntervalSet) -> int | No
     """How many of a table's rows lie in a part of the time that they are known to be of, if they lie evenly."""
     whole, part = (sum((i.end - i.start).total_seconds() for i in found) for found in (known, known & piece))
     return round(rows * part / whole) if rows is not None and 0 < part < whole else None
-
-
-def _clock_input(item: Moving) -> str:
-    """Under which name a record holds what the clock showed."""
-    return f"@{item.every}" if item.every is not None else f"@{item.word}"
-
-
-def _clock_why(item: Moving) -> str:
-    if item.every is not None:
-        return f"the {item.every} has changed"
-    if item.word.startswith("@"):
-        return f"`{item.word}`"
-    return f"its rows depend on `{item.word}`, which may always differ"
 
 
 def only_rebuilt(before: TableRecord) -> str:

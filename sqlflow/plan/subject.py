@@ -24,7 +24,8 @@ class Subject(Struct, frozen=True):
     """A model that is to be written.
 
     `before`: what is remembered of it. `standing`: what stands in the database under its name. `fits`: that is a table with
-    the columns of the model. `words`: of the engine.
+    the columns of the model. `words`: of the engine. `causes`: that it is to be written is because of these tables alone, and
+    they may turn out to have changed nothing in this build.
     """
 
     model: CompiledModel
@@ -33,6 +34,7 @@ class Subject(Struct, frozen=True):
     zone: ZoneInfo
     words: Wording
     fits: bool = False
+    causes: frozenset[TableName] = frozenset()
 
     @property
     def table(self) -> TableName:
