@@ -27,7 +27,8 @@ from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import counted, sized
 from sqlflow.plan import changelog, clocks, indexes, partitions, refusals, selfcheck, sizes, strategies
-from sqlflow.plan.following import (
+from sqlflow.plan.following import delta
+from sqlflow.plan.following.choice import (
     Followed,
     NotFollowed,
     ShapeOf,
@@ -37,14 +38,14 @@ from sqlflow.plan.following import (
     may_follow,
     would_follow,
 )
+from sqlflow.plan.following.delta import Changed
 from sqlflow.plan.log import (
     Log,
     compared,
     swap_and_compare,
     swap_and_tell,
 )
-from sqlflow.plan.modes import append, delta, full, incremental, merge, view
-from sqlflow.plan.modes.delta import Changed
+from sqlflow.plan.modes import append, full, incremental, merge, view
 from sqlflow.plan.selfcheck import SelfCheck
 from sqlflow.plan.stale import Effect, Version, changed_columns, effect_of_inputs, rebuild_reason
 from sqlflow.plan.subject import ZONED, Subject, replace_table, within, write

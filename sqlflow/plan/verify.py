@@ -16,7 +16,7 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Authors, Ident, Part, Sql, compose, joined, make_temporary, quoted, render
 from sqlflow.core.wording import Wording
 from sqlflow.plan.compare import Comparison, alike, compare, compared_columns
-from sqlflow.plan.following import counters_token
+from sqlflow.plan.following.choice import counters_token
 from sqlflow.plan.log import WEIGHT, names, same_key
 from sqlflow.plan.modes import incremental, merge
 from sqlflow.plan.subject import Subject, write

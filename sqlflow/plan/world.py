@@ -18,7 +18,7 @@ from sqlflow.core.modes import Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import SignatureUpdate
 from sqlflow.core.wording import Wording
-from sqlflow.plan.following import ShapeOf, may_follow
+from sqlflow.plan.following.choice import ShapeOf, may_follow
 
 
 class World(Struct, frozen=True, dict=True):

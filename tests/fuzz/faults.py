@@ -45,13 +45,13 @@ FAULTS = (
     ),
     Fault(
         "the term of a join in which both sides changed is dropped",
-        "plan/modes/delta.py",
+        "plan/following/delta.py",
         "for size in range(1, max((len(term & place.keys()) for term in terms), default=0) + 1):",
         "for size in range(1, 2):",
     ),
     Fault(
         "that term has the wrong sign",
-        "plan/modes/delta.py",
+        "plan/following/delta.py",
         "sign = -1 if (size + 1 + len(removed)) % 2 else 1",
         "sign = -1 if len(removed) % 2 else 1",
     ),
@@ -64,13 +64,13 @@ FAULTS = (
     ),
     Fault(
         "HAVING is not asked of groups that leave",
-        "plan/modes/delta.py",
+        "plan/following/delta.py",
         'having = Sql("") if grouping.having is None else',
         'having = Sql("") if grouping.having is None or weight < 0 else',
     ),
     Fault(
         "MIN and MAX are kept after a deletion",
-        "plan/modes/delta.py",
+        "plan/following/delta.py",
         "growing = shape.grouping is not None and not shape.grouping.additive",
         "growing = False",
         "test_minimum_and_maximum_when_they_are_removed",
@@ -84,7 +84,7 @@ FAULTS = (
     ),
     Fault(
         "a group stays when its last row goes",
-        "plan/modes/delta.py",
+        "plan/following/delta.py",
         "GROUP BY {keys} HAVING sum({rows}) <> 0",
         "GROUP BY {keys} HAVING sum({rows}) IS NOT NULL",
     ),
@@ -103,7 +103,7 @@ FAULTS = (
     ),
     Fault(
         "a reader misses the newest version",
-        "plan/modes/delta.py",
+        "plan/following/delta.py",
         '"{version} > {after} AND {version} <= {upto}"',
         '"{version} > {after} AND {version} < {upto}"',
         "test_an_update_is_a_delete_and_an_insert",
@@ -117,7 +117,7 @@ FAULTS = (
     ),
     Fault(
         "a reader takes the version that it had read already once more",
-        "plan/modes/delta.py",
+        "plan/following/delta.py",
         '"{version} > {after} AND {version} <= {upto}"',
         '"{version} >= {after} AND {version} <= {upto}"',
         "test_a_reader_that_fails_reads_each_version_once",

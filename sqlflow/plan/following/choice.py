@@ -15,7 +15,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Way
 from sqlflow.core.records import TableRecord
 from sqlflow.core.words import counted, duration
-from sqlflow.plan.modes.delta import Changed, Following, products_of
+from sqlflow.plan.following.delta import Changed, Following, products_of
 from sqlflow.plan.stale import Version
 
 ShapeOf = Callable[[TableName], Shape]
