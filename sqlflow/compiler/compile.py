@@ -36,7 +36,7 @@ from sqlflow.core.workshop import Workshop
 if TYPE_CHECKING:
     from sqlglot import exp
 
-    from sqlflow.compiler.resolve import Resolved
+    from sqlflow.compiler.scopes import Resolved
 
 # The modules that need sqlglot are imported where a query must really be read: a build that finds everything in the
 # cache starts without them.
@@ -615,7 +615,7 @@ class _Compiler:
 
     def _place_of_item(self, text: _Text, plain: str, resolved: Resolved | None, place: int) -> Span:
         """Where the item of the SELECT list stands that gives a column; the first word of the query where it is not known."""
-        from sqlflow.compiler.resolve import Select
+        from sqlflow.compiler.scopes import Select
         from sqlflow.core.syntax import place_of
 
         query = resolved.query if resolved is not None else None

@@ -21,7 +21,7 @@ from sqlflow.compiler import time as timing
 from sqlflow.compiler.facts import resolve_query
 from sqlflow.compiler.functions import RESTLESS_NAMES
 from sqlflow.compiler.lineage import canonical
-from sqlflow.compiler.resolve import (
+from sqlflow.compiler.scopes import (
     Alias,
     Direct,
     Expression,

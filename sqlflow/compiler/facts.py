@@ -10,7 +10,8 @@ from sqlglot import exp
 from sqlflow.compiler import lineage as tracing
 from sqlflow.compiler import time as timing
 from sqlflow.compiler.moments import chain
-from sqlflow.compiler.resolve import AmbiguousColumn, Resolved, UnknownColumn, resolve
+from sqlflow.compiler.resolve import resolve
+from sqlflow.compiler.scopes import AmbiguousColumn, Resolved, UnknownColumn
 from sqlflow.core.compiled import ColumnLineage, Lineage, Occurrence, TimeMapping
 from sqlflow.core.engine import BindError, Traits
 from sqlflow.core.known import Facts, TableReads, TableTimes

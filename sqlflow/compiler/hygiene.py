@@ -13,7 +13,7 @@ from msgspec import Struct
 from sqlglot import exp
 
 from sqlflow.compiler.delta import _relations
-from sqlflow.compiler.resolve import (
+from sqlflow.compiler.scopes import (
     Alias,
     Direct,
     Expression,

@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from sqlglot import exp
 
 from sqlflow.compiler import functions
-from sqlflow.compiler.resolve import (
+from sqlflow.compiler.scopes import (
     Alias,
     Direct,
     Expression,

@@ -7,270 +7,48 @@ validity, and a problem is reported only where no unknown could excuse it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Final
 
 from msgspec import Struct, field
 from sqlglot import exp
 
 from sqlflow.compiler import functions
+from sqlflow.compiler.column_tests import _like, name_test, regex_name
+from sqlflow.compiler.scopes import (
+    Alias,
+    AmbiguousColumn,
+    Direct,
+    Expression,
+    Feature,
+    Field,
+    JoinOn,
+    Merged,
+    Named,
+    Opaque,
+    Output,
+    Problem,
+    Reference,
+    Relation,
+    Resolved,
+    Select,
+    SetOperation,
+    Several,
+    Source,
+    SourceKind,
+    UnionOutput,
+    Unknown,
+    UnknownColumn,
+    ValuesList,
+    output_names,
+)
 from sqlflow.compiler.value_types import ValueType, element_of, field_of, is_list, type_named
+from sqlflow.compiler.vocabulary import AGGREGATES, LIST_FUNCTIONS, SCALARS
 from sqlflow.core.clock import Moving, Nature
 from sqlflow.core.intervals import Grain
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.syntax import RECURRING, VALUES_WITHOUT_BRACKETS
-
-
-class UnknownColumn(Struct, frozen=True):
-    """A name that nothing in reach has; `start` and `end` cut it out of the text."""
-
-    name: str
-    start: int
-    end: int
-    candidates: tuple[str, ...]
-
-
-class AmbiguousColumn(Struct, frozen=True):
-    """A name that several sources have; `tables` are their names in the query."""
-
-    name: str
-    start: int
-    end: int
-    tables: tuple[str, ...]
-
-
-Problem = UnknownColumn | AmbiguousColumn
-
-
-class Feature:
-    """What an expression contains, itself or below, outside nested queries: bits of a plain number, as an `IntFlag`
-    takes a tenth of the time of compiling."""
-
-    NONE: Final = 0
-    AGGREGATE: Final = 1
-    WINDOW: Final = 2
-    UNNEST: Final = 4
-    VOLATILE: Final = 8
-    # A function that is not in any list of ours: a macro, perhaps an aggregate.
-    UNKNOWN_FUNCTION: Final = 16
-
-
-class Direct(Struct, frozen=True, eq=False):
-    """Column number `index` of a source."""
-
-    source: Source
-    index: int
-
-
-class Merged(Struct, frozen=True, eq=False):
-    """The one column that USING makes of two; `side` is the join's side, as written."""
-
-    left: Reference
-    right: Reference
-    side: str
-
-
-class Alias(Struct, frozen=True, eq=False):
-    """A column of the same SELECT's list, by its name."""
-
-    output: Output
-
-
-class Field(Struct, frozen=True, eq=False):
-    """A field of a struct column: `path` are the names after the column's."""
-
-    of: Reference
-    path: tuple[str, ...]
-
-
-class Several(Struct, frozen=True, eq=False):
-    """Several columns at once: a whole row, or a name that may mean any of them."""
-
-    parts: tuple[Reference, ...]
-
-
-class Named(Struct, frozen=True, eq=False):
-    """Not a column: a window that refers to the WINDOW clause."""
-
-    window: exp.Window
-
-
-class Unknown(Struct, frozen=True, eq=False):
-    """A name whose meaning is not known; `sources` are those it may belong to."""
-
-    sources: tuple[Source, ...]
-
-
-Reference = Direct | Merged | Alias | Field | Several | Named | Unknown
-
-
-class Expression(Struct, frozen=True, eq=False):
-    """An expression of one scope, with the meaning of each name in it.
-
-    `bindings` is by `id()` of the nodes of `node`; a node not in it is not a column. A column that
-    a star stands for has no node, and one reference.
-    """
-
-    node: exp.Expr | None
-    references: tuple[Reference, ...]
-    bindings: Mapping[int, Reference]
-    # Queries nested in the expression, by `id()` of the node that holds them.
-    nested: Mapping[int, Relation]
-    features: int  # of `Feature`
-    # What may be something else in another build: what fills the value, and what decides which rows it is made of.
-    moving: tuple[Moving, ...] = ()
-    deciding: tuple[Moving, ...] = ()
-
-
-class Output(Struct, frozen=True, eq=False):
-    """A column that a SELECT returns; the engine makes up a name where `name` is None."""
-
-    name: str | None
-    expression: Expression
-
-
-class UnionOutput(Struct, frozen=True, eq=False):
-    """A column of a set operation: its place in each branch, None where BY NAME finds none."""
-
-    name: str | None
-    left: int | None
-    right: int | None
-
-
-class SourceKind(StrEnum):
-    """What stands in FROM."""
-
-    TABLE = "table"
-    CTE = "cte"
-    SUBQUERY = "subquery"
-    UNNEST = "unnest"
-    FUNCTION = "function"
-    # A recursive CTE reading itself.
-    RECURSION = "recursion"
-    UNKNOWN = "unknown"
-
-
-class Source(Struct, frozen=True, eq=False):
-    """One thing in FROM.
-
-    `columns` are the visible names, None for all of them if unknown, and None for one that only
-    the engine can name. `start` and `end` cut the table's name, without alias, out of the text.
-    """
-
-    kind: SourceKind
-    node: exp.Expr
-    name: str
-    columns: tuple[str | None, ...] | None
-    table: TableName | None = None
-    # Of a table: its columns as the table names them, whatever the alias calls them.
-    base_columns: tuple[str, ...] = ()
-    relation: Relation | None = None
-    # Of a function or UNNEST: what it is called with.
-    arguments: tuple[Expression, ...] = ()
-    # Of a recursion: the name of the CTE, made unique.
-    recursion: str = ""
-    sampled: bool = False
-    start: int | None = None
-    end: int | None = None
-    # The place of each column, by its lower-case name.
-    places: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for place, column in enumerate(self.columns or ()):
-            if column is not None:
-                self.places.setdefault(column.lower(), place)
-
-    @property
-    def open(self) -> bool:
-        """Whether it may have columns that are not in the list."""
-        return self.columns is None or None in self.columns
-
-
-class JoinOn(Struct, frozen=True, eq=False):
-    """How the sources `[middle, end)` are joined to those of `[start, middle)`.
-
-    `side` and `kind` are sqlglot's words (LEFT, FULL; SEMI, ANTI, CROSS), `method` ASOF,
-    POSITIONAL or NATURAL.
-    """
-
-    start: int
-    middle: int
-    end: int
-    side: str
-    kind: str
-    method: str
-    on: Expression | None
-    using: tuple[tuple[Reference, Reference], ...]
-
-
-class Select(Struct, frozen=True, eq=False):
-    """A SELECT, a table in brackets, or a bracketed query with ORDER BY or LIMIT of its own."""
-
-    node: exp.Expr
-    sources: tuple[Source, ...]
-    joins: tuple[JoinOn, ...]
-    outputs: tuple[Output, ...] | None
-    # Expressions in the list of a SELECT whose outputs are unknown.
-    hidden: tuple[Expression, ...] = ()
-    where: Expression | None = None
-    group: tuple[Expression, ...] | None = None
-    grouping_sets: bool = False
-    having: Expression | None = None
-    qualify: Expression | None = None
-    windows: Mapping[str, exp.Window] = field(default_factory=dict)
-    distinct: bool = False
-    distinct_on: tuple[Expression, ...] = ()
-    order: tuple[Expression, ...] = ()
-    limit: tuple[Expression, ...] = ()
-    sampled: bool = False
-
-
-class SetOperation(Struct, frozen=True, eq=False):
-    """UNION, EXCEPT or INTERSECT; `recursion` names the recursive CTE that it is."""
-
-    node: exp.Expr
-    kind: str
-    distinct: bool
-    left: Relation
-    right: Relation
-    outputs: tuple[UnionOutput, ...] | None
-    order: tuple[Expression, ...] = ()
-    limit: tuple[Expression, ...] = ()
-    recursion: str = ""
-
-
-class ValuesList(Struct, frozen=True, eq=False):
-    """VALUES: rows of expressions."""
-
-    node: exp.Expr
-    names: tuple[str, ...]
-    rows: tuple[tuple[Expression, ...], ...]
-
-
-class Opaque(Struct, frozen=True, eq=False):
-    """What is not looked into (PIVOT, DESCRIBE, ...), and the sources that it reads."""
-
-    node: exp.Expr
-    sources: tuple[Source, ...]
-
-
-Relation = Select | SetOperation | ValuesList | Opaque
-
-
-class Resolved(Struct, frozen=True, eq=False):
-    """A query with the meaning of its names; `problems` in the order of the text.
-
-    `pinned` are the table occurrences whose own name is needed in the query (`main.t.a`,
-    `rowid`), so that they cannot be replaced by a subquery.
-    """
-
-    query: Relation
-    problems: tuple[Problem, ...]
-    pinned: frozenset[Source]
-    dialect: str = "duckdb"
 
 
 def resolve(
@@ -300,18 +78,6 @@ def resolve(
         frozenset(resolver.pinned),
         dialect,
     )
-
-
-def output_names(relation: Relation) -> tuple[str | None, ...] | None:
-    """The names of the columns that a relation returns, None if unknown."""
-    match relation:
-        case Select() | SetOperation():
-            outputs = relation.outputs
-            return None if outputs is None else tuple(output.name for output in outputs)
-        case ValuesList():
-            return relation.names
-        case Opaque():
-            return None
 
 
 class _Cte(Struct, eq=False):
@@ -852,7 +618,7 @@ class _Resolver:
         if isinstance(argument, _LIST_NODES):
             return True
         if isinstance(argument, exp.Anonymous):
-            return str(argument.this).lower() in _LIST_FUNCTIONS
+            return str(argument.this).lower() in LIST_FUNCTIONS
         return is_list(self._type(self._quietly(argument, scope)))
 
     def _quietly(self, node: exp.Expr, scope: _Scope) -> Expression:
@@ -1019,7 +785,7 @@ class _Resolver:
         for output in chosen:
             name = alias or output.name
             if alias is not None and "\\" in alias:
-                name = _regex_name(alias, pattern, output.name)
+                name = regex_name(alias, pattern, output.name)
                 if name is None:
                     return None
             reference = output.expression.references[0]
@@ -1045,7 +811,7 @@ class _Resolver:
             if not all(name in by_name for name in wanted):
                 return None
             return [by_name[name] for name in wanted]
-        test = _name_test(which)
+        test = name_test(which)
         if test is None:
             return None
         return [output for output in outputs if test(output.name or "")]
@@ -1530,40 +1296,6 @@ class _Resolver:
         self.problems.append(AmbiguousColumn(identifier.name, start, end, tables))
 
 
-def base_column(reference: Reference | None) -> ColumnRef | None:
-    """The column of a base table that a reference is, unchanged; None if it is not just one."""
-    while True:
-        if isinstance(reference, Alias):
-            expression = reference.output.expression
-        elif isinstance(reference, Direct):
-            source = reference.source
-            if source.table is not None:
-                if reference.index >= len(source.base_columns):
-                    return None
-                return ColumnRef(source.table, source.base_columns[reference.index])
-            relation = source.relation
-            if not isinstance(relation, Select) or relation.outputs is None:
-                return None
-            if relation.grouping_sets:
-                # A key is NULL in the rows of the other sets.
-                return None
-            expression = relation.outputs[reference.index].expression
-        else:
-            return None
-        if expression.node is not None and not _is_column(expression.node):
-            return None
-        if len(expression.references) != 1:
-            return None
-        reference = expression.references[0]
-
-
-def _is_column(node: exp.Expr) -> bool:
-    """Nothing but the name of a column."""
-    while isinstance(node, exp.Paren):
-        node = node.this
-    return isinstance(node, exp.Column)
-
-
 def _field(reference: Reference, path: list[exp.Expr]) -> Reference:
     if not path or isinstance(reference, Unknown):
         return reference
@@ -1695,93 +1427,6 @@ def _offsets(first: exp.Expr, last: exp.Expr) -> tuple[int, int]:
     return (start, end + 1) if isinstance(start, int) and isinstance(end, int) else (0, 0)
 
 
-# COLUMNS('...') is a regular expression of RE2; only what Python reads the same way.
-_SAFE_REGEX = re.compile(r"(?:[\w\s^$.|()*+?,-]|\\[dws.]|\[[\w-]+\])*", re.ASCII)
-
-
-def _name_test(which: exp.Expr) -> Callable[[str], bool] | None:
-    """The test of names that `COLUMNS('regex')` or `COLUMNS(lambda ...)` stands for."""
-    if isinstance(which, exp.Literal) and which.is_string:
-        pattern = which.name
-        if "(?" in pattern or not _SAFE_REGEX.fullmatch(pattern):
-            return None
-        try:
-            compiled = re.compile(pattern, re.ASCII)
-        except re.error:
-            return None
-        return lambda name: compiled.search(name) is not None
-    if isinstance(which, exp.Lambda) and len(which.expressions) == 1:
-        return _predicate(which.this, which.expressions[0].name.lower())
-    return None
-
-
-def _predicate(node: exp.Expr, name: str) -> Callable[[str], bool] | None:
-    if isinstance(node, exp.Paren):
-        return _predicate(node.this, name)
-    if isinstance(node, exp.Not):
-        inner = _predicate(node.this, name)
-        return None if inner is None else lambda text: not inner(text)
-    if isinstance(node, (exp.And, exp.Or)):
-        left, right = _predicate(node.left, name), _predicate(node.right, name)
-        if left is None or right is None:
-            return None
-        if isinstance(node, exp.And):
-            return lambda text: left(text) and right(text)
-        return lambda text: left(text) or right(text)
-    subject = node.args.get("this")
-    if not isinstance(subject, (exp.Identifier, exp.Column)) or subject.name.lower() != name:
-        return None
-    if isinstance(node, exp.In):
-        values = node.expressions
-        if not values or not all(_is_text(value) for value in values):
-            return None
-        names = {value.name for value in values}
-        return lambda text: text in names
-    other = node.args.get("expression")
-    if not isinstance(other, exp.Expr) or not _is_text(other):
-        return None
-    value = other.name
-    if isinstance(node, exp.EQ):
-        return lambda text: text == value
-    if isinstance(node, exp.NEQ):
-        return lambda text: text != value
-    if isinstance(node, exp.StartsWith):
-        return lambda text: text.startswith(value)
-    if isinstance(node, exp.EndsWith):
-        return lambda text: text.endswith(value)
-    return _like(node)
-
-
-def _like(node: exp.Expr) -> Callable[[str], bool] | None:
-    """The test that `x LIKE 'pattern'` is."""
-    pattern = node.args.get("expression")
-    if type(node) not in (exp.Like, exp.ILike) or not isinstance(pattern, exp.Expr):
-        return None
-    if not _is_text(pattern) or node.args.get("escape") or node.args.get("negate"):
-        return None
-    parts = (".*" if letter == "%" else "." if letter == "_" else re.escape(letter) for letter in pattern.name)
-    flags = re.DOTALL | (re.IGNORECASE if isinstance(node, exp.ILike) else 0)
-    compiled = re.compile("".join(parts), flags)
-    return lambda text: compiled.fullmatch(text) is not None
-
-
-def _is_text(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Literal) and bool(node.is_string)
-
-
-def _regex_name(alias: str, pattern: exp.Expr, name: str | None) -> str | None:
-    r"""`COLUMNS('(a).*') AS '\1'`: the name that a group of the match makes."""
-    if not _is_text(pattern) or name is None or not re.fullmatch(r"(?:[^\\]|\\\d)*", alias):
-        return None
-    found = re.search(pattern.name, name, re.ASCII)
-    if found is None:
-        return None
-    try:
-        return re.sub(r"\\(\d)", lambda part: found.group(int(part.group(1))) or "", alias)
-    except (IndexError, re.error):
-        return None
-
-
 def _feature(kind: type[exp.Expr], node: exp.Expr) -> int:
     known = _FEATURES.get(kind)
     if known is None:
@@ -1789,13 +1434,13 @@ def _feature(kind: type[exp.Expr], node: exp.Expr) -> int:
         _FEATURES[kind] = known
     if kind is exp.Anonymous:
         name = str(node.this).lower()
-        if name in _AGGREGATES:
+        if name in AGGREGATES:
             return Feature.AGGREGATE
         if name in functions.RESTLESS_NAMES:
             return Feature.VOLATILE
         if name in ("unnest", "unlist"):
             return Feature.UNNEST
-        return 0 if name in _SCALARS else Feature.UNKNOWN_FUNCTION
+        return 0 if name in SCALARS else Feature.UNKNOWN_FUNCTION
     return known
 
 
@@ -1809,49 +1454,8 @@ def _feature_of(kind: type[exp.Expr]) -> int:
     return Feature.NONE
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 _FEATURES: dict[type[exp.Expr], int] = {}
 
-_AGGREGATES = _words(
-    """
-    any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null
-    arg_max_nulls_last arg_min arg_min_null arg_min_nulls_last argmax argmin array_agg avg bit_and
-    bit_or bit_xor bitstring_agg bool_and bool_or combine_aggr corr count count_if count_star
-    countif covar_pop covar_samp decimal_average entropy favg first fsum group_concat histogram
-    histogram_exact kahan_sum kurtosis kurtosis_pop last list listagg lttb mad max max_by mean
-    median min min_by mode product quantile quantile_cont quantile_disc regr_avgx regr_avgy
-    regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy reservoir_quantile sem
-    skewness stddev stddev_pop stddev_samp string_agg sum sum_no_overflow sumkahan var_pop var_samp
-    variance variant_group_object every json_group_array json_group_object json_agg jsonb_agg
-    json_object_agg jsonb_object_agg
-    """
-)
-
-# Functions without a class in sqlglot that are known to be scalar and to depend on nothing else.
-_SCALARS = _words(
-    """
-    row epoch epoch_us epoch_ns make_timestamptz century decade millennium era isoyear yearweek
-    to_years to_months to_days to_hours to_minutes to_seconds to_milliseconds to_microseconds
-    to_weeks strptime try_strptime strftime list_value list_transform list_filter list_reduce
-    list_sum list_avg list_min list_max list_sort list_distinct list_unique list_concat
-    array_to_string regexp_matches printf format bar hash md5_number damerau_levenshtein
-    jaccard jaro_similarity jaro_winkler_similarity list_count list_aggregate datesub datediff
-    datepart date_part trim_scale struct_pack struct_extract struct_insert map_keys map_values
-    map_entries map_extract element_at timezone
-    """
-)
-
-_LIST_FUNCTIONS = _words(
-    """
-    list_value list_concat list_sort list_distinct list_transform list_filter string_split
-    str_split split regexp_split_to_array regexp_extract_all map_keys map_values map_entries
-    str_split_regex string_split_regex list_reverse_sort list_slice range generate_series
-    glob
-    """
-)
 
 _DEEPEST_TYPE = 40
 

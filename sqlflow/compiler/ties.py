@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 from sqlglot import exp
 
-from sqlflow.compiler.resolve import Expression, JoinOn, Named, Select, Source, base_column
+from sqlflow.compiler.scopes import Expression, JoinOn, Named, Select, Source, base_column
 from sqlflow.core.names import ColumnRef, TableName
 
 Keys = Mapping[TableName, tuple[frozenset[str], ...]]

@@ -70,7 +70,7 @@ from sqlflow.compiler.moments import (
     length,
     whole_number,
 )
-from sqlflow.compiler.resolve import (
+from sqlflow.compiler.scopes import (
     Alias,
     Direct,
     Expression,

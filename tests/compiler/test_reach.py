@@ -15,7 +15,8 @@ from sqlglot import exp, parse_one
 
 from sqlflow.compiler import moments
 from sqlflow.compiler.moments import Chain, chain
-from sqlflow.compiler.resolve import Resolved, resolve
+from sqlflow.compiler.resolve import resolve
+from sqlflow.compiler.scopes import Resolved
 from sqlflow.compiler.time import TimeMapping, TimeMappings, Types, Unmapped, through, time_mappings
 from sqlflow.core.engine import Traits
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, Interval, IntervalSet

@@ -9,16 +9,8 @@ import pytest
 from sqlglot import exp, parse_one
 
 from sqlflow.compiler.lineage import trace
-from sqlflow.compiler.resolve import (
-    AmbiguousColumn,
-    Direct,
-    Resolved,
-    Select,
-    SourceKind,
-    UnknownColumn,
-    output_names,
-    resolve,
-)
+from sqlflow.compiler.resolve import resolve
+from sqlflow.compiler.scopes import AmbiguousColumn, Direct, Resolved, Select, SourceKind, UnknownColumn, output_names
 from sqlflow.core.names import TableName
 
 SETUP = """

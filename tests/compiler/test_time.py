@@ -11,7 +11,8 @@ from laboratory import LABS, Lab
 from sqlglot import exp, parse_one
 
 from sqlflow.compiler import time as time_module
-from sqlflow.compiler.resolve import Resolved, resolve
+from sqlflow.compiler.resolve import resolve
+from sqlflow.compiler.scopes import Resolved
 from sqlflow.compiler.time import (
     TimeMapping,
     TimeMappings,
