@@ -68,7 +68,7 @@ def test_a_build_does_not_find_out_what_only_a_plan_tells(project: Path) -> None
     edit(project, "seeds/s/days.csv", "01,1", "01,7")
     plan = json.loads(sqlflow(project, "sqlflow build --dry-run --json").out)
     assert {task["table"]: task["tier"] for task in plan["tasks"]} == {
-        "s.days": None, "a.one": "A", "a.two": "A", "a.three": "A", "b.alone": "A", "b.after": "A",
+        "s.days": None, "a.one": "rows", "a.two": "rows", "a.three": "rows", "b.alone": "rows", "b.after": "rows",
     }  # fmt: skip
 
 
