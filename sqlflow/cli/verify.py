@@ -22,8 +22,9 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import ReasonKind
 from sqlflow.core.records import Relation, TableRecord
 from sqlflow.core.words import counted
+from sqlflow.plan.modes import proofs
 from sqlflow.plan.subject import Subject
-from sqlflow.plan.verify import proof_of_image, proofs
+from sqlflow.plan.verify import proof_of_image
 from sqlflow.proof.judge import not_judged
 from sqlflow.proof.run import Verdict, Verified, prove
 from sqlflow.state import warehouse

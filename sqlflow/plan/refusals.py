@@ -107,12 +107,7 @@ def forbidden(world: World, subject: Subject, reason: Reason) -> Diagnostic | No
         return None
     span = subject.model.query.span(0)
     if not header.full_refresh and reason.kind is not ReasonKind.MISSING:
-        return Diagnostic(
-            "refused-rebuild",
-            f"`{subject.table}` would have to be rebuilt, because {reason}, and `full_refresh: never` forbids it",
-            header.spans.get("full_refresh", span),
-            f"undo the change, leave the model out with `--exclude {subject.table}`, or set `full_refresh: allow`",
-        )
+        return never_rebuilt(subject, reason)
     keeps = header.promise.keeps
     if keeps and reason.kind is ReasonKind.SETTINGS_CHANGED and not world.request.full_refresh:
         return reset(subject, str(reason))
@@ -126,6 +121,17 @@ def forbidden(world: World, subject: Subject, reason: Reason) -> Diagnostic | No
             else "undo the edit, or set `on_schema_change: rebuild`",
         )
     return None
+
+
+def never_rebuilt(subject: Subject, reason: Reason) -> Diagnostic:
+    """The author forbade to rebuild the table."""
+    header = subject.model.model.header
+    return Diagnostic(
+        "refused-rebuild",
+        f"`{subject.table}` would have to be rebuilt, because {reason}, and `full_refresh: never` forbids it",
+        header.spans.get("full_refresh", subject.model.query.span(0)),
+        f"undo the change, leave the model out with `--exclude {subject.table}`, or set `full_refresh: allow`",
+    )
 
 
 def _other_columns(subject: Subject, reason: Reason) -> str:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.delta import Shape, Tier
 from sqlflow.core.plan import Blame, Plan, Task
-from sqlflow.plan.following.choice import ShapeOf
+from sqlflow.plan.world import ShapeOf
 
 _MOST_SHAPES = 100
 

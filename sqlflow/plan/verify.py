@@ -7,8 +7,6 @@ from msgspec import Struct
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.delta import Shape
 from sqlflow.core.keeping import counters_of, image_of
-from sqlflow.core.model import Conflict, Header
-from sqlflow.core.modes import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step
 from sqlflow.core.records import TableRecord
@@ -18,12 +16,11 @@ from sqlflow.core.wording import Wording
 from sqlflow.plan.compare import Comparison, alike, compare, compared_columns
 from sqlflow.plan.following.choice import counters_token
 from sqlflow.plan.log import WEIGHT, names, same_key
-from sqlflow.plan.modes import incremental, merge
 from sqlflow.plan.subject import Subject, write
 from sqlflow.plan.values import forgive_spelling, same_values
 
 _EXPECTED = Ident("_sqlflow_expected")
-_WRONG = Ident("_sqlflow_wrong")
+WRONG = Ident("_sqlflow_wrong")
 _KEPT = Ident("_sqlflow_kept")
 _NEAR = Ident("_sqlflow_near")
 _VERSIONS = Ident("_sqlflow_versions")
@@ -43,32 +40,22 @@ class Proof(Struct, frozen=True):
     schema: Schema
     notes: tuple[str, ...] = ()
     excuses: tuple[tuple[Sql, str], ...] = ()
-    wrong: Ident = _WRONG
+    wrong: Ident = WRONG
     rounded: Ident | None = None  # a table of the number of rows that are equal only within a tolerance
 
 
-def proofs(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
-    """The comparisons for a model that has a table."""
-    model = subject.model
-    match model.model.header.mode:
-        case Mode.MERGE:
-            return (_merged(subject),)
-        case Mode.APPEND:
-            return (_appended(subject),)
-        case Mode.INCREMENTAL:
-            return (
-                _equal(
-                    subject.words,
-                    "rows",
-                    incremental.whole_query(subject),
-                    subject.table,
-                    model.kept,
-                    _notes(model, shape),
-                ),
-            )
-        case _:
-            rows = _equal(subject.words, "rows", subject.query, subject.table, model.kept, _notes(model, shape))
-            return (rows, *_counters(subject, shape))
+def equals_query(subject: Subject, shape: Shape, query: Sql) -> Proof:
+    """That a table is what its query gives."""
+    notes = _notes(subject.model, shape)
+    return _equal(subject.words, "rows", query, subject.table, subject.model.kept, notes)
+
+
+def counters_equal(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
+    """That the counters which are kept for a table, if any are, are those of its query."""
+    before = subject.before
+    if shape.grouping is None or before is None or before.counters != counters_token(shape):
+        return ()
+    return (_equal(subject.words, "counters", Authors(shape.body), counters_of(subject.table), shape.schema, ()),)
 
 
 def proof_of_image(words: Wording, table: TableName, record: TableRecord) -> Proof:
@@ -77,20 +64,13 @@ def proof_of_image(words: Wording, table: TableName, record: TableRecord) -> Pro
     return _equal(words, "rows of its copy", query, image_of(table, record.reader), record.schema, ())
 
 
-def _counters(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
-    before = subject.before
-    if shape.grouping is None or before is None or before.counters != counters_token(shape):
-        return ()
-    return (_equal(subject.words, "counters", Authors(shape.body), counters_of(subject.table), shape.schema, ()),)
-
-
 def _equal(words: Wording, what: str, query: Sql, table: TableName, schema: Schema, notes: tuple[str, ...]) -> Proof:
     compared = compared_columns(words, schema)
     left_out = [column.name for column in schema if compared.find(column.name) is None]
     if left_out:
         listed = ", ".join(f"`{name}`" for name in left_out)
         notes = (*notes, f"not compared: {listed}, with floating point numbers inside of a value")
-    steps, rows = _compared(words, query, table, schema), _count(_EXPECTED)
+    steps, rows = _compared(words, query, table, schema), count(_EXPECTED)
     return Proof(what, steps, rows, schema, notes, rounded=_NEAR)
 
 
@@ -102,15 +82,15 @@ def _compared(words: Wording, query: Sql, table: TableName, schema: Schema) -> t
         cs=columns,
         q=query,
     )
-    comparison = Comparison(Sql(quoted(_EXPECTED)), Sql(render(table)), schema, _WRONG, words)
+    comparison = Comparison(Sql(quoted(_EXPECTED)), Sql(render(table)), schema, WRONG, words)
     return (write(expected), *compare(comparison, _NEAR))
 
 
-def _count(table: Part) -> Sql:
+def count(table: Part) -> Sql:
     return compose("SELECT count(*) FROM {t}", t=table)
 
 
-def _left_out(model: CompiledModel) -> list[str]:
+def left_out(model: CompiledModel) -> list[str]:
     """The columns that say when or by what run a row was written, of which a rebuild would give others."""
     listed = [f"`{name}`" for name in model.schema.names if name.lower() in model.written]
     return [f"not compared: {', '.join(listed)}, of when a row was written"] if listed else []
@@ -119,7 +99,7 @@ def _left_out(model: CompiledModel) -> list[str]:
 def _notes(model: CompiledModel, shape: Shape) -> tuple[str, ...]:
     """What was left out, and what may make a table differ from its query without anything being wrong."""
     header = model.model.header
-    notes = _left_out(model)
+    notes = left_out(model)
     if header.before or header.after:
         notes.append("its hooks may have changed the table")
     if model.bounds:
@@ -129,40 +109,14 @@ def _notes(model: CompiledModel, shape: Shape) -> tuple[str, ...]:
     return tuple(notes)
 
 
-# ---------------------------------------------------------------------- modes that keep what the query gives no more
-
-
-def _merged(subject: Subject) -> Proof:
-    header, schema = subject.model.model.header, subject.model.kept
-    steps = merge.unmerged(subject, _WRONG)
-    excused = compose("SELECT count(*) FROM {t} AS _target WHERE {alone}", t=subject.table, alone=merge.alone(subject))
-    return Proof(
-        "rows", steps, _count(subject.table), schema, (*_left_out(subject.model), *_merge_notes(header)),
-        ((excused, "that `merge` keeps, of keys that the query does not give"),),
-    )  # fmt: skip
-
-
-def _merge_notes(header: Header) -> tuple[str, ...]:
-    notes = []
-    if header.conflict in (Conflict.TARGET_WINS, Conflict.MANUAL):
-        notes.append(f"`conflict: {header.conflict}`: only missing keys were looked for, for the table's rows win")
-    if header.cursor is not None:
-        notes.append(
-            f"a row that changed in the source while its `{header.cursor}` did not grow is not seen by a merge"
-        )
-    if header.before or header.after:
-        notes.append("its hooks may have changed the table")
-    return tuple(notes)
-
-
-def _appended(subject: Subject) -> Proof:
+def appended(subject: Subject) -> Proof:
     """Rows that the query does not give any more stay. A row of the query that is missing is excused where one of those is
     another version of it: `append` does not read it again. A row that is there more often than the query gives it was
     doubled."""
     header, schema, words = subject.model.model.header, subject.model.kept, subject.words
     compared = compared_columns(words, schema)
     parts: dict[str, Part] = {
-        "kept": _KEPT, "wrong": _WRONG, "w": WEIGHT, "expected": _EXPECTED, "versions": _VERSIONS, "cs": names(compared),
+        "kept": _KEPT, "wrong": WRONG, "w": WEIGHT, "expected": _EXPECTED, "versions": _VERSIONS, "cs": names(compared),
         "same": same_values(subject.model, words, Sql("_w"), Sql("_e"), compared),
         "version": _versions(words, compared, header.cursor or "", header.key),
     }  # fmt: skip
@@ -172,7 +126,7 @@ def _appended(subject: Subject) -> Proof:
     )
     steps = (
         *_compared(words, subject.query, subject.table, schema),
-        *forgive_spelling(subject.model, words, _WRONG, compared),
+        *forgive_spelling(subject.model, words, WRONG, compared),
         write(
             make_temporary(
                 _KEPT, "SELECT {cs}, {w} FROM {wrong} AS _w WHERE {w} < 0 AND {unknown}",
@@ -189,7 +143,7 @@ def _appended(subject: Subject) -> Proof:
         write(compose("DELETE FROM {wrong} AS _w WHERE {another}", another=another, **parts)),
     )  # fmt: skip
     notes = (
-        *_left_out(subject.model),
+        *left_out(subject.model),
         *(("its hooks may have changed the table",) if header.after else ()),
     )
     kept = compose("SELECT coalesce(sum(-{w}), 0) FROM {kept}", **parts)
@@ -198,7 +152,7 @@ def _appended(subject: Subject) -> Proof:
         (kept, "that `append` keeps, as the query does not give them any more"),
         (changed, "that the query gives in another version than `append` keeps"),
     )
-    return Proof("rows", steps, _count(subject.table), schema, notes, excuses, rounded=_NEAR)
+    return Proof("rows", steps, count(subject.table), schema, notes, excuses, rounded=_NEAR)
 
 
 def _versions(words: Wording, schema: Schema, cursor: str, key: tuple[str, ...]) -> Sql:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -11,14 +11,16 @@ from msgspec import Struct
 
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
-from sqlflow.core.delta import Tier
+from sqlflow.core.delta import Shape, Tier
 from sqlflow.core.engine import Traits
 from sqlflow.core.inputs import Inputs
+from sqlflow.core.model import Header, Incremental
 from sqlflow.core.modes import Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import SignatureUpdate
 from sqlflow.core.wording import Wording
-from sqlflow.plan.following.choice import ShapeOf, may_follow
+
+ShapeOf = Callable[[TableName], Shape]
 
 
 class World(Struct, frozen=True, dict=True):
@@ -125,3 +127,20 @@ class World(Struct, frozen=True, dict=True):
             return False
         parent = self.compiled.models.get(read)
         return parent is None or parent.model.header.promise.timed or parent.model.header.promise.is_view
+
+
+def may_follow(header: Header) -> bool:
+    """Whether a model may follow changes at all."""
+    return (
+        header.promise.follows
+        and header.start is None
+        and header.strategy in (Strategy.AUTO, Strategy.DELTA)
+        and header.incremental is not Incremental.OFF
+        and not header.before
+        and not header.after
+    )
+
+
+def insists(header: Header) -> bool:
+    """Whether the author wants changes followed, whatever it costs to prepare that."""
+    return may_follow(header) and (header.strategy is Strategy.DELTA or header.incremental is Incremental.REQUIRED)

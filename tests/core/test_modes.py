@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from every_mode import FILES
 
 from sqlflow.core.model import Header
 from sqlflow.core.modes import PROMISES, Mode, Strategy, promised
+from sqlflow.plan.modes import MODES
 from sqlflow.project.directives import DIRECTIVES
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +19,18 @@ WRITTEN = [mode for mode in Mode if mode is not Mode.TEST]
 def test_every_mode_has_a_promise_and_nothing_else_has_one() -> None:
     assert list(PROMISES) == list(Mode)
     assert not promised("seed").stands
+
+
+def test_every_mode_that_is_run_has_a_file_with_what_it_does_and_what_proves_it() -> None:
+    assert list(MODES) == [mode for mode in Mode if not PROMISES[mode].inlined]
+    for mode in MODES.values():
+        assert all(callable(function) for function in (mode.update, mode.rebuild, mode.proofs))
+
+
+@pytest.mark.parametrize("mode", WRITTEN)
+def test_every_mode_is_in_the_project_that_is_killed_and_raced(mode: Mode) -> None:
+    headers = " ".join(text for path, text in FILES.items() if path.startswith("models/"))
+    assert mode is Mode.AUTO or f"@mode: {mode}" in headers
 
 
 @pytest.mark.parametrize("mode", WRITTEN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -17,8 +17,7 @@ from sqlflow.core.records import TableRecord
 from sqlflow.core.words import counted, duration
 from sqlflow.plan.following.delta import Changed, Following, products_of
 from sqlflow.plan.stale import Version
-
-ShapeOf = Callable[[TableName], Shape]
+from sqlflow.plan.world import insists
 
 # First guesses, until a model has been measured: what following costs at least, and what a followed row costs in rows of a
 # rebuild; and what it costs besides to write the row down where it came in, which is no part of the model's own time.
@@ -42,23 +41,6 @@ class Followed(Struct, frozen=True):
     following: Following
     ways: tuple[Way, ...]
     strategy: str
-
-
-def may_follow(header: Header) -> bool:
-    """Whether a model may follow changes at all."""
-    return (
-        header.promise.follows
-        and header.start is None
-        and header.strategy in (Strategy.AUTO, Strategy.DELTA)
-        and header.incremental is not Incremental.OFF
-        and not header.before
-        and not header.after
-    )
-
-
-def insists(header: Header) -> bool:
-    """Whether the author wants changes followed, whatever it costs to prepare that."""
-    return may_follow(header) and (header.strategy is Strategy.DELTA or header.incremental is Incremental.REQUIRED)
 
 
 def counters_token(shape: Shape) -> str:

@@ -8,22 +8,61 @@ have come late, and they are added if none that the table has are missing there.
 
 from __future__ import annotations
 
-from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.delta import Shape
+from sqlflow.core.model import Incremental
+from sqlflow.core.plan import Reason, ReasonKind, Step, StepKind
+from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Ident, Part, Sql, compose, make_temporary, quoted
+from sqlflow.plan import refusals
 from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
+from sqlflow.plan.draft import Decision, Leave, Rebuild, Refuse, Sight, Write, has_new_rows
+from sqlflow.plan.following import changelog
 from sqlflow.plan.log import Log
+from sqlflow.plan.rebuild import rebuilt, record_of
+from sqlflow.plan.stale import Effect
 from sqlflow.plan.subject import Subject, replace_table, watermark_literal, write
 from sqlflow.plan.values import without
+from sqlflow.plan.verify import Proof, appended
 
 _BATCH = Ident("_sqlflow_batch")
 
 
-def rebuild(subject: Subject) -> tuple[Step, ...]:
+def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> Decision:
+    """New rows are added; an edit of what it reads makes the table anew."""
+    world, header = sight.world, subject.model.model.header
+    if not effect and clock is None:
+        return Leave()
+    reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
+    if effect.definition and not header.full_refresh:
+        return Refuse(refusals.never_rebuilt(subject, Reason(ReasonKind.PARENT_CHANGED, "; ".join(effect.why))))
+    if effect.reset and not world.request.full_refresh:
+        return Refuse(refusals.reset(subject, "; ".join(effect.why)))
+    if effect.definition:
+        edited = Reason(ReasonKind.PARENT_CHANGED, f"what it reads was edited: {'; '.join(effect.why)}")
+        return Rebuild(edited, subject.causes)
+    record = sight.next_record(subject)
+    if header.incremental is Incremental.OFF:
+        return has_new_rows(sight, subject, "rebuild table", "full", reason, _anew(subject), record, None)
+    record, log = changelog.logged(world, subject.model.schema, before, record)
+    return has_new_rows(sight, subject, "append", "append", reason, _new_rows(subject, log), record, log)
+
+
+def rebuild(sight: Sight, subject: Subject, reason: Reason) -> Write:
+    """All rows that the query gives now."""
+    return rebuilt(sight, subject, reason, _all_rows(subject), record_of(sight, subject, reason))
+
+
+def proofs(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
+    """Each row of the query is there, as often as it gives it."""
+    return (appended(subject),)
+
+
+def _all_rows(subject: Subject) -> tuple[Step, ...]:
     """The first build, or one from scratch: all rows of the query."""
     return (*replace_table(subject, subject.query), measure(subject, subject.table, None))
 
 
-def anew(subject: Subject) -> tuple[Step, ...]:
+def _anew(subject: Subject) -> tuple[Step, ...]:
     """The table from all rows of the query, and those that it has and the query has not any more."""
     read = make_temporary(
         _BATCH, "SELECT {cs} FROM (\n{q}\n) AS _q",
@@ -35,7 +74,7 @@ def anew(subject: Subject) -> tuple[Step, ...]:
     return (write(read), *replace_table(subject, rows), measure(subject, _BATCH, None))
 
 
-def update(subject: Subject, log: Log | None) -> tuple[Step, ...]:
+def _new_rows(subject: Subject, log: Log | None) -> tuple[Step, ...]:
     """Add what is new, and write it down if there is a log."""
     cursor = Ident(subject.model.model.header.cursor or "")
     before = subject.before

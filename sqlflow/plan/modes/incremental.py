@@ -1,224 +1,234 @@
-"""`incremental`: only intervals of the time column are replaced, each by the query's rows for it.
-
-The rows of an interval are those of the whole query whose time lies in it, so replacing all intervals gives the
-whole query. Rows without a time are a partition of their own and are replaced with every write.
-"""
+"""`incremental`: which intervals of the time column are replaced; see `intervals.py` for how."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from msgspec.structs import replace
 
-from sqlflow.core.compiled import Occurrence
-from sqlflow.core.intervals import BEGINNING, END, EVERYTHING, NOTHING, Grain, Interval, IntervalSet
-from sqlflow.core.names import TableName
-from sqlflow.core.plan import Step, StepKind
-from sqlflow.core.reach import is_zoned, preimage
-from sqlflow.core.records import Relation
-from sqlflow.core.sql import Authors, Ident, Sql, compose, joined, make_temporary, render
-from sqlflow.core.text import Edit
-from sqlflow.plan import selfcheck
+from sqlflow.core.delta import Shape, Tier
+from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
+from sqlflow.core.model import Incremental
+from sqlflow.core.modes import Strategy
+from sqlflow.core.plan import Reason, ReasonKind
+from sqlflow.core.records import Change, Relation, TableRecord
+from sqlflow.core.sql import Ident, Sql, render
+from sqlflow.plan import refusals, selfcheck
+from sqlflow.plan.draft import Decision, Draft, Leave, Rebuild, Refuse, Sight, Write, seen
+from sqlflow.plan.following import changelog
+from sqlflow.plan.following.apply import follow, followed, only_rebuilt
+from sqlflow.plan.following.choice import Followed
+from sqlflow.plan.log import compared
+from sqlflow.plan.modes import intervals
+from sqlflow.plan.modes.batches import in_words, known_time, pieces_of, share_of, time_zone
+from sqlflow.plan.rebuild import rebuilt, record_of, staging_name
 from sqlflow.plan.selfcheck import SelfCheck
-from sqlflow.plan.subject import (
-    ZONED,
-    Subject,
-    bounded_query,
-    replace_table,
-    unless_still,
-    watermark_literal,
-    within,
-    write,
-)
-
-_REPLACED = Ident("_sqlflow_replaced")
-_CHECKED = Ident("_sqlflow_checked")
+from sqlflow.plan.stale import Effect
+from sqlflow.plan.subject import Subject, within
+from sqlflow.plan.verify import Proof, equals_query
+from sqlflow.plan.world import World, may_follow
 
 
-def domain(subject: Subject) -> IntervalSet:
-    """All the time that the table is about: from `start` on."""
-    start = subject.model.model.header.start
-    return EVERYTHING if start is None else IntervalSet.between(in_column_terms(subject, start), END)
+def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> Decision:
+    """Intervals are replaced in which rows may differ, that are not done yet, or that were asked for."""
+    header = subject.model.model.header
+    domain = intervals.domain(subject)
+    zone = time_zone(subject)
+    requested = _requested(sight.world, subject).aligned(header.grain, zone)
+    stale = domain if clock is not None else effect.intervals
+    if stale and header.lookback is not None:
+        stale |= _lookback(sight.world, subject, before)
+    gaps = domain - before.done
+    wanted = (stale.aligned(header.grain, zone) | gaps | requested) & domain
+    # Only rows without a time changed; changes before `start`, on the other hand, are none of its business.
+    nulls_only = bool(effect) and not effect.intervals
+    if not wanted and not nulls_only:
+        return Leave()
+    if gaps or requested:
+        subject = replace(subject, causes=frozenset())
+    elif clock is None and not effect.definition and may_follow(header):
+        unknown = wanted == domain and not nulls_only
+        if (unknown and header.strategy is Strategy.AUTO) or header.strategy is Strategy.DELTA:
+            found = followed(sight, subject, before, effect)
+            if isinstance(found, Followed):
+                return _follow(sight, subject, before, found, effect)
+    reasons = [] if clock is None else [str(clock)]
+    reasons += effect.why
+    reasons += [f"not done yet: {gaps}"] if gaps else []
+    reasons += ["asked for with --start/--end"] if requested else []
+    kind = (
+        ReasonKind.INPUT_CHANGED
+        if effect or clock
+        else ReasonKind.INTERVALS_MISSING
+        if gaps
+        else ReasonKind.REQUESTED
+    )  # fmt: skip
+    reason = Reason(kind, "; ".join(reasons))
+    off = header.incremental is Incremental.OFF or header.strategy is Strategy.FULL or bool(before.distrusted)
+    if before.distrusted:
+        reason = replace(reason, detail=f"{reason}; {only_rebuilt(before)}")
+    if (wanted == domain or off) and not header.full_refresh and not effect.loads:
+        return Refuse(refusals.never_rebuilt(subject, reason))
+    if off or (wanted == domain and header.batch is None):
+        return Rebuild(reason, subject.causes)
+    return _replaced(sight, subject, before, wanted, reason)
 
 
-def in_column_terms(subject: Subject, moment: datetime) -> datetime:
-    """A date that an author or a user wrote: for a TIMESTAMPTZ column, that wall clock in the project's time zone."""
-    if moment in (BEGINNING, END) or _time(subject)[1] != ZONED:
-        return moment
+def rebuild(sight: Sight, subject: Subject, reason: Reason) -> Write:
+    """The whole table from `start` on, in batches where that is asked for or takes too much memory."""
+    domain = intervals.domain(subject)
+    pieces, why = pieces_of(sight.world, subject, domain, known_time(sight.world, subject), reason)
+    if len(pieces) > 1:
+        return _staged(sight, subject, why, pieces)
+    record = replace(record_of(sight, subject, reason), done=domain)
+    return rebuilt(sight, subject, reason, intervals.rebuild(subject), record)
+
+
+def proofs(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
+    """The table equals its query, from `start` on."""
+    return (equals_query(subject, shape, intervals.whole_query(subject)),)
+
+
+def _requested(world: World, subject: Subject) -> IntervalSet:
+    if world.request.start is None and world.request.end is None:
+        return NOTHING
+    start, end = world.request.start or BEGINNING, world.request.end or END
+    return IntervalSet.between(intervals.in_column_terms(subject, start), intervals.in_column_terms(subject, end))
+
+
+def _lookback(world: World, subject: Subject, before: TableRecord) -> IntervalSet:
+    header = subject.model.model.header
+    if header.lookback is None or before.watermark is None:
+        return NOTHING
     try:
-        return moment.replace(tzinfo=subject.zone).astimezone(UTC)
-    except OverflowError:
-        return BEGINNING if moment.year < 5000 else END
+        mark = datetime.fromisoformat(before.watermark)
+    except ValueError:
+        return NOTHING
+    mark = mark.replace(tzinfo=world.now.tzinfo) if mark.tzinfo is None else mark.astimezone(world.now.tzinfo)
+    return IntervalSet.between(floor(header.lookback.before(mark), header.grain, time_zone(subject)), END)
 
 
-def rebuild(subject: Subject) -> tuple[Step, ...]:
-    """The whole table, from `start` on."""
-    return (*replace_table(subject, whole_query(subject)), *_measure(subject, fresh=True))
-
-
-def whole_query(subject: Subject) -> Sql:
-    """The query of all the rows that the table is about."""
-    return _rows(subject, domain(subject), nulls=True)
-
-
-def first_batch(subject: Subject, intervals: IntervalSet) -> tuple[Step, ...]:
-    """A table with the rows of the first intervals, for a table that is built batch by batch."""
-    return (*replace_table(subject, _rows(subject, intervals, nulls=True)), *_measure(subject, fresh=True))
-
-
-def update(subject: Subject, intervals: IntervalSet, *, nulls: bool = True) -> tuple[Step, ...]:
-    """Replace the rows of these intervals, and those without a time when `nulls`."""
-    time, kind = _time(subject)
-    condition = within(Sql(render(time)), kind, intervals, nulls=nulls)
-    parts = subject.model.model.header.partition_by
-    if parts is not None and parts.column.lower() == str(time).lower() and not subject.model.bounds:
-        rows = _rows(subject, intervals, nulls=nulls)
-        kept = make_temporary(_REPLACED, rows)
-        replaced = subject.words.replace_partitions(subject.table, _REPLACED, subject.model.schema, parts, condition)
-        return (write(kept, counts=True), write(replaced), *_measure(subject, fresh=False))
-    steps = [write(compose("DELETE FROM {t} WHERE {condition}", t=subject.table, condition=condition))]
-    for part, with_nulls in _parts(subject, intervals, nulls):
-        steps.append(
-            write(
-                compose(
-                    "INSERT INTO {t} ({cs}) {rows}",
-                    t=subject.table, cs=subject.columns, rows=_rows(subject, part, nulls=with_nulls),
-                ),
-                counts=True,
-            )
-        )  # fmt: skip
-    return (*steps, *_measure(subject, fresh=False))
-
-
-def measured(subject: Subject) -> tuple[Step, ...]:
-    """The watermark of a table that was brought up to date in another way."""
-    return _measure(subject, fresh=False)
-
-
-def checked(check: SelfCheck, gap: tuple[Step, ...], moving: Collection[TableName]) -> tuple[Step, ...]:
-    """The self-check behind a replacement of intervals: the table is rebuilt if it finds something. `gap`: what tells the
-    readers of its change log. `moving`: tables to which others write; there is no check when one of them is not what the
-    plan has seen, of which not all intervals may have been read."""
-    still = compose("SELECT still FROM {checked}", checked=_CHECKED)
-    failed = compose("SELECT failed FROM {checked}", checked=_CHECKED)
-    found = compose("UPDATE {checked} SET failed = {wrong}", checked=_CHECKED, wrong=selfcheck.is_wrong(check))
-    anew = (*rebuild(check.subject), *gap)
-    return (
-        write(
-            make_temporary(
-                _CHECKED,
-                "SELECT TRUE AS still, FALSE AS failed",
-            )
-        ),
-        *unless_still(moving, compose("UPDATE {checked} SET still = FALSE", checked=_CHECKED), whole=False),
-        *(replace(step, only_if=still) for step in (*selfcheck.find_wrong(check), write(found))),
-        *(replace(step, only_if=failed) for step in anew),
-        *selfcheck.alarm(check, failed),
+def _follow(sight: Sight, subject: Subject, before: TableRecord, found: Followed, effect: Effect) -> Write:
+    return follow(
+        sight,
+        subject,
+        before,
+        found,
+        Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why)),
+        rebuild=intervals.rebuild(subject),
+        query=intervals.whole_query(subject),
+        measured=intervals.measured(subject),
     )
 
 
-def swap(subject: Subject, staged: Subject) -> tuple[Step, ...]:
-    """Put the table that was built batch by batch in the place of the old one."""
-    was_view = subject.standing is Relation.VIEW
-    fits = None if subject.standing is None else subject.fits and not was_view
-    swapped = subject.words.swap_in(staged.table, subject.table, subject.model.schema, fits=fits, was_view=was_view)
-    return (*(write(sql) for sql in swapped), *_measure(subject, fresh=True))
-
-
-def _parts(subject: Subject, intervals: IntervalSet, nulls: bool) -> list[tuple[IntervalSet, bool]]:
-    """A query with `$start` and `$end` sees one interval at a time; any other takes all at once."""
-    if not subject.model.bounds or len(intervals) < 2:
-        return [(intervals, nulls)]
-    return [(IntervalSet((interval,)), nulls and number == 0) for number, interval in enumerate(intervals)]
-
-
-def _time(subject: Subject) -> tuple[Ident, str]:
-    name = subject.model.model.header.time or ""
-    return Ident(name), subject.type_of(name)
-
-
-def _rows(subject: Subject, intervals: IntervalSet, *, nulls: bool) -> Sql:
-    """The query's rows for these intervals."""
-    time, kind = _time(subject)
-    hull = Interval(
-        intervals.intervals[0].start if intervals else BEGINNING, intervals.intervals[-1].end if intervals else END
-    )
-    plain = bounded_query(subject.model, kind, hull)
-    if intervals.everything and nulls:
-        return plain
-    parts = []
-    if intervals:
-        query = _pushed(subject, kind, intervals, hull)
-        parts.append((query, within(Sql(render(time)), kind, intervals, nulls=False)))
-    if nulls:
-        # Not through the pushed restriction: an outer join whose partner is cut off would make rows without a time.
-        parts.append((plain, compose("{c} IS NULL", c=time)))
-    return joined(
-        "\nUNION ALL\n",
-        [
-            compose(
-                "SELECT {cs} FROM (\n{q}\n) AS _q WHERE {condition}", cs=subject.columns, q=query, condition=condition
+def _replaced(sight: Sight, subject: Subject, before: TableRecord, wanted: IntervalSet, reason: Reason) -> Write:
+    """Replace intervals of a table that stands, in batches if the author wants them."""
+    world, header = sight.world, subject.model.model.header
+    known = known_time(world, subject)
+    certain = IntervalSet.of(i for i in wanted if i.start != BEGINNING and i.end != END)
+    pieces, reason = pieces_of(world, subject, wanted, known | certain, reason)
+    done = before.done - wanted
+    record = sight.record(subject, Change(before.version + 1, intervals=wanted))
+    time = Sql(render(Ident(header.time or "")))
+    kind = subject.type_of(header.time or "")
+    record, log = changelog.logged(world, subject.model.schema, before, replace(record, runs=before.runs + 1))
+    check = _check(world, subject)
+    drafts = []
+    for number, piece in enumerate(pieces or [wanted]):
+        done |= piece
+        part: Sql | None = within(time, kind, piece, nulls=number == 0)
+        action = f"replace {in_words(piece)}"
+        steps = intervals.update(subject, piece, nulls=number == 0)
+        if log is not None and part is not None:
+            steps = compared(subject, part, log if number == 0 else replace(log, begins=False), steps)
+        if check is not None and number == max(len(pieces), 1) - 1:
+            action, part = f"{action} and check a sample", None
+            gap = () if log is None else (log.gap(),)
+            steps = (*steps, *intervals.checked(check, gap, world.moving(subject.model)))
+        drafts.append(
+            Draft(
+                action=action,
+                strategy="partition",
+                reason=reason,
+                steps=(*steps, *seen(world, subject.model, whole=False)),
+                record=replace(record, done=done, watermark=before.watermark),
+                number=number if len(pieces) > 1 else None,
+                intervals=piece,
+                expected_rows=share_of(before.rows, piece, known),
+                part=part,
+                opened=() if log is None else log.opened(subject.table),
+                signatures=world.signatures(subject.table) if number == 0 else (),
+                before_hooks=number == 0,
+                after_hooks=number == len(pieces) - 1 or not pieces,
             )
-            for query, condition in parts
-        ],
-    )
+        )
+    return Write(tuple(drafts), record, f"replaces {in_words(wanted)} in this build", subject.causes)
 
 
-def _pushed(subject: Subject, kind: str, intervals: IntervalSet, hull: Interval) -> Sql:
-    """The query with the restriction also put on the tables whose rows map to the output's time.
+def _check(world: World, subject: Subject) -> SelfCheck | None:
+    """The self-check of a table whose intervals are replaced, if one is due and its query always gives the same."""
+    query = intervals.whole_query(subject)
+    check = selfcheck.due(subject, None, query, world.config.verify_every, world.run_id)
+    if check is None or subject.model.clock or world.shape_of(subject.table).tier is Tier.REFUSED:
+        return None
+    return check
 
-    The outer restriction stays: this one only spares reading rows that could not matter. Engines push a condition
-    through projections and grouping by themselves, but not into a CTE that is used twice.
+
+def _staged(sight: Sight, subject: Subject, reason: Reason, pieces: list[IntervalSet]) -> Write:
+    """Build a table batch by batch beside the old one, and swap it in when it is complete.
+
+    Each batch is its own commit. What is done is remembered under the name of the staging table, so a build that
+    is killed goes on where it was, if nothing changed since.
     """
-    pushable = [o for mapping in subject.model.times.values() for o in mapping.occurrences if o.pushable]
-    if subject.model.bounds or not pushable:
-        return bounded_query(subject.model, kind, hull)
-    text = subject.model.query
-    edits = [
-        Edit(o.start, o.end, _filtered(text.text[o.start : o.end], o, kind, intervals, subject.zone))
-        for o in pushable
-        if o.start is not None and o.end is not None
-    ]
-    return Authors(text.edit(edits).text)
-
-
-def _filtered(table: str, occurrence: Occurrence, kind: str, intervals: IntervalSet, zone: ZoneInfo) -> str:
-    """A table with only the rows that may touch these intervals.
-
-    Of a column whose functions of time are known the column itself is restricted, so that the engine can skip what
-    lies outside.
-    """
-    wanted = NOTHING
-    for reach in occurrence.reaches:
-        wanted |= reach.sources(intervals)
-    time, time_kind = compose("CAST({e} AS {kind})", e=Sql(occurrence.expression), kind=Sql(kind)), kind
-    zoned = occurrence.type == ZONED
-    if occurrence.column is not None and is_zoned(occurrence.steps, zoned) == (kind == ZONED):
-        time, time_kind = Sql(render(Ident(occurrence.column))), occurrence.type
-        wanted = preimage(occurrence.steps, wanted, zoned, zone)
-    if time_kind not in (
-        "TIMESTAMP",
-        ZONED,
-    ):  # its values have no microseconds: a bound between two of them is moved out
-        wanted = wanted.aligned(Grain.DAY if time_kind == "DATE" else Grain.HOUR)
-    condition = within(time, time_kind, wanted, nulls=False)
-    alias = Sql("") if occurrence.aliased else compose(" AS {name}", name=Ident(occurrence.name))
-    return compose("(SELECT * FROM {t} WHERE {condition}){alias}", t=Sql(table), condition=condition, alias=alias)
-
-
-def _measure(subject: Subject, *, fresh: bool) -> tuple[Step, ...]:
-    """The greatest time that was written, never less than before, and the table's rows."""
-    time, kind = _time(subject)
-    top = compose("(SELECT max({c}) FROM {t})", c=time, t=subject.table)
-    before = subject.before
-    if not fresh and before is not None and before.watermark is not None:
-        top = compose("greatest({top}, {old})", top=top, old=watermark_literal(before.watermark, kind))
-    return (
-        Step(
-            StepKind.MEASURE,
-            compose("SELECT CAST({top} AS VARCHAR), (SELECT count(*) FROM {t})", top=top, t=subject.table),
-            facts=("watermark", "rows"),
-        ),
+    world, model = sight.world, subject.model
+    name = staging_name(subject.table)
+    staged_model = replace(model, model=replace(model.model, name=name))
+    record = sight.next_record(subject)
+    done_before = world.inputs.records.get(name)
+    standing = world.inputs.tables.get(name)
+    resume = (
+        done_before is not None
+        and standing is not None
+        and done_before.fingerprint == record.fingerprint
+        and done_before.inputs == record.inputs
+        and done_before.schema == record.schema == standing.schema
     )
+    done = done_before.done if resume and done_before is not None else NOTHING
+    if not resume:
+        done_before = None
+    staged = Subject(staged_model, done_before, Relation.TABLE if standing else None, subject.zone, subject.words)
+    left = [piece for piece in pieces if piece - done]
+    drafts = []
+    for number, piece in enumerate(left):
+        begins = not done
+        done |= piece
+        steps = intervals.first_batch(staged, piece) if begins else intervals.update(staged, piece, nulls=False)
+        drafts.append(
+            Draft(
+                action=f"build {in_words(piece)}",
+                strategy="batches",
+                reason=reason,
+                steps=(*steps, *seen(world, model, whole=False)),
+                record=replace(record, table=name, done=done),
+                number=number,
+                intervals=piece,
+                audit=False,
+                before_hooks=number == 0,
+                after_hooks=False,
+            )
+        )
+    final = replace(record, done=intervals.domain(subject))
+    swapped = Draft(
+        action="swap in the table",
+        strategy="batches",
+        reason=reason,
+        steps=(*intervals.swap(subject, staged), *seen(world, model, whole=False)),
+        record=final,
+        number=len(left),
+        before_hooks=not left,
+        intervals=final.done,
+        signatures=world.signatures(subject.table),
+        forgotten=(name,),
+        anew=True,
+    )
+    return Write((*drafts, swapped), final, "is rebuilt in this build")

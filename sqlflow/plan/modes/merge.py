@@ -24,20 +24,28 @@ from typing import LiteralString
 
 from msgspec.structs import replace
 
+from sqlflow.core.delta import Shape
 from sqlflow.core.keeping import deletions_of
-from sqlflow.core.model import Conflict
+from sqlflow.core.model import Conflict, Header, Incremental
+from sqlflow.core.modes import promised
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Step, StepKind
+from sqlflow.core.plan import Reason, ReasonKind, Step, StepKind
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make, make_temporary
 from sqlflow.plan import strategies
 from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, measure, prove_below
+from sqlflow.plan.draft import Decision, Leave, Sight, Write, has_new_rows
+from sqlflow.plan.following import changelog
 from sqlflow.plan.log import WEIGHT, Log, expanded, names, net
 from sqlflow.plan.met import MET, is_met, meet
+from sqlflow.plan.rebuild import forget, rebuilt, record_of
+from sqlflow.plan.stale import Effect
 from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SWAP, Choice
 from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
 from sqlflow.plan.values import once_each, same_values
+from sqlflow.plan.verify import WRONG, Proof, count, left_out
+from sqlflow.plan.world import World
 
 _BATCH = Ident("_sqlflow_batch")
 _REPEATED = Ident("_sqlflow_repeated")
@@ -55,7 +63,36 @@ _REMOVED = Ident("_sqlflow_removed")
 _KEPT_DELETIONS = Ident("_sqlflow_kept_deletions")
 
 
-def rebuild(subject: Subject, keeps: Schema) -> tuple[Step, ...]:
+def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> Decision:
+    """What is new or changed is brought in, in the way that is cheapest."""
+    world, header = sight.world, subject.model.model.header
+    forgot = _remembers(subject) and deletions_of(subject.table).name not in world.inputs.kept
+    if not effect and clock is None and not forgot:
+        return Leave()
+    reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
+    if forgot:
+        why = "the table of its deleted keys is lost, so all that it reads is read again"
+        reason = Reason(ReasonKind.MISSING, "; ".join((why, *effect.why)))
+    choice = strategies.choice_of(header, before, subject.model.schema, world.words.prices)
+    everything = effect.definition or clock is not None or forgot or header.incremental is Incremental.OFF
+    ways = strategies.expected(choice, before)
+    record, log = changelog.logged(world, subject.model.schema, before, sight.next_record(subject))
+    steps = _brought_in(subject, choice, log, everything=everything)
+    return has_new_rows(sight, subject, "merge", choice.fixed or "auto", reason, steps, record, log, ways)
+
+
+def rebuild(sight: Sight, subject: Subject, reason: Reason) -> Write:
+    """All rows that the query gives now, and those that it kept where only the columns changed."""
+    steps = _made(subject, _kept(sight.world, subject, reason))
+    return rebuilt(sight, subject, reason, steps, record_of(sight, subject, reason))
+
+
+def proofs(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
+    """Each key that the query gives is there, with its row."""
+    return (_merged(subject),)
+
+
+def _made(subject: Subject, keeps: Schema) -> tuple[Step, ...]:
     """The first build, or one from scratch: the query's rows as they come, and then keys that came more than once and
     deletions are put right.
 
@@ -143,7 +180,7 @@ def _keep_type(subject: Subject, retyped: tuple[Column, ...]) -> str | None:
     )
 
 
-def update(subject: Subject, choice: Choice, log: Log | None, *, everything: bool) -> tuple[Step, ...]:
+def _brought_in(subject: Subject, choice: Choice, log: Log | None, *, everything: bool) -> tuple[Step, ...]:
     """Bring what is new into the table, and write down what changes if there is a log. `everything`: read all rows, not
     only those beyond the watermark."""
     header = subject.model.model.header
@@ -226,7 +263,7 @@ def unmerged(subject: Subject, wrong: Ident) -> tuple[Step, ...]:
     )  # fmt: skip
     steps = [_read(subject, Sql("TRUE")), meet(subject, _LATEST), write(read), *_one_per_key(subject, _LATEST)]
     steps += [step for step in _conflicts(subject) if step.kind is StepKind.WRITE]
-    if remembers(subject):
+    if _remembers(subject):
         steps.append(_without_deleted(subject))
     parts: dict[str, Part] = {
         "cs": names(schema), "w": WEIGHT, "latest": _LATEST, "gone": _GONE, "t": subject.table,
@@ -274,11 +311,6 @@ def _without_ties(subject: Subject, before: TableRecord) -> list[Step]:
             only_if=IS_KNOWN,
         ),
     ]
-
-
-def forget(table: TableName) -> Step:
-    """Drop the remembered deletions of a table that is not merged any more."""
-    return write(compose("DROP TABLE IF EXISTS {deleted}", deleted=deletions_of(table)))
 
 
 def _apply(subject: Subject, choice: Choice) -> list[Step]:
@@ -468,7 +500,7 @@ def _by_policy(subject: Subject, same: Sql) -> list[Step]:
             ]
 
 
-def remembers(subject: Subject) -> bool:
+def _remembers(subject: Subject) -> bool:
     """Whether deletions are remembered."""
     header = subject.model.model.header
     return header.cursor is not None and header.deleted is not None
@@ -480,7 +512,7 @@ def _new_deletions(subject: Subject, marked: Sql, keeps: Schema) -> list[Step]:
     `marked`: one row for each key that the query gives, each with whether it means "delete this key".
     """
     header = subject.model.model.header
-    if not remembers(subject):
+    if not _remembers(subject):
         return [forget(subject.table)] if subject.before is not None else []
     kept = [*header.key, header.cursor or ""]
     parts: dict[str, Part] = {
@@ -515,7 +547,7 @@ def _new_deletions(subject: Subject, marked: Sql, keeps: Schema) -> list[Step]:
 def _deletions(subject: Subject) -> list[Step]:
     """Take out of the new rows what a remembered deletion wins against, and remember the new deletions."""
     header = subject.model.model.header
-    if not remembers(subject):
+    if not _remembers(subject):
         return []
     parts: dict[str, Part] = {
         "deleted": deletions_of(subject.table), "cs": [Ident(name) for name in dict.fromkeys([*header.key, header.cursor or ""])],
@@ -563,3 +595,41 @@ def _deleted(subject: Subject) -> Sql:
 def _measure(subject: Subject, rows: Part, limit: Sql | None) -> tuple[Step, ...]:
     """What the next run must know of the rows that were read, before any of them are taken out."""
     return () if subject.model.model.header.cursor is None else (measure(subject, rows, limit),)
+
+
+def _kept(world: World, subject: Subject, reason: Reason) -> Schema:
+    """The columns, as they stand, in which the rows that the source no longer has outlive a rebuild that the
+    author did not ask for: one because the source's columns changed."""
+    found = world.inputs.tables.get(subject.table)
+    before = subject.before
+    asked = world.request.full_refresh or reason.kind is not ReasonKind.COLUMNS_CHANGED
+    if asked or found is None or before is None or not promised(before.mode).keyed:
+        return Schema()
+    shared = tuple(
+        Column(c.name, was.type) for c in subject.model.schema if (was := found.schema.find(c.name)) is not None
+    )
+    key = subject.model.model.header.key
+    return Schema(shared if all(found.schema.find(name) is not None for name in key) else ())
+
+
+def _merged(subject: Subject) -> Proof:
+    header, schema = subject.model.model.header, subject.model.kept
+    steps = unmerged(subject, WRONG)
+    excused = compose("SELECT count(*) FROM {t} AS _target WHERE {alone}", t=subject.table, alone=alone(subject))
+    return Proof(
+        "rows", steps, count(subject.table), schema, (*left_out(subject.model), *_merge_notes(header)),
+        ((excused, "that `merge` keeps, of keys that the query does not give"),),
+    )  # fmt: skip
+
+
+def _merge_notes(header: Header) -> tuple[str, ...]:
+    notes = []
+    if header.conflict in (Conflict.TARGET_WINS, Conflict.MANUAL):
+        notes.append(f"`conflict: {header.conflict}`: only missing keys were looked for, for the table's rows win")
+    if header.cursor is not None:
+        notes.append(
+            f"a row that changed in the source while its `{header.cursor}` did not grow is not seen by a merge"
+        )
+    if header.before or header.after:
+        notes.append("its hooks may have changed the table")
+    return tuple(notes)

@@ -12,9 +12,9 @@ from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import TableRecord, version_of
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, render
-from sqlflow.plan.following.choice import insists, would_follow
+from sqlflow.plan.following.choice import would_follow
 from sqlflow.plan.log import Cursor, Log, compare_image, extend_image, keep_image
-from sqlflow.plan.world import World
+from sqlflow.plan.world import World, insists
 
 
 def logged(
