@@ -18,6 +18,7 @@ from sqlflow.core.paths import literal_path
 from sqlflow.core.reading import Form
 from sqlflow.core.schema import Column
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose
+from sqlflow.core.words import counted
 
 Ask = Callable[[Sql], list[Row] | BindError]
 """The rows of a query that reads nothing but files."""
@@ -117,12 +118,12 @@ def csv_form(path: Path, source: Source, ask: Ask, *, header: bool | None) -> Fo
         form = replace(form, date_format=source.date_format)
     if source.timestamp_format is not None:
         form = replace(form, timestamp_format=source.timestamp_format)
-    skipped = int(str(found[0][5]))
+    skipped = int(str(found[0][4]))
     if skipped and source.skip is None:
         first = head.decode("utf-8", "replace").lstrip("\ufeff").splitlines()[:1]
         return replace(
             form,
-            wrong=f"has {skipped} lines above its columns that are not like the others, such as `{first[0][:60] if first else ''}`",
+            wrong=f"has {counted(skipped, 'line')} above its columns that {'is' if skipped == 1 else 'are'} not like the others, such as `{first[0][:60] if first else ''}`",
             hint=f"take them out, or give the source `skip: {skipped}`",
         )
     return _with_empty(path, source, form, ask)
@@ -135,7 +136,7 @@ def csv_arguments(form: Form, source: Source, *, header: bool) -> Sql:
     arguments = [
         compose("all_varchar = true, header = {h}, hive_partitioning = false", h=Value(header)),
         compose("delim = {d}, quote = {q}, escape = {e}", d=Value(form.delimiter), q=Value(quote), e=Value(form.escape or quote)),
-        compose("comment = {c}, skip = {n}", c=Value(form.comment), n=source.skip or 0),
+        compose("comment = '', skip = {n}", n=source.skip or 0),
     ]  # fmt: skip
     if source.nulls:
         arguments.append(compose("nullstr = {v}", v=Value(["", *source.nulls])))
@@ -160,8 +161,8 @@ def struct(types: Mapping[str, str]) -> Sql:
 
 
 _SNIFFED = (
-    "SELECT Delimiter, Quote, Escape, Comment, HasHeader, SkipRows, DateFormat, TimestampFormat, "
-    "list_transform(Columns, lambda c: c.name), list_transform(Columns, lambda c: c.type) FROM sniff_csv({path}"
+    "SELECT Delimiter, Quote, Escape, HasHeader, SkipRows, DateFormat, TimestampFormat, "
+    "list_transform(Columns, lambda c: c.name), list_transform(Columns, lambda c: c.type) FROM sniff_csv({path}, comment = ''"
 )
 
 
@@ -173,7 +174,7 @@ def _sniffed(path: Path, options: Mapping[str, Part]) -> Sql:
 
 
 def _form(row: Row) -> Form:
-    delimiter, quote, escape, comment, _, _, days, moments, names, types = row
+    delimiter, quote, escape, _, _, days, moments, names, types = row
     assert isinstance(names, list)
     assert isinstance(types, list)
     return Form(
@@ -181,7 +182,6 @@ def _form(row: Row) -> Form:
         delimiter=str(delimiter),
         quote=_given(quote),
         escape=_given(escape),
-        comment=_given(comment),
         date_format=_given(days),
         timestamp_format=_given(moments),
     )
@@ -199,7 +199,7 @@ def has_header(path: Path, source: Source, ask: Ask) -> bool:
     if source.skip is not None:
         options["skip"] = source.skip
     found = ask(_sniffed(path, options))
-    return isinstance(found, BindError) or bool(found[0][4])
+    return isinstance(found, BindError) or bool(found[0][3])
 
 
 def _with_empty(path: Path, source: Source, form: Form, ask: Ask) -> Form:

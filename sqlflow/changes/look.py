@@ -247,6 +247,11 @@ class _Look:
             why = "its table is missing"
         elif found.schema != before.schema:
             why = "the columns of its table were changed by hand"
+        signature = None
+        if not why:
+            signature = self._whole(Sql(render(seed.name)), schema)
+            if not loaded and before is not None and before.below is not None and signature != before.below:
+                why = "its table was changed by hand"
         watch = Watch(signatures.told(self._warehouse.traits.wording, Sql(render(seed.name)), schema))
         copied = Copied(str(self._config.root), files.identity_with(self._config.root, seed.path, content))
         if why:
@@ -266,8 +271,7 @@ class _Look:
             if found is not None and found.relation is Relation.VIEW:
                 work = (compose("DROP VIEW {t}", t=seed.name), create)
             return InputState(record, relation, why, work, reloads=True, watch=watch, copied=copied)
-        signature = self._whole(Sql(render(seed.name)), schema)
-        changed = "" if before is None or signature == before.below else "its table was changed by hand"
+        changed = before is not None and signature != before.below  # this run has just loaded it
         record = self._record(
             seed.name,
             TableKind.SEED,
@@ -275,9 +279,9 @@ class _Look:
             Fingerprint(made_of, settings=settings),
             schema,
             signature,
-            changed=bool(changed),
+            changed=changed,
         )
-        return InputState(record, Sql(render(seed.name)), changed, watch=watch)
+        return InputState(record, Sql(render(seed.name)), "it was loaded" if changed else "", watch=watch)
 
     def _file_source(self, source: Source, *, loaded: bool) -> InputState:
         before = self._warehouse.records.get(source.name)
@@ -684,7 +688,7 @@ def seed_call(config: Config, seed: Seed) -> Sql:
     # Nothing about the form is guessed, so that a row with a field too many is an error and not a surprise.
     options = [
         compose("header = true, delim = {v}", v=Value(seed.delimiter or ",")),
-        Sql("quote = '\"', escape = '\"', strict_mode = true, null_padding = false, sample_size = -1"),
+        Sql("quote = '\"', escape = '\"', comment = '', strict_mode = true, null_padding = false, sample_size = -1"),
     ]
     options.append(Sql("hive_partitioning = false"))
     if seed.nulls:

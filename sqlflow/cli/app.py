@@ -22,7 +22,7 @@ from typer.main import get_command
 from sqlflow import __version__
 from sqlflow.cli.streams import lasting, open_all
 from sqlflow.core.diagnostics import Diagnostic, ProjectError
-from sqlflow.core.engine import EngineError
+from sqlflow.core.engine import EngineError, Interrupted
 
 app = typer.Typer(
     name="sqlflow",
@@ -483,6 +483,8 @@ def _run() -> int:
         if callable(show):
             show()
             return int(getattr(error, "exit_code", 2))
+        if isinstance(error, Interrupted) or str(error) == "Query interrupted":  # as DuckDB's driver says Ctrl-C
+            return _interrupted()
         if any(words in str(error) for words in _NO_MEMORY):
             return _out_of_memory()
         return _report_bug(error)

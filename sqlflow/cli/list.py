@@ -118,18 +118,19 @@ def _about_the_clock(compiled: Compiled, model: CompiledModel) -> Iterator[Diagn
     unknown = [item for item in model.clock if item.nature is Nature.UNKNOWN]
     known = [item for item in model.clock if item.nature is not Nature.UNKNOWN]
     drawn = [item for item in known if item.nature is Nature.CHANCE]
+    stored = not model.model.header.promise.is_view  # a view keeps nothing, so nothing in it becomes old
     if rule is ClockRule.WRITTEN and known:
         yield _warning(
             f"the rows of `{name}` depend on {words_of(known)}, and `@clock: written` keeps those of the last build",
             place,
             "leave `@clock` out to rebuild the table when they may be others",
         )
-    elif rule is ClockRule.AUTO and model.stale_by:
+    elif rule is ClockRule.AUTO and model.stale_by and stored:
         when = "in every build"
         if all(item.every is not None for item in model.stale_by):
             when = f"when {depends_on(model.stale_by)} changes"
         yield _warning(
-            f"the rows of `{name}` depend on {words_of(model.stale_by)}, so it is rebuilt {when}, even if no input changed",
+            f"the rows of `{name}` depend on {words_of(model.stale_by)}, so it is built again {when}, even if no input changed",
             place,
             "use a variable or a column of the data instead, or say `-- @clock: written` to keep the rows of the last build",
         )
@@ -141,7 +142,7 @@ def _about_the_clock(compiled: Compiled, model: CompiledModel) -> Iterator[Diagn
         )
     for column in model.lineage.columns:
         items = model.written.get(column.name.lower(), ())
-        if items and rule is ClockRule.AUTO and _holds_data(compiled, column):
+        if items and stored and rule is ClockRule.AUTO and _holds_data(compiled, column):
             every = next((item.every for item in items if item.every is not None), None)
             yield _warning(
                 f"`{column.name}` of `{name}` holds data against {words_of(items)}, and stays what it was when its row was "

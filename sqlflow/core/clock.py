@@ -20,13 +20,16 @@ class Nature(StrEnum):
     UNKNOWN = "unknown"  # neither SQLFlow nor the engine says
 
 
-class Moving(Struct, frozen=True, order=True):
+class Moving(Struct, frozen=True):
     """Something in a query that may be another thing in another build. `every`: a clock that changes with this unit of the
     project's time zone; None for one that always does."""
 
     word: str
     nature: Nature
     every: Grain | None = None
+
+    def __lt__(self, other: Moving) -> bool:
+        return (self.word, self.nature, self.every or "") < (other.word, other.nature, other.every or "")
 
 
 class ClockRule(StrEnum):

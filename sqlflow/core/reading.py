@@ -21,7 +21,6 @@ class Form(Struct, frozen=True):
     delimiter: str = ""
     quote: str = ""
     escape: str = ""
-    comment: str = ""
     date_format: str = ""
     timestamp_format: str = ""
     wrong: str = ""

@@ -36,8 +36,8 @@ _PLAIN = frozenset(
     {"SMALLINT", "INTEGER", "BIGINT", "TEXT", "VARCHAR", "DATE", "TIMESTAMP", "DOUBLE PRECISION", "REAL"}
 )
 _SNIFFED: LiteralString = (
-    "SELECT Delimiter, Quote, Escape, Comment, SkipRows, HasHeader, DateFormat, TimestampFormat, "
-    "list_transform(Columns, lambda c: c.name) FROM sniff_csv({path})"
+    "SELECT Delimiter, Quote, Escape, SkipRows, HasHeader, DateFormat, TimestampFormat, "
+    "list_transform(Columns, lambda c: c.name) FROM sniff_csv({path}, comment = '')"
 )
 
 
@@ -131,8 +131,8 @@ class FileReader:
             found = self._connection.execute(compose(_SNIFFED, path=Value(literal_path(path)))).fetchall()[0]
         except duckdb.Error:
             return None
-        delimiter, quote, escape, comment, skipped, header, days, moments, names = found
-        usual = quote in ('"', "(empty)", "") and escape in ('"', "(empty)", "") and comment in ("(empty)", "")
+        delimiter, quote, escape, skipped, header, days, moments, names = found
+        usual = quote in ('"', "(empty)", "") and escape in ('"', "(empty)", "")
         year_first = days in (None, "", "%Y-%m-%d") and moments in (
             None,
             "",
