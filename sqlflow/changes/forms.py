@@ -254,6 +254,7 @@ def _ragged(head: bytes, source: Source) -> str | None:
     lines = io.StringIO(text, newline="")
     first = text.splitlines()[0] if text else ""
     delimiter = source.delimiter or max(",;\t|", key=first.count)
+    csv.field_size_limit(1 << 30)  # the engine has a limit of its own, and tells it
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     before = 0
     try:

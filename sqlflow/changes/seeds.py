@@ -12,6 +12,8 @@ from sqlflow.core.model import Seed
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.words import counted
 
+_LONGEST = 1 << 30  # the engine has a limit of its own, and tells it
+
 
 def _delimited(character: str, before: str) -> str:
     shown = "\\t" if character == "\t" else character
@@ -33,6 +35,7 @@ def malformed_seed(root: Path, seed: Seed) -> Diagnostic | None:
         message = f"`{path}` is not UTF-8 text: byte {data[error.start]:#04x} in line {line}"
         return Diagnostic("unreadable-seed", message, Span(path, line, 1), "save it as UTF-8")
     file = SourceFile(path, text)
+    csv.field_size_limit(_LONGEST)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=seed.delimiter or ",", strict=True)
 
     def problem(message: str, line: int, hint: str) -> Diagnostic:
