@@ -104,7 +104,7 @@ def _hint(path: PurePosixPath) -> str | None:
             return "macros are `CREATE MACRO` statements in files that end in .sql, directly in macros/"
         case "tests", ".yml" | ".yaml":
             return "unit tests of models are not available yet; a test is a query that returns no rows: tests/NAME.sql"
-        case "tests", _:
+        case "tests", other if other != ".py":  # tests of other tools may lie beside ours
             return "a test is a query that returns no rows, in a file that ends in .sql"
         case _:
             return None
