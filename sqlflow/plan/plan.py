@@ -14,16 +14,15 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import Traits
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Step, StepKind, Task
+from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Task
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord
-from sqlflow.core.sql import Sql, compose
 from sqlflow.plan import clocks, indexes, refusals
 from sqlflow.plan.draft import Check, Decision, Draft, Leave, Rebuild, Refuse, Sight, Write, seen, task_of
-from sqlflow.plan.following import changelog
+from sqlflow.plan.inputs import plan_input
 from sqlflow.plan.modes import MODES
 from sqlflow.plan.rebuild import leftover, staging_name
 from sqlflow.plan.stale import Version, rebuild_reason
-from sqlflow.plan.subject import Subject, write
+from sqlflow.plan.subject import Subject
 from sqlflow.plan.world import ShapeOf, World
 from sqlflow.quality.checks import checks_of
 
@@ -76,46 +75,14 @@ class _Planner:
         self._last_task: dict[TableName, str] = {}
         self._unbuilt: set[TableName] = set()  # of these it was told that they were never built, or why not
 
-    # ------------------------------------------------------------------ seeds and sources
-
     def plan_input(self, name: TableName, state: InputState) -> None:
-        before = self._world.inputs.records.get(name)
-        standing = self._world.inputs.tables.get(name)
-        record, capture = changelog.captured(self._world, name, state, before)
-        grew = state.growth.rows if capture and state.growth is not None else None
-        self._versions[name] = Version(
-            record.version, record.changes, _input_why(state), logged=record.logged, grew=grew, content=state.content
-        )
-        if state.work or state.loads or capture:
-            steps = [write(sql, counts=record.kind is TableKind.SEED) for sql in state.work]
-            if record.made and (state.work or state.loads):
-                if self._refuse(refusals.made_by_another(self._world, name) or refusals.foreign(self._world, name)):
-                    return
-                if before is None and standing is not None and standing.relation is not record.relation:
-                    kind = Sql(str(standing.relation).upper())
-                    steps.insert(0, write(compose("DROP {kind} IF EXISTS {t}", kind=kind, t=name)))
-            steps += [Step(StepKind.LOAD, load.reading, counts=True, load=load) for load in state.loads]
-            steps += capture
-            if record.kind is TableKind.SEED:
-                signature = compose(
-                    "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
-                    digest=self._world.words.row_digest(record.schema),
-                    t=name,
-                )
-                steps.append(Step(StepKind.MEASURE, signature, facts=("below",)))
-            if state.copied is not None:
-                steps.append(Step(StepKind.NOTED, Sql(""), inputs=(name,)))
-            action = (
-                "load seed" if record.kind is TableKind.SEED else "load files" if state.loads else "create source view"
-            )
-            if not state.work and not state.loads:
-                action = "note new rows" if state.growth is not None else "compare with its copy"
-            reason = Reason(ReasonKind.INPUT_CHANGED, state.changed or "its definition changed")
-            self._add(Task(str(name), name, record.kind, action, "", "", reason, tuple(steps), record))
-        elif record != before:
-            self._plan.settled.append(record)
-
-    # ------------------------------------------------------------------ models
+        planned = plan_input(self._world, name, state)
+        self._versions[name] = planned.version
+        self._refuse(planned.problem)
+        if planned.task is not None:
+            self._add(planned.task)
+        if planned.settled is not None:
+            self._plan.settled.append(planned.settled)
 
     def leave_out(self, names: Iterable[TableName]) -> None:
         """Models that are not selected and were not even compiled."""
@@ -368,7 +335,3 @@ def _version(model: CompiledModel, number: int, changes: tuple[Change, ...], why
     time = model.model.header.time if model.model.header.promise.timed else None
     column = model.schema.find(time) if time is not None else None
     return Version(number, changes, why, column.name if column else None, column.type if column else "", logged)
-
-
-def _input_why(state: InputState) -> str:
-    return f"changed ({state.changed})" if state.changed else "changed"

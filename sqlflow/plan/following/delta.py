@@ -629,8 +629,3 @@ def _told() -> Step:
         compose("SELECT 1 FROM {choice} WHERE unsound", choice=_CHOICE),
         message="the table was changed outside SQLFlow since the last build, so it was rebuilt",
     )
-
-
-def render_way(following: Following) -> str:
-    """How changes will be followed, as the strategy of a plan."""
-    return "delta" if following.products else "keys"
