@@ -40,8 +40,9 @@ def make_plan(
 ) -> Plan:
     """The plan of a build.
 
-    `selected`: the models that may be built. `shape_of`: which changes of its inputs a model's query can follow. Refusals are errors in `Plan.problems`; a plan that has any must not
-    be run. `traits`: of the engine; work that reads more than its memory is cut into batches where that can be done.
+    `selected`: the models that may be built. `shape_of`: which changes of its inputs a model's query can follow. Refusals are
+    errors in `Plan.problems`; a plan that has any must not be run. `traits`: of the engine; work that reads more than its
+    memory is cut into batches where that can be done.
     """
     world = World(compiled, inputs, config, request, frozenset(selected), run_id, now, shape_of, traits)
     planner = _Planner(world)

@@ -66,9 +66,9 @@ def proof_of_image(words: Wording, table: TableName, record: TableRecord) -> Pro
 
 def _equal(words: Wording, what: str, query: Sql, table: TableName, schema: Schema, notes: tuple[str, ...]) -> Proof:
     compared = compared_columns(words, schema)
-    left_out = [column.name for column in schema if compared.find(column.name) is None]
-    if left_out:
-        listed = ", ".join(f"`{name}`" for name in left_out)
+    others = [column.name for column in schema if compared.find(column.name) is None]
+    if others:
+        listed = ", ".join(f"`{name}`" for name in others)
         notes = (*notes, f"not compared: {listed}, with floating point numbers inside of a value")
     steps, rows = _compared(words, query, table, schema), count(_EXPECTED)
     return Proof(what, steps, rows, schema, notes, rounded=_NEAR)

@@ -598,8 +598,8 @@ def _measure(subject: Subject, rows: Part, limit: Sql | None) -> tuple[Step, ...
 
 
 def _kept(world: World, subject: Subject, reason: Reason) -> Schema:
-    """The columns, as they stand, in which the rows that the source no longer has outlive a rebuild that the
-    author did not ask for: one because the source's columns changed."""
+    """The columns, as they stand, in which rows that the source no longer has outlive a rebuild that the author did not ask
+    for: one because the source's columns changed."""
     found = world.inputs.tables.get(subject.table)
     before = subject.before
     asked = world.request.full_refresh or reason.kind is not ReasonKind.COLUMNS_CHANGED
