@@ -37,8 +37,9 @@ def test_every_mode_is_in_the_project_that_is_killed_and_raced(mode: Mode) -> No
 def test_every_mode_is_told_in_the_manual(mode: Mode) -> None:
     page = (ROOT / "docs/modes.md").read_text().splitlines()
     headings = [line.strip("# ").split(" and ") for line in page if line.startswith("## ")]
-    anchor = next("-and-".join(names) for names in headings if mode in names)
-    (row,) = (line for line in page if line.startswith(f"| [`{mode}`](#{anchor})"))
+    anchors = ["-and-".join(names) for names in headings if mode in names]
+    assert len(anchors) == 1, f"docs/modes.md needs a heading for {mode}"
+    (row,) = (line for line in page if line.startswith(f"| [`{mode}`](#{anchors[0]})"))
     needed = ", ".join(f"`{name}`" for name in PROMISES[mode].needs)
     assert row.split("|")[-2].strip() == needed
 
