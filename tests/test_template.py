@@ -51,7 +51,7 @@ def test_a_week_later_only_the_changed_days_are_written_and_all_equals_a_full_re
     assert sqlflow(project, "sqlflow build --target rebuild").code == 0
     proof = sqlflow(project, "sqlflow diff --with rebuild")
     assert proof.code == 0, proof
-    assert "15 compared: 15 equal, 0 differ" in proof.err
+    assert "17 compared: 17 equal, 0 differ" in proof.err
 
 
 def test_the_dirt_of_the_data_is_told_as_warnings(project: Path) -> None:

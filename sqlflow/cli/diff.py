@@ -80,9 +80,10 @@ def _existing(found: Reading, text: str) -> TableName:
 
 
 def _tables(found: Reading) -> list[TableName]:
-    """All models that are tables or views."""
+    """The seeds that were loaded, and all models that are tables or views."""
     compiled = found.checked.compiled
-    return [name for name in compiled.order if compiled.models[name].model.header.promise.stands]
+    seeds = [name for name in compiled.project.seeds if name in (found.tables or {})]
+    return [*seeds, *(name for name in compiled.order if compiled.models[name].model.header.promise.stands)]
 
 
 def _compare(
