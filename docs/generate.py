@@ -245,8 +245,8 @@ without it, so it is needed seldom; see [incremental models](../guides/increment
     "mode": "See [modes](../modes.md). `snapshot` is not available yet.",
     "on_schema_change": """
 `rebuild`: when the columns of the result change, the table is built anew. `fail`: it is an error
-([`schema-changed`](../hints/schema-changed.md)). It does not matter who changed them: an edit of the query, of what it reads,
-or of the table by hand. An edit that keeps names, types and order of the columns is built. `evolve`, `sync` and `ignore` are not available yet.
+([`schema-changed`](../hints/schema-changed.md)). It does not matter who changed them: an edit of the model's own query
+counts, and so does one of what it reads, or of the table by hand. An edit that keeps names, types and order of the columns is built. `evolve`, `sync` and `ignore` are not available yet.
 """,
     "owner": "Select by it with `owner:NAME`.",
     "schema": "Replaces the first folder under `models/`. `_sqlflow`, the database's own schemas, and one that is called like the database file are refused.",
