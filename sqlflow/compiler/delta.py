@@ -160,6 +160,7 @@ class _Finder:
         resolved = _resolved(self.text.text, self.reads, self.columns, self.dialect)
         self._refuse_everywhere(resolved.query)
         self._refuse_unsteady()
+        self._refuse_averages(resolved.query)
         self.rewritable = told_again(resolved.query.node, self.text.text, self.dialect)
         if any((name or "").lower() == "rowid" for name in output_names(resolved.query) or ()):
             raise _Refused("rowid", "a column of this name hides the engine's own, by which rows are removed")
@@ -347,6 +348,40 @@ class _Finder:
             if ordered is None and not within and node.find(exp.Order) is None:
                 raise self._refused(_WORDS.get(type(node), node.key.upper()), _UNORDERED, node, loose=True)
 
+    def _refuse_averages(self, query: Relation) -> None:
+        """Those that the engine rounds by its statistics: one row may change the averages of groups that it is not in."""
+        for relation in _relations(query):
+            if not isinstance(relation, Select) or not relation.group:
+                continue
+            asked = list(_asked_of(relation))
+            for node, within, average in asked:
+                if average.kind != "avg":
+                    continue
+                others = [other for _, _, other in asked if other.canon is None or other.canon != average.canon]
+                same = {other.kind for _, _, other in asked if other.canon is not None and other.canon == average.canon}
+                company = Company(
+                    summed="sum" in same, counted="count" in same, others_counted=any(o.kind != "sum" for o in others)
+                )
+                kind = self._kind_of(node.this, within)
+                if not self.binder.traits.wording.steady_average(kind, company):
+                    raise self._refused("AVG", _why_no_average(kind or "numbers"), node)
+
+    def _kind_of(self, argument: exp.Expr, within: Expression) -> str:
+        """The type of what is averaged, if it is a column or computed of floating-point numbers; else empty."""
+        kinds = []
+        for node in argument.walk():
+            bound = within.bindings.get(id(node))
+            if not isinstance(bound, Direct) or bound.source.columns is None or bound.source.table is None:
+                continue
+            name = bound.source.columns[bound.index]
+            column = self.columns.get(bound.source.table, Schema(())).find(name) if name is not None else None
+            kinds.append(column.type if column is not None else "")
+        if isinstance(argument, exp.Column):
+            return kinds[0] if kinds else ""
+        if argument.find(exp.Cast) is not None:
+            return argument.to.sql(self.dialect) if isinstance(argument, exp.Cast) else ""
+        return next((kind for kind in kinds if kind in ("DOUBLE", "FLOAT")), "")
+
     def _refused(
         self, construct: str, reason: str, node: exp.Expr | None, *, volatile: bool = False, loose: bool = False
     ) -> _Refused:
@@ -413,8 +448,8 @@ def _why_no_average(kind: str) -> str:
     if kind in ("DOUBLE", "FLOAT", "UHUGEINT"):
         return f"an average of {kind} depends on the order of the rows, so it cannot be kept"
     return (
-        f"the engine may round an average of {kind} differently, by what else the query counts; select the SUM of the same "
-        "values too, and it can be kept"
+        f"the engine may round an average of {kind} differently, by what else the query counts and whether a NULL was ever "
+        "among its values; select the SUM of the same values too, and it can be followed"
     )
 
 
@@ -846,7 +881,8 @@ class _Groups:
             summed="sum" in same,
             counted="count" in same,
             others_counted=any(asked.kind == "count" for asked in self.asked)
-            or any(asked.canon == other.canon for asked in self.asked for other in self.averages),
+            or any(asked.canon == other.canon for asked in self.asked for other in self.averages)
+            or any(other.canon != average.canon and not other.filtered for other in self.averages),
         )
 
     def _sql(self, expression: Expression) -> str:
@@ -920,6 +956,21 @@ def _made_of(argument: exp.Expr, within: Expression) -> tuple[str | None, frozen
     references = (within.bindings.get(id(node)) for node in argument.walk())
     columns = frozenset(_reference_text(found) for found in references if found is not None)
     return _text(Expression(argument, (), within.bindings, {}, Feature.NONE)), columns
+
+
+def _asked_of(select: Select) -> Iterator[tuple[exp.Expr, Expression, _Asked]]:
+    """Each COUNT, SUM and AVG of the groups of a SELECT, with the expression that it is in."""
+    for within in (*[output.expression for output in select.outputs or ()], *select.order, select.having):
+        if within is None or within.node is None or not within.features & Feature.AGGREGATE:
+            continue
+        for node in within.node.walk(prune=lambda inner: isinstance(inner, exp.Query)):
+            kind = _KINDS.get(type(node))
+            if kind not in ("count", "sum", "avg") or isinstance(node.parent, (exp.Filter, exp.Window)):
+                continue
+            argument = node.this if isinstance(node.this, exp.Expr) and not isinstance(node.this, exp.Star) else None
+            if not isinstance(argument, exp.Distinct):
+                canon, columns = _made_of(argument, within) if argument is not None else ("", frozenset())
+                yield node, within, _Asked(kind, canon, columns)
 
 
 def _text(expression: Expression) -> str | None:

@@ -104,6 +104,9 @@ class Wording(Protocol):
         """The AVG, to the last bit, of numbers of the type `kind` whose SUM is `total` and of which there are `count`, at
         least one. None: the engine may round it in one way or another."""
 
+    def steady_average(self, kind: str, company: Company) -> bool:
+        """Whether the engine always rounds an AVG in the same way. `kind`: of its values; empty when that is not known."""
+
     def copies(self, count: Sql) -> Sql:
         """An item of a SELECT list that gives each row as often as `count` says."""
 

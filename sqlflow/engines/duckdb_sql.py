@@ -161,6 +161,12 @@ class DuckDBWording(Struct, frozen=True):
             state=Value(state),
         )
 
+    def steady_average(self, kind: str, company: Company) -> bool:
+        if not company.others_counted or company.summed or company.counted:
+            return True
+        # Others are cast first, so that no COUNT is that of their argument; floating-point numbers go by the order of rows.
+        return bool(kind) and _STATES.get(kind.partition("(")[0]) != kind.partition("(")[0]
+
     def copies(self, count: Sql) -> Sql:
         return compose("unnest(range(CAST({n} AS BIGINT)))", n=count)
 

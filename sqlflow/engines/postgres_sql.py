@@ -127,6 +127,9 @@ class PostgresWording(Struct, frozen=True):
             return None
         return compose("CAST({total} AS DECIMAL) / {count}", total=total, count=count)
 
+    def steady_average(self, kind: str, company: Company) -> bool:
+        return True
+
     def copies(self, count: Sql) -> Sql:
         return compose("generate_series(1, CAST({n} AS BIGINT))", n=count)
 

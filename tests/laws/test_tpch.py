@@ -76,7 +76,8 @@ def test_tables_equal_their_queries_after_each_refresh(project: Lawful) -> None:
 def test_each_query_says_its_tier_and_what_refuses_it(project: Lawful) -> None:
     fill(project, *insert_orders(LATER + 100, 5))
     told = {name: (tier, why) for name, tier, _, why in methods(project)}
-    assert told["q01"][0] == "keys"  # avg(l_discount) without its sum
+    # avg(l_discount) without its sum, beside a count
+    assert told["q01"][0] == ("keys" if isinstance(project, LawfulPostgres) else "none")
     for name, (tier, why) in told.items():
         assert tier in ("rows", "additions", "keys", "none"), name
         assert tier != "none" or why, f"{name} is refused without a reason"
