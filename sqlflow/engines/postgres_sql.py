@@ -93,8 +93,9 @@ class PostgresWording(Struct, frozen=True):
     def same(self, left: Sql, right: Sql) -> Sql:
         if not self.holds.null_equality:
             return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
-        # `IS NOT DISTINCT FROM` cannot be hashed or merged; arrays can, and take NULL elements for equal.
-        return Joining(compose("ARRAY[{l}] = ARRAY[{r}]", l=left, r=right))
+        # `IS NOT DISTINCT FROM` cannot be hashed or merged; arrays can, and take NULL elements for equal. Of arrays,
+        # NULL and one without elements are the same element.
+        return Joining(compose("(ARRAY[{l}] = ARRAY[{r}] AND ({l} IS NULL) = ({r} IS NULL))", l=left, r=right))
 
     def same_bits(self, left: Sql, right: Sql, column: Column) -> Sql:
         if self.holds.bits and column.type.startswith(_EXACT) and not column.type.endswith("]"):

@@ -122,6 +122,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     on_every_engine(metafunc, short=("test_a_cursor_that_is_one_of_the_keys",))
 
 
+@pytest.mark.parametrize("engine", ["duckdb", "postgres"])
+def test_no_array_and_an_empty_one_are_two_keys(engine: str, tmp_path: Path) -> None:
+    with projects_on(engine) as new_project:
+        project = new_project(tmp_path)
+        project.begin(_MODELS)
+        nothing, one = ("[]", "[1]") if engine == "duckdb" else ("'{}'", "'{1}'")
+        project.own_sql("CREATE SCHEMA ext", "CREATE TABLE ext.t (id INTEGER[], c INTEGER, v INTEGER, op VARCHAR(1))")
+        project.own_sql(f"INSERT INTO ext.t VALUES (NULL, 1, 1, 'U'), ({one}, 1, 3, 'U')")
+        built = project.build()
+        assert built.code == 0, built.told
+        project.own_sql("DELETE FROM ext.t", f"INSERT INTO ext.t VALUES ({nothing}, 2, 2, 'U'), ({one}, 2, 4, 'U')")
+        built = project.build()
+        assert built.code == 0, built.told
+        for table in ("a.all", "a.stream"):
+            assert project.rows(f"SELECT v FROM {table} ORDER BY v") == [(1,), (2,), (4,)]
+        project.own_sql(f"INSERT INTO ext.t VALUES (NULL, 3, 5, 'U'), ({nothing}, 3, 6, 'D')")
+        project.own_sql("DELETE FROM ext.t WHERE v = 2")
+        built = project.build()
+        assert built.code == 0, built.told
+        assert project.rows("SELECT v FROM a.stream ORDER BY v") == [(4,), (5,)]
+        assert project.rows("SELECT v FROM a.all ORDER BY v") == [(4,), (5,), (6,)]
+
+
 _DAYS = {
     "models/a/days.sql": "-- @mode: merge\n-- @key: [day, id]\n-- @cursor: day\nSELECT day, id, v FROM ext.t\n",
     "models/a/last.sql": "-- @mode: merge\n-- @key: [id, day]\n-- @cursor: day\n-- @conflict: latest_wins\n"
