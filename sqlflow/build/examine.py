@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import PurePath
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from sqlflow.build.keeping import keep_compiled
-from sqlflow.build.selecting import Wanted, needed
+from sqlflow.build.selecting import Wanted, made_from, needed
 from sqlflow.changes.columns import input_columns
 from sqlflow.compiler.compile import Trees, compile_models, parse_models
 from sqlflow.compiler.shapes import not_followed, shapes_of
@@ -36,21 +36,25 @@ from sqlflow.project.read import (
     read_texts,
     settings_of,
     still_known,
+    without_files,
 )
 
 
 class Checked(Struct, frozen=True):
     """A project that compiles, its graph, and the warnings about it. `analysed`: the models that were not as they had
-    been, so that their queries were judged again, or their judgement looked up."""
+    been, so that their queries were judged again, or their judgement looked up. `spoilt`: the sources and seeds whose files
+    cannot be read, and why; nothing that is made from them is compiled."""
 
     compiled: Compiled
     graph: ModelGraph
     warnings: tuple[Diagnostic, ...]
     analysed: tuple[TableName, ...] = ()
+    spoilt: Mapping[TableName, tuple[Diagnostic, ...]] = field(default_factory=dict)
 
 
 class Examined(Struct, frozen=True):
-    """All that is known of a project, right or wrong: what each stage made of it, and what each found wrong."""
+    """All that is known of a project, right or wrong: what each stage made of it, and what each found wrong. `spoilt`: those
+    of the problems that are about files with rows, by source or seed."""
 
     project: Project
     parsed: Mapping[TableName, Later[Parsed]]
@@ -63,6 +67,7 @@ class Examined(Struct, frozen=True):
     wrong: tuple[Diagnostic, ...] = ()
     unfit: tuple[Diagnostic, ...] = ()
     analysed: tuple[TableName, ...] = ()
+    spoilt: Mapping[TableName, tuple[Diagnostic, ...]] = field(default_factory=dict)
 
     @property
     def problems(self) -> tuple[Diagnostic, ...]:
@@ -80,6 +85,30 @@ def compile_project(
     found = examine(workshop, tables, remembered, records, wanted)
     stop_on_errors(found.problems)
     return Checked(found.compiled, found.graph, found.problems, found.analysed)
+
+
+def compile_what_can_be_read(
+    workshop: Workshop,
+    tables: Mapping[TableName, Found] | None,
+    records: Mapping[TableName, TableRecord],
+    wanted: Wanted | None = None,
+) -> Checked:
+    """As `compile_project`, but files that cannot be read keep only those models from being compiled that are made from
+    them. Raises ProjectError with every problem of the project when a definition is wrong."""
+    found = examine(workshop, tables, {}, records, wanted)
+    of_files = {problem for problems in found.spoilt.values() for problem in problems}
+    others = tuple(problem for problem in found.problems if problem not in of_files)
+    if any(problem.severity is Severity.ERROR for problem in others) or not _explained(found, wanted):
+        stop_on_errors(found.problems)
+    return Checked(found.compiled, found.graph, others, found.analysed, found.spoilt)
+
+
+def _explained(found: Examined, wanted: Wanted | None) -> bool:
+    """Whether each model that was not compiled is made from files that cannot be read."""
+    asked = needed(wanted, found.project, found.graph)
+    names = {model.name for model in found.project.models} if asked is None else asked
+    below = made_from(found.spoilt, found.graph)
+    return all(name in found.compiled.models or name in below for name in names)
 
 
 def examine(
@@ -111,7 +140,8 @@ def examine(
     linked, unlinked = link(project, parsed, existing, config.default_schema, own, cache, known)
     graph = linked.graph
     asked = needed(wanted, project, graph)
-    columns, read, unread = input_columns(
+    late = without_files(project, unreadable)
+    inputs = input_columns(
         project,
         graph.undeclared,
         config,
@@ -120,10 +150,10 @@ def examine(
         remembered,
         cache,
         workshop.version,
-        _wrong_inputs(project, unreadable),
+        _wrong_inputs(project, unreadable, late),
     )
-    judged, wrong = compile_models(project, graph, parsed, columns, workshop, trees, known, asked)
-    judged = replace(judged, compiled=replace(judged.compiled, readings=read))
+    judged, wrong = compile_models(project, graph, parsed, inputs.columns, workshop, trees, known, asked)
+    judged = replace(judged, compiled=replace(judged.compiled, readings=inputs.readings))
     wrong = [_at_its_macro(problem, texts) for problem in wrong]
     wrong += not_followed(judged.compiled, shapes_of(judged.compiled, workshop))
     found = Examined(
@@ -134,10 +164,11 @@ def examine(
         tuple(unreadable),
         tuple(malformed),
         tuple(unlinked),
-        tuple(unread),
+        inputs.problems,
         tuple(wrong),
         unfit(project, config, workshop.binder.traits),
         judged.analysed,
+        {**late, **inputs.spoilt},
     )
     right = not any(problem.severity is Severity.ERROR for problem in found.problems)
     whole = known is not None and known.linked == linked.digest and len(known.models) == len(project.models)
@@ -187,10 +218,13 @@ def _at_its_macro(problem: Diagnostic, texts: Texts) -> Diagnostic:
     return problem
 
 
-def _wrong_inputs(project: Project, problems: list[Diagnostic]) -> set[TableName]:
-    """Sources and seeds with an error in their definition: what columns they have is not known then."""
-    found: set[TableName] = set()
-    errors = [p.span for p in problems if p.span is not None and p.severity is Severity.ERROR]
+def _wrong_inputs(
+    project: Project, problems: list[Diagnostic], late: Mapping[TableName, tuple[Diagnostic, ...]]
+) -> set[TableName]:
+    """Sources and seeds with an error in their definition, or without files: what columns they have is not known then."""
+    found = set(late)
+    told = {problem for of_one in late.values() for problem in of_one}
+    errors = [p.span for p in problems if p.span is not None and p.severity is Severity.ERROR and p not in told]
     defined = [(source.name, source.span) for source in project.sources.values()]
     defined += [(seed.name, seed.span) for seed in project.seeds.values() if seed.span is not None]
     defined.sort(key=lambda item: (str(item[1].path), item[1].line))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.build.examine import Checked
-from sqlflow.build.selecting import not_restated, universe_of
+from sqlflow.build.selecting import made_from, not_restated, universe_of
 from sqlflow.build.standing import Standing, lost_records
 from sqlflow.changes.blame import file_to_blame
 from sqlflow.changes.look import Warehouse, look
@@ -20,7 +21,8 @@ from sqlflow.core.diagnostics import stop_on_errors
 from sqlflow.core.events import Clock
 from sqlflow.core.inputs import Inputs
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Plan, Signature
+from sqlflow.core.plan import Plan, Reason, ReasonKind, Signature, Unreadable
+from sqlflow.core.records import TableKind
 from sqlflow.core.store import StateStore
 from sqlflow.core.workshop import Workshop
 from sqlflow.graph.selection import select, with_their_tests
@@ -98,10 +100,10 @@ def draw_up(
             standing.remembered.kept,
             standing.moment(),
         )
-        inputs, unreadable = look(
+        inputs, wrong = look(
             compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=request.full_refresh, known=known
         )
-        stop_on_errors(unreadable)
+        stop_on_errors(wrong)
         return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now, shape_of, traits)
 
     universe = universe_of(
@@ -118,15 +120,41 @@ def draw_up(
         selected |= _that_can_run(
             with_their_tests(selected, request.exclude, universe) - selected, selected, compiled, standing
         )
+    unreadable = _unreadable(checked, selected)
+    if request.fail_fast:
+        stop_on_errors(problem for found in unreadable for problem in found.problems)
+    selected -= {name for found in unreadable for name in (found.table, *found.models)}
     inputs, plan = planned(selected)
 
     def again(standing: Standing) -> Prepared:
         later, changed = planned(selected, standing, inputs)
         stop_on_errors(changed.problems)
-        return Prepared(checked, later, changed, frozenset(selected), shape_of)
+        return Prepared(checked, later, _without(unreadable, changed), frozenset(selected), shape_of)
 
     blame = partial(file_to_blame, compiled, workshop.config, workshop.binder.rows)
-    return Prepared(checked, inputs, plan, frozenset(selected), shape_of, again, blame)
+    return Prepared(checked, inputs, _without(unreadable, plan), frozenset(selected), shape_of, again, blame)
+
+
+def _unreadable(checked: Checked, selected: Collection[TableName]) -> tuple[Unreadable, ...]:
+    """What cannot be read of all that is selected, or that something selected is made from."""
+    found: list[Unreadable] = []
+    project = checked.compiled.project
+    for name, problems in sorted(checked.spoilt.items()):
+        below = made_from((name,), checked.graph)
+        models = tuple(model for model in checked.graph.order if model in below and model in selected)
+        if models or name in selected:
+            kind = TableKind.SEED if name in project.seeds else TableKind.SOURCE
+            found.append(Unreadable(name, kind, problems, models))
+    return tuple(found)
+
+
+def _without(unreadable: Sequence[Unreadable], plan: Plan) -> Plan:
+    """A plan with what it leaves out for files that cannot be read."""
+    skipped = dict(plan.skipped)
+    for found in reversed(unreadable):
+        reason = Reason(ReasonKind.INPUT_UNREADABLE, f"`{found.table}` cannot be read")
+        skipped |= dict.fromkeys(found.models, reason)
+    return replace(plan, skipped=skipped, unreadable=tuple(unreadable))
 
 
 def _that_can_run(

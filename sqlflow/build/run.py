@@ -14,8 +14,9 @@ from sqlflow.changes.witness import RunWitnesses
 from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import ProjectError, Severity
 from sqlflow.core.engine import Engine, EngineError, Interrupted, Session
-from sqlflow.core.events import Clock, Emit, PlanChanged, RunFinished, RunStarted, Told
+from sqlflow.core.events import Clock, Emit, PlanChanged, RunFinished, RunStarted, TaskFinished, Told
 from sqlflow.core.inputs import Inputs
+from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan
 from sqlflow.core.records import RunRecord, Status, TableKind, TaskResult
 from sqlflow.core.store import StateStore
@@ -62,6 +63,9 @@ def run(
             blame=prepared.blame,
         )
 
+    kept_out = _kept_out(prepared, clock)
+    for result in kept_out:
+        emit(TaskFinished(result))
     loaded: tuple[TaskResult, ...] = ()
     if plan.loads_first and prepared.again is not None:
         first = tuple(task for task in plan.tasks if task.id in plan.loads_first)
@@ -73,7 +77,9 @@ def run(
                 later = prepared.again(look_at(engine, config))
                 plan = later.plan
             except (ProjectError, EngineError):
-                store.append(RunRecord(run_id, target, command, started_at, clock(), Status.FAILED, loaded))
+                store.append(
+                    RunRecord(run_id, target, command, started_at, clock(), Status.FAILED, (*kept_out, *loaded))
+                )
                 raise
             ended = {result.task: result.status for result in loaded}
             emit(PlanChanged(replace(plan, tasks=(*(t for t in first if ended[t.id] is Status.DONE), *plan.tasks))))
@@ -81,6 +87,7 @@ def run(
             results = (*loaded, *done(plan, later.inputs, [result for result in loaded if result.task in still]))
     else:
         results = done(plan, prepared.inputs)
+    results = (*kept_out, *results)
     status = Status.DONE
     if any(result.status in (Status.FAILED, Status.SKIPPED) for result in results):
         status = Status.FAILED
@@ -94,6 +101,28 @@ def run(
     store.put_sources({name: prepared.checked.compiled.columns[name] for name in prepared.inputs.states})
     emit(RunFinished(record))
     return record
+
+
+def _kept_out(prepared: Prepared, clock: Clock) -> tuple[TaskResult, ...]:
+    """What was left out of the plan, as if its files had been read in this run: they failed, and what is made from them
+    was skipped."""
+    models = {model.name: model for model in prepared.checked.compiled.project.models}
+    results: list[TaskResult] = []
+    behind: dict[TableName, TableName] = {}
+    for found in prepared.plan.unreadable:
+        action = "load seed" if found.kind is TableKind.SEED else "read files"
+        for problem in found.problems:
+            failed = TaskResult(str(found.table), found.table, action, Status.FAILED, clock(), 0.0, kind=found.kind)
+            results.append(replace(failed, error=problem))
+        for name in found.models:
+            behind.setdefault(name, found.table)
+    for name, table in behind.items():
+        promise = models[name].header.promise
+        if not promise.inlined:
+            kind = TableKind.TEST if promise.tests else TableKind.MODEL
+            skipped = TaskResult(str(name), name, "", Status.SKIPPED, clock(), 0.0, blame=table, kind=kind)
+            results.append(replace(skipped, reason=f"`{table}` cannot be read"))
+    return tuple(results)
 
 
 def _sweep(session: Session, emit: Emit) -> None:

@@ -77,6 +77,21 @@ def needed(wanted: Wanted | None, project: Project, graph: ModelGraph) -> Collec
     return found
 
 
+def made_from(inputs: Collection[TableName], graph: ModelGraph) -> frozenset[TableName]:
+    """The models that read one of these, and all that is made from those or comes after them."""
+    children: dict[TableName, list[TableName]] = {}
+    for reader in graph.readers if inputs else ():
+        for parent in reader.parents:
+            children.setdefault(parent, []).append(reader.name)
+    found: set[TableName] = set()
+    stack = list(inputs)
+    while stack:
+        fresh = [child for child in children.get(stack.pop(), ()) if child not in found]
+        found.update(fresh)
+        stack += fresh
+    return frozenset(found)
+
+
 def universe_of(
     compiled: Compiled,
     graph: ModelGraph,
@@ -102,17 +117,21 @@ def _in_state(
     store: StateStore | None,
     plan_all: Callable[[], Plan],
 ) -> Collection[TableName] | None:
+    # Of a model that could not be compiled nobody can say that it is as it was.
+    unknown = [model.name for model in compiled.project.models if model.name not in compiled.models]
     match state:
         case "new":
-            return [n for n, m in compiled.models.items() if n not in records and not m.model.header.promise.inlined]
+            models = compiled.project.models
+            return [m.name for m in models if m.name not in records and not m.header.promise.inlined]
         case "modified":
-            return [
+            changed = [
                 name
                 for name, model in compiled.models.items()
                 if name in records and records[name].fingerprint != model.fingerprint
             ]
+            return [*changed, *(name for name in unknown if name in records)]
         case "stale":
-            return {task.table for task in plan_all().tasks}
+            return {task.table for task in plan_all().tasks} | set(unknown)
         case "failed":
             return _failed_last(store, compiled)
         case _:
@@ -130,7 +149,8 @@ def _failed_last(store: StateStore | None, compiled: Compiled) -> Collection[Tab
                 of_run[result.table] = result.status
         for name, status in of_run.items():
             newest.setdefault(name, status)
-    return [name for name, status in newest.items() if status is not Status.DONE and name in compiled.models]
+    models = {model.name for model in compiled.project.models}
+    return [name for name, status in newest.items() if status is not Status.DONE and name in models]
 
 
 def _changed_since(config: Config, ref: str, project: Project) -> Collection[TableName] | None:
@@ -158,7 +178,7 @@ def not_restated(request: Request, selected: Collection[TableName], compiled: Co
         return []
     if request.start is not None and request.end is not None and request.start >= request.end:
         return [Diagnostic("empty-interval", "--start must be before --end; the end itself is not included")]
-    if any(compiled.models[n].model.header.promise.timed for n in selected if n in compiled.models):
+    if any(model.header.promise.timed for model in compiled.project.models if model.name in selected):
         return []
     return [
         Diagnostic(

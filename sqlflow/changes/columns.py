@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from sqlflow.changes import files, readings
 from sqlflow.changes.blame import unreadable_file
@@ -26,6 +27,16 @@ from sqlflow.core.source import Span
 from sqlflow.core.sql import Sql, compose
 
 
+class InputColumns(Struct, frozen=True):
+    """The columns by table, how the files of sources are read, and what is wrong with sources and seeds. `spoilt`: those of
+    the problems that are about files with rows, by the source or seed that they keep from being read."""
+
+    columns: Mapping[TableName, Schema]
+    readings: Mapping[TableName, Reading]
+    problems: tuple[Diagnostic, ...]
+    spoilt: Mapping[TableName, tuple[Diagnostic, ...]]
+
+
 def input_columns(
     project: Project,
     undeclared: tuple[TableName, ...],
@@ -36,8 +47,8 @@ def input_columns(
     cache: Cache,
     version: str,
     wrong: Collection[TableName],
-) -> tuple[dict[TableName, Schema], dict[TableName, Reading], list[Diagnostic]]:
-    """Columns by table, how the files of sources are read, and what is wrong with sources and seeds.
+) -> InputColumns:
+    """The columns of all sources, seeds and undeclared tables that can be read.
 
     `tables`: what stands in the database, None when it cannot be asked; then columns are those that a source
     declares, or `remembered` ones. `wrong`: sources and seeds that are known to be wrong, and are left out without a word.
@@ -45,17 +56,28 @@ def input_columns(
     found: dict[TableName, Schema] = {}
     read: dict[TableName, Reading] = {}
     problems: list[Diagnostic] = []
+    spoilt: dict[TableName, tuple[Diagnostic, ...]] = {}
     types = _Types(binder, cache, version)
+
+    def spoil(name: TableName, *told: Diagnostic) -> None:
+        problems.extend(told)
+        source = project.sources.get(name)
+        if source is not None and not types.are_types(source):
+            return  # the definition is to blame
+        spoilt[name] = (*spoilt.get(name, ()), *told)
+
     for seed in project.seeds.values():
         if seed.name in wrong:
             continue
         key = _key(version, seed_relation(config, seed), files.identity_by_time(config.root, seed.path))
         if cache.get(key) is None and (problem := malformed_seed(config.root, seed)) is not None:
-            problems.append(problem)
+            spoil(seed.name, problem)
             continue
         schema = _described(partial(binder.describe, seed_relation(config, seed)), key, cache)
-        _take(seed.name, schema, _seed_span(seed), found, problems)
-        if isinstance(schema, Schema):
+        if isinstance(schema, BindError):
+            spoil(seed.name, _unreadable(seed.name, schema, _seed_span(seed)))
+        else:
+            found[seed.name] = schema
             read[seed.name] = Reading((), _notes_of_seed(seed, config, schema, binder, key, cache))
     for source in project.sources.values():
         if source.name in wrong:
@@ -63,17 +85,17 @@ def input_columns(
         if source.path is not None:
             reading = _reading(source, config, binder, cache, version)
             if isinstance(reading, list):
-                problems += reading
+                spoil(source.name, *reading)
                 continue
             read[source.name] = reading
             relation = readings.relation(config, reading)
             key = _key(version, relation, files.identity_by_time(config.root, source.path))
             schema = _described(partial(binder.describe, relation), key, cache)
-            blamed = unreadable_file(reading, source, config, binder.rows) if isinstance(schema, BindError) else None
-            if blamed is not None:
-                problems.append(blamed)
-                continue
-            _take(source.name, schema, source.span, found, problems)
+            if isinstance(schema, BindError):
+                blamed = unreadable_file(reading, source, config, binder.rows)
+                spoil(source.name, blamed or _unreadable(source.name, schema, source.span))
+            else:
+                found[source.name] = schema
         else:
             _table_source(source, tables, remembered, types, found, problems)
         if source.name in found:
@@ -91,10 +113,13 @@ def input_columns(
         made = name in project.seeds or name in project.sources
         longest = binder.traits.longest_name if made else None
         wrong_columns += cut_columns(found[name], f"`{name}`", places.get(name), longest)
-        if wrong_columns:
+        if wrong_columns and (name in project.seeds or (name in project.sources and project.sources[name].path)):
+            spoil(name, *wrong_columns)
+            del found[name]
+        elif wrong_columns:
             problems += wrong_columns
             del found[name]
-    return found, read, problems
+    return InputColumns(found, read, tuple(problems), spoilt)
 
 
 def _notes_of_seed(
@@ -186,17 +211,8 @@ def _described(ask: Callable[[], Schema | BindError], key: str, cache: Cache) ->
     return bound
 
 
-def _take(
-    name: TableName,
-    schema: Schema | BindError,
-    span: Span | None,
-    found: dict[TableName, Schema],
-    problems: list[Diagnostic],
-) -> None:
-    if isinstance(schema, BindError):
-        problems.append(Diagnostic("unreadable-source", f"`{name}` cannot be read: {schema.message}", span))
-    else:
-        found[name] = schema
+def _unreadable(name: TableName, error: BindError, span: Span | None) -> Diagnostic:
+    return Diagnostic("unreadable-source", f"`{name}` cannot be read: {error.message}", span)
 
 
 def _seed_span(seed: Seed) -> Span | None:
@@ -261,6 +277,10 @@ class _Types:
         if len(columns) == len(written):
             self._schemas[written] = schema
         return schema
+
+    def are_types(self, source: Source) -> bool:
+        """Whether each type that a source declares is one."""
+        return not any(isinstance(self._spell(kind), BindError) for kind in source.types.values())
 
     def _spell(self, kind: str) -> str | BindError:
         found = self._spelled.get(kind)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from sqlflow.build.examine import compile_project
+from sqlflow.build.examine import compile_what_can_be_read
 from sqlflow.build.prepare import Prepared, prepare
 from sqlflow.build.run import run
 from sqlflow.build.selecting import selected_by
@@ -81,20 +81,23 @@ def _dry_run(asked: Asked, config: Config, request: Request) -> int:
     with opened(config, tell, writing=False, wait=asked.wait) as found:
         standing = look_at(found.engine, config)
         wanted = selected_by(asked.selection, asked.exclude, config)
-        checked = compile_project(found.workshop, standing.tables, {}, standing.records, wanted)
+        checked = compile_what_can_be_read(found.workshop, standing.tables, standing.records, wanted)
         prepared = prepare(found.workshop, checked, standing, found.store, request, new_run_id(), clock)
         plan = with_tiers(prepared.plan, checked.compiled, prepared.shape_of)
     warnings = prepared.checked.warnings
     show_warnings(warnings)
+    unreadable = [problem for found in plan.unreadable for problem in found.problems]
+    if unreadable:
+        print(render_diagnostics(unreadable, color=_color(sys.stderr.isatty())), file=sys.stderr)
     for note in prepared.inputs.notes:
         tell(Told(note))
     if asked.json:
         answer = plan_json(plan)
-        problems = [*diagnostics_json(warnings), *diagnostics_json(plan.problems)]
+        problems = [p for found in (warnings, plan.problems, unreadable) for p in diagnostics_json(found)]
         print(to_json({**answer, "problems": problems, "analysed": sorted(prepared.checked.analysed)}))
     else:
         print(render_plan(plan, sql=asked.sql, color=_color(sys.stdout.isatty())))
-    return 0
+    return 1 if unreadable else 0
 
 
 def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
@@ -104,7 +107,7 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
         standing = adopted(look_at(found.engine, config), found.engine, config, emit)
         repair(standing, found.store, emit)
         wanted = selected_by(asked.selection, asked.exclude, config)
-        checked = compile_project(found.workshop, standing.tables, {}, standing.records, wanted)
+        checked = compile_what_can_be_read(found.workshop, standing.tables, standing.records, wanted)
         show_warnings(checked.warnings)
         if asked.json:
             for warning in checked.warnings:

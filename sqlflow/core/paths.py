@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+NO_FILES = "no-files"  # the code of what is told of a path or pattern that means nothing
+
 
 def named_by(root: Path, text: str) -> list[Path]:
     """The paths that a path or pattern of a project means, in a stable order. Where a file has just that name, it alone."""

@@ -34,6 +34,7 @@ class ReasonKind(StrEnum):
     TESTED = "tested"
     NO_TABLE = "no_table"
     NOT_SELECTED = "not_selected"
+    INPUT_UNREADABLE = "input_unreadable"
 
 
 class Reason(Struct, frozen=True):
@@ -202,6 +203,15 @@ class Task(Struct, frozen=True):
     refusal: Blame | None = None
 
 
+class Unreadable(Struct, frozen=True):
+    """A seed or source whose files cannot be read, why not, and the models that are not built for it, parents first."""
+
+    table: TableName
+    kind: TableKind
+    problems: tuple[Diagnostic, ...]
+    models: tuple[TableName, ...]
+
+
 class Plan(Struct, frozen=True):
     """Tasks in an order that can be run, and for every model without a task the reason why not.
 
@@ -209,6 +219,7 @@ class Plan(Struct, frozen=True):
     `forgotten`: queries of tests/ that are gone, whose records go too.
     `loads_first`: tasks that copy files into tables. What models have to do is not known before these are done: the plan
     says the most that it may be.
+    `unreadable`: the inputs for which some of the selected models are in `skipped`.
     """
 
     tasks: tuple[Task, ...] = ()
@@ -219,3 +230,4 @@ class Plan(Struct, frozen=True):
     problems: tuple[Diagnostic, ...] = ()
     loads_first: frozenset[str] = frozenset()
     forgotten: tuple[TableName, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()

@@ -148,6 +148,7 @@ class Board:
         self._names = name_width(plan)
         self._running: dict[str, tuple[Task, float]] = {}
         self._count: Counter[Status] = Counter()
+        self._kept_out = 0  # what has ended without being a task of the plan
         self._work = _work(plan)
         self._work_left = sum(self._work.values())
         self._work_done = 0.0
@@ -187,6 +188,7 @@ class Board:
     def _finish(self, result: TaskResult) -> None:
         self._running.pop(result.task, None)
         self._count[result.status] += 1
+        self._kept_out += result.task not in self._work
         work = self._work.get(result.task, 0.0)
         self._work_left -= work
         if result.status in (Status.DONE, Status.FAILED):
@@ -234,8 +236,8 @@ class Board:
         return lines
 
     def _progress(self, now: float, columns: int, symbols: Symbols, paint: Paint) -> str:
-        finished = self._count.total()
-        parts = [f"{finished:,} of {counted(self._total, 'task')}"]
+        finished, total = self._count.total(), self._total + self._kept_out
+        parts = [f"{finished:,} of {counted(total, 'task')}"]
         parts += [
             f"{self._count[status]:,} {status}"
             for status in (Status.FAILED, Status.SKIPPED, Status.CANCELLED)
@@ -249,7 +251,7 @@ class Board:
         room = min(_WIDEST_BAR, columns - display_width(words) - 2)
         if room < 5:
             return cut(words, columns)
-        full = room * finished // max(1, self._total)
+        full = room * finished // max(1, total)
         style = Style.ERROR if self._count[Status.FAILED] else Style.GOOD
         bar = paint(symbols.full * full, style) + paint(symbols.empty * (room - full), Style.FAINT)
         return f"{bar}  {words}"

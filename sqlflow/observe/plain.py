@@ -32,22 +32,27 @@ def plain(stream: TextIO) -> Emit:
     """An emitter that writes one line for each task that ends, and the summary."""
     lock = Lock()
     total = finished = names = 0
+    planned: frozenset[str] = frozenset()
     closed = False
 
     def lines_of(event: Event) -> list[str]:
-        nonlocal total, finished, names
+        nonlocal total, finished, names, planned
         match event:
             case RunStarted():
                 total, finished, names = len(event.plan.tasks), 0, name_width(event.plan)
+                planned = frozenset(task.id for task in event.plan.tasks)
                 return []
             case PlanChanged():
                 total, names = len(event.plan.tasks), name_width(event.plan)
+                planned |= {task.id for task in event.plan.tasks}
                 return []
             case TaskStarted():
                 return []
             case TaskFinished():
-                finished += 1
+                counts = event.result.task in planned
+                finished += counts
                 number = f"{finished:>{len(str(total))}}/{total}  " if total else ""
+                number = number if counts else " " * len(number)
                 return [number + task_line(event.result, names), *check_warning_lines(event.result)]
             case Told():
                 return told_lines(event)
@@ -72,4 +77,6 @@ def plain(stream: TextIO) -> Emit:
 
 def name_width(plan: Plan) -> int:
     """How wide a column for the names of the plan's tables should be."""
-    return min(_WIDEST_NAME, max((display_width(visible(str(t.table))) for t in plan.tasks), default=0))
+    names = [task.table for task in plan.tasks]
+    names += [name for found in plan.unreadable for name in (found.table, *found.models)]
+    return min(_WIDEST_NAME, max((display_width(visible(str(name))) for name in names), default=0))

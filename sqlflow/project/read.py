@@ -18,7 +18,7 @@ from sqlflow.core.diagnostics import Diagnostic, Note, Severity
 from sqlflow.core.known import KnownProject, MacroFile, Settings
 from sqlflow.core.model import Model, Project, Seed, Source
 from sqlflow.core.names import TableName
-from sqlflow.core.paths import named_by
+from sqlflow.core.paths import NO_FILES, named_by
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.project.discover import discover, inside, made_out, read_text
 from sqlflow.project.names import is_test, table_of
@@ -322,7 +322,8 @@ def _what(file: SourceFile) -> str:
 
 def _doubtful(texts: Texts, problems: Sequence[Diagnostic]) -> tuple[str, ...]:
     """Texts with something wrong in them that may give names: files of sources, and lines in the header of a model."""
-    wrong = {p.span.path for p in problems if p.span is not None and p.severity is Severity.ERROR}
+    errors = [p for p in problems if p.severity is Severity.ERROR and p.code != NO_FILES]
+    wrong = {p.span.path for p in errors if p.span is not None}
     files = [file for file in (*texts.declared, *texts.lost) if file.path in wrong and file.path.parts[0] == "sources"]
     return tuple(dict.fromkeys((*(file.text for file in files), *doubtful_lines(problems))))
 
@@ -332,6 +333,13 @@ def doubtful_lines(problems: Sequence[Diagnostic]) -> tuple[str, ...]:
     lines = [p.span.text for p in problems if p.span is not None and p.span.text.lstrip().startswith("--")]
     lines += [f"seeds.{p.span.text}" for p in problems if p.span is not None and p.code == "unknown-seed"]
     return tuple(dict.fromkeys(lines))
+
+
+def without_files(project: Project, problems: Sequence[Diagnostic]) -> dict[TableName, tuple[Diagnostic, ...]]:
+    """The sources whose path no file matches, with what was told of that: the definition may be right, and the files late."""
+    told = {problem.span: problem for problem in problems if problem.code == NO_FILES and problem.span is not None}
+    places = [(source.name, source.spans.get("path")) for source in project.sources.values()]
+    return {name: (told[place],) for name, place in places if place in told}
 
 
 def broken_macros(texts: Texts, problems: Sequence[Diagnostic]) -> frozenset[str]:
