@@ -100,14 +100,19 @@ def compile_what_can_be_read(
     others = tuple(problem for problem in found.problems if problem not in of_files)
     if any(problem.severity is Severity.ERROR for problem in others) or not _explained(found, wanted):
         stop_on_errors(found.problems)
-    return Checked(found.compiled, found.graph, others, found.analysed, found.spoilt)
+    below = made_from(found.spoilt, found.project, found.graph)
+    models = {name: model for name, model in found.compiled.models.items() if name not in below}
+    order = tuple(name for name in found.compiled.order if name in models)
+    return Checked(
+        replace(found.compiled, models=models, order=order), found.graph, others, found.analysed, found.spoilt
+    )
 
 
 def _explained(found: Examined, wanted: Wanted | None) -> bool:
     """Whether each model that was not compiled is made from files that cannot be read."""
     asked = needed(wanted, found.project, found.graph)
     names = {model.name for model in found.project.models} if asked is None else asked
-    below = made_from(found.spoilt, found.graph)
+    below = made_from(found.spoilt, found.project, found.graph)
     return all(name in found.compiled.models or name in below for name in names)
 
 

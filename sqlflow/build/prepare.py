@@ -140,7 +140,7 @@ def _unreadable(checked: Checked, selected: Collection[TableName]) -> tuple[Unre
     found: list[Unreadable] = []
     project = checked.compiled.project
     for name, problems in sorted(checked.spoilt.items()):
-        below = made_from((name,), checked.graph)
+        below = made_from((name,), project, checked.graph)
         models = tuple(model for model in checked.graph.order if model in below and model in selected)
         if models or name in selected:
             kind = TableKind.SEED if name in project.seeds else TableKind.SOURCE

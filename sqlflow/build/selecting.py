@@ -77,12 +77,16 @@ def needed(wanted: Wanted | None, project: Project, graph: ModelGraph) -> Collec
     return found
 
 
-def made_from(inputs: Collection[TableName], graph: ModelGraph) -> frozenset[TableName]:
-    """The models that read one of these, and all that is made from those or comes after them."""
+def made_from(inputs: Collection[TableName], project: Project, graph: ModelGraph) -> frozenset[TableName]:
+    """The models that read one of these, themselves or in a check, and all that is made from those or comes after them."""
     children: dict[TableName, list[TableName]] = {}
     for reader in graph.readers if inputs else ():
         for parent in reader.parents:
             children.setdefault(parent, []).append(reader.name)
+    for model in project.models if inputs else ():
+        for check in model.header.checks:
+            for column in check.reads:
+                children.setdefault(column.table, []).append(model.name)
     found: set[TableName] = set()
     stack = list(inputs)
     while stack:
