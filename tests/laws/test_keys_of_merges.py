@@ -123,6 +123,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "postgres"])
+def test_another_column_whose_kept_values_do_not_fit_its_new_type_is_told_with_what_mends_it(
+    engine: str, tmp_path: Path
+) -> None:
+    with projects_on(engine) as new_project:
+        project = new_project(tmp_path)
+        project.begin({"models/a/all.sql": "-- @mode: merge\n-- @key: id\nSELECT id, v FROM ext.t\n"})
+        project.own_sql("CREATE SCHEMA ext", "CREATE TABLE ext.t (id INTEGER, v VARCHAR(5))")
+        project.own_sql("INSERT INTO ext.t VALUES (1, 'x'), (2, '2')")
+        assert project.build().code == 0
+        project.own_sql("DROP TABLE ext.t", "CREATE TABLE ext.t (id INTEGER, v INTEGER)")
+        project.own_sql("INSERT INTO ext.t VALUES (2, 2)")
+        built = project.build()
+        assert built.code == 1
+        assert "make the table anew with `sqlflow build a.all --full-refresh`" in built.told
+        assert project.rows("SELECT v FROM a.all ORDER BY id") == [("x",), ("2",)]
+        built = project.build(full_refresh=True)
+        assert built.code == 0, built.told
+        assert project.rows("SELECT id, v FROM a.all") == [(2, 2)]
+        assert project.planned() == []
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "postgres"])
 def test_no_array_and_an_empty_one_are_two_keys(engine: str, tmp_path: Path) -> None:
     with projects_on(engine) as new_project:
         project = new_project(tmp_path)

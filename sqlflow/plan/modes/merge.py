@@ -130,7 +130,8 @@ def _made(subject: Subject, keeps: Schema) -> tuple[Step, ...]:
             "INSERT INTO {t} ({cs}) SELECT {cs} FROM {was} AS _was WHERE {absent}",
             t=table, cs=shared, was=_WAS, absent=joined(" AND ", absent),
         )  # fmt: skip
-        steps.append(write(back))
+        changed = tuple(column for column in keeps if column.type != subject.type_of(column.name))
+        steps.append(replace(write(back), hint=_keep_type(subject, changed)))
     rows = compose("SELECT count(*) FROM {t}", t=table)
     steps.append(Step(StepKind.MEASURE, rows, facts=("rows",), counts=True))
     return tuple(steps)
