@@ -18,6 +18,17 @@ Refused = tuple[str, exp.Expr]
 
 def fitted(tree: exp.Expr, rule_of: Callable[[exp.Expr], Rule | None]) -> tuple[exp.Expr, list[Refused]]:
     """The tree with the rules applied, and what they refuse, in the order of the text."""
+    nothing = [node.parent for node in tree.find_all(exp.Distinct) if node.parent and not node.expressions]
+    if empty := [node for node in nothing if isinstance(node, exp.Func)]:
+        return tree, [("DISTINCT without an argument, which the engine would not take", node) for node in empty]
+    spans = [node for node in tree.find_all(exp.Interval) if node.this is not None and node.args.get("unit") is None]
+    # The parser makes a text of the number in `interval + 1`; only one that was written has a place.
+    if columns := [
+        n for n in spans if not (isinstance(n.this, exp.Literal) and n.this.is_string and "start" in n.this.meta)
+    ]:
+        return tree, [
+            ("`interval` with neither a text nor a unit; put it in quotes if it is a column", n) for n in columns
+        ]
     refused: list[Refused] = []
     # Innermost first: a rule finds its arguments done.
     for node in reversed(list(tree.walk())):

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 from two_engines import Pair, pair_of_engines
 
+from sqlflow.translation.translate import Untranslatable, translated
+
 SAME = r"""
 a / b
 a / 2
@@ -829,3 +831,10 @@ def test_what_gives_other_rows_is_refused_with_its_reason(pair: Pair, line: str)
 @pytest.mark.parametrize("line", NOT_THERE.strip().splitlines())
 def test_what_only_duckdb_has_is_refused_before_anything_runs(pair: Pair, line: str) -> None:
     assert pair.compare(line, "duckdb").outcome in ("refused", "refused by the engine")
+
+
+@pytest.mark.parametrize("query", ["SELECT interval + 1 AS c FROM t", "SELECT max(DISTINCT) FROM t"])
+def test_what_the_parser_takes_for_something_else_is_refused(query: str) -> None:
+    for dialect, target in (("duckdb", "postgres"), ("postgres", "duckdb")):
+        with pytest.raises(Untranslatable):
+            translated(query, dialect, target)
