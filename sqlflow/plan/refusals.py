@@ -45,7 +45,7 @@ def engine_lacks(world: World, model: CompiledModel) -> Diagnostic | None:
             "engine-option",
             f"this engine has only plain indexes, and `{model.name}` asks for more",
             model.model.header.spans.get("index", model.query.span(0)),
-            "name only columns; a `unique` check says that values come once",
+            "list only columns; to require unique values, add a `unique` check",
         )
     return None
 

@@ -56,7 +56,10 @@ def followed(sight: Sight, subject: Subject, before: TableRecord, effect: Effect
 
 def only_rebuilt(before: TableRecord) -> str:
     """Why a table that is not trusted is rebuilt, in words."""
-    return f"it is only rebuilt until `sqlflow verify --release` finds it equal: {before.distrusted}"
+    return (
+        f"incremental updates are off: {before.distrusted}; `sqlflow verify --release {before.table}` turns them on again if the "
+        "table is right"
+    )
 
 
 def _counters_edited(world: World, subject: Subject, before: TableRecord) -> bool:
@@ -71,8 +74,7 @@ def _not_told(world: World, table: TableName, before: TableRecord, name: TableNa
         return f"what changed in `{name}` is not known row by row"
     if shape.grouping is not None and before.counters != counters_token(shape):
         return "its counters are not kept yet"
-    rows = counted(state.growth.rows, "row")
-    return f"a rebuild is cheaper than to follow the {rows} that were added to `{name}`"
+    return f"rebuilding is cheaper than applying {counted(state.growth.rows, 'new row')} of `{name}`"
 
 
 def follow(
