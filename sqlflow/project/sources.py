@@ -12,7 +12,7 @@ from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.model import Missing, Source
 from sqlflow.core.names import TableName
-from sqlflow.core.paths import NO_FILES, named_by
+from sqlflow.core.paths import named_by
 from sqlflow.core.source import SourceFile
 from sqlflow.core.text import MappedText
 from sqlflow.project import yaml
@@ -163,7 +163,7 @@ def _path(given: Given, config: Config) -> str | None:
             given.problems.append(outside(f"{given.label}: `{text}` is", given.span))
             return None
     if not matches:
-        given.fail(f"no file matches `{text}`", NO_FILES, _nearest(config.root, text))
+        given.fail(f"no file matches `{text}`", "no-files", _nearest(config.root, text))
     return text
 
 

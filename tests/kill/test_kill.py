@@ -151,7 +151,7 @@ def _at_any_time(scenes: Scenes, folder: Path, kills: int, chance: random.Random
 
 
 def test_killed_before_any_statement(scenes: Scenes, tmp_path: Path) -> None:
-    _everywhere(scenes, tmp_path, scenes.kills(12))
+    _everywhere(scenes, tmp_path, scenes.kills(8))
 
 
 def _and_then_changed(scenes: Scenes, folder: Path, kills: int) -> None:

@@ -125,7 +125,7 @@ def name(number: int) -> str:
     return f"m{number:02}"
 
 
-@pytest.mark.parametrize("strategy", ["auto", "delta"])
+@pytest.mark.parametrize("strategy", [pytest.param("auto", marks=pytest.mark.long), "delta"])
 def test_a_table_equals_its_query_after_each_change(tmp_path: Path, strategy: str) -> None:
     project = Lawful(tmp_path)
     header = "" if strategy == "auto" else "-- @strategy: delta\n"

@@ -653,7 +653,7 @@ def _holds(story: Story) -> None:
 
 
 _FAST = settings(
-    max_examples=9,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     database=None,

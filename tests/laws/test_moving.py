@@ -205,7 +205,7 @@ def test_a_join_of_an_input_that_changed_with_one_that_changes_meanwhile(
 
 # ---------------------------------------------------------------- all at once
 
-SHORT = 3
+SHORT = 2
 LONG = at_length(4)
 
 

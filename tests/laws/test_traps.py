@@ -41,8 +41,9 @@ class Kept:
         built = self.project.build()
         assert built.code == 0, built.told
         assert "changed outside SQLFlow" not in built.told
-        assert bag(self.project.rows("FROM a.kept")) == bag(holds)
-        assert bag(self.project.rows(f"FROM ({self.query})")) == bag(holds), "the test itself expects the wrong rows"
+        kept, queried = self.project.rows_of(("FROM a.kept", f"FROM ({self.query})"))
+        assert bag(kept) == bag(holds)
+        assert bag(queried) == bag(holds), "the test itself expects the wrong rows"
         assert self.project.planned() == []
 
     def edit(self, query: str) -> None:
