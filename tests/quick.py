@@ -20,7 +20,7 @@ CHOSEN_CASES = "SQLFLOW_TEST_CASES"
 SPINE = ("tests/test_template.py", "cases/modes")  # from files to tables, with the engine that needs no server
 REACH: Mapping[str, Sequence[str]] = {
     "sqlflow/project/*": ("tests/project", "cases/written", "cases/variables", "cases/messages"),
-    "sqlflow/compiler/*": ("tests/compiler", "cases/queries_in_tests", "tests/laws/test_edits_of_spelling.py"),
+    "sqlflow/compiler/*": ("tests/compiler", "cases/queries_in_tests"),
     "sqlflow/translation/*": ("tests/engines/test_translat*.py", "tests/engines/test_words_of_two_meanings.py"),
     "sqlflow/graph/*": ("cases/selection", "cases/names", "tests/watch", "tests/commands/test_large_queries.py"),
     "sqlflow/changes/*": ("cases/files", "cases/following", "tests/engines/test_casts_of_files.py"),
@@ -28,8 +28,7 @@ REACH: Mapping[str, Sequence[str]] = {
         "cases/modes",
         "cases/following",
         "cases/strategies",
-        "tests/laws/test_traps.py",
-        "tests/laws/test_exact_partitions.py",
+        "tests/core",
     ),
     "sqlflow/runner/*": ("cases/failure_demos", "tests/commands/test_two_processes.py", "tests/test_memory.py"),
     "sqlflow/proof/*": ("cases/verify", "cases/equality", "tests/commands/test_verify.py"),
