@@ -210,12 +210,16 @@ def standing_names(
 
 
 def _at_its_macro(problem: Diagnostic, texts: Texts) -> Diagnostic:
-    """A function that is unknown, at the macro in whose definition it stands; so it is told once."""
-    if problem.code != "unknown-function" or problem.span is None or "`" not in problem.message:
+    """A function that is unknown, or has no translation, at the macro in whose definition it stands; so it is told once."""
+    if (
+        problem.code not in ("unknown-function", "not-translatable")
+        or problem.span is None
+        or "`" not in problem.message
+    ):
         return problem
     name = problem.message.split("`")[1]
     text = texts.models.get(str(problem.span.path))
-    if text is None or name.lower() in calls_of(text.file.text.lower()):
+    if text is None or not name.isidentifier() or name.lower() in calls_of(text.file.text.lower()):
         return problem
     for file in texts.macros:
         if (at := place_of_call(file.text, name)) is not None:
