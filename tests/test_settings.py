@@ -23,6 +23,7 @@ CONFIG = {
     "root": "none", "file": "none", "name": "none", "target": "none", "targets": "none", "dialect": "text",
     "default_schema": "name", "timezone": "settings", "variables": "text", "defaults": "header", "sandbox": "none",
     "allow_outside_paths": "none", "verify_every": "none", "formerly": "none",
+    "warnings": "none",
 }  # fmt: skip
 DUCKDB = {
     "engine": "none", "path": "name", "storage_version": "none", "memory_limit": "none", "threads": "none",

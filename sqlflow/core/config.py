@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
+from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.source import SourceFile, Span
 
 
@@ -49,6 +50,7 @@ class Config(Struct, frozen=True):
     allow_outside_paths: bool = False
     verify_every: int = 20
     formerly: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()  # about sqlflow.yml itself, told with those of the other files
 
     @property
     def target_dialect(self) -> str:

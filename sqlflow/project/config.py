@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from msgspec.structs import replace
 
 from sqlflow.core.config import Config, DefaultValue, Target
-from sqlflow.core.diagnostics import Diagnostic, ProjectError, did_you_mean, one_problem
+from sqlflow.core.diagnostics import Diagnostic, ProjectError, did_you_mean, one_problem, stop_on_errors
 from sqlflow.core.source import SourceFile
 from sqlflow.core.sql import Sql, Typed
 from sqlflow.core.text import MappedText
@@ -94,7 +94,8 @@ def read_config(root: Path, target: str | None, variables: Mapping[str, str], en
         if "defaults" in fields
         else {}
     )
-    if problems or chosen is None:
+    stop_on_errors(problems)
+    if chosen is None:
         raise ProjectError(problems)
     return Config(
         root=root,
@@ -107,6 +108,7 @@ def read_config(root: Path, target: str | None, variables: Mapping[str, str], en
         timezone=timezone or "UTC",
         variables=declared,
         defaults=defaults,
+        warnings=tuple(problems),
         **found,
     )
 

@@ -86,7 +86,7 @@ def read_project(
     been read. `known`: what is still as it was; its models are taken as they are.
     """
     texts = texts or read_texts(config)
-    problems = list(texts.problems)
+    problems = [*config.warnings, *texts.problems]
     work = _Work(config, texts, cache or NoCache(), version, problems)
     outside = work.outside(texts.declared, texts.seeds, texts.described)
     models: list[Model] = []
