@@ -17,16 +17,14 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
-from sqlflow.compiler import time as timing
 from sqlflow.compiler.facts import resolve_query
 from sqlflow.compiler.functions import RESTLESS_NAMES
-from sqlflow.compiler.lineage import canonical
+from sqlflow.compiler.relations import expressions_of, reference_text, relations_of, same_text, tables_of
 from sqlflow.compiler.scopes import (
     Alias,
     Direct,
     Expression,
     Feature,
-    Merged,
     Opaque,
     Reference,
     Relation,
@@ -39,6 +37,8 @@ from sqlflow.compiler.scopes import (
     output_names,
 )
 from sqlflow.compiler.ties import Keys, ties_of
+from sqlflow.compiler.times.values import Unmapped
+from sqlflow.compiler.times.walk import key_mappings
 from sqlflow.core.delta import Counter, Grouping, Reading, Refusal, Shape, Tier
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.names import ColumnRef, TableName
@@ -111,7 +111,7 @@ def _with_views(
         raise _Refused("view", "views are nested too deeply")
     resolved = _resolved(text.text, reads, columns, dialect)
     edits = []
-    for source in _tables_of(resolved.query):
+    for source in tables_of(resolved.query):
         assert source.table is not None
         inner = view_text(source.table)
         if inner is None:
@@ -239,16 +239,16 @@ class _Finder:
     ) -> tuple[dict[int, dict[str, tuple[str, ...]]], dict[int, bool], tuple[str, ...]]:
         """For each reading, by `id` of its source: column -> expressions; whether it may be narrowed; and the columns
         without which rows may emerge."""
-        by_place = {(s.start, s.end): id(s) for s in _tables_of(resolved.query)}
+        by_place = {(s.start, s.end): id(s) for s in tables_of(resolved.query)}
         keys: dict[int, dict[str, tuple[str, ...]]] = {}
         narrow: dict[int, bool] = {}
         emerging = []
         for name in names if self.rewritable else ():
-            mappings, nulled = timing.key_mappings(resolved, name)
+            mappings, nulled = key_mappings(resolved, name)
             if nulled:
                 emerging.append(name)
             for mapping in mappings.values():
-                if isinstance(mapping, timing.Unmapped) or not self._same_types(mapping.same_type):
+                if isinstance(mapping, Unmapped) or not self._same_types(mapping.same_type):
                     continue
                 found: dict[int, list[str]] = {}
                 for occurrence in mapping.occurrences:
@@ -278,7 +278,7 @@ class _Finder:
     # ------------------------------------------------------------------ what is never followed
 
     def _refuse_everywhere(self, query: Relation) -> None:
-        for relation in _relations(query):
+        for relation in relations_of(query):
             match relation:
                 case Select():
                     if relation.outputs is None:
@@ -293,9 +293,9 @@ class _Finder:
                         raise self._refused("FOR UPDATE", "it locks the rows that it reads", relation.node)
                     for source in relation.sources:
                         self._refuse_source(source)
-                    for expression in timing._expressions(relation):
+                    for expression in expressions_of(relation):
                         self._refuse_expression(expression)
-                    for tie in ties_of(relation, timing._expressions(relation), self.declared):
+                    for tie in ties_of(relation, expressions_of(relation), self.declared):
                         raise self._refused(tie.word, _TIED, tie.node, loose=True)
                 case SetOperation():
                     if relation.recursion:
@@ -350,7 +350,7 @@ class _Finder:
 
     def _refuse_averages(self, query: Relation) -> None:
         """Those that the engine rounds by its statistics: one row may change the averages of groups that it is not in."""
-        for relation in _relations(query):
+        for relation in relations_of(query):
             if not isinstance(relation, Select) or not relation.group:
                 continue
             asked = list(_asked_of(relation))
@@ -486,46 +486,6 @@ def _has_equality(kind: str) -> bool:
 _WHOLE = frozenset({"HUGEINT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "UHUGEINT"})
 
 
-# ---------------------------------------------------------------------- walking
-
-
-def _relations(query: Relation) -> Iterator[Relation]:
-    """Every relation of a query, each once."""
-    seen: set[int] = set()
-    stack = [query]
-    while stack:
-        relation = stack.pop()
-        if id(relation) in seen:
-            continue
-        seen.add(id(relation))
-        yield relation
-        match relation:
-            case Select():
-                stack += [s.relation for s in relation.sources if s.relation is not None]
-                for expression in timing._expressions(relation):
-                    stack += expression.nested.values()
-            case SetOperation():
-                stack += [relation.left, relation.right]
-                for expression in (*relation.limit, *relation.order):
-                    stack += expression.nested.values()
-            case ValuesList():
-                for row in relation.rows:
-                    for expression in row:
-                        stack += expression.nested.values()
-            case Opaque():
-                pass
-
-
-def _tables_of(query: Relation) -> list[Source]:
-    found: dict[int, Source] = {}
-    for relation in _relations(query):
-        sources = relation.sources if isinstance(relation, Select | Opaque) else ()
-        for source in sources:
-            if source.table is not None:
-                found[id(source)] = source
-    return sorted(found.values(), key=lambda source: source.start or 0)
-
-
 # ---------------------------------------------------------------------- sums of products
 
 
@@ -539,7 +499,7 @@ class _Terms(Struct):
     numbers: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.sources = _tables_of(self.resolved.query)
+        self.sources = tables_of(self.resolved.query)
         self.numbers = {id(source): number for number, source in enumerate(self.sources)}
 
     def top(self, query: Relation, *, grouped: bool) -> tuple[tuple[int, ...], ...]:
@@ -557,7 +517,7 @@ class _Terms(Struct):
             self._fix_all(source.relation, refusal)
 
     def _fix_all(self, relation: Relation, refusal: Refusal) -> None:
-        for source in _tables_of(relation):
+        for source in tables_of(relation):
             if source.table is not None:
                 self.fixed.setdefault(source.table, refusal)
 
@@ -578,7 +538,7 @@ class _Terms(Struct):
                 return [()]
 
     def _select(self, select: Select, *, grouped: bool) -> list[tuple[int, ...]]:
-        for expression in timing._expressions(select):
+        for expression in expressions_of(select):
             for inner in expression.nested.values():
                 self._fix_all(inner, _at(expression.node, "subquery", "it is read by a subquery in an expression"))
         if not grouped and (why := _not_a_product(select)) is not None:
@@ -625,7 +585,7 @@ def _not_a_product(select: Select) -> Refusal | None:
         return _at(select.node.args.get("group"), "GROUP BY", "a group inside the query is computed of all its rows")
     if select.distinct or select.distinct_on:
         return _at(select.node, "DISTINCT", "it compares rows with each other")
-    for expression in timing._expressions(select):
+    for expression in expressions_of(select):
         if expression.features & Feature.WINDOW:
             return _at(expression.node, "window function", "it looks at other rows")
         if expression.features & Feature.AGGREGATE:
@@ -695,7 +655,7 @@ class _Groups:
         for key in keys:
             if key.moving and not key.references and not key.nested and select.node.args["group"].args.get("all"):
                 continue  # the same in all rows, and named by nobody
-            canon = _text(key)
+            canon = same_text(key)
             if canon is None:
                 raise _Refused("GROUP BY", "a key is not a plain expression of columns", *place_of(key.node))
             if canon not in self.keys:
@@ -708,7 +668,7 @@ class _Groups:
         items = [self._item(output.expression) for output in select.outputs]
         visible: dict[str, str] = {}
         for output in select.outputs:
-            canon = _text(output.expression)
+            canon = same_text(output.expression)
             if canon in self.keys and output.name is not None:
                 visible.setdefault(self.keys[canon], output.name)
         having = self._item(select.having) if select.having is not None else None
@@ -732,7 +692,7 @@ class _Groups:
             raise _Refused("DISTINCT", "the rows of groups are compared with each other")
         if select.qualify is not None:
             raise _Refused("QUALIFY", "it looks at other groups", *place_of(select.qualify.node))
-        for expression in timing._expressions(select):
+        for expression in expressions_of(select):
             if expression.features & Feature.WINDOW:
                 raise _Refused("window function", "it looks at other groups", *place_of(expression.node))
         for output in select.outputs or ():
@@ -785,7 +745,7 @@ class _Groups:
         if expression.nested:
             raise _Refused("subquery", "a group is compared with another query", *place_of(expression.node))
         if expression.node is None:
-            canon = _text(expression)
+            canon = same_text(expression)
             if canon is None or canon not in self.keys:
                 raise _Refused("*", "it is not a key of the group")
             return self.keys[canon]
@@ -793,7 +753,7 @@ class _Groups:
 
     def _walk(self, node: exp.Expr, within: Expression, depth: int) -> exp.Expr:
         piece = Expression(node, (), within.bindings, {}, Feature.NONE)
-        canon = _text(piece)
+        canon = same_text(piece)
         if canon is not None and canon in self.keys:
             return exp.column(self.keys[canon])
         bound = within.bindings.get(id(node))
@@ -954,8 +914,8 @@ _KINDS: Mapping[type[exp.Expr], str] = {
 def _made_of(argument: exp.Expr, within: Expression) -> tuple[str | None, frozenset[str | None]]:
     """An argument as text that equal ones share, and the columns in it."""
     references = (within.bindings.get(id(node)) for node in argument.walk())
-    columns = frozenset(_reference_text(found) for found in references if found is not None)
-    return _text(Expression(argument, (), within.bindings, {}, Feature.NONE)), columns
+    columns = frozenset(reference_text(found) for found in references if found is not None)
+    return same_text(Expression(argument, (), within.bindings, {}, Feature.NONE)), columns
 
 
 def _asked_of(select: Select) -> Iterator[tuple[exp.Expr, Expression, _Asked]]:
@@ -971,19 +931,3 @@ def _asked_of(select: Select) -> Iterator[tuple[exp.Expr, Expression, _Asked]]:
             if not isinstance(argument, exp.Distinct):
                 canon, columns = _made_of(argument, within) if argument is not None else ("", frozenset())
                 yield node, within, _Asked(kind, canon, columns)
-
-
-def _text(expression: Expression) -> str | None:
-    return canonical(expression, _reference_text, lambda relation: None)
-
-
-def _reference_text(reference: Reference) -> str | None:
-    match reference:
-        case Direct(source, index):
-            return f"{id(source)}.{index}"
-        case Merged(left, _, side) if side in ("", "LEFT", "INNER"):
-            return _reference_text(left)
-        case Alias(output):
-            return _text(output.expression)
-        case _:
-            return None

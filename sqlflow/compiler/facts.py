@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from sqlglot import exp
 
 from sqlflow.compiler import lineage as tracing
-from sqlflow.compiler import time as timing
 from sqlflow.compiler.moments import chain
 from sqlflow.compiler.resolve import resolve
 from sqlflow.compiler.scopes import AmbiguousColumn, Resolved, UnknownColumn
+from sqlflow.compiler.times.values import Mapped, MappedRead, Types, Unmapped
+from sqlflow.compiler.times.walk import through, time_mappings
 from sqlflow.core.compiled import ColumnLineage, Lineage, Occurrence, TimeMapping
 from sqlflow.core.engine import BindError, Traits
 from sqlflow.core.known import Facts, TableReads, TableTimes
@@ -102,7 +103,7 @@ def find_facts(
     times: dict[TableName, TimeMapping] = {}
     if time is not None:
         look = _Look(columns, view_of, zone, traits, times)
-        for table, mapping in timing.time_mappings(resolved, time, look.types).items():
+        for table, mapping in time_mappings(resolved, time, look.types).items():
             look.through(table, mapping)
     return Facts(
         schema=schema,
@@ -132,13 +133,11 @@ class _Look:
         self._view_of = view_of
         self._found = found
         self.traits = traits
-        self.types = timing.Types(lambda ref: _type_of(ref, columns), zone in _STEADY, traits.cuts_days)
+        self.types = Types(lambda ref: _type_of(ref, columns), zone in _STEADY, traits.cuts_days)
 
-    def through(
-        self, table: TableName, mapping: timing.TimeMapping | timing.Unmapped | None, view: TableName | None = None
-    ) -> None:
+    def through(self, table: TableName, mapping: Mapped | Unmapped | None, view: TableName | None = None) -> None:
         """`view`: the one whose query reads the table, None for the model's own."""
-        if mapping is None or isinstance(mapping, timing.Unmapped):
+        if mapping is None or isinstance(mapping, Unmapped):
             reason = mapping.reason if mapping else "its rows cannot be traced to the time column"
             if mapping is not None and mapping.construct:
                 reason += f": `{mapping.construct}`"
@@ -152,7 +151,7 @@ class _Look:
         _add(self._found, table, TimeMapping(occurrences))
         inner = self._view_of(table)
         if inner is not None:
-            for read, deeper in timing.through(mapping, inner, self.types).items():
+            for read, deeper in through(mapping, inner, self.types).items():
                 self.through(read, deeper, table)
 
     def _skip(self, table: TableName, mapping: TimeMapping) -> None:
@@ -187,9 +186,7 @@ def _same_type(left: ColumnRef, right: ColumnRef, columns: Mapping[TableName, Sc
     return types[0] is not None and types[1] is not None and types[0].type == types[1].type
 
 
-def _occurrence(
-    table: TableName, found: timing.Occurrence, columns: Mapping[TableName, Schema], traits: Traits
-) -> Occurrence:
+def _occurrence(table: TableName, found: MappedRead, columns: Mapping[TableName, Schema], traits: Traits) -> Occurrence:
     def type_of(node: exp.Expr) -> str | None:
         return _type_of(ColumnRef(table, node.name), columns) if isinstance(node, exp.Column) else None
 

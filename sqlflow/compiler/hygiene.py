@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from sqlglot import exp
 
-from sqlflow.compiler.delta import _relations
+from sqlflow.compiler.relations import expressions_of, relations_of
 from sqlflow.compiler.scopes import (
     Alias,
     Direct,
@@ -28,7 +28,6 @@ from sqlflow.compiler.scopes import (
     SourceKind,
     Unknown,
 )
-from sqlflow.compiler.time import _expressions
 from sqlflow.core.syntax import place_of
 from sqlflow.core.text import Argument
 
@@ -45,7 +44,7 @@ def captured(resolved: Resolved, arguments: Sequence[Argument]) -> list[Captured
     """The names in arguments that are bound inside of the macro that they are handed to. Offsets are those of the text that
     was resolved."""
     homes: dict[int, Select] = {}  # of a source or an output, the SELECT that has it
-    relations = list(_relations(resolved.query))
+    relations = list(relations_of(resolved.query))
     for relation in relations:
         if isinstance(relation, Select):
             homes |= {id(thing): relation for thing in (*relation.sources, *(relation.outputs or ()))}
@@ -71,7 +70,7 @@ def captured(resolved: Resolved, arguments: Sequence[Argument]) -> list[Captured
 def _all_expressions(relations: Sequence[Relation]) -> Iterator[Expression]:
     for relation in relations:
         if isinstance(relation, Select):
-            yield from _expressions(relation)
+            yield from expressions_of(relation)
 
 
 def _bound_inside(node: exp.Expr, expression: Expression, argument: Argument, homes: dict[int, Select]) -> str | None:

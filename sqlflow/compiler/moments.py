@@ -324,3 +324,11 @@ def carried_by(reach: Reach, steps: Sequence[TimeStep], types: Sequence[str], *,
 
 def _plus(one: int | None, two: int) -> int | None:
     return None if one is None else one + two
+
+
+def common_steps(one: Sequence[TimeStep], two: Sequence[TimeStep]) -> int:
+    """How many steps two chains begin with that are the same."""
+    count = 0
+    while count < min(len(one), len(two)) and one[count] == two[count]:
+        count += 1
+    return count

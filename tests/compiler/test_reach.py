@@ -17,7 +17,8 @@ from sqlflow.compiler import moments
 from sqlflow.compiler.moments import Chain, chain
 from sqlflow.compiler.resolve import resolve
 from sqlflow.compiler.scopes import Resolved
-from sqlflow.compiler.time import TimeMapping, TimeMappings, Types, Unmapped, through, time_mappings
+from sqlflow.compiler.times.values import Mapped, TimeMappings, Types, Unmapped
+from sqlflow.compiler.times.walk import through, time_mappings
 from sqlflow.core.engine import Traits
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, Grain, Interval, IntervalSet
 from sqlflow.core.names import ColumnRef, TableName
@@ -397,7 +398,7 @@ def insert(lab: Lab, name: str, random_: random.Random, count: int, first: int) 
     lab.run(f"insert into {name} values {', '.join(made)}")
 
 
-def pick(lab: Lab, mapping: TimeMapping, name: str, random_: random.Random) -> IntervalSet:
+def pick(lab: Lab, mapping: Mapped, name: str, random_: random.Random) -> IntervalSet:
     """Some of the times that rows have."""
     values = {
         moment_of(row[0])
@@ -447,10 +448,10 @@ def test_rows_without_a_time_are_in_a_frame_that_has_no_end_there(lab: Lab) -> N
 def test_a_view_hands_the_reach_down() -> None:
     outer = f"select d as day, sum(n) over (order by d {SIX}) as m from a"
     mapping = time_mappings(resolved(outer), "day", types("UTC"))[TableName("main", "a")]
-    assert isinstance(mapping, TimeMapping)
+    assert isinstance(mapping, Mapped)
     view = resolved("select d, sum(v) over (order by d range between 2 preceding and current row) as n from b")
     found = through(mapping, view, types("UTC"))[TableName("main", "b")]
-    assert isinstance(found, TimeMapping)
+    assert isinstance(found, Mapped)
     assert [o.reaches for o in found.occurrences] == [(Reach(0, 8 * DAY),)]
 
 

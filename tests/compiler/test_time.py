@@ -10,16 +10,11 @@ import pytest
 from laboratory import LABS, Lab
 from sqlglot import exp, parse_one
 
-from sqlflow.compiler import time as time_module
 from sqlflow.compiler.resolve import resolve
 from sqlflow.compiler.scopes import Resolved
-from sqlflow.compiler.time import (
-    TimeMapping,
-    TimeMappings,
-    Unmapped,
-    through,
-    time_mappings,
-)
+from sqlflow.compiler.times import conditions, walk
+from sqlflow.compiler.times.values import Mapped, TimeMappings, Unmapped
+from sqlflow.compiler.times.walk import through, time_mappings
 from sqlflow.core.names import TableName
 from sqlflow.core.reach import HERE
 from sqlflow.translation.translate import Untranslatable
@@ -46,7 +41,7 @@ def mapped(sql: str) -> str:
 def shown(mappings: TimeMappings) -> str:
     lines = []
     for table, mapping in sorted(mappings.items()):
-        if isinstance(mapping, TimeMapping):
+        if isinstance(mapping, Mapped):
             texts = [o.expression.sql("duckdb").replace('"', "") for o in mapping.occurrences]
             lines.append(f"{table.name}: {' & '.join(texts)}")
         else:
@@ -200,7 +195,7 @@ def test_pushed_filters_change_no_row_of_their_times(sql: str, lab: Lab) -> None
     for seed in range(3):
         fill(lab, random.Random(seed))
         for mapping in time_mappings(resolved(sql, dialect=lab.traits.dialect), "day").values():
-            if not isinstance(mapping, TimeMapping):
+            if not isinstance(mapping, Mapped):
                 continue
             for occurrence in mapping.occurrences:
                 if not occurrence.pushable or "sample" in sql:
@@ -278,19 +273,19 @@ def suspects(*pieces: str) -> list[str]:
 
 
 def test_the_experiment_sees_rows_of_different_times_meet(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time_module, "_mixes_times", lambda select, local, types: HERE)
+    monkeypatch.setattr(walk, "mixes_times", lambda select, local, types: HERE)
     for sql in suspects("over (order by d)", "limit 3", "distinct on (k)", "qualify"):
         assert leaks(told(lab, sql), lab, rounds=30) == ["s"]
 
 
 def test_the_experiment_sees_a_null_that_becomes_a_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time_module, "_strict", lambda local: True)
+    monkeypatch.setattr(walk, "strict", lambda local: True)
     for sql in suspects("coalesce(t.d"):
         assert leaks(told(lab, sql), lab, rounds=30) != []
 
 
 def test_the_experiment_sees_an_equality_that_does_not_hold(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time_module, "_across_sides", lambda pair, sides: True)
+    monkeypatch.setattr(conditions, "_across_sides", lambda pair, sides: True)
     pieces = ["u anti join t", "on s.d = u.d and t.k = u.k"]
     if lab.traits.dialect == "postgres":
         pieces = pieces[1:]  # an anti join is a subquery there, which proves nothing
@@ -301,10 +296,10 @@ def test_the_experiment_sees_an_equality_that_does_not_hold(lab: Lab, monkeypatc
 def test_equalities_need_equal_types() -> None:
     mapping = time_mappings(resolved("select s.d as day from s join t on s.d = t.ts"), "day")
     other = mapping[TableName("main", "t")]
-    assert isinstance(other, TimeMapping)
+    assert isinstance(other, Mapped)
     assert [tuple(map(str, pair)) for pair in other.same_type] == [("main.s.d", "main.t.ts")]
     own = mapping[TableName("main", "s")]
-    assert isinstance(own, TimeMapping)
+    assert isinstance(own, Mapped)
     assert own.same_type == ()
 
 
@@ -320,7 +315,7 @@ def test_a_reason_says_what_and_where() -> None:
 def test_a_table_read_by_its_full_name_is_not_replaced() -> None:
     mapping = time_mappings(resolved("select main.s.d as day from main.s"), "day")
     (table,) = mapping.values()
-    assert isinstance(table, TimeMapping)
+    assert isinstance(table, Mapped)
     assert not table.occurrences[0].pushable
 
 
@@ -350,9 +345,9 @@ def test_through_a_view(view: str, sql: str, expected: str) -> None:
     inner = resolved(view)
     columns = {**COLUMNS, TableName("main", "w"): ("dd", "v")}
     mapping = time_mappings(resolved(sql, columns), "day")[TableName("main", "w")]
-    assert isinstance(mapping, TimeMapping)
+    assert isinstance(mapping, Mapped)
     result = through(mapping, inner)
     assert shown(result) == expected
     for found in result.values():
-        if isinstance(found, TimeMapping):
+        if isinstance(found, Mapped):
             assert not any(o.pushable for o in found.occurrences)

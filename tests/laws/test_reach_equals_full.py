@@ -24,7 +24,8 @@ from length import at_length
 from msgspec.structs import force_setattr
 from on_postgres import LawfulPostgres
 
-from sqlflow.compiler import time as time_module
+from sqlflow.compiler import facts
+from sqlflow.compiler.times import walk
 from sqlflow.core.reach import Reach, image
 
 _FIRST = dt.date(2024, 2, 26)  # the clocks of New York are set on March 10
@@ -310,7 +311,7 @@ _THROUGH_A_VIEW = Story(
 
 
 def test_the_law_sees_a_reach_that_a_view_drops(monkeypatch: pytest.MonkeyPatch) -> None:
-    through = time_module.through
+    through = walk.through
 
     def dropped(*arguments: object) -> object:
         found = through(*arguments)  # type: ignore[arg-type]
@@ -320,7 +321,7 @@ def test_the_law_sees_a_reach_that_a_view_drops(monkeypatch: pytest.MonkeyPatch)
         return found
 
     assert _first_wrong(_THROUGH_A_VIEW) == []
-    monkeypatch.setattr(time_module, "through", dropped)
+    monkeypatch.setattr(facts, "through", dropped)
     assert _first_wrong(_THROUGH_A_VIEW) != []
 
 
