@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -116,6 +116,10 @@ _NUMBERS_AND_PLACES = ("memory_limit", "threads", "temp_directory", "max_temp_di
 # What work in the database may take before it spills, unless the target says otherwise: enough that tables of ten
 # million rows cost little more than in memory, and for each thread what DuckDB needs to work well.
 _MEMORY, _MEMORY_PER_THREAD = 1_500_000_000, 500_000_000
+# What ending a transaction may take beyond the limit. After a ROLLBACK that found no memory the transaction is still open,
+# and its tables are taken ("write-write conflict"): it is tried again, with more, while other statements end.
+_RESERVE = 64_000_000
+_ROLLBACKS, _PAUSE_SECONDS = 6, 0.02
 
 
 class _Memory:
@@ -127,6 +131,7 @@ class _Memory:
         self._most = most  # DuckDB's own limit, to which this one may be lifted
         self._emit = emit
         self._lifting = threading.Lock()
+        self._ending = 0  # transactions that end now
 
     @classmethod
     def of(cls, connection: duckdb.DuckDBPyConnection, config: Config, emit: Emit) -> _Memory:
@@ -145,6 +150,32 @@ class _Memory:
     @property
     def can_be_lifted(self) -> bool:
         return self._most is not None
+
+    @contextmanager
+    def reserve(self, tried: int = 0) -> Iterator[None]:
+        """A little more memory, in which a transaction ends. A limit that may be lifted is far from what is needed."""
+        if self.can_be_lifted:
+            yield
+            return
+        with self._lifting:
+            self._ending += 1
+            if self._ending == 1 or tried:
+                self._allow(self.limit + (_RESERVE << tried))
+        try:
+            yield
+        finally:
+            with self._lifting:
+                self._ending -= 1
+                if not self._ending:
+                    self._allow(self.limit)
+
+    def _allow(self, most: int) -> None:
+        import duckdb
+
+        try:
+            self._connection.execute(compose("SET memory_limit = {v}", v=Value(f"{most}B")))
+        except duckdb.Error:  # a sandbox is locked; or more is in use for now than the limit, which is set next time
+            return
 
     def lift(self) -> None:
         """Allow as much as DuckDB would by itself."""
@@ -350,12 +381,24 @@ class DuckDBSession:
         self._empty.clear()
 
     def commit(self) -> None:
-        self._run("COMMIT", ())
+        with self._reserve():
+            self._run("COMMIT", ())
         self._within = False
 
     def rollback(self) -> None:
         self._within = False
-        self._run("ROLLBACK", ())
+        for tried in range(_ROLLBACKS):
+            try:
+                with self._reserve(tried):
+                    self._run("ROLLBACK", ())
+                return
+            except EngineError as error:
+                if error.code != "out-of-memory" or tried == _ROLLBACKS - 1:
+                    raise
+                time.sleep(_PAUSE_SECONDS * 2**tried)
+
+    def _reserve(self, tried: int = 0) -> AbstractContextManager[None]:
+        return nullcontext() if self._memory is None else self._memory.reserve(tried)
 
     def _run(self, sql: str, parameters: Sequence[object]) -> list[Row]:
         import duckdb
@@ -366,19 +409,27 @@ class DuckDBSession:
         except duckdb.InterruptException as error:
             raise Interrupted from error
         except (duckdb.OutOfMemoryException, MemoryError) as error:
-            if self._memory is None or not may_be_lifted:
-                raise _shortage(error, self._memory) from error
-            self._memory.lift()
-            if not self._within:
+            found = self._short(error, may_be_lifted)
+            if found.conflict and not self._within:
                 return self._run(sql, parameters)
-            found = _shortage(error, self._memory)
-            found.conflict = True
             raise found from error
         except duckdb.Error as error:
-            raise _engine_error(error, sql) from error
+            found = _engine_error(error, sql)
+            if _NO_MEMORY in found.message:
+                found = self._short(error, may_be_lifted)
+            raise found from error
         except RuntimeError as error:  # Ctrl-C while DuckDB runs in the main thread
             raise KeyboardInterrupt from error
         return result
+
+    def _short(self, error: duckdb.Error | MemoryError, may_be_lifted: bool) -> EngineError:
+        """The error of a statement that found no memory; after the limit was lifted it is one to try again."""
+        if self._memory is None or not may_be_lifted:
+            return _shortage(error, self._memory)
+        self._memory.lift()
+        found = _shortage(error, self._memory)
+        found.conflict = True
+        return found
 
 
 class DuckDBEngine:
@@ -611,6 +662,9 @@ def _shortage(error: duckdb.Error | MemoryError, memory: _Memory | None) -> Engi
 _DISK_FULL = (
     "no space is left on the disk of the database\nfree some space and build again: the table is as it was before"
 )
+
+
+_NO_MEMORY = "could not allocate block"  # so a COMMIT says it, whose error is one of transactions
 
 
 _ASSERTION = "an assertion of DuckDB itself failed"
