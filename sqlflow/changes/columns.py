@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from sqlflow.changes import files, readings
 from sqlflow.changes.blame import unreadable_file
+from sqlflow.changes.forms import date_format_of
 from sqlflow.changes.look import seed_call, seed_relation
 from sqlflow.changes.seeds import malformed_seed
 from sqlflow.core.cache import Cache
@@ -132,7 +133,7 @@ def _notes_of_seed(
     if kept is None:
         call = seed_call(config, seed)
         formats = binder.rows(compose("SELECT DateFormat, TimestampFormat FROM sniff_csv({call})", call=call))
-        given = (seed.date_format, seed.timestamp_format)
+        given = (date_format_of(seed), seed.timestamp_format)
         found = [] if isinstance(formats, BindError) else [str(f) for f in formats[0] if f and f not in given]
         kept = msgspec.json.encode([readings.in_words(f) for f in found if not f.startswith("%Y")])
         cache.put(key + ":notes", kept)

@@ -13,10 +13,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from sqlflow.core.engine import BindError, Row
-from sqlflow.core.model import Source
+from sqlflow.core.model import Seed, Source
 from sqlflow.core.paths import literal_path
 from sqlflow.core.reading import Form
-from sqlflow.core.schema import Column
+from sqlflow.core.schema import Column, names_zone
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose
 from sqlflow.core.words import counted
 
@@ -86,8 +86,8 @@ def csv_form(path: Path, source: Source, ask: Ask, *, header: bool | None) -> Fo
         options["header"] = Value(header)
     if source.nulls:
         options["nullstr"] = Value(["", *source.nulls])
-    if source.date_format is not None:
-        options["dateformat"] = Value(source.date_format)
+    if (of_dates := date_format_of(source)) is not None:
+        options["dateformat"] = Value(of_dates)
     if source.timestamp_format is not None:
         options["timestampformat"] = Value(source.timestamp_format)
     found = ask(_sniffed(path, options))
@@ -102,20 +102,23 @@ def csv_form(path: Path, source: Source, ask: Ask, *, header: bool | None) -> Fo
             )
     if not form.quote and b'"' in head and (open_ := _ragged(head, source)):
         return Form(wrong=f"cannot be read as CSV: {open_}", hint="close the quotes, and double those inside a value")
+    if of_dates is None and (order := _declared_order(source)) and swapped(form.date_format) == order:
+        other = ask(_sniffed(path, {**options, "dateformat": Value(order)}))
+        if not isinstance(other, BindError) and _form(other[0]).columns == form.columns:
+            form, options["dateformat"] = _form(other[0]), Value(order)
     declared = {name.lower(): kind for name, kind in source.types.items()}
     types = {
         c.name: declared[c.name.lower()]
         for c in form.columns
         # The engine finds no format of a time for what is written as a day.
-        if c.name.lower() in declared
-        and not (c.type == "DATE" and declared[c.name.lower()].upper().startswith("TIMESTAMP"))
+        if c.name.lower() in declared and not (c.type == "DATE" and is_moment(declared[c.name.lower()]))
     }
     if types:
         typed = ask(_sniffed(path, {**options, "types": struct(types)}))
         if not isinstance(typed, BindError):
             form = _form(typed[0])
-    if source.date_format is not None:
-        form = replace(form, date_format=source.date_format)
+    if of_dates is not None:
+        form = replace(form, date_format=of_dates)
     if source.timestamp_format is not None:
         form = replace(form, timestamp_format=source.timestamp_format)
     skipped = int(str(found[0][4]))
@@ -127,6 +130,40 @@ def csv_form(path: Path, source: Source, ask: Ask, *, header: bool | None) -> Fo
             hint=f"take them out, or give the source `skip: {skipped}`",
         )
     return _with_empty(path, source, form, ask)
+
+
+def is_date(kind: str) -> bool:
+    return kind.upper() == "DATE"
+
+
+def is_moment(kind: str) -> bool:
+    """Whether a type, as a source or seed declares it, is a date with a time of day."""
+    return kind.upper().startswith(("TIMESTAMP", "DATETIME"))
+
+
+def date_format_of(said: Source | Seed) -> str | None:
+    """How dates are written, by what is said of a source or seed: a format of times that has no time of day is of both."""
+    if said.date_format is None and said.timestamp_format and not re.search("%[HIMSfgnpXcs]", said.timestamp_format):
+        return said.timestamp_format
+    return said.date_format
+
+
+def _declared_order(source: Source) -> str:
+    """The days in the format that is declared for times: `%m/%d/%Y` of `%m/%d/%Y %H:%M`."""
+    return re.split("[ T]*%[HIMSfgnpXcs]", source.timestamp_format or "")[0]
+
+
+def swapped(format_: str) -> str:
+    """A format of dates with day and month in each other's place."""
+    return format_.replace("%d", "%\0").replace("%m", "%d").replace("%\0", "%m")
+
+
+def moment(text: Ident, format_: str, kind: str, *, attempt: bool = False) -> Sql:
+    """The time that a text in a format is. With an offset in it, it is in UTC for a type without a zone: never in that of
+    the session."""
+    parsed = compose("{p}({c}, {f})", p=Sql("try_strptime" if attempt else "strptime"), c=text, f=Value(format_))
+    zoned = re.search("%[zZ]", format_) and not names_zone(kind)
+    return compose("timezone('UTC', {p})", p=parsed) if zoned else parsed
 
 
 def csv_arguments(form: Form, source: Source, *, header: bool) -> Sql:

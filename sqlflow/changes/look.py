@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from sqlflow.changes import files, readings, signatures
-from sqlflow.changes.forms import struct
+from sqlflow.changes.forms import date_format_of, is_moment, moment, struct
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic
@@ -35,7 +35,7 @@ from sqlflow.core.records import (
     version_of,
 )
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Sql, Value, compose, joined, make, render
+from sqlflow.core.sql import Ident, Sql, Value, compose, joined, make, render
 from sqlflow.core.words import counted
 
 Stored = Callable[[TableName, TableName], Mapping[str, Signature]]
@@ -680,7 +680,27 @@ def is_read(token: str | None, state: InputState) -> bool:
 
 def seed_relation(config: Config, seed: Seed) -> Sql:
     """SQL that reads a seed's file with its declared types: something that can stand after FROM."""
-    return compose("read_csv({call})", call=seed_call(config, seed))
+    own = _own_moments(seed)
+    if not own:
+        return compose("read_csv({call})", call=seed_call(config, seed))
+    items = [
+        compose(
+            "CAST({m} AS {t}) AS {c}",
+            m=moment(Ident(name), seed.timestamp_format or "", kind),
+            t=Sql(kind),
+            c=Ident(name),
+        )
+        for name, kind in own.items()
+    ]
+    call = seed_call(config, seed)
+    return compose("(SELECT * REPLACE ({items}) FROM read_csv({call}))", items=items, call=call)
+
+
+def _own_moments(seed: Seed) -> dict[str, str]:
+    """Columns of times whose declared format the engine applies to TIMESTAMP alone."""
+    if seed.timestamp_format is None:
+        return {}
+    return {name: kind for name, kind in seed.types.items() if is_moment(kind) and kind.upper() != "TIMESTAMP"}
 
 
 def seed_call(config: Config, seed: Seed) -> Sql:
@@ -693,12 +713,13 @@ def seed_call(config: Config, seed: Seed) -> Sql:
     options.append(Sql("hive_partitioning = false"))
     if seed.nulls:
         options.append(compose("nullstr = {v}", v=Value(["", *seed.nulls])))
-    if seed.date_format is not None:
-        options.append(compose("dateformat = {v}", v=Value(seed.date_format)))
+    if (of_dates := date_format_of(seed)) is not None:
+        options.append(compose("dateformat = {v}", v=Value(of_dates)))
     if seed.timestamp_format is not None:
         options.append(compose("timestampformat = {v}", v=Value(seed.timestamp_format)))
     if seed.types:
-        options.append(compose("types = {types}", types=struct(seed.types)))
+        types = {**seed.types, **dict.fromkeys(_own_moments(seed), "VARCHAR")}
+        options.append(compose("types = {types}", types=struct(types)))
     path = Value(literal_path(str(config.root / seed.path)))
     return compose("{path}, {options}", path=path, options=options)
 

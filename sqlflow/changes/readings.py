@@ -22,6 +22,7 @@ from sqlflow.core.engine import BindError
 from sqlflow.core.model import Missing, Source
 from sqlflow.core.paths import literal_path
 from sqlflow.core.reading import Field, Form, Part, Reading
+from sqlflow.core.schema import Column
 from sqlflow.core.source import Span
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
 
@@ -118,7 +119,12 @@ def tests(config: Config, reading: Reading) -> Iterable[Test]:
             "WHERE bad['value'] IS NOT NULL LIMIT 3",
             f=Ident(_FILE), wrong=wrong, call=call,
         )  # fmt: skip
-        yield Test(query, part.files, {f.name: f.type for f in typed}, tells=True)
+        yield Test(
+            query,
+            part.files,
+            {f.name: f.type + (f" in the format `{f.format}`" if f.format else "") for f in typed},
+            tells=True,
+        )
 
 
 def _call(config: Config, part: Part, files: Sequence[str], *, named: bool = False) -> Sql:
@@ -143,12 +149,10 @@ def _item(field: Field, root: int) -> Sql:
 def _value(field: Field, *, attempt: bool = False) -> Sql:
     if field.spelled is None:
         return compose("CAST(NULL AS {t})", t=Sql(field.type))
-    column, cast, parse = Ident(field.spelled), Sql("TRY_" if attempt else ""), Sql("try_" if attempt else "")
+    column, cast = Ident(field.spelled), Sql("TRY_" if attempt else "")
     if field.format:
-        return compose(
-            "{cast}CAST({parse}strptime({c}, {f}) AS {t})",
-            cast=cast, parse=parse, c=column, f=Value(field.format), t=Sql(field.type),
-        )  # fmt: skip
+        moment = forms.moment(column, field.format, field.type, attempt=attempt)
+        return compose("{cast}CAST({m} AS {t})", cast=cast, m=moment, t=Sql(field.type))
     if field.type == "VARCHAR":
         return compose("{c}", c=column)
     return compose("{cast}CAST({c} AS {t})", cast=cast, c=column, t=Sql(field.type))
@@ -347,7 +351,7 @@ class _Finding:
                 if format_ := str(getattr(form, which)):
                     written.setdefault(format_, []).append(file)
             for format_ in sorted(written):
-                other = _swapped(format_)
+                other = forms.swapped(format_)
                 if other <= format_ or other not in written:
                     continue
                 only = [
@@ -386,7 +390,7 @@ class _Finding:
             fields = key[2]
             assert isinstance(fields, tuple)
             for one in fields:
-                given = (self._source.date_format, self._source.timestamp_format)
+                given = (forms.date_format_of(self._source), self._source.timestamp_format)
                 if one.format and not one.format.startswith("%Y") and one.format not in given:
                     told.setdefault(one.format, []).append(one.name)
         for format_, names in told.items():
@@ -435,11 +439,22 @@ class _Finding:
         column = next((column for column in form.columns if column.name.lower() == name.lower()), None)
         if column is None:
             return Field(name, kind, name if self._kind not in (*forms.TEXTS, "parquet") else None)
-        format_ = ""
-        if self._kind in forms.TEXTS and (kind.upper() == "DATE" or kind.upper().startswith("TIMESTAMP")):
-            format_ = form.date_format if column.type == "DATE" else form.timestamp_format
+        format_ = self._format(kind, column, form) if self._kind in forms.TEXTS else ""
         stored = column.type if self._kind == "parquet" else ""
-        return Field(name, kind, column.name, "" if format_ in _YEAR_FIRST else format_, stored=stored)
+        return Field(name, kind, column.name, format_, stored=stored)
+
+    def _format(self, kind: str, column: Column, form: Form) -> str:
+        """How the dates or times of a column are written; empty where it is year first. A declared type and its format
+        decide, whatever the values look like."""
+        if not forms.is_date(kind) and not forms.is_moment(kind):
+            return ""
+        declared = column.name.lower() in self._declared
+        as_date = forms.is_date(kind) if declared else column.type == "DATE"
+        given = forms.date_format_of(self._source) if as_date else self._source.timestamp_format
+        if given is not None:
+            return given
+        found = form.date_format if column.type == "DATE" else form.timestamp_format
+        return "" if found in _YEAR_FIRST else found
 
     def _call(self, form: Form, fields: tuple[Field, ...], types: Mapping[str, str]) -> tuple[str, str]:
         if self._kind in forms.TEXTS:
@@ -477,10 +492,6 @@ def in_words(format_: str) -> str:
 
 def _spelled(form: Form, key: str) -> str:
     return next(column.name for column in form.columns if column.name.lower() == key)
-
-
-def _swapped(format_: str) -> str:
-    return format_.replace("%d", "%\0").replace("%m", "%d").replace("%\0", "%m")
 
 
 def _folder_value(file: str, key: str) -> str:
