@@ -17,6 +17,7 @@ from sqlflow.core.known import KnownProject
 from sqlflow.core.source import SourceFile
 
 MOST_BYTES = 512 * 1024 * 1024
+_PATIENCE = 0.5  # seconds for somebody else who writes: what was found out is sooner found out again
 _FORM = 5  # grows when entries have another form, or the same question another answer
 _CREATE = """CREATE TABLE IF NOT EXISTS facts (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, used INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID"""
@@ -87,7 +88,7 @@ class FileCache:
             self._opened = True
             try:
                 uri = f"{self._facts.resolve().as_uri()}?mode=ro"
-                self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
+                self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_PATIENCE)
                 self._connection.execute("PRAGMA user_version").fetchone()
             except (sqlite3.Error, OSError):
                 self._connection = None
@@ -104,7 +105,7 @@ class FileCache:
             self._insert()
 
     def _insert(self) -> None:
-        connection = sqlite3.connect(self._facts, isolation_level=None, timeout=5)
+        connection = sqlite3.connect(self._facts, isolation_level=None, timeout=_PATIENCE)
         try:
             connection.execute("PRAGMA journal_mode = DELETE")  # readers of a WAL make files beside it
             connection.execute("PRAGMA synchronous = OFF")

@@ -22,6 +22,7 @@ from sqlflow.core.schema import Schema
 T = TypeVar("T")
 
 FORMAT = 1
+_PATIENCE = 3.0  # seconds for somebody else who writes: the next build repairs what this one cannot write
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tables (
@@ -77,9 +78,11 @@ def open_state(path: Path, target: str, emit: Emit, *, writing: bool) -> FileSto
 
 def _open(path: Path, writing: bool, emit: Emit) -> sqlite3.Connection:
     if writing:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
     else:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=_PATIENCE
+        )
     try:
         _upgrade(connection, path, writing, emit)
     except BaseException:
