@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import duckdb
+from children import Child
 from lawful import Lawful
+from opened import scratch
 
 FILES = {
     "sources/raw.yml": """
@@ -117,27 +116,15 @@ def happen_more(made: Lawful) -> None:
 
 
 def _parquet(path: Path, query: str) -> None:
-    with duckdb.connect() as scratch:
-        scratch.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+    with scratch() as connection:
+        connection.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
 
 
-def child(made: Lawful, *arguments: str, **environ: object) -> subprocess.Popen[str]:
+def child(made: Lawful, *arguments: str, **environ: object) -> Child:
     """`sqlflow` in a process of its own, with the engine that can be killed."""
-    here = str(Path(__file__).parent)
-    paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-    return subprocess.Popen(
-        [sys.executable, "-m", "killing_engine", *arguments, "--project", str(made.root)],
-        env={
-            **os.environ,
-            **made.environ(),
-            "PYTHONPATH": paths,
-            **{name: str(value) for name, value in environ.items()},
-        },
-        cwd=made.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    told = {name: str(value) for name, value in environ.items()}
+    environment = {**os.environ, **made.environ(), **told}
+    return Child(*arguments, "--project", str(made.root), cwd=made.root, environ=environment, module="killing_engine")
 
 
 def wait_for_lock(made: Lawful) -> int:
@@ -153,7 +140,7 @@ def wait_for_lock(made: Lawful) -> int:
 
 
 @contextmanager
-def held(made: Lawful, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def held(made: Lawful, folder: Path) -> Iterator[Child]:
     """A build that stands still in the middle of its statements as long as the block runs, and then goes on."""
     gate = folder / "gate.hold"
     gate.touch()

@@ -7,8 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,30 +14,22 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+from children import Child
+
 PATIENCE = 240.0  # a machine that runs other tests at the same time may be slow
 Event = dict[str, Any]
-
-
-def hears_interrupts() -> None:
-    """Ctrl-C works in a child also when these tests run in the background of a shell, which has it ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Session:
     """`told`: all events so far."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "sqlflow", "watch", "--json", *options]
-        self.process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-            preexec_fn=hears_interrupts,
-        )  # fmt: skip
+        self.process = Child("watch", "--json", *options, cwd=folder)
         self.told: list[Event] = []
         self._arriving: Queue[Event | None] = Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
         for line in self.process.stdout:
             self._arriving.put(json.loads(line))
         self._arriving.put(None)
@@ -54,7 +44,6 @@ class Session:
             except Empty:
                 raise AssertionError(f"no `{name}` came, only {found}") from None
             if event is None:
-                assert self.process.stderr is not None
                 raise AssertionError(f"the session ended: {self.process.stderr.read()}")
             found.append(event)
             self.told.append(event)
@@ -89,7 +78,6 @@ class Session:
         """The exit code, and what was said on stderr."""
         self.process.send_signal(number)
         code = self.process.wait(PATIENCE)
-        assert self.process.stderr is not None
         return code, self.process.stderr.read()
 
 
@@ -103,9 +91,7 @@ def watching(folder: Path, *options: str) -> Iterator[Session]:
     finally:
         session.process.kill()
         session.process.wait(60)
-        for stream in (session.process.stdout, session.process.stderr):
-            if stream is not None:
-                stream.close()
+        session.process.close()
 
 
 def one(events: list[Event], name: str) -> Event:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from children import Child
 from markdown_cases import CONFIG, change_database, query_table, sqlflow
 
 HOLDER = "import duckdb, sys, time; c = duckdb.connect('tiny.duckdb'); print('held', flush=True); time.sleep(60)"
@@ -47,9 +48,8 @@ def holder(project: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def start_build(project: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "sqlflow", "build", *options]
-    return subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def start_build(project: Path, *options: str) -> Child:
+    return Child("build", *options, cwd=project)
 
 
 def wait_for_lock(project: Path) -> None:
@@ -60,9 +60,8 @@ def wait_for_lock(project: Path) -> None:
         time.sleep(0.02)
 
 
-def wait_for_task(build: subprocess.Popen[str], table: str) -> None:
+def wait_for_task(build: Child, table: str) -> None:
     """Read what a build with `--json` tells until the task begins."""
-    assert build.stdout is not None
     for line in build.stdout:
         event = json.loads(line)
         if event["event"] == "task_started" and event["table"] == table:
@@ -100,7 +99,6 @@ def test_commands_that_need_no_database_do_not_wait_for_it(project: Path) -> Non
 
 def test_it_goes_on_when_the_holder_lets_go(project: Path, holder: subprocess.Popen[str]) -> None:
     build = start_build(project, "--wait", "20")
-    assert build.stderr is not None
     told = build.stderr.readline()
     assert f"process {holder.pid}" in told
     assert "waiting" in told

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from children import Child
 from length import at_length
 from markdown_cases import CONFIG, change_database, query_table, sqlflow
-from watching import PATIENCE, Event, Session, errors, hears_interrupts, one, replace, watching, write
+from watching import PATIENCE, Event, Session, errors, one, replace, watching, write
 
 FILES = {
     "sqlflow.yml": CONFIG,
@@ -288,8 +289,9 @@ def test_an_idle_session_holds_no_lock_and_sees_what_others_build(built: Path) -
         assert one(session.told, "planned")["plan"]["tasks"] != []
         with duckdb.connect(str(built / "tiny.duckdb")) as connection:
             assert connection.execute("SELECT count(*) FROM a.flights").fetchall() == [(100,)]
-        command = [sys.executable, "-m", "sqlflow", "build", "--wait", "60"]
-        subprocess.run(command, cwd=built, check=True, capture_output=True)
+        builder = Child("build", "--wait", "60", cwd=built)
+        _, told = builder.communicate(PATIENCE)
+        assert builder.returncode == 0, told
         session.until("planned", lambda event: bool(event["plan"]) and event["plan"]["tasks"] == [])
         session.settled()
         assert one(session.told, "impact")["edits"] == []
@@ -516,12 +518,8 @@ def test_a_reader_that_has_gone_ends_the_session(built: Path, command: str) -> N
 
 
 def test_lines_when_there_is_no_terminal(built: Path) -> None:
-    command = [sys.executable, "-m", "sqlflow", "watch"]
-    process = subprocess.Popen(
-        command, cwd=built, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=hears_interrupts
-    )
+    process = Child("watch", cwd=built)
     try:
-        assert process.stderr is not None
         text = ""
         while "plan of a build" not in text:
             text += process.stderr.readline()
@@ -534,11 +532,11 @@ def test_lines_when_there_is_no_terminal(built: Path) -> None:
         assert f"--- {FLIGHTS} changed" in text
         assert "1 | SELECT id, nope FROM src\n  |            ^^^^\n" in text
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE)
-        assert process.returncode == 130
+        assert process.wait(PATIENCE) == 130
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.close()
 
 
 class Terminal:
@@ -548,12 +546,8 @@ class Terminal:
         self.outer, inner = pty.openpty()
         termios.tcsetwinsize(inner, (40, 100))
         self.before = termios.tcgetattr(inner)
-        command = [sys.executable, "-m", "sqlflow", "watch", *options]
         environment = {**os.environ, "TERM": "xterm-256color"}
-        self.process = subprocess.Popen(
-            command, cwd=folder, stdin=inner, stdout=inner, stderr=inner, env=environment, start_new_session=True,
-            preexec_fn=hears_interrupts,
-        )  # fmt: skip
+        self.process = Child("watch", *options, cwd=folder, environ=environment, terminal=inner)
         self.inner = inner
         self.text = ""
 

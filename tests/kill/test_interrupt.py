@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from children import Child
 from every_mode import begin, child, held, wait_for_lock
 from lawful import Lawful
 from on_postgres import LawfulPostgres
@@ -42,9 +42,8 @@ def _runs(project: Lawful) -> list[dict[str, object]]:
     return runs
 
 
-def _wait_for_task(process: subprocess.Popen[str], table: str) -> None:
+def _wait_for_task(process: Child, table: str) -> None:
     """Read what a build with `--json` tells until the task begins."""
-    assert process.stdout is not None
     for line in process.stdout:
         event = json.loads(line)
         if event["event"] == "task_started" and event["table"] == table:
@@ -142,12 +141,11 @@ def test_a_database_that_somebody_else_holds_is_told_with_its_process(tmp_path: 
     assert "held by process" in told
 
 
-def _first_line(process: subprocess.Popen[str]) -> str:
-    assert process.stderr is not None
+def _first_line(process: Child) -> str:
     return process.stderr.readline()
 
 
-def _finish(process: subprocess.Popen[str]) -> None:
+def _finish(process: Child) -> None:
     _, told = process.communicate(timeout=60)
     assert process.returncode == 0, told
 

@@ -107,7 +107,7 @@ def _at(number: int, threads: int) -> Callable[[Lawful], int]:
     def disturb(project: Lawful) -> int:
         process = child(project, "build", "--threads", str(threads), ALONE=1, KILL_AT=number)
         process.communicate(timeout=60)
-        return process.returncode
+        return process.wait()
 
     return disturb
 
@@ -118,7 +118,7 @@ def _after(seconds: float) -> Callable[[Lawful], int]:
         time.sleep(seconds)
         process.kill()
         process.communicate(timeout=60)
-        return process.returncode
+        return process.wait()
 
     return disturb
 
