@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+from opened import opened
 
 from sqlflow.cli.build import Asked, build
 
@@ -53,7 +54,7 @@ class Lawful:
     @contextmanager
     def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A plain connection, closed afterwards so that a build gets the file."""
-        with duckdb.connect(str(self.database)) as connection:
+        with opened(self.database) as connection:
             connection.execute(f"SET TimeZone = '{self.zone}'")
             yield connection
 

@@ -38,7 +38,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
-import duckdb
+from opened import opened
 
 from sqlflow.cli.app import main
 from sqlflow.cli.render import render_table
@@ -279,13 +279,13 @@ def _as_process(root: Path, argv: list[str], environment: dict[str, str]) -> Ite
 
 def change_database(root: Path, sql: str, database: str = DATABASE) -> None:
     """Run SQL in the database as somebody else would."""
-    with duckdb.connect(str(root / database)) as connection:
+    with opened(root / database) as connection:
         connection.execute(sql)
 
 
 def query_table(root: Path, sql: str, database: str = DATABASE) -> str:
     """The rows of a query, as the product shows tables."""
-    with duckdb.connect(str(root / database), read_only=True) as connection:
+    with opened(root / database, read_only=True) as connection:
         result = connection.execute(sql)
         columns = [entry[0] for entry in result.description or ()]
         return render_table(columns, result.fetchall(), width=None)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
 from lawful import Lawful
 from moving_engine import Act, moving
+from opened import scratch
 
 SOURCES = """
 raw.ev: {table: ext.ev}
@@ -142,8 +142,8 @@ class World:
         rows = self.random.randint(1, 9)
 
         def write(path: Path) -> None:
-            with duckdb.connect() as scratch:
-                scratch.execute(
+            with scratch() as connection:
+                connection.execute(
                     f"COPY (SELECT {number * 100} + i AS id, i % 4 AS k, {self.random.randint(0, 99)} AS v, DATE '2024-01-01' + CAST(i % 6 AS INTEGER) AS day "
                     f"FROM range({rows}) t(i)) TO '{path}' (FORMAT parquet)"
                 )

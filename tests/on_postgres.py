@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import duckdb
 import psycopg
 from lawful import Built, Contents, Lawful
+from opened import opened
 from own_server import given_programs, own_server
 
 from sqlflow.engines.postgres_types import spelled
@@ -131,7 +131,7 @@ class LawfulPostgres(Lawful):
         """A DuckDB file with a copy of all tables."""
         path = self.root / "copy.duckdb"
         path.unlink(missing_ok=True)
-        with psycopg.connect(self.url) as there, duckdb.connect(str(path)) as here:
+        with psycopg.connect(self.url) as there, opened(path) as here:
             here.execute(f"SET TimeZone = '{self.zone}'")
             there.execute(f"SET TimeZone = '{self.zone}'")
             found = there.execute(

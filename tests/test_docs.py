@@ -32,10 +32,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import duckdb
 import psycopg
 import pytest
 import typer
+from opened import opened
 from own_server import OwnServer, own_server
 
 from sqlflow.cli import app as commands
@@ -123,7 +123,7 @@ class Story:
         path = self.folder / block.info[1]
         text = "\n".join(block.lines) + "\n"
         if path.suffix == ".duckdb" and block.info[0] == "sql":
-            with duckdb.connect(str(path)) as database:
+            with opened(path) as database:
                 database.execute(text)
             return
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import duckdb
 import pytest
 from markdown_cases import CONFIG, change_database, sqlflow
+from opened import opened
 
 MODELS = {
     "grouped": "SELECT x, count(*) AS n, sum(v) AS total, count(v) AS values FROM ext.t GROUP BY x",
@@ -83,7 +83,7 @@ def build(root: Path) -> dict[str, str]:
 def differences(root: Path) -> dict[str, str]:
     """For each table by which rows it differs from its query, by EXCEPT ALL both ways."""
     found = {}
-    with duckdb.connect(str(root / "tiny.duckdb"), read_only=True) as connection:
+    with opened(root / "tiny.duckdb", read_only=True) as connection:
         for name, text in MODELS.items():
             surplus = connection.execute(f"FROM main.{name} EXCEPT ALL ({text})").fetchall()
             missing = connection.execute(f"({text}) EXCEPT ALL FROM main.{name}").fetchall()

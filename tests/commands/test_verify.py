@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 
-import duckdb
 import pytest
 from markdown_cases import CONFIG, change_database, sqlflow
+from opened import opened
 
 GROUPS = 60_000
 PARTS = 6  # of a table with so many rows; see plan/selfcheck.py
@@ -39,7 +39,7 @@ def sell(root: Path, shop: int = 1) -> None:
 
 
 def number(root: Path, query: str) -> int:
-    with duckdb.connect(str(root / "tiny.duckdb"), read_only=True) as connection:
+    with opened(root / "tiny.duckdb", read_only=True) as connection:
         row = connection.execute(query).fetchone()
     assert row is not None
     return int(row[0])

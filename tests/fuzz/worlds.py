@@ -22,6 +22,7 @@ from pathlib import Path
 import duckdb
 from fuzz.cases import Case, Change, Model, Step
 from lawful import Lawful
+from opened import opened
 
 from sqlflow.core.codec import decode
 from sqlflow.core.records import RunRecord
@@ -335,7 +336,7 @@ class World:
         for name in [*self._sources, *(name for name in self._contents if name not in self._made)]:
             self._contents.pop(name, None)
         self._look_at_run()
-        with duckdb.connect(str(self.project.database), read_only=True) as built:
+        with opened(self.project.database, read_only=True) as built:
             built.execute("SET TimeZone = 'UTC'")
             for model in self.expect(selected, built, skip):
                 wanted, rows = table(self.oracle.db, model.name)
@@ -409,7 +410,7 @@ class World:
         failure = _broken(step, told)
         model = self.oracle.models.get(failure.table)
         if model is not None and "an assertion of DuckDB itself failed" in told:
-            with duckdb.connect(str(self.project.database), read_only=True) as built:
+            with opened(self.project.database, read_only=True) as built:
                 try:
                     built.execute(model.sql)
                 except duckdb.InternalException as error:
@@ -427,14 +428,14 @@ class World:
         """A check fails: the table stays as it was, what does not depend on it is right, and the next build makes it good."""
         model = self.oracle.models[name]
         self.project.write({model.path: model.text("checks: [{row_count: {min: 1000000}}]")})
-        with duckdb.connect(str(self.project.database), read_only=True) as standing:
+        with opened(self.project.database, read_only=True) as standing:
             before = None if model.mode == "view" else self._standing(standing, name)
         built = self.project.build(threads=1)
         self.project.write({model.path: model.text()})
         if built.code != 1 or name not in built.told:
             return Failure("build", step, name, f"the check of {name} did not fail: {built.told}")
         if before is not None:
-            with duckdb.connect(str(self.project.database), read_only=True) as standing:
+            with opened(self.project.database, read_only=True) as standing:
                 wrong = difference(before, table(standing, name)[1], ())
             if wrong:
                 return Failure("rows", step, name, f"a failed build changed it: {wrong}")

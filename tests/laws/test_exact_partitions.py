@@ -12,6 +12,7 @@ import pytest
 from every_engine import NewProject, notyet, on_every_engine
 from lawful import Lawful
 from on_postgres import server
+from opened import scratch
 
 from sqlflow.core.schema import Column, Schema
 from sqlflow.engines import duckdb_facts, postgres_facts
@@ -255,9 +256,9 @@ def test_a_glob_says_which_file_changed(tmp_path: Path, new_project: NewProject)
     (tmp_path / "data").mkdir()
 
     def write(number: int, value: int) -> None:
-        with duckdb.connect() as scratch:
+        with scratch() as connection:
             path = tmp_path / "data" / f"{number}.parquet"
-            scratch.execute(
+            connection.execute(
                 f"COPY (SELECT DATE '2024-03-01' + {number} AS day, {value} AS n) TO '{path}' (FORMAT parquet)"
             )
 

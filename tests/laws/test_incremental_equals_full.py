@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from lawful import Built, Lawful
 from length import at_length
+from opened import scratch
 
 # ---------------------------------------------------------------------- the models
 
@@ -404,11 +405,11 @@ class World:
     def do_file(self, number: int, rows: Sequence[tuple[int | None, int | None, int | None]]) -> None:
         path = self.project.root / "data" / "files" / f"{number}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with duckdb.connect() as scratch:
-            scratch.execute("CREATE TABLE t (day DATE, k INTEGER, n INTEGER)")
+        with scratch() as connection:
+            connection.execute("CREATE TABLE t (day DATE, k INTEGER, n INTEGER)")
             for row in rows:
-                scratch.execute("INSERT INTO t VALUES (?, ?, ?)", _pair_row(row))
-            scratch.execute(f"COPY t TO '{path}' (FORMAT parquet)")
+                connection.execute("INSERT INTO t VALUES (?, ?, ?)", _pair_row(row))
+            connection.execute(f"COPY t TO '{path}' (FORMAT parquet)")
 
     def do_unlink(self, number: int) -> None:
         (self.project.root / "data" / "files" / f"{number}.parquet").unlink(missing_ok=True)
@@ -521,7 +522,7 @@ class World:
 
     def compare(self) -> None:
         self.watermarks_grow()
-        with duckdb.connect() as oracle:
+        with scratch() as oracle:
             oracle.execute(f"SET TimeZone = '{self.project.zone}'")
             oracle.execute(f"ATTACH '{self.project.database}' AS built (READ_ONLY)")
             root = self.project.root

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import duckdb
 import pytest
 from lawful import Lawful
+from opened import scratch
 
 from sqlflow.core.diagnostics import ProjectError
 
@@ -106,7 +106,7 @@ def test_rows_are_those_of_the_engines_macro(tmp_path: Path, macro: str, query: 
             return
         raise
     assert built.code == 0, built.told
-    with duckdb.connect() as own:
+    with scratch() as own:
         for statement in (*DATA, *macro.split(";")):
             if statement.strip():
                 own.execute(statement)

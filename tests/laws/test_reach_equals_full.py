@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pytest
 from every_engine import NewProject, on_every_engine
 from hypothesis import HealthCheck, Phase, given, settings
@@ -23,6 +22,7 @@ from lawful import Lawful
 from length import at_length
 from msgspec.structs import force_setattr
 from on_postgres import LawfulPostgres
+from opened import scratch
 
 from sqlflow.compiler import facts
 from sqlflow.compiler.times import walk
@@ -177,7 +177,7 @@ def _begin(project: Lawful, story: Story) -> dict[str, tuple[str, str]]:
 def _wrong(project: Lawful, made: Mapping[str, tuple[str, str]]) -> list[str]:
     """The tables that are not what their queries give."""
     found = []
-    with duckdb.connect() as oracle:
+    with scratch() as oracle:
         oracle.execute(f"SET TimeZone = '{project.zone}'")
         oracle.execute(f"ATTACH '{project.database}' AS built (READ_ONLY)")
         for schema in ("raw", "staging", "inc"):
