@@ -6,10 +6,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from sqlflow.changes.forms import extension
@@ -17,17 +16,7 @@ from sqlflow.core.config import Config
 from sqlflow.core.model import Source
 from sqlflow.core.paths import named_by
 from sqlflow.core.schema import Schema, names_zone
-
-
-class FileFacts(Struct, frozen=True):
-    """One file: path relative to the project, size in bytes, time of change in ns, hash of the content, and of how it is
-    read."""
-
-    path: str
-    size: int
-    mtime: int
-    digest: str
-    shape: str = ""
+from sqlflow.core.seen import Contents, Files, FileSeen, Seen
 
 
 def find_files(root: Path, pattern: str) -> list[Path]:
@@ -35,8 +24,8 @@ def find_files(root: Path, pattern: str) -> list[Path]:
     return [found for found in named_by(root, pattern) if os.path.isfile(found)]
 
 
-def identity(root: Path, pattern: str, before: str | None, shapes: Mapping[str, str] | None = None) -> str:
-    """What the files of a source are now, as text. Files whose size and time did not change are not read again.
+def identity(root: Path, pattern: str, before: Seen | None, shapes: Mapping[str, str] | None = None) -> Files:
+    """What the files of a source are now. Files whose size and time did not change are not read again.
 
     `shapes`: how each file is read, by its path; where that is not given, as it was before.
     """
@@ -44,34 +33,34 @@ def identity(root: Path, pattern: str, before: str | None, shapes: Mapping[str, 
     found = [facts for facts in _facts(root, names, before) if facts.digest]
     if shapes is not None:
         found = [replace(f, shape=_hash(shapes[f.path]) if f.path in shapes else "") for f in found]
-    return _encode(found)
+    return Files(tuple(found))
 
 
-def identity_with(root: Path, path: str, content: str) -> str:
+def identity_with(root: Path, path: str, content: str) -> Files:
     """What one file is now, whose content was read a moment ago and has the hash `content`."""
-    now = _encode(_facts(root, [path], None))
-    return now if all(facts.digest == content for facts in _decode(now)) else unlike_itself(now)
+    now = Files(tuple(_facts(root, [path], None)))
+    return now if all(facts.digest == content for facts in now.files) else unlike_itself(now)
 
 
-def identity_of_same(root: Path, before: str) -> str:
-    """What the files of an identity are now; one that is gone is without content."""
-    return _encode(_facts(root, [facts.path for facts in _decode(before)], before))
+def identity_of_same(root: Path, before: Files) -> Files:
+    """What the same files are now; one that is gone is without content."""
+    return Files(tuple(_facts(root, [facts.path for facts in before.files], before)))
 
 
-def _facts(root: Path, names: Sequence[str], before: str | None) -> Iterator[FileFacts]:
-    known = {facts.path: facts for facts in _decode(before)}
+def _facts(root: Path, names: Sequence[str], before: Seen | None) -> Iterator[FileSeen]:
+    known = {facts.path: facts for facts in _files_of(before)}
     for name in names:
         status, old = _status(root / name), known.get(name)
         shape = old.shape if old is not None else ""
         if status is None:
-            yield FileFacts(name, 0, _UNSURE, "", shape)
+            yield FileSeen(name, 0, _UNSURE, "", shape)
         elif old is not None and (old.size, old.mtime) == (status.st_size, status.st_mtime_ns):
             yield old
         else:
             digest, later = _digest(root / name), _status(root / name)
             same = later is not None and later.st_mtime_ns == status.st_mtime_ns
             sure = same and time.time_ns() - status.st_mtime_ns > _TICK
-            yield FileFacts(name, status.st_size, status.st_mtime_ns if sure else _UNSURE, digest, shape)
+            yield FileSeen(name, status.st_size, status.st_mtime_ns if sure else _UNSURE, digest, shape)
 
 
 # What is written twice within a tick of the file system's clock has one time.
@@ -82,41 +71,40 @@ Stamps = tuple[tuple[int, ...], ...]
 """What changes of files when they are written."""
 
 
-def stamps(root: Path, identity: str) -> Stamps:
+def stamps(root: Path, identity: Files) -> Stamps:
     """Of the files of an identity, as they are now."""
-    found = [_status(root / facts.path) for facts in _decode(identity)]
+    found = [_status(root / facts.path) for facts in identity.files]
     return tuple(() if s is None else (s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in found)
 
 
-def fits(stamps: Stamps, identity: str) -> bool:
+def fits(stamps: Stamps, identity: Files) -> bool:
     """Whether files with these stamps certainly have the content of the identity."""
-    facts = _decode(identity)
+    facts = identity.files
     return len(facts) == len(stamps) and all(
         stamp[:2] == (fact.size, fact.mtime) for stamp, fact in zip(stamps, facts, strict=True)
     )
 
 
-def content(identity: str | None) -> str:
+def content(identity: Seen | None) -> Contents:
     """The names and contents of files, as one short text."""
-    parts = [f"{facts.path}\x1f{facts.digest}\x1f{facts.shape}" for facts in _decode(identity)]
-    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+    parts = [f"{facts.path}\x1f{facts.digest}\x1f{facts.shape}" for facts in _files_of(identity)]
+    return Contents(hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest())
 
 
-def merged(identity: str, others: str) -> str:
+def merged(identity: Seen | None, others: Files) -> Files:
     """An identity in which some files are as another one says."""
-    known = {facts.path: facts for facts in _decode(others)}
-    found = [known.get(facts.path, facts) for facts in _decode(identity)]
-    return _encode(found)
+    known = {facts.path: facts for facts in others.files}
+    return Files(tuple(known.get(facts.path, facts) for facts in _files_of(identity)))
 
 
-def only(identity: str, paths: Collection[str]) -> str:
+def only(identity: Files, paths: Collection[str]) -> Files:
     """An identity of some of its files."""
-    return _encode(facts for facts in _decode(identity) if facts.path in paths)
+    return Files(tuple(facts for facts in identity.files if facts.path in paths))
 
 
-def unlike_itself(identity: str) -> str:
+def unlike_itself(identity: Files) -> Files:
     """An identity that no files have: of files that changed while they were looked at."""
-    return _encode(replace(facts, mtime=_UNSURE, digest="") for facts in _decode(identity))
+    return Files(tuple(replace(facts, mtime=_UNSURE, digest="") for facts in identity.files))
 
 
 def _status(path: Path) -> os.stat_result | None:
@@ -132,7 +120,7 @@ def identity_by_time(root: Path, pattern: str) -> str:
     return json.dumps([[str(path), status.st_size, status.st_mtime_ns] for path, status in found])
 
 
-def difference(before: str | None, now: str) -> str:
+def difference(before: Seen | None, now: Seen | None) -> str:
     """What changed between two identities, in words; empty when the content is the same."""
     old, new = _contents(before), _contents(now)
     if old == new:
@@ -149,7 +137,7 @@ def difference(before: str | None, now: str) -> str:
     return "; ".join(parts)
 
 
-def gone(before: str | None, now: str) -> list[str]:
+def gone(before: Seen | None, now: Seen | None) -> list[str]:
     """The files that were there and are not any more."""
     return sorted(set(_contents(before)) - set(_contents(now)))
 
@@ -159,7 +147,7 @@ def gone_folders(root: Path, names: Sequence[str]) -> list[str]:
     return sorted({os.path.dirname(name) for name in names if not os.path.isdir(root / os.path.dirname(name))})
 
 
-def added(before: str | None, now: str) -> list[str]:
+def added(before: Seen | None, now: Seen | None) -> list[str]:
     """The new files, when all the old ones are as they were and are read as they were; else none."""
     old, new = _contents(before), _contents(now)
     if not old or any(new.get(path) != content for path, content in old.items()):
@@ -193,20 +181,12 @@ def _with_status(root: Path, pattern: str) -> list[tuple[Path, os.stat_result]]:
     return found
 
 
-def _contents(text: str | None) -> dict[str, tuple[str, str]]:
-    return {facts.path: (facts.digest, facts.shape) for facts in _decode(text)}
+def _contents(seen: Seen | None) -> dict[str, tuple[str, str]]:
+    return {facts.path: (facts.digest, facts.shape) for facts in _files_of(seen)}
 
 
-def _encode(found: Iterable[FileFacts]) -> str:
-    return json.dumps([[f.path, f.size, f.mtime, f.digest, f.shape] for f in found])
-
-
-def _decode(text: str | None) -> list[FileFacts]:
-    try:
-        rows = json.loads(text) if text else []
-        return [FileFacts(str(p), int(s), int(m), str(d), *map(str, shape)) for p, s, m, d, *shape in rows]
-    except (ValueError, TypeError):
-        return []
+def _files_of(seen: Seen | None) -> tuple[FileSeen, ...]:
+    return seen.files if isinstance(seen, Files) else ()
 
 
 def _digest(path: Path) -> str:

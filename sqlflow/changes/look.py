@@ -30,11 +30,10 @@ from sqlflow.core.records import (
     Relation,
     TableKind,
     TableRecord,
-    content_of,
     first_version,
-    version_of,
 )
 from sqlflow.core.schema import Column, Schema
+from sqlflow.core.seen import Content, Files, Read, Seen, Unknown, latest_of, rows_of, some_without_cursor
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, make, render
 from sqlflow.core.words import counted
 
@@ -96,16 +95,18 @@ _MOST_LOOKS = 3
 
 def _moved(config: Config, state: InputState) -> bool:
     """Whether the files of a source are not what they were when they were looked at."""
-    if state.watch is None or state.watch.folder is None or state.record.below is None:
+    seen = state.record.seen
+    if state.watch is None or state.watch.folder is None or not isinstance(seen, Files):
         return False
-    if files.fits(files.stamps(config.root, state.record.below), state.record.below):
+    if files.fits(files.stamps(config.root, seen), seen):
         return False
-    now = files.identity_of_same(config.root, state.record.below)
-    return files.content(now) != files.content(state.record.below)
+    return files.content(files.identity_of_same(config.root, seen)) != files.content(seen)
 
 
 def _unlike_itself(state: InputState) -> InputState:
-    return replace(state, record=replace(state.record, below=files.unlike_itself(state.record.below or "")), content="")
+    seen = state.record.seen
+    unlike = files.unlike_itself(seen) if isinstance(seen, Files) else seen
+    return replace(state, record=replace(state.record, seen=unlike), content=None)
 
 
 def _look(
@@ -168,12 +169,12 @@ def _hides_collations(warehouse: Warehouse, table: TableName) -> bool:
     return bool(texts) if found.relation is Relation.VIEW else any(kind != "VARCHAR" for kind in texts)
 
 
-def content(state: InputState, below: str | None = None) -> str:
-    """What tells the content of an input, with the signature `below` or its own: its rows and what they are taken for."""
-    signature = state.record.below if below is None else below
+def content(state: InputState, now: Seen | None = None) -> Content:
+    """What tells the content of an input, as it is `now` or as its record says: its rows and what they are taken for."""
+    seen = state.record.seen if now is None else now
     if state.watch is not None and state.watch.folder is not None:
-        signature = files.content(signature)
-    return f"{_made_of(state)}~{signature}"
+        seen = files.content(seen)
+    return Content(_made_of(state), seen)
 
 
 def _made_of(state: InputState) -> str:
@@ -247,10 +248,10 @@ class _Look:
             why = "its table is missing"
         elif found.schema != before.schema:
             why = "the columns of its table were changed by hand"
-        signature = None
+        seen: Seen | None = None
         if not why:
-            signature = self._whole(Sql(render(seed.name)), schema)
-            if not loaded and before is not None and before.below is not None and signature != before.below:
+            seen = self._whole(Sql(render(seed.name)), schema)
+            if not loaded and before is not None and before.seen is not None and seen != before.seen:
                 why = "its table was changed by hand"
         watch = Watch(signatures.told(self._warehouse.traits.wording, Sql(render(seed.name)), schema))
         copied = Copied(str(self._config.root), files.identity_with(self._config.root, seed.path, content))
@@ -271,14 +272,14 @@ class _Look:
             if found is not None and found.relation is Relation.VIEW:
                 work = (compose("DROP VIEW {t}", t=seed.name), create)
             return InputState(record, relation, why, work, reloads=True, watch=watch, copied=copied)
-        changed = before is not None and signature != before.below  # this run has just loaded it
+        changed = before is not None and seen != before.seen  # this run has just loaded it
         record = self._record(
             seed.name,
             TableKind.SEED,
             before,
             Fingerprint(made_of, settings=settings),
             schema,
-            signature,
+            seen,
             changed=changed,
         )
         return InputState(record, Sql(render(seed.name)), "it was loaded" if changed else "", watch=watch)
@@ -288,8 +289,8 @@ class _Look:
         assert source.path is not None
         reading = self._compiled.readings[source.name]
         relation = readings.relation(self._config, reading)
-        remembered = before.below if before else None
-        identity = remembered if loaded else None
+        remembered = before.seen if before else None
+        identity = remembered if loaded and isinstance(remembered, Files) else None
         if identity is None:
             identity = files.identity(self._config.root, source.path, remembered, reading.shapes)
         schema = self._compiled.columns[source.name]
@@ -331,7 +332,7 @@ class _Look:
         relation: Sql,
         definition: Sql,
         schema: Schema,
-        identity: str,
+        identity: Files,
         changed: str,
         added: Sql | None,
     ) -> InputState:
@@ -350,9 +351,7 @@ class _Look:
         copied = Copied(str(self._config.root), identity)
         if known and added is not None:
             load = Load(name, schema, added, anew=False, fits=True)
-            copied = replace(
-                copied, identity=files.only(identity, files.added(before.below if before else None, identity))
-            )
+            copied = replace(copied, files=files.only(identity, files.added(before.seen if before else None, identity)))
         return replace(state, work=(), loads=(load,), relation=Sql(render(name)), copied=copied)
 
     def _growth(self, added: Sql | None, proof: str) -> Growth | None:
@@ -368,31 +367,27 @@ class _Look:
         schema = self._compiled.columns[name]
         relation, wrong = Sql(render(table)), ""
         cursor = schema.find(source.cursor) if source is not None and source.cursor is not None else None
-        seen: signatures.ByCursor | None = None
+        found_by: signatures.FoundByCursor | None = None
+        seen: Seen
         if self._warehouse.session is None or table not in self._warehouse.tables:
-            signature = "unknown"
+            seen = Unknown()
         elif source is not None and cursor is not None:
-            seen = signatures.by_cursor(
+            found_by = signatures.by_cursor(
                 self._warehouse.session, relation, schema, cursor,
                 append_only=source.append_only,
-                before=before.below if before else None,
+                before=before.seen if before else None,
                 grows=self._may_be_followed(name),
                 stored=self._warehouse.tables[table].relation is Relation.TABLE,
             )  # fmt: skip
-            signature, wrong = seen.signature, seen.wrong
+            seen, wrong = found_by.seen, found_by.wrong
         else:
-            signature = self._signature(self._warehouse.session, name, relation, schema)
+            seen = self._seen(self._warehouse.session, name, relation, schema)
         changed = (
-            "it is new"
-            if before is None
-            else ""
-            if before.below == signature
-            else wrong or _rows_changed(before.below, signature)
+            "it is new" if before is None else "" if before.seen == seen else wrong or _rows_changed(before.seen, seen)
         )
         view = Relation.VIEW if table != name else None
-        state = self._outside(name, before, relation, relation, schema, signature, changed, view)
-        rows = signature.partition("|")[0]
-        state = replace(state, rows=int(rows) if rows.isdigit() else None)
+        state = self._outside(name, before, relation, relation, schema, seen, changed, view)
+        state = replace(state, rows=rows_of(seen))
         if source is None or cursor is None:
             words, found = self._warehouse.traits.wording, self._warehouse.tables.get(table)
             inside = found is not None and found.inside
@@ -402,10 +397,10 @@ class _Look:
             before is not None
             and state.changed == changed
             and before.schema == schema
-            and seen is not None
-            and seen.beyond
+            and found_by is not None
+            and found_by.beyond
         ):
-            growth = self._rows_beyond(source, state, cursor, before, seen.beyond)
+            growth = self._rows_beyond(source, state, cursor, before, found_by.beyond)
         watch = self._watch(source, table, relation, schema, cursor, before, state, growth)
         return replace(state, watch=watch, growth=growth)
 
@@ -415,19 +410,20 @@ class _Look:
         """That rows with a greater cursor were added, also to what some readers have read since the remembered version."""
         session, words = self._warehouse.session, self._warehouse.traits.wording
         assert session is not None
-        since: dict[str, Beyond] = {}
-        tokens = {record.inputs.get(source.name.id, "") for record in self._warehouse.records.values()}
-        for token in sorted(tokens):
-            below = _signature_in(token, state)
-            if below is None or version_of(token) != before.version:
+        since: dict[Read, Beyond] = {}
+        all_read = (record.inputs.get(source.name.id) for record in self._warehouse.records.values())
+        for read in dict.fromkeys(all_read):
+            if read is None or read.version != before.version:
                 continue
-            query = signatures.only_added(words, state.relation, cursor, below, append_only=source.append_only)
-            if query is None or not session.fetch(query)[0][0]:
+            seen = _seen_by(read, state)
+            latest = latest_of(seen)
+            query = signatures.only_added(words, state.relation, cursor, seen, append_only=source.append_only)
+            if latest is None or query is None or not session.fetch(query)[0][0]:
                 continue
-            more = compose("SELECT count(*) FROM {r}", r=signatures.beyond(state.relation, below, cursor))
+            more = compose("SELECT count(*) FROM {r}", r=signatures.beyond(state.relation, latest, cursor))
             if int(str(session.fetch(more)[0][0])) <= rows:
-                since[token] = Beyond(cursor.name, cursor.type, below.split("|")[1])
-        added = signatures.beyond(state.relation, before.below or "", cursor)
+                since[read] = Beyond(cursor.name, cursor.type, latest)
+        added = signatures.beyond(state.relation, latest_of(before.seen) or "", cursor)
         return Growth(added, rows, f"only rows with a greater `{cursor.name}`", since)
 
     def _watch(
@@ -436,14 +432,14 @@ class _Look:
     ) -> Watch:  # fmt: skip
         words, found = self._warehouse.traits.wording, self._warehouse.tables.get(table)
         inside = found is not None and found.inside
-        signature = signatures.told_by_cursor(words, relation, schema, cursor, append_only=source.append_only)
+        question = signatures.told_by_cursor(words, relation, schema, cursor, append_only=source.append_only)
         if growth is None or before is None:
-            return Watch(signature, inside, table=table)
-        seen = [before.below, *(_signature_in(token, state) for token in growth.since)]
+            return Watch(question, inside, table=table)
+        seen = [before.seen, *(_seen_by(read, state) for read in growth.since)]
         added = [signatures.only_added(words, relation, cursor, s, append_only=source.append_only) for s in seen]
         proven = [compose("({query})", query=query) for query in added if query is not None]
         only_added = compose("SELECT {all}", all=joined(" AND ", proven)) if len(proven) == len(seen) else None
-        return Watch(signature, inside, only_added, table=table)
+        return Watch(question, inside, only_added, table=table)
 
     def _may_be_followed(self, name: TableName) -> bool:
         """Whether somebody may want to know which rows were added to a table, by what the headers say: to follow them, or
@@ -466,7 +462,7 @@ class _Look:
         relation: Sql,
         definition: Sql,
         schema: Schema,
-        identity: str,
+        seen: Seen,
         changed: str,
         view: Relation | None,
         settings: Mapping[str, str] | None = None,
@@ -501,7 +497,7 @@ class _Look:
             changed = "its columns changed: " + ", ".join(before.schema.differences(schema))
         elif not changed and before is not None and before.fingerprint.query != made_of:
             changed = "its definition changed"
-        record = self._record(name, TableKind.SOURCE, before, made, schema, identity, changed=bool(changed))
+        record = self._record(name, TableKind.SOURCE, before, made, schema, seen, changed=bool(changed))
         if view is not None:
             record = replace(record, mode="source view" if view is Relation.VIEW else "source table", relation=view)
         return InputState(record, relation, changed, work)
@@ -513,7 +509,7 @@ class _Look:
         before: TableRecord | None,
         made_of: Fingerprint,
         schema: Schema,
-        below: str | None,
+        seen: Seen | None,
         *,
         changed: bool,
     ) -> TableRecord:
@@ -527,7 +523,7 @@ class _Look:
             changes = (*before.changes[-49:], Change(version))
         else:
             version, changes = before.version, before.changes
-            same = replace(before, fingerprint=made_of, schema=schema, below=below)
+            same = replace(before, fingerprint=made_of, schema=schema, seen=seen)
             return before if same == before else replace(same, run_id=self._run_id, committed_at=self._now)
         return TableRecord(
             table=name,
@@ -539,14 +535,14 @@ class _Look:
             run_id=self._run_id,
             committed_at=self._now,
             changes=changes,
-            below=below,
+            seen=seen,
             mode=str(kind),
             project=self._config.name,
         )
 
-    def _whole(self, relation: Sql, schema: Schema) -> str:
+    def _whole(self, relation: Sql, schema: Schema) -> Seen:
         session = self._warehouse.session
-        return "unknown" if session is None else signatures.whole(session, relation, schema)
+        return Unknown() if session is None else signatures.whole(session, relation, schema)
 
     def partitions(
         self, model: CompiledModel, states: Mapping[TableName, InputState], known: Inputs | None, *, anew: bool
@@ -577,16 +573,16 @@ class _Look:
             )
             if not fresh and before is not None and is_read(before.inputs.get(name.id), state):
                 continue
-            if state.record.below == "unknown" or state.loads:
+            if isinstance(state.record.seen, Unknown) or state.loads:
                 continue
             expressions = mapping.expressions
             stored = {} if fresh else self._warehouse.stored(model.name, name)
             # When rows were only added since the model read the input, they alone are read: signatures add up.
             last = before.inputs.get(name.id) if before is not None else None
-            grew = state.growth if stored and last == str(state.record.version - 1) else None
+            grew = state.growth if stored and last == Read(state.record.version - 1) else None
             relation = state.relation if grew is None else grew.relation
             try:
-                digest = self._digest(name, state.record.schema, state.record.below)
+                digest = self._digest(name, state.record.schema, state.record.seen)
                 now = self._by_partition(session, relation, digest, expressions, header.grain, column.type)
             except EngineError:
                 # Without signatures the model reads everything again, and those of before say nothing of it.
@@ -626,7 +622,7 @@ class _Look:
                 state = states.get(name)
                 if state is None or not mapping.occurrences:
                     continue
-                digest = self._digest(name, state.record.schema, state.record.below)
+                digest = self._digest(name, state.record.schema, state.record.seen)
                 query = signatures.by_partition(
                     words, state.relation, digest, mapping.expressions, header.grain, column.type
                 )
@@ -634,19 +630,17 @@ class _Look:
                     found[model.name, name] = query
         return found
 
-    def _digest(self, name: TableName, schema: Schema, below: str | None) -> Sql:
-        """What tells the rows of an input apart: rows without a cursor nothing but themselves. `below`: its signature."""
+    def _digest(self, name: TableName, schema: Schema, seen: Seen | None) -> Sql:
+        """What tells the rows of an input apart: rows without a cursor nothing but themselves."""
         source = self._compiled.project.sources.get(name)
         if source is None or source.path is not None or source.cursor is None:
             return signatures.by_row(self._warehouse.traits.wording, schema)
-        if signatures.some_without_cursor(below) or any(
-            schema.find(column) is None for column in (source.cursor, *source.key)
-        ):
+        if some_without_cursor(seen) or any(schema.find(column) is None for column in (source.cursor, *source.key)):
             return signatures.by_row(self._warehouse.traits.wording, schema)
         return signatures.by_cursor_and_key(self._warehouse.traits.wording, schema, source.cursor, source.key)
 
-    def _signature(self, session: Session, name: TableName, relation: Sql, schema: Schema) -> str:
-        """The signature of a whole table: where an incremental model will ask for its partitions, by them."""
+    def _seen(self, session: Session, name: TableName, relation: Sql, schema: Schema) -> Seen:
+        """What is seen of a whole table: where an incremental model will ask for its partitions, by them."""
         if self._readers is None:
             self._readers = {}
             for model in (self._compiled.models[wanted] for wanted in sorted(self._wanted)):
@@ -667,15 +661,15 @@ class _Look:
         return signatures.whole(session, relation, schema)
 
 
-def _signature_in(token: str, state: InputState) -> str | None:
-    """The signature of what a reader has read of an input, if it was of the same columns."""
-    made_of, _, signature = (content_of(token) or "").partition("~")
-    return signature if signature and made_of == _made_of(state) else None
+def _seen_by(read: Read, state: InputState) -> Seen | None:
+    """What a reader has seen of an input that was none of its versions, if it was of the same columns."""
+    instead = read.instead
+    return instead.seen if instead is not None and instead.made_of == _made_of(state) else None
 
 
-def is_read(token: str | None, state: InputState) -> bool:
-    """Whether the token of a reader says that it has read an input as it is now."""
-    return token == str(state.record.version) or (bool(state.content) and content_of(token) == state.content)
+def is_read(read: Read | None, state: InputState) -> bool:
+    """Whether a reader has read an input as it is now."""
+    return read is not None and read.is_as(state.record.version, state.content)
 
 
 def seed_relation(config: Config, seed: Seed) -> Sql:
@@ -724,11 +718,11 @@ def seed_call(config: Config, seed: Seed) -> Sql:
     return compose("{path}, {options}", path=path, options=options)
 
 
-def _rows_changed(before: str | None, now: str) -> str:
-    old, new = (before or "").partition("|")[0], now.partition("|")[0]
-    if not (old.isdigit() and new.isdigit()):
+def _rows_changed(before: Seen | None, now: Seen) -> str:
+    old, new = rows_of(before), rows_of(now)
+    if old is None or new is None:
         return "its rows changed"
-    difference = int(new) - int(old)
+    difference = new - old
     if difference == 0:
         return "its rows changed"
     return f"it has {counted(abs(difference), 'row')} {'more' if difference > 0 else 'fewer'}"

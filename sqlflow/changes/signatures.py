@@ -9,40 +9,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sqlflow.core.engine import Session
 from sqlflow.core.intervals import Grain
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Signature
 from sqlflow.core.schema import Column, Schema
+from sqlflow.core.seen import Appended, ByCursor, Question, Rows, Seen, latest_of
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
 from sqlflow.core.wording import Wording
 
 
-def whole(session: Session, relation: Sql, schema: Schema) -> str:
-    """The signature of all rows of a relation with these columns."""
+def whole(session: Session, relation: Sql, schema: Schema) -> Seen:
+    """What is to be seen of all rows of a relation with these columns."""
+    question = told(session.wording, relation, schema)
+    return question.answer(session.fetch(question.sql)[0])
+
+
+def told(words: Wording, relation: Sql, schema: Schema) -> Question:
+    """What `whole` asks."""
     query = compose(
         "SELECT count(*), CAST(sum({digest}) AS VARCHAR) FROM {relation} AS _sqlflow_row",
-        digest=session.wording.row_digest(schema),
-        relation=relation,
-    )
-    rows, digest = session.fetch(query)[0]
-    return f"{rows}|{digest}"
-
-
-def told(words: Wording, relation: Sql, schema: Schema) -> Sql:
-    """A query of the one text that `whole` gives."""
-    return compose(
-        "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {relation} AS _sqlflow_row",
         digest=words.row_digest(schema), relation=relation,
     )  # fmt: skip
+    return Question(query, Rows)
 
 
-class ByCursor(Struct, frozen=True):
-    """What a cursor tells of a relation: its signature, what is wrong with `append_only`, and how many rows lie beyond the
-    greatest cursor of the signature before, if all the others are those of then by their number and their hashes."""
+class FoundByCursor(Struct, frozen=True):
+    """What a cursor tells of a relation: what is seen of it, what is wrong with `append_only`, and how many rows lie beyond
+    the greatest cursor that was seen before, if all the others are those of then by their number and their hashes."""
 
-    signature: str
+    seen: Seen
     wrong: str = ""
     beyond: int | None = None
 
@@ -54,24 +52,24 @@ def by_cursor(
     cursor: Column,
     *,
     append_only: bool,
-    before: str | None,
+    before: Seen | None,
     grows: bool,
     stored: bool,
-) -> ByCursor:
-    """The signature of a relation whose `cursor` grows whenever a row is new or changed, in one statement; and in another
+) -> FoundByCursor:
+    """What is seen of a relation whose `cursor` grows whenever a row is new or changed, in one statement; and in another
     one if there are rows without a cursor, of which it says nothing: they are compared as a whole.
 
     Reads only the cursor: the number of rows, the greatest value, and unless rows are only ever appended the sum of
     the hashes of all values. That rows are only appended is not believed: the same statement counts those up to the
-    greatest value of the signature `before` (and those without one), which must be as many as then. More rows that
-    tie with that value are no harm: they are part of the new signature like any other. `grows`: somebody wants to know
+    greatest value that was seen `before` (and those without one), which must be as many as then. More rows that
+    tie with that value are no harm: they are part of what is seen now like any other. `grows`: somebody wants to know
     whether rows were only added. `stored`: the relation is a table, of which a part may be read alone.
     """
     column = Ident(cursor.name)
     hashed = session.wording.row_hash(Schema((cursor,)))
-    old = (before or "").split("|")
-    known = len(old) > 2 and old[0].isdigit() and old[1] != "None"
-    checked = append_only and known and len(old) > 3
+    last = latest_of(before)
+    known = last is not None
+    checked = append_only and known and isinstance(before, Appended)
     followed = grows and known and not append_only
     skips = stored and session.wording.skips_blocks
 
@@ -83,84 +81,88 @@ def by_cursor(
         return compose("{a} FILTER (WHERE {when})", a=aggregate, when=condition)
 
     rows_, hashes = Sql("count(*)"), compose("sum({h})", h=hashed)
-    mark = _mark(cursor, old[1]) if known else Sql("NULL")
+    mark = _mark(cursor, last) if last is not None else Sql("NULL")
     above, at = compose("{c} > {mark}", c=column, mark=mark), compose("{c} = {mark}", c=column, mark=mark)
-    last = compose("{c} = (SELECT max({c}) FROM {r})", c=column, r=relation)
+    tied_with_last = compose("{c} = (SELECT max({c}) FROM {r})", c=column, r=relation)
     query = compose(
         "SELECT count(*), CAST(max({c}) AS VARCHAR), {digest}, count({c}), {ties}, {more}, {equal}, CAST({hashes} AS VARCHAR) "
         "FROM {relation}",
         c=column,
         digest=Sql("NULL") if append_only else compose("CAST({h} AS VARCHAR)", h=hashes),
-        ties=among(rows_, last, wanted=append_only),
+        ties=among(rows_, tied_with_last, wanted=append_only),
         more=among(rows_, above, wanted=checked or followed),
         equal=among(rows_, at, wanted=checked),
         hashes=among(hashes, above, wanted=followed),
         relation=relation,
     )
     total, latest, digest, timed, ties, more, equal, hashes_above = session.fetch(query)[0]
-    rows = int(str(total))
-    silent = not append_only and rows > int(str(timed))
-    if silent:
-        digest = f"{digest}+{_of_those_without(session, relation, schema, column)}"
-    signature = f"{rows}|{latest}|{digest}"
+    rows, greatest = int(str(total)), None if latest is None else str(latest)
     if not append_only:
-        if not followed or silent:
-            return ByCursor(signature)
+        hashed_all = None if digest is None else str(digest)
+        if rows > int(str(timed)):
+            silent = _of_those_without(session, relation, schema, column)
+            return FoundByCursor(ByCursor(rows, greatest, hashed_all, silent))
+        seen = ByCursor(rows, greatest, hashed_all)
+        if not followed:
+            return FoundByCursor(seen)
         added = int(str(more))
-        below = str(int(str(digest)) - int(str(hashes_above))) if added else str(digest)
-        return ByCursor(signature, beyond=added if (str(rows - added), below) == (old[0], old[2]) else None)
-    # Rows below the greatest value, those that have it, those that have none.
-    signature += f"|{int(str(timed)) - int(str(ties))}|{ties}|{rows - int(str(timed))}"
-    if not checked or signature == before:
-        return ByCursor(signature)
+        below = str(int(str(digest)) - int(str(hashes_above))) if added else hashed_all
+        same = isinstance(before, ByCursor) and replace(before, latest=None) == ByCursor(rows - added, None, below)
+        return FoundByCursor(seen, beyond=added if same else None)
+    appended = Appended(rows, greatest, int(str(timed)) - int(str(ties)), int(str(ties)), rows - int(str(timed)))
+    if not checked or not isinstance(before, Appended) or appended == before:
+        return FoundByCursor(appended)
     tied = int(str(equal))
     found = int(str(timed)) - int(str(more)) - tied, rows - int(str(timed))
-    if found != (int(old[3]), int(old[5])) or tied < int(old[4]):
-        return ByCursor(signature, f"rows up to {old[1]} changed, although `append_only` says that they never do")
-    return ByCursor(signature, beyond=rows - int(old[0]) if tied == int(old[4]) else None)
+    if found != (before.earlier, before.silent) or tied < before.ties:
+        return FoundByCursor(appended, f"rows up to {last} changed, although `append_only` says that they never do")
+    return FoundByCursor(appended, beyond=rows - before.rows if tied == before.ties else None)
 
 
-def told_by_cursor(words: Wording, relation: Sql, schema: Schema, cursor: Column, *, append_only: bool) -> Sql:
-    """A query of the one text that is the signature of `by_cursor`."""
+def told_by_cursor(words: Wording, relation: Sql, schema: Schema, cursor: Column, *, append_only: bool) -> Question:
+    """A question whose answer is what `by_cursor` sees."""
     column = Ident(cursor.name)
-    hashed = compose("coalesce(CAST(sum({h}) AS VARCHAR), 'None')", h=words.row_hash(Schema((cursor,))))
+    if append_only:
+        ties = compose("(SELECT count(*) FROM {r} WHERE {c} = (SELECT max({c}) FROM {r}))", r=relation, c=column)
+        query = compose(
+            "SELECT count(*), CAST(max({c}) AS VARCHAR), count({c}) - {ties}, {ties}, count(*) - count({c}) FROM {relation}",
+            c=column, ties=ties, relation=relation,
+        )  # fmt: skip
+        return Question(query, Appended)
     without = compose(
-        "(SELECT coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {r} AS _sqlflow_row WHERE {c} IS NULL)",
+        "(SELECT CAST(sum({digest}) AS VARCHAR) FROM {r} AS _sqlflow_row WHERE {c} IS NULL)",
         digest=words.row_digest(schema), r=relation, c=column,
     )  # fmt: skip
-    ties = compose("(SELECT count(*) FROM {r} WHERE {c} = (SELECT max({c}) FROM {r}))", r=relation, c=column)
-    rest = compose(
-        "{hashed} || CASE WHEN count(*) > count({c}) THEN '+' || {without} ELSE '' END", hashed=hashed, c=column, without=without
+    query = compose(
+        "SELECT count(*), CAST(max({c}) AS VARCHAR), CAST(sum({h}) AS VARCHAR), "
+        "CASE WHEN count(*) > count({c}) THEN {without} END FROM {relation}",
+        c=column, h=words.row_hash(Schema((cursor,))), without=without, relation=relation,
     )  # fmt: skip
-    if append_only:
-        rest = compose(
-            "'None|' || (count({c}) - {ties}) || '|' || {ties} || '|' || (count(*) - count({c}))", c=column, ties=ties
-        )
-    return compose(
-        "SELECT count(*) || '|' || coalesce(CAST(max({c}) AS VARCHAR), 'None') || '|' || {rest} FROM {relation}",
-        c=column, rest=rest, relation=relation,
-    )  # fmt: skip
+    return Question(query, ByCursor)
 
 
-def only_added(words: Wording, relation: Sql, cursor: Column, before: str | None, *, append_only: bool) -> Sql | None:
-    """A query of one truth value: whether only rows with a greater cursor were added to those of a signature; None where
-    that signature does not tell."""
-    old = (before or "").split("|")
-    if len(old) < (6 if append_only else 3) or not old[0].isdigit() or old[1] == "None" or "+" in old[2]:
+def only_added(words: Wording, relation: Sql, cursor: Column, before: Seen | None, *, append_only: bool) -> Sql | None:
+    """A query of one truth value: whether only rows with a greater cursor were added to those that were seen before; None
+    where that is not told."""
+    latest = latest_of(before)
+    if latest is None:
         return None
-    column, mark = Ident(cursor.name), _mark(cursor, old[1])
-    if append_only:
-        same = compose(
-            "count(*) FILTER (WHERE {c} < {mark}) = {below} AND count(*) FILTER (WHERE {c} = {mark}) = {ties} "
-            "AND count(*) - count({c}) = {silent}",
-            c=column, mark=mark, below=int(old[3]), ties=int(old[4]), silent=int(old[5]),
-        )  # fmt: skip
-    else:
-        same = compose(
-            "count(*) = count({c}) AND count(*) FILTER (WHERE {c} <= {mark}) = {rows} "
-            "AND coalesce(CAST(sum({h}) FILTER (WHERE {c} <= {mark}) AS VARCHAR), 'None') = {digest}",
-            c=column, mark=mark, rows=int(old[0]), h=words.row_hash(Schema((cursor,))), digest=Value(old[2]),
-        )  # fmt: skip
+    column, mark = Ident(cursor.name), _mark(cursor, latest)
+    match before:
+        case Appended() if append_only:
+            same = compose(
+                "count(*) FILTER (WHERE {c} < {mark}) = {below} AND count(*) FILTER (WHERE {c} = {mark}) = {ties} "
+                "AND count(*) - count({c}) = {silent}",
+                c=column, mark=mark, below=before.earlier, ties=before.ties, silent=before.silent,
+            )  # fmt: skip
+        case ByCursor(silent=None, digest=str()) if not append_only:
+            same = compose(
+                "count(*) = count({c}) AND count(*) FILTER (WHERE {c} <= {mark}) = {rows} "
+                "AND coalesce(CAST(sum({h}) FILTER (WHERE {c} <= {mark}) AS VARCHAR), '') = {digest}",
+                c=column, mark=mark, rows=before.rows, h=words.row_hash(Schema((cursor,))), digest=Value(before.digest),
+            )  # fmt: skip
+        case _:
+            return None
     return compose("SELECT {same} FROM {relation}", same=same, relation=relation)
 
 
@@ -172,19 +174,13 @@ def _of_those_without(session: Session, relation: Sql, schema: Schema, cursor: I
     return str(session.fetch(query)[0][0])
 
 
-def some_without_cursor(signature: str | None) -> bool:
-    """Whether a signature of `by_cursor` tells of rows that have no cursor."""
-    parts = (signature or "").split("|")
-    return (len(parts) == 3 and "+" in parts[-1]) or (len(parts) == 6 and parts[-1] != "0")
-
-
 def _mark(cursor: Column, text: str) -> Sql:
     return compose("CAST({v} AS {kind})", v=Value(text), kind=Sql(cursor.type))
 
 
-def beyond(relation: Sql, before: str, cursor: Column) -> Sql:
-    """The rows with a cursor above the greatest of a signature."""
-    mark = _mark(cursor, before.split("|")[1])
+def beyond(relation: Sql, latest: str, cursor: Column) -> Sql:
+    """The rows with a cursor above the greatest that was seen."""
+    mark = _mark(cursor, latest)
     return compose("(SELECT * FROM {relation} WHERE {c} > {mark})", relation=relation, c=Ident(cursor.name), mark=mark)
 
 
@@ -204,12 +200,12 @@ def collated(session: Session, suspects: Sequence[TableName]) -> frozenset[Table
     return frozenset(TableName(str(schema), str(name)) for schema, name in rows)
 
 
-def of_all(partitions: Mapping[str, Signature]) -> str:
-    """The signature of a whole relation from those of its partitions by the first expression."""
+def of_all(partitions: Mapping[str, Signature]) -> Rows:
+    """What is seen of a whole relation from those of its partitions by the first expression."""
     own = [signature for name, signature in partitions.items() if name.startswith("0:")]
     if not own:
-        return "0|None"
-    return f"{sum(signature.rows for signature in own)}|{sum(int(signature.digest) for signature in own)}"
+        return Rows(0)
+    return Rows(sum(signature.rows for signature in own), str(sum(int(signature.digest) for signature in own)))
 
 
 UNKNOWN = Signature(-1, "-1")

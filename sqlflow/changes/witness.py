@@ -19,7 +19,8 @@ from sqlflow.core.engine import Engine, Session
 from sqlflow.core.inputs import Copied, Inputs, InputState
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Parted, Signature, SignatureUpdate, Step, Task
-from sqlflow.core.records import TableKind, TableRecord, token_of
+from sqlflow.core.records import TableKind, TableRecord
+from sqlflow.core.seen import Files, Read, Seen, Unknown, rows_of
 from sqlflow.core.witness import Noting, Reading
 
 Stored = Callable[[Session, TableName, TableName], Mapping[str, Signature]]
@@ -34,7 +35,7 @@ class RunWitnesses:
         self._alone = True
         self._engine = engine
         self._lock = Lock()
-        self._signatures: dict[TableName, str] = {}
+        self._seen: dict[TableName, Seen] = {}
         self._unsure: dict[tuple[TableName, TableName], frozenset[str]] = {}
 
     def of(self, task: Task) -> TaskWitness:
@@ -43,36 +44,36 @@ class RunWitnesses:
         return TaskWitness(self, task)
 
     def recorded(self, record: TableRecord) -> None:
-        if record.kind is TableKind.MODEL or record.below is None:
+        if record.kind is TableKind.MODEL or record.seen is None:
             return
         with self._lock:
-            self._signatures[record.table] = record.below
+            self._seen[record.table] = record.seen
 
     def told(self, name: TableName) -> str:
         watch = self.inputs.states[name].watch
         table = watch.table if watch is not None else None
         return f"`{name}`" if table in (None, name) else f"`{name}` (`{table}`)"
 
-    def signature(self, name: TableName) -> str | None:
-        """What the version of an input that this run plans with, or has made, has for a signature."""
+    def seen(self, name: TableName) -> Seen | None:
+        """What is seen of the version of an input that this run plans with, or has made."""
         with self._lock:
-            return self._signatures.get(name, self.inputs.states[name].record.below)
+            return self._seen.get(name, self.inputs.states[name].record.seen)
 
     def is_as_planned(self, name: TableName) -> bool:
         """Whether the version of an input is that which the plan was made with: its own task may have found more."""
-        return self.signature(name) == self.inputs.states[name].record.below or self.inputs.states[name].reloads
+        return self.seen(name) == self.inputs.states[name].record.seen or self.inputs.states[name].reloads
 
     def untouched(self, name: TableName, session: Session) -> bool:
         """Whether it is certain that a table is what it was when it was looked at, as a transaction sees it."""
         state = self.inputs.states[name]
-        rows = (state.record.below or "").partition("|")[0]
-        if state.watch is None or not state.watch.inside or not rows.isdigit():
+        rows = rows_of(state.record.seen)
+        if state.watch is None or not state.watch.inside or rows is None:
             return False
         if not self.is_as_planned(name):
             return False
         if self._alone and self._engine.untouched_since(self.inputs.moment):
             return True
-        return session.unwritten(state.watch.table or name, int(rows), self.inputs.moment)
+        return session.unwritten(state.watch.table or name, rows, self.inputs.moment)
 
     def partly(self, model: TableName, name: TableName, parts: frozenset[str]) -> frozenset[str]:
         """The partitions of an input that tasks of a model have read when they were not what is remembered: with `parts`
@@ -99,9 +100,9 @@ class TaskWitness:
         for name in watched:
             state = run.inputs.states[name]
             if (folder := _folder(state)) is not None:
-                self._stamps[name] = files.stamps(folder, state.record.below or "")
+                self._stamps[name] = files.stamps(folder, _files(state.record.seen))
             elif state.copied is not None:
-                self._stamps[name] = files.stamps(Path(state.copied.folder), state.copied.identity)
+                self._stamps[name] = files.stamps(Path(state.copied.folder), state.copied.files)
 
     @property
     def moved(self) -> frozenset[TableName]:
@@ -112,7 +113,7 @@ class TaskWitness:
         return all(found is None and (step.whole or self._run.is_as_planned(name)) for name, found in now.items())
 
     def read(self, session: Session, step: Step) -> Reading:
-        tokens: dict[str, str] = {}
+        tokens: dict[str, Read] = {}
         updates: list[SignatureUpdate] = []
         parted = {item.input: item for item in step.parted}
         for name in step.inputs:
@@ -127,9 +128,9 @@ class TaskWitness:
                 self._run.partly(self._task.table, name, frozenset())
                 updates.append(SignatureUpdate(name, {}, whole=True))
             if not step.whole or now == _TORN:
-                tokens[name.id] = token_of(str(state.record.version), "")
+                tokens[name.id] = Read(state.record.version, torn=True)
             elif now is not None:
-                tokens[name.id] = token_of(str(state.record.version), content(state, now))
+                tokens[name.id] = Read(state.record.version, content(state, now))
         return Reading(tokens, tuple(updates))
 
     def _partitions(self, session: Session, parted: Parted, *, whole: bool) -> SignatureUpdate:
@@ -163,41 +164,41 @@ class TaskWitness:
         assert state.watch is not None
         grew = state.watch.only_added
         known = state.growth is None or (grew is not None and bool(session.fetch(grew)[0][0]))
-        return Noting(replace(record, below=now, image=record.image and known), known)
+        return Noting(replace(record, seen=now, image=record.image and known), known)
 
     def _copied(self, record: TableRecord, copied: Copied) -> TableRecord:
         """The record of files that were copied into a table, with what they were when they were read."""
         folder = Path(copied.folder)
-        stamps = files.stamps(folder, copied.identity)
+        stamps = files.stamps(folder, copied.files)
         whole = stamps == self._stamps[self._task.table]
-        if whole and files.fits(stamps, copied.identity):
+        if whole and files.fits(stamps, copied.files):
             return record
-        now = files.identity_of_same(folder, copied.identity)
-        if not whole or files.stamps(folder, copied.identity) != stamps:
+        now = files.identity_of_same(folder, copied.files)
+        if not whole or files.stamps(folder, copied.files) != stamps:
             now = files.unlike_itself(now)
-        if files.content(now) == files.content(copied.identity):
+        if files.content(now) == files.content(copied.files):
             return record
         self._moved.add(self._task.table)
         if record.kind is TableKind.SEED:
             return replace(record, fingerprint=replace(record.fingerprint, query=""))
-        return replace(record, below=files.merged(record.below or "", now))
+        return replace(record, seen=files.merged(record.seen, now))
 
-    def _now(self, session: Session, name: TableName) -> str | None:
-        """The signature of an input that is not what it was, as this transaction sees it."""
-        state, known = self._run.inputs.states[name], self._run.signature(name)
+    def _now(self, session: Session, name: TableName) -> Seen | None:
+        """What is seen of an input that is not what it was, as this transaction sees it."""
+        state, known = self._run.inputs.states[name], self._run.seen(name)
         assert state.watch is not None
-        now: str | None = None
+        now: Seen | None = None
         if (folder := _folder(state)) is not None:
-            now = self._files(folder, name, known or "")
+            now = self._files(folder, name, _files(known))
         elif not self._run.untouched(name, session):
-            assert state.watch.signature is not None
-            now = str(session.fetch(state.watch.signature)[0][0])
+            assert state.watch.question is not None
+            now = state.watch.question.answer(session.fetch(state.watch.question.sql)[0])
         if now is None or now == known:
             return None
         self._moved.add(name)
         return now
 
-    def _files(self, folder: Path, name: TableName, known: str) -> str | None:
+    def _files(self, folder: Path, name: TableName, known: Files) -> Files | Unknown | None:
         """The identity of files that are not what they were; `_TORN` when they were written while they were read."""
         stamps = files.stamps(folder, known)
         if stamps == self._stamps[name] and files.fits(stamps, known):
@@ -210,7 +211,11 @@ class TaskWitness:
         return None if files.content(now) == files.content(known) else now
 
 
-_TORN = "torn"
+_TORN = Unknown()
+
+
+def _files(seen: Seen | None) -> Files:
+    return seen if isinstance(seen, Files) else Files()
 
 
 def _folder(state: InputState) -> Path | None:

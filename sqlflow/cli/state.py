@@ -11,7 +11,8 @@ from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import did_you_mean, one_problem
 from sqlflow.core.names import TableName
-from sqlflow.core.records import RunRecord, Status, TableRecord, version_of
+from sqlflow.core.records import RunRecord, Status, TableRecord
+from sqlflow.core.seen import Read
 from sqlflow.state import lock
 from sqlflow.state.file import open_state
 
@@ -86,14 +87,16 @@ def _details(record: TableRecord) -> dict[str, object]:
         "paces": [f"{name} = {value}" for name, value in record.paces.items()],
         "fingerprint": record.fingerprint.query,
         "columns": [f"{column.name} {column.type}" for column in record.schema],
-        "inputs": [f"{name} = {_shown(token)}" for name, token in sorted(record.inputs.items())],
+        "inputs": [
+            *(f"@{asked} = {shown}" for asked, shown in sorted(record.clocks.items())),
+            *(f"{name} = {_shown(read)}" for name, read in sorted(record.inputs.items())),
+        ],
     }
 
 
-def _shown(token: str) -> str:
+def _shown(read: Read) -> str:
     """What was read of an input, without the hashes."""
-    version = version_of(token)
-    return token if version is None or token.isdigit() else f"what came after {version}"
+    return str(read.version) if read.is_version else f"what came after {read.version}"
 
 
 def show_schemas(model: str, project: Path | None, target: str | None, *, json: bool) -> int:

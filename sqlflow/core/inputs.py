@@ -10,6 +10,7 @@ from sqlflow.core.engine import Found
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Load, SignatureUpdate
 from sqlflow.core.records import TableRecord
+from sqlflow.core.seen import Content, Files, Question, Read
 from sqlflow.core.sql import Sql
 
 
@@ -23,24 +24,24 @@ class Beyond(Struct, frozen=True):
 
 class Growth(Struct, frozen=True):
     """All that happened to an input since the remembered version is that these rows were added: `relation` is SQL that
-    can stand after FROM, `rows` their number, `proof` in words how it is known. `since`: token of a reader that has read
+    can stand after FROM, `rows` their number, `proof` in words how it is known. `since`: what a reader has read that knows
     some of them -> those that it has not."""
 
     relation: Sql
     rows: int
     proof: str
-    since: Mapping[str, Beyond] = field(default_factory=dict)
+    since: Mapping[Read, Beyond] = field(default_factory=dict)
 
 
 class Watch(Struct, frozen=True):
     """How a transaction that reads an input finds out what it has read.
 
-    `signature`: a query of one text, which is `TableRecord.below` when the rows are those of the record; `inside`: they are
+    `question`: its answer is `TableRecord.seen` when the rows are those of the record; `inside`: they are
     rows of this database. `only_added`: a query of one truth value: whether rows were only added to those of the remembered
     version, and to what readers have read since. `folder`: of the project, when files are read in place of a table. `table`: what it is in the database.
     """
 
-    signature: Sql | None = None
+    question: Question | None = None
     inside: bool = True
     only_added: Sql | None = None
     folder: str | None = None
@@ -51,7 +52,7 @@ class Copied(Struct, frozen=True):
     """Files that an input's own task copies into a table, as they were when they were looked at."""
 
     folder: str
-    identity: str
+    files: Files
 
 
 class InputState(Struct, frozen=True):
@@ -73,7 +74,7 @@ class InputState(Struct, frozen=True):
     reloads: bool = False
     growth: Growth | None = None
     rows: int | None = None
-    content: str = ""
+    content: Content | None = None
     watch: Watch | None = None
     copied: Copied | None = None
 

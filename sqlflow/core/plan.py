@@ -106,7 +106,7 @@ class Step(Struct, frozen=True):
     """One statement of a task.
 
     `counts`: its rows are the rows that the task wrote. `only_if`: a query of one truth value; the step is left out
-    when it is false. `facts`: for a MEASURE, what its columns are: fields of the record (`watermark`, `below`, `rows`,
+    when it is false. `facts`: for a MEASURE, what its columns are: fields of the record (`watermark`, what was seen, `rows`,
     `distrusted`), the `strategy` that the following steps take, or facts that the run record keeps; for a WRITE, the one fact that the
     number of its rows is. `timed`: its seconds count into
     the facts `apply_seconds` and `apply_cpu_seconds`. `label`, `span`: the directive that the statement comes from, if the

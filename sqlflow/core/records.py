@@ -16,6 +16,7 @@ from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.intervals import NOTHING, IntervalSet
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
+from sqlflow.core.seen import Read, Seen
 
 
 class Relation(StrEnum):
@@ -93,9 +94,11 @@ class TableRecord(Struct, frozen=True):
     """The state of one table that SQLFlow maintains.
 
     `version` grows by one with each run that wrote the table; `changes` says what the last ones did. `inputs`:
-    table read -> its version when it was read, or a `token_of` what was read. `signatures` are kept beside, by partition. `done`: the
+    table read -> what was read of it; what was read of its partitions is kept beside. `clocks`: what the clock showed to
+    the query, by what it asked. `done`: the
     intervals that hold the query's result for those inputs. `watermark`: the greatest cursor or time that was
-    read, as text. `below`: number of rows read up to the watermark, and a hash of them (append and merge).
+    read, as text. `seen`: of an input, its content; of a model, the rows that it has read up to the watermark (append and
+    merge).
     `logged`: the change log tells of every version after this one. `image`: a copy of the input is kept. `counters`: a
     hash of the query whose counters are kept. `costs`: strategy -> seconds that it took last. `distrusted`: why the table
     is only rebuilt until somebody releases it. `runs`: how often it was written without being rebuilt.
@@ -115,10 +118,11 @@ class TableRecord(Struct, frozen=True):
     committed_at: datetime
     rows: int | None = None
     changes: tuple[Change, ...] = ()
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Read] = field(default_factory=dict)
+    clocks: Mapping[str, str] = field(default_factory=dict)
     done: IntervalSet = NOTHING
     watermark: str | None = None
-    below: str | None = None
+    seen: Seen | None = None
     mode: str = ""
     seconds: float = 0.0
     logged: int | None = None
@@ -204,23 +208,6 @@ class RunRecord(Struct, frozen=True):
     status: Status
     results: tuple[TaskResult, ...] = ()
     up_to_date: int = 0
-
-
-def token_of(version: str, content: str) -> str:
-    """The token of an input that was read when its content was not that of any version, but came after this one. Without
-    `content`: some of what the table has was read then, and some before."""
-    return f"{version}~{content}"
-
-
-def version_of(token: str) -> int | None:
-    """The version in a token, or the one after which it was read; None for tokens of other things."""
-    version = token.partition("~")[0]
-    return int(version) if version.isdigit() else None
-
-
-def content_of(token: str | None) -> str | None:
-    """What was read of an input, when it was none of its versions."""
-    return (token or "").partition("~")[2] or None
 
 
 def first_version(now: datetime) -> int:

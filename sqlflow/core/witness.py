@@ -12,13 +12,14 @@ from sqlflow.core.engine import Session
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import SignatureUpdate, Step, Task
 from sqlflow.core.records import TableRecord
+from sqlflow.core.seen import Read
 
 
 class Reading(Struct, frozen=True):
-    """What was read of some inputs: the tokens of those that were not as planned, for `TableRecord.inputs`, and what is to
+    """What was read of some inputs: of those that were not as planned, for `TableRecord.inputs`, and what is to
     be remembered of their partitions."""
 
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Read] = field(default_factory=dict)
     signatures: tuple[SignatureUpdate, ...] = ()
 
     def also(self, other: Reading) -> Reading:

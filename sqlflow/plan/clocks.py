@@ -13,28 +13,27 @@ from sqlflow.plan.world import World
 def reason(world: World, model: CompiledModel, before: TableRecord) -> Reason | None:
     """Why a table is stale because time went by, if it is."""
     for item in model.stale_by:
-        if before.inputs.get(_input(item)) != _token(world, item):
+        if before.clocks.get(_asked(item)) != _shown(world, item):
             return Reason(ReasonKind.CLOCK, _why(item))
     return None
 
 
-def tokens(world: World, model: CompiledModel) -> dict[str, str]:
-    """What the clock shows to a model in this build, under the names that a record holds it by."""
-    return {_input(item): _token(world, item) for item in model.stale_by}
+def shown(world: World, model: CompiledModel) -> dict[str, str]:
+    """What the clock shows to a model in this build, by what it asks."""
+    return {_asked(item): _shown(world, item) for item in model.stale_by}
 
 
-def _token(world: World, item: Moving) -> str:
+def _shown(world: World, item: Moving) -> str:
     if item.every is None:
         return world.run_id
-    shown = world.now.astimezone(world.zone)
+    now = world.now.astimezone(world.zone)
     if item.every is Grain.HOUR:  # with the offset, for there are two of an hour when summer time ends
-        return shown.replace(minute=0, second=0, microsecond=0).isoformat()
+        return now.replace(minute=0, second=0, microsecond=0).isoformat()
     return floor(world.now, item.every, world.zone).astimezone(world.zone).date().isoformat()
 
 
-def _input(item: Moving) -> str:
-    """Under which name a record holds what the clock showed."""
-    return f"@{item.every}" if item.every is not None else f"@{item.word}"
+def _asked(item: Moving) -> str:
+    return str(item.every) if item.every is not None else item.word
 
 
 def _why(item: Moving) -> str:

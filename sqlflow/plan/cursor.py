@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import TableRecord
+from sqlflow.core.seen import Rows
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, make_temporary
 from sqlflow.plan.met import MET
 from sqlflow.plan.subject import Subject, matches, watermark_literal, write
@@ -49,9 +50,13 @@ def count_below(subject: Subject, cursor: Ident, limit: Sql) -> Step:
 
 def as_last_time(before: TableRecord) -> Sql:
     """The condition that the rows below the boundary are those of the last time; after `count_below`."""
+    seen = before.seen
+    if not isinstance(seen, Rows):
+        return Sql("SELECT FALSE")
     return compose(
-        "SELECT n || '|' || coalesce(CAST(h AS VARCHAR), '') = {below} FROM {counted}",
-        below=Value(before.below or ""),
+        "SELECT n = {rows} AND coalesce(CAST(h AS VARCHAR), '') = {digest} FROM {counted}",
+        rows=seen.rows,
+        digest=Value(seen.digest or ""),
         counted=COUNTED,
     )
 
@@ -66,14 +71,14 @@ def prove_below(subject: Subject, before: TableRecord, cursor: Ident, limit: Sql
     come again. If neither, and some did move, those that are still there are counted too: so the source may update some
     rows in place and tell others again. Every row by which the two sides could then differ belongs to such a key.
     """
-    count, _, digest = (before.below or "").partition("|")
-    if not count.isdigit():
+    seen = before.seen
+    if not isinstance(seen, Rows):
         return [write(make_temporary(_KNOWN, "SELECT FALSE AS known"))]
     key = subject.model.model.header.key
     marks = [Ident(name) for name in dict.fromkeys((cursor, *key))]
     parts: dict[str, Part] = {
         "known": _KNOWN, "counted": COUNTED, "moved": _MOVED, "met": MET, "latest": latest, "marks": marks, "hash": _hash(subject, cursor), "c": cursor,
-        "limit": limit, "n0": int(count), "h0": Sql(digest if digest.lstrip("-").isdigit() else "0"), "q": subject.query,
+        "limit": limit, "n0": seen.rows, "h0": Sql(str(int(seen.digest or 0))), "q": subject.query,
         "same": matches(subject.words, "_met", latest, key), "equal": matches(subject.words, "_row", "_sqlflow_moved", tuple(marks)),
     }  # fmt: skip
     return [
@@ -126,17 +131,17 @@ def measure(subject: Subject, rows: Part, limit: Sql | None) -> Step:
     lowered = boundary(subject, None, top)
     if limit is None:
         below = compose(
-            "(SELECT count(*) || '|' || coalesce(CAST(sum({hash}) AS VARCHAR), '') FROM {rows} WHERE {c} < {top})",
+            "SELECT count(*) AS n, sum({hash}) AS h FROM {rows} WHERE {c} < {top}",
             hash=marks, rows=rows, c=cursor, top=lowered,
         )  # fmt: skip
     else:
         below = compose(
-            "(SELECT (count(*) + (SELECT n FROM {counted})) || '|' || coalesce(CAST(coalesce(sum({hash}), 0) "
-            "+ coalesce((SELECT h FROM {counted}), 0) AS VARCHAR), '') FROM {rows} WHERE {c} >= {limit} AND {c} < {top})",
+            "SELECT count(*) + (SELECT n FROM {counted}) AS n, coalesce(sum({hash}), 0) + coalesce((SELECT h FROM {counted}), 0) AS h "
+            "FROM {rows} WHERE {c} >= {limit} AND {c} < {top}",
             hash=marks, counted=COUNTED, rows=rows, c=cursor, limit=limit, top=lowered,
         )  # fmt: skip
-    sql = compose("SELECT CAST({top} AS VARCHAR), {below}", top=top, below=below)
-    return Step(StepKind.MEASURE, sql, facts=("watermark", "below"))
+    sql = compose("SELECT CAST({top} AS VARCHAR), n, CAST(h AS VARCHAR) FROM ({below}) AS _below", top=top, below=below)
+    return Step(StepKind.MEASURE, sql, facts=("watermark", "seen_rows", "seen_digest"))
 
 
 def _hash(subject: Subject, cursor: Ident) -> Sql:

@@ -14,6 +14,7 @@ from sqlflow.core.model import Header
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Audit, Parted, Reason, SignatureUpdate, Step, StepKind, Task, Way
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
+from sqlflow.core.seen import Read
 from sqlflow.core.sql import Sql, compose
 from sqlflow.plan import clocks, indexes, strategies
 from sqlflow.plan.log import Log
@@ -99,11 +100,10 @@ class Sight(Struct, frozen=True):
         inputs = self.world.data_inputs(model)
         return effect_of_inputs(model, before, self.versions, inputs, self.world.inputs, self.world.zone)
 
-    def consumed(self, model: CompiledModel) -> dict[str, str]:
+    def consumed(self, model: CompiledModel) -> dict[str, Read]:
         """The versions of everything that the model reads, as they will be when it runs."""
         inputs = self.world.data_inputs(model)
-        tokens = {name.id: str(self.versions[name].number) for name in inputs if name in self.versions}
-        return {**tokens, **clocks.tokens(self.world, model)}
+        return {name.id: Read(self.versions[name].number) for name in inputs if name in self.versions}
 
     def record(self, subject: Subject, change: Change) -> TableRecord:
         """What will be remembered of a table after this change."""
@@ -120,6 +120,7 @@ class Sight(Struct, frozen=True):
             committed_at=self.world.now,
             changes=(*earlier, change),
             inputs=self.consumed(subject.model),
+            clocks=clocks.shown(self.world, subject.model),
             mode=str(header.mode),
             costs=before.costs if before else {},
             paces=before.paces if before else {},
@@ -149,7 +150,7 @@ def has_new_rows(
     """Rows were added to a table that keeps what it has; how many it has is counted."""
     before = subject.before
     assert before is not None
-    record = replace(record, watermark=before.watermark, below=before.below, rows=None)
+    record = replace(record, watermark=before.watermark, seen=before.seen, rows=None)
     draft = Draft(
         action,
         strategy,
@@ -259,6 +260,7 @@ def _untouched(before: TableRecord, record: TableRecord) -> TableRecord:
         version=record.version,
         changes=(*record.changes[:-1], Change(record.version, columns=())),
         inputs=record.inputs,
+        clocks=record.clocks,
         fingerprint=record.fingerprint,
         run_id=record.run_id,
         committed_at=record.committed_at,

@@ -70,11 +70,11 @@ def _cleared(world: World, name: TableName, record: TableRecord) -> tuple[Step, 
 
 def _signature(world: World, name: TableName, schema: Schema) -> Step:
     sql = compose(
-        "SELECT count(*) || '|' || coalesce(CAST(sum({digest}) AS VARCHAR), 'None') FROM {t} AS _sqlflow_row",
+        "SELECT count(*), CAST(sum({digest}) AS VARCHAR) FROM {t} AS _sqlflow_row",
         digest=world.words.row_digest(schema),
         t=name,
     )
-    return Step(StepKind.MEASURE, sql, facts=("below",))
+    return Step(StepKind.MEASURE, sql, facts=("seen_rows", "seen_digest"))
 
 
 def _action(state: InputState) -> str:

@@ -16,6 +16,7 @@ from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Task
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord
+from sqlflow.core.seen import Read
 from sqlflow.plan import clocks, indexes, refusals
 from sqlflow.plan.draft import Check, Decision, Draft, Leave, Rebuild, Refuse, Sight, Write, seen, task_of
 from sqlflow.plan.inputs import plan_input
@@ -190,7 +191,7 @@ class _Planner:
     def _may_stay(self, name: TableName, reader: TableRecord) -> bool:
         """Whether all that a reader has not seen of a table is what this build does to it, which may turn out to be
         nothing."""
-        seen = reader.inputs.get(name.id) == str(self._versions[name].number - 1)
+        seen = reader.inputs.get(name.id) == Read(self._versions[name].number - 1)
         return seen and name in self._last_task and name in self._world.compiled.models
 
     # ------------------------------------------------------------------ what is done
@@ -210,6 +211,7 @@ class _Planner:
             before,
             fingerprint=subject.model.fingerprint,
             inputs=self._sight.consumed(subject.model),
+            clocks=clocks.shown(self._world, subject.model),
             run_id=self._world.run_id,
             committed_at=self._world.now,
         )
@@ -256,8 +258,10 @@ class _Planner:
         if any(parent in self._last_task for parent in self._world.data_inputs(subject.model)):
             return  # what the parent is about to do may fail: a later build, which sees it done, will note it
         consumed = self._sight.consumed(subject.model)
-        if before.inputs != consumed or before.fingerprint != subject.model.fingerprint:
-            self._plan.settled.append(replace(before, inputs=consumed, fingerprint=subject.model.fingerprint))
+        shown = clocks.shown(self._world, subject.model)
+        settled = replace(before, inputs=consumed, clocks=shown, fingerprint=subject.model.fingerprint)
+        if settled != before:
+            self._plan.settled.append(settled)
             updates = self._world.signatures(subject.table)
             if updates:
                 self._plan.settled_signatures[name] = updates

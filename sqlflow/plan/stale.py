@@ -13,7 +13,8 @@ from sqlflow.core.intervals import EVERYTHING, NOTHING, Grain, IntervalSet
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, ReasonKind
 from sqlflow.core.reach import HERE, image
-from sqlflow.core.records import Change, Fingerprint, Relation, TableRecord, content_of
+from sqlflow.core.records import Change, Fingerprint, Relation, TableRecord
+from sqlflow.core.seen import Content, Read
 from sqlflow.plan.partitions import touched_by
 from sqlflow.plan.subject import ZONED
 
@@ -28,11 +29,11 @@ class Version(Struct, frozen=True):
     time_type: str = ""
     logged: int | None = None  # the change log tells of every version after this one
     grew: int | None = None  # all that the newest version did is to add so many rows
-    content: str = ""  # of an input: what tells it from all others
+    content: Content | None = None  # of an input: what tells it from all others
 
-    def is_read(self, token: str | None) -> bool:
-        """Whether a reader with this token has read it as it is."""
-        return token == str(self.number) or (bool(self.content) and content_of(token) == self.content)
+    def is_read(self, read: Read | None) -> bool:
+        """Whether a reader has read it as it is."""
+        return read is not None and read.is_as(self.number, self.content)
 
 
 class Effect(Struct, frozen=True):
@@ -132,7 +133,7 @@ def effect_of_inputs(
 
 
 def _effect_of(
-    model: CompiledModel, name: TableName, consumed: str | None, version: Version, inputs: Inputs, zone: ZoneInfo
+    model: CompiledModel, name: TableName, consumed: Read | None, version: Version, inputs: Inputs, zone: ZoneInfo
 ) -> Effect:
     why = f"`{name}` {version.why or 'changed'}"
     changes = _since(consumed, version)
@@ -179,11 +180,11 @@ def _matters(change: Change, read: frozenset[str] | None) -> bool:
     return bool((read or frozenset()) & {column.lower() for column in change.columns})
 
 
-def _since(consumed: str | None, version: Version) -> tuple[Change, ...] | None:
+def _since(consumed: Read | None, version: Version) -> tuple[Change, ...] | None:
     """The changes after the version that was read; None when they are not all remembered."""
-    if consumed is None or not consumed.isdigit():
+    if consumed is None or not consumed.is_version:
         return None
-    wanted = range(int(consumed) + 1, version.number + 1)
+    wanted = range(consumed.version + 1, version.number + 1)
     if not wanted:
         return None  # the table went back to an older version: it was made anew
     known = {change.version for change in version.changes}

@@ -15,6 +15,7 @@ from sqlflow.core.engine import EngineError, Row, Session
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Audit, CheckQuery, SignatureUpdate, Step, StepKind, Task
 from sqlflow.core.records import Change, CheckResult, CheckStatus, Facts, TableKind, TableRecord
+from sqlflow.core.seen import Rows
 from sqlflow.core.source import Span
 from sqlflow.core.text import MappedText
 from sqlflow.core.witness import Reading, Witness
@@ -140,11 +141,11 @@ def _alarmed(problem: Diagnostic | None, step: Step, found: list[Row], task: Tas
     return replace(problem, notes=(*problem.notes, Note(message)))
 
 
-_OF_THE_RECORD = frozenset({"watermark", "below", "rows", "strategy", "distrusted"})
+_OF_THE_RECORD = frozenset({"watermark", "seen_rows", "seen_digest", "rows", "strategy", "distrusted"})
 
 
 def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None) -> TableRecord:
-    watermark, below, count = facts.get("watermark"), facts.get("below"), facts.get("rows", rows)
+    watermark, count = facts.get("watermark"), facts.get("rows", rows)
     changes = record.changes
     if facts.get("changed") is False and changes:
         # Written, but as it was: no reader has anything to do.
@@ -159,10 +160,15 @@ def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None
         version=version,
         changes=changes,
         watermark=record.watermark if watermark is None else str(watermark),
-        below=record.below if below is None else str(below),
+        seen=_seen(facts) or record.seen,
         rows=int(str(count)) if count is not None else record.rows,
         distrusted=str(facts.get("distrusted", record.distrusted)),
     )
+
+
+def _seen(facts: Mapping[str, object]) -> Rows | None:
+    rows, digest = facts.get("seen_rows"), facts.get("seen_digest")
+    return None if rows is None else Rows(int(str(rows)), None if digest is None else str(digest))
 
 
 def _is_known(value: object) -> bool:

@@ -21,7 +21,7 @@ from sqlflow.core.schema import Schema
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 _PATIENCE = 3.0  # seconds for somebody else who writes: the next build repairs what this one cannot write
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);

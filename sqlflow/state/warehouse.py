@@ -21,8 +21,11 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Signature, SignatureUpdate
 from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Ident, Sql, compose
+from sqlflow.state.older import older_record
 
-FORMAT = 2
+FORMAT = 3
+_AT_ONCE = 1000  # records in one statement
+_OWN_NAMES = 2  # since this one, what is kept beside a record is called as today
 _COMMITS = TableName("_sqlflow", "commits")
 _SIGNATURES = TableName("_sqlflow", "signatures")
 _META = TableName("_sqlflow", "meta")
@@ -73,7 +76,7 @@ def load(session: Session, config: Config) -> Memory:
         )
     records: dict[TableName, TableRecord] = {}
     others: dict[TableName, str] = {}
-    for record in _all(session):
+    for record in _all(session, format):
         if record.project not in ("", config.name, *config.formerly):
             if record.made:
                 others[record.table] = record.project
@@ -83,16 +86,16 @@ def load(session: Session, config: Config) -> Memory:
         known = records.get(record.table)
         if known is None or known.committed_at < record.committed_at:
             records[record.table] = record
-    if format == FORMAT:
+    if format >= _OWN_NAMES:
         records = {name: _with_what_is_there(record, kept) for name, record in records.items()}
     return Memory(records, others, format, kept)
 
 
-def _all(session: Session) -> list[TableRecord]:
+def _all(session: Session, format: int = FORMAT) -> list[TableRecord]:
     found: list[TableRecord] = []
     for name, text in session.fetch(compose("SELECT name, record FROM {t} ORDER BY name DESC", t=_COMMITS)):
         try:
-            found.append(decode(str(text), TableRecord))
+            found.append(decode(str(text), TableRecord) if format == FORMAT else older_record(str(text)))
         except ValueError as error:
             raise one_problem(
                 "state-damaged",
@@ -148,7 +151,11 @@ def adopt(session: Session, config: Config, memory: Memory, emit: Emit) -> bool:
     if memory.format == FORMAT and not renamed:
         return False
     session.begin()
-    believed = {record.id: record for record in _all(session)}
+    believed = {record.id: record for record in _all(session, memory.format)}
+    if memory.format < FORMAT:  # those of other projects as well: the format is of all
+        records = list(believed.values())
+        for first in range(0, len(records), _AT_ONCE):
+            write(session, records[first : first + _AT_ONCE], [], ())
     there = set(memory.kept)
     for record in memory.records.values():
         mine = record.project == config.name and not record.made
@@ -277,7 +284,7 @@ def sweep(session: Session) -> None:
     rows = session.fetch("SELECT table_name FROM information_schema.tables WHERE table_schema = '_sqlflow'")
     kept = [TableName(SCHEMA, str(name)) for (name,) in rows]
     if len(kept) > len(_OWN):
-        for table in needless(kept, _all(session)):
+        for table in needless(kept, _all(session, _format(session, _kept(session)))):
             session.execute(compose("DROP TABLE IF EXISTS {t}", t=table))
 
 

@@ -43,6 +43,7 @@ from sqlflow.core.records import (
     first_version,
 )
 from sqlflow.core.schema import Schema
+from sqlflow.core.seen import Stamp
 from sqlflow.core.sql import Ident, Sql, compose, render
 from sqlflow.core.words import counted
 from sqlflow.plan.plan import make_plan
@@ -248,14 +249,14 @@ def _states(
             work = (compose("CREATE OR REPLACE VIEW {t} AS {query}", t=name, query=query),)
             if there is not None and there.relation is Relation.TABLE:
                 work = (compose("DROP TABLE {t}", t=name), *work)
-        changed = before is None or before.below != identity or bool(work)
+        changed = before is None or before.seen != Stamp(identity) or bool(work)
         version = first_version(now) if before is None else before.version + 1
         record = before
         if changed or record is None:
             record = TableRecord(
                 table=name, kind=TableKind.SOURCE, relation=Relation.VIEW, fingerprint=Fingerprint(made_of),
                 schema=schema, version=version, run_id=run_id, committed_at=now,
-                changes=(*(before.changes[-10:] if before else ()), Change(version)), below=identity, mode="source view",
+                changes=(*(before.changes[-10:] if before else ()), Change(version)), seen=Stamp(identity), mode="source view",
             )  # fmt: skip
         found[name] = InputState(record, Sql(render(name)), "its rows" if changed and before else "", work)
     return found

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from sqlflow.core.keeping import counters_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, SignatureUpdate, Step
-from sqlflow.core.records import TableRecord, version_of
+from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Sql
 from sqlflow.core.words import counted
 from sqlflow.plan import selfcheck
@@ -33,23 +33,18 @@ def followed(sight: Sight, subject: Subject, before: TableRecord, effect: Effect
         if name in world.inputs.collated:
             return NotFollowed(f"`COLLATE` in `{name}`: different texts count as equal there")
     for name in effect.inputs:
-        version, consumed = sight.versions[name], before.inputs.get(name.id, "")
+        version, consumed = sight.versions[name], before.inputs.get(name.id)
         state = world.inputs.states.get(name)
-        after, beyond = version_of(consumed), None
-        if not consumed.isdigit() and state is not None and state.growth is not None:
-            beyond = state.growth.since.get(consumed)
-        if (
-            after is None
-            or version.logged is None
-            or after < version.logged
-            or (beyond is None and "~" in consumed)
-        ):  # fmt: skip
+        if consumed is None or version.logged is None or consumed.version < version.logged:
+            return NotFollowed(_not_told(world, subject.table, before, name))
+        beyond = state.growth.since.get(consumed) if state is not None and state.growth is not None else None
+        if beyond is None and not consumed.is_version:
             return NotFollowed(_not_told(world, subject.table, before, name))
         record = world.inputs.records.get(name)
         model = world.compiled.models.get(name)
         schema = model.schema if model is not None else world.compiled.columns[name]
         reader = record.reader if record is not None else ""
-        changed.append(Changed(name, schema, after, version.number, log_of(name, reader), beyond))
+        changed.append(Changed(name, schema, consumed.version, version.number, log_of(name, reader), beyond))
         rows[name] = state.rows if state is not None else record.rows if record is not None else None
     return follow_or_not(subject.model, before, world.shape_of(subject.table), changed, sight.versions, rows)
 

@@ -9,8 +9,9 @@ from sqlflow.core.inputs import InputState
 from sqlflow.core.keeping import image_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
-from sqlflow.core.records import TableRecord, version_of
+from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
+from sqlflow.core.seen import latest_of
 from sqlflow.core.sql import Sql, render
 from sqlflow.plan.following.choice import would_follow
 from sqlflow.plan.log import Cursor, Log, compare_image, extend_image, keep_image
@@ -26,12 +27,8 @@ def logged(
         return replace(record, logged=None), None
     alike = before is not None and before.schema == schema and before.reader == record.reader
     since = before.logged if before is not None and alike else None
-    read = [
-        world.inputs.records[m.name].inputs.get(record.table.id, "")
-        for m in followers
-        if m.name in world.inputs.records
-    ]
-    versions = [version for version in map(version_of, read) if version is not None]
+    readers = [world.inputs.records[m.name] for m in followers if m.name in world.inputs.records]
+    versions = [read.version for r in readers if (read := r.inputs.get(record.table.id)) is not None]
     lowest = min(versions, default=record.version - 1)
     log = Log(
         log_of(record.table, record.reader), schema, record.version, since is None, min(lowest, record.version - 1)
@@ -111,6 +108,4 @@ def _cursor_of(world: World, name: TableName, before: TableRecord) -> Cursor | N
     source = world.compiled.project.sources.get(name)
     if source is None or source.cursor is None or not source.key:
         return None
-    signature = (before.below or "").split("|")
-    latest = signature[1] if len(signature) > 2 and signature[1] != "None" else None
-    return Cursor(source.cursor, source.key, latest)
+    return Cursor(source.cursor, source.key, latest_of(before.seen))

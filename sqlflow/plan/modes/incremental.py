@@ -190,7 +190,7 @@ def _staged(sight: Sight, subject: Subject, reason: Reason, pieces: list[Interva
         done_before is not None
         and standing is not None
         and done_before.fingerprint == record.fingerprint
-        and done_before.inputs == record.inputs
+        and (done_before.inputs, done_before.clocks) == (record.inputs, record.clocks)
         and done_before.schema == record.schema == standing.schema
     )
     done = done_before.done if resume and done_before is not None else NOTHING
