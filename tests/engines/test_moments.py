@@ -22,7 +22,7 @@ from sqlflow.project.config import read_config
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    on_every_engine(metafunc, short=["test_a_signature_is_one_text_by_whichever_query"])
+    on_every_engine(metafunc, short=["test_rows_are_seen_alike_by_whichever_query"])
 
 
 def _opened(made: Lawful) -> Engine:
@@ -39,21 +39,22 @@ SCHEMA = Schema((Column("id", "BIGINT"), Column("c", "BIGINT"), Column("t", "VAR
 
 @pytest.mark.parametrize("rows", ["SELECT 1, 2, 'a' WHERE 1 = 0", "SELECT 1, NULL, 'a'", "SELECT 1, 5, 'a' UNION ALL SELECT 2, 5, NULL UNION ALL SELECT 3, 4, 'b'",
                                   "SELECT 1, 5, 'a' UNION ALL SELECT 2, NULL, 'c' UNION ALL SELECT 2, NULL, NULL"])  # fmt: skip
-def test_a_signature_is_one_text_by_whichever_query(new_project: NewProject, tmp_path: Path, rows: str) -> None:
+def test_rows_are_seen_alike_by_whichever_query(new_project: NewProject, tmp_path: Path, rows: str) -> None:
     made = new_project(tmp_path)
     made.begin({})
     made.sql("CREATE SCHEMA ext", "CREATE TABLE ext.t (id BIGINT, c BIGINT, t VARCHAR)", f"INSERT INTO ext.t {rows}")
     engine = _opened(made)
     session, relation, cursor = engine.session(), Sql("ext.t"), SCHEMA.columns[1]
     words = engine.traits.wording
-    assert session.fetch(signatures.told(words, relation, SCHEMA)) == [(signatures.whole(session, relation, SCHEMA),)]
+    question = signatures.told(words, relation, SCHEMA)
+    assert question.answer(session.fetch(question.sql)[0]) == signatures.whole(session, relation, SCHEMA)
     for append_only in (False, True):
-        seen = signatures.by_cursor(
+        found = signatures.by_cursor(
             session, relation, SCHEMA, cursor, append_only=append_only, before=None, grows=True, stored=True
         )
-        told = session.fetch(signatures.told_by_cursor(words, relation, SCHEMA, cursor, append_only=append_only))
-        assert told == [(seen.signature,)]
-        grown = signatures.only_added(words, relation, cursor, seen.signature, append_only=append_only)
+        question = signatures.told_by_cursor(words, relation, SCHEMA, cursor, append_only=append_only)
+        assert question.answer(session.fetch(question.sql)[0]) == found.seen
+        grown = signatures.only_added(words, relation, cursor, found.seen, append_only=append_only)
         if grown is not None:
             assert session.fetch(grown) == [(True,)]
     engine.close()
