@@ -10,13 +10,14 @@ Blocks are taken in order. What stands after the first word of a block's info st
   The last must end with the code of an `exit` block that follows, or 0; all others with 0.
 - `output`: what the last `run` printed, stdout first; what differs from day to day is made alike.
 - `query` and `rows`: SQL, and the rows it gives as a table.
+- `file new/models/one.sql`: what a command wrote into that file.
 - `problems`: the diagnostics of `sqlflow build`, which must end with 1, or `none`. It is run twice.
 - `plan`: what `sqlflow build` with the block's argument would do: `table: action (reason)` or `nothing to do`.
 
 After each `sqlflow build` of everything that ended with 0 a second one must have nothing to do. A heading that ends
 with `(restless)` is exempt.
 
-`pytest --update-cases` writes what happened into `output`, `rows`, `problems`, `plan` and `exit`.
+`pytest --update-cases` writes what happened into `output`, `rows`, `problems`, `plan`, `file` and `exit`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from sqlflow.cli.render import render_table
 CONFIG = "name: tiny\ntargets: {dev: {engine: duckdb, path: tiny.duckdb}}\n"
 DATABASE = "tiny.duckdb"
 FILES = frozenset({"sql", "yaml", "csv", "text"})
-EXPECTED = frozenset({"output", "rows", "problems", "plan", "exit"})
+EXPECTED = frozenset({"output", "rows", "problems", "plan", "exit", "file"})
 STEPS = frozenset({"setup", "sql-change", "shell", "run", "query"})
 
 
@@ -177,6 +178,8 @@ class Runner:
                     self._compare(block, rows[0])
                 case "problems":
                     self._compare(block, self._problems())
+                case "file":
+                    self._compare(block, (self.root / block.argument).read_text(encoding="utf-8"))
                 case "plan":
                     self._compare(block, plan_of(self.root, block.argument))
                 case _:

@@ -36,6 +36,7 @@ REACH: Mapping[str, Sequence[str]] = {
     "sqlflow/state/*": ("cases/state", "cases/projects", "tests/commands/test_two_processes.py"),
     "sqlflow/cache/*": ("tests/cache", "tests/commands/test_cache.py"),
     "sqlflow/watch/*": ("tests/watch", "tests/commands/test_watch.py"),
+    "sqlflow/migrate/*": ("tests/migrate", "cases/migrate_dbt"),
     "sqlflow/observe/*": ("tests/observe",),
     "sqlflow/cli/watch*": ("tests/watch", "tests/commands/test_watch.py"),
     "sqlflow/cli/*": ("tests/cli", "tests/commands/test_json_output.py", "cases/commands", "cases/messages"),

@@ -34,6 +34,8 @@ app = typer.Typer(
 )
 state_app = typer.Typer(help="Show or mend what SQLFlow remembers of its tables.", no_args_is_help=True)
 app.add_typer(state_app, name="state")
+migrate_app = typer.Typer(help="Take over a project of another tool.", no_args_is_help=True)
+app.add_typer(migrate_app, name="migrate")
 
 Project = Annotated[
     Path | None, typer.Option("--project", "-p", help="Folder of the project; default: the nearest with sqlflow.yml.")
@@ -392,6 +394,56 @@ def state_unlock(project: Project = None, target: Target = None) -> None:
     from sqlflow.cli.state import unlock
 
     _exit(unlock(project, target))
+
+
+@migrate_app.command("dbt")
+def migrate_dbt(
+    path: Annotated[Path, typer.Argument(help="Folder of the dbt project.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the new project; default: beside it, NAME_sqlflow.")
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="Engine of the new project: duckdb or postgres; default: as dbt's."),
+    ] = None,
+    profiles: Annotated[
+        Path | None, typer.Option("--profiles", help="Folder of profiles.yml; default: the project's.")
+    ] = None,
+    profile_target: Annotated[
+        str | None, typer.Option("--dbt-target", help="Target of profiles.yml; default: the profile's.")
+    ] = None,
+    dialect: Annotated[
+        str | None,
+        typer.Option("--dialect", help="SQL of the dbt project, such as snowflake; default: the profile's type."),
+    ] = None,
+    variables: Annotated[str, typer.Option("--vars", help="Variables for dbt, as a mapping in YAML.")] = "",
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", help="target/manifest.json of dbt, for models that ask the database.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; only report.")] = False,
+    json: Json = False,
+) -> None:
+    """Make a SQLFlow project from a dbt project, and report what became of everything."""
+    from sqlflow.cli import migrate as command
+
+    if engine not in (None, "duckdb", "postgres"):
+        raise typer.BadParameter("--target is duckdb or postgres")
+    _exit(
+        command.migrate_dbt(
+            command.Asked(
+                path=path,
+                out=out,
+                engine=engine,
+                profiles=profiles,
+                profile_target=profile_target,
+                dialect=dialect,
+                variables=variables,
+                manifest=manifest,
+                check=check,
+                json=json,
+            )
+        )
+    )
 
 
 def _exit(code: int) -> NoReturn:

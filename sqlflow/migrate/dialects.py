@@ -1,0 +1,145 @@
+"""The SQL that a project is written in, and the one that SQLFlow's project gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import sqlglot
+from msgspec import Struct
+from sqlglot import exp
+from sqlglot.errors import ErrorLevel, SqlglotError
+
+_SQLGLOT = {
+    "sqlserver": "tsql", "synapse": "tsql", "fabric": "fabric", "motherduck": "duckdb", "spark": "spark", "databricks": "databricks",
+    "dremio": "dremio", "materialize": "materialize", "risingwave": "risingwave", "glue": "spark", "athena": "athena",
+    "cratedb": "postgres", "greenplum": "postgres", "alloydb": "postgres", "yellowbrick": "postgres", "duckdb": "duckdb",
+    "postgres": "postgres", "snowflake": "snowflake", "bigquery": "bigquery", "redshift": "redshift", "trino": "trino",
+    "presto": "presto", "clickhouse": "clickhouse", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle", "teradata": "teradata",
+    "exasol": "exasol", "doris": "doris", "starrocks": "starrocks", "singlestore": "mysql", "tsql": "tsql", "hive": "hive",
+}  # fmt: skip
+
+
+def sqlglot_name(adapter: str) -> str:
+    """What sqlglot calls an adapter's SQL; empty for one that it does not know."""
+    return _SQLGLOT.get(adapter, "")
+
+
+def written_in(adapter: str) -> str:
+    """The `dialect` of the new project: the author's SQL where SQLFlow speaks it, else DuckDB's."""
+    return "postgres" if sqlglot_name(adapter) == "postgres" else "duckdb"
+
+
+class Translated(Struct, frozen=True):
+    """A query in another SQL. `lost`: what did not translate, in sqlglot's words."""
+
+    sql: str
+    lost: tuple[str, ...] = ()
+
+
+def translate(sql: str, adapter: str) -> Translated | str:
+    """A query of an adapter in DuckDB's SQL, or why it cannot be read."""
+    try:
+        trees = [tree for tree in sqlglot.parse(sql, read=sqlglot_name(adapter)) if tree is not None]
+        if len(trees) != 1:
+            return f"it holds {len(trees)} statements"
+        generator = sqlglot.Dialect.get_or_raise("duckdb").generator(
+            pretty=True, unsupported_level=ErrorLevel.IGNORE, comments=True
+        )
+        text = generator.generate(_prepared(trees[0]), copy=False)
+        return Translated(text, tuple(dict.fromkeys(generator.unsupported_messages)))
+    except SqlglotError as error:
+        return str(error).split("\n", maxsplit=1)[0]
+    except (RecursionError, ValueError, TypeError, AttributeError, KeyError, IndexError, AssertionError) as error:
+        return f"sqlglot cannot translate it: {type(error).__name__}: {error}"
+
+
+def _prepared(tree: exp.Expr) -> exp.Expr:
+    return tree
+
+
+def reads_as_query(sql: str, adapter: str) -> str | None:
+    """Why a text is no query in an adapter's SQL; None when it is one."""
+    try:
+        trees = [tree for tree in sqlglot.parse(sql, read=sqlglot_name(adapter)) if tree is not None]
+    except SqlglotError as error:
+        return str(error).split("\n", maxsplit=1)[0]
+    except (RecursionError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None if len(trees) == 1 else f"it holds {len(trees)} statements"
+
+
+Known = Callable[[str, str], Sequence[str] | None]
+"""The columns of a table by schema and name, None when nobody knows."""
+
+
+def output_columns(sql: str, adapter: str, known: Known = lambda schema, name: None) -> list[str] | None:
+    """The names of a query's columns; None when a star hides them."""
+    try:
+        tree = sqlglot.parse_one(sql, read=sqlglot_name(adapter))
+        return _columns(tree, {}, known)
+    except (SqlglotError, RecursionError, ValueError, AttributeError):
+        return None
+
+
+def _columns(tree: object, ctes: Mapping[str, list[str] | None], known: Known) -> list[str] | None:
+    if not isinstance(tree, exp.Query):
+        return None
+    for cte in tree.ctes:
+        found = _columns(cte.this, ctes, known)
+        named = [column.name for column in cte.args["alias"].columns] if cte.args.get("alias") else []
+        ctes = {**ctes, cte.alias.lower(): named or found}
+    if isinstance(tree, exp.Subquery):
+        return _columns(tree.this, ctes, known)
+    if isinstance(tree, exp.SetOperation):
+        return _columns(tree.left, ctes, known)
+    if not isinstance(tree, exp.Select):
+        return None
+    names: list[str] = []
+    for one in tree.expressions:
+        star = (
+            one
+            if isinstance(one, exp.Star)
+            else one.this
+            if isinstance(one, exp.Column) and isinstance(one.this, exp.Star)
+            else None
+        )
+        if star is None:
+            if not one.alias_or_name:
+                return None
+            names.append(one.alias_or_name)
+            continue
+        of = one.table if isinstance(one, exp.Column) else ""
+        inside = _columns_below(tree, of, ctes, known)
+        if inside is None or star.args.get("rename"):
+            return None
+        gone = {item.name.lower() for item in star.args.get("except_") or star.args.get("except") or []}
+        names += [name for name in inside if name.lower() not in gone]
+    return names
+
+
+def _columns_below(select: exp.Select, of: str, ctes: Mapping[str, list[str] | None], known: Known) -> list[str] | None:
+    """The columns of what stands in FROM, all of it or what is called `of`."""
+    first = select.args.get("from_") or select.args.get("from")
+    if first is None or select.args.get("laterals"):
+        return None
+    joins = select.args.get("joins") or []
+    tables = [first.this, *(join.this for join in joins)]
+    names: list[str] = []
+    for table in tables:
+        if of and table.alias_or_name.lower() != of.lower():
+            continue
+        if table.args.get("pivots") or table.args.get("joins"):
+            return None
+        found: Sequence[str] | None = None
+        if isinstance(table, exp.Subquery):
+            found = _columns(table.this, ctes, known)
+        elif isinstance(table, exp.Table) and not table.db and table.name.lower() in ctes:
+            found = ctes[table.name.lower()]
+        elif isinstance(table, exp.Table):
+            found = known(table.db, table.name)
+        if found is None:
+            return None
+        names += found
+    if not of and any(join.args.get("using") or join.method for join in joins):
+        return None
+    return names or None

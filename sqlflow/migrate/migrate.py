@@ -1,0 +1,229 @@
+"""The order of a migration: from a dbt project that was read to the files of a SQLFlow project and a report."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from msgspec import Struct
+
+from sqlflow.core.names import TableName
+from sqlflow.migrate.checks import Checked, checks_of, tests_of, unique_columns
+from sqlflow.migrate.configs import merged
+from sqlflow.migrate.dbt import DbtModel, DbtProject, Left, Place
+from sqlflow.migrate.dialects import written_in
+from sqlflow.migrate.docs import Docs
+from sqlflow.migrate.equivalents import EQUIVALENTS
+from sqlflow.migrate.headers import header
+from sqlflow.migrate.jinja import Failed, Lookups, Renderer
+from sqlflow.migrate.lookups import Names, by_name, source_tables
+from sqlflow.migrate.models import Compiled, Converted, Outcome, Remark, convert
+from sqlflow.migrate.naming import Named, name_node
+from sqlflow.migrate.report import Entry, Report, entry_of
+from sqlflow.migrate.writing import folder_defaults, model_paths, project_file, seed_settings, source_files
+
+
+class Migration(Struct, frozen=True):
+    """The new project, in memory. `copied`: file of the new project -> file of the dbt project."""
+
+    files: Mapping[PurePosixPath, str]
+    copied: Mapping[PurePosixPath, PurePosixPath]
+    report: Report
+
+
+def migrate(
+    project: DbtProject,
+    engine: str | None,
+    compiled: Callable[[DbtModel], Compiled | None] = lambda _: None,
+) -> Migration:
+    """A dbt project as a SQLFlow project. `compiled`: SQL that dbt compiled before. `engine`: of the new target, chosen if None."""
+    left = list(project.left)
+    renderer = Renderer(project, EQUIVALENTS)
+    sources = source_tables(project.properties, project, renderer, left)
+    named = [_named(node, project, renderer, left) for node in project.nodes]
+    names = Names(
+        project, {(one.node.package, one.node.name): one for one in named if one.node.resource in _TABLES}, sources, project.output.type,
+        called=by_name(one for one in named if one.node.resource in _TABLES),
+    )  # fmt: skip
+    renderer.answer_with(Lookups(names.ref, names.source, names.this, names.columns))
+    docs = Docs(project)
+    tests = {one.table: list(tests_of(one.node.properties)) for one in named}
+    adapter = project.output.type
+    dialect = written_in(adapter)
+
+    models = {one.table: one for one in named if one.node.resource == "model"}
+    headings = {one.table: _heading(project, one) for one in named if one.node.resource == "seed"}
+    done: dict[TableName, Converted | None] = {}
+
+    def known(schema: str, name: str) -> Sequence[str] | None:
+        table = TableName(schema or project.output.schema, name)
+        if table in headings:
+            return headings[table]
+        made = convert_one(table) if table in models else None
+        return None if made is None else made.columns
+
+    def convert_one(table: TableName) -> Converted | None:
+        if table not in done:
+            done[table] = None  # for those that read each other in a circle
+            one = models[table]
+            done[table] = convert(one, renderer, adapter, unique_columns(tests[table]), compiled, known)
+        return done[table]
+
+    converted = {table: made for table in models if (made := convert_one(table)) is not None}
+    checks = {
+        one.table: checks_of(tests[one.table], names, renderer, known(one.table.schema, one.table.name))
+        for one in named
+        if one.node.resource in _TABLES
+    }
+    paths = model_paths((one.named for one in converted.values() if one.sql is not None), project)
+    said = {
+        paths[table]: {"schema": table.schema, **one.directives}
+        for table, one in converted.items()
+        if one.sql is not None
+    }
+    defaults, own = folder_defaults(said, {"schema": None, "mode": "auto"})
+    files: dict[PurePosixPath, str] = {}
+    entries: list[Entry] = []
+    for table, one in converted.items():
+        remarks = list(checks[table].remarks)
+        if one.sql is None:
+            entries.append(entry_of(one, "", remarks))
+            continue
+        path = paths[table]
+        files[path] = _model_file(one, own[path], checks[table], docs, remarks)
+        entries.append(entry_of(one, str(path), remarks))
+    seeds = {one.table: one for one in named if one.node.resource == "seed" and one.enabled}
+    copied = {
+        PurePosixPath("seeds", table.schema, f"{table.name}.csv"): one.node.file.path for table, one in seeds.items()
+    }
+    if text := seed_settings(seeds, docs, left):
+        files[PurePosixPath("seeds/seeds.yml")] = text
+    for table, seed in seeds.items():
+        entries.append(
+            entry_of(Converted(seed, "", {}, ()), f"seeds/{table.schema}/{table.name}.csv", checks[table].remarks)
+        )
+    used = frozenset([*converted, *seeds])
+    files |= source_files(list(sources.values()), used, docs, left)
+    for test in named:
+        if test.node.resource == "test" and test.enabled:
+            _singular(test, renderer, adapter, files, entries)
+        elif test.node.resource == "snapshot" and test.enabled:
+            left.append(
+                Left(
+                    f"snapshot {test.node.name}",
+                    test.node.place,
+                    "snapshots need the mode `snapshot`, which is not available yet",
+                    "keep the table that dbt made, and read it as a source",
+                )
+            )
+        elif test.node.resource == "analysis":
+            left.append(
+                Left(
+                    f"analysis {test.node.name}",
+                    test.node.place,
+                    "analyses are not converted: no command of SQLFlow runs them",
+                )
+            )
+    engine = engine or ("postgres" if dialect == "postgres" else "duckdb")
+    schemas = {table.schema for table in used}
+    files[PurePosixPath("sqlflow.yml")] = project_file(project, dialect, engine, defaults, schemas, {})
+    for package in project.missing_packages:
+        left.append(
+            Left(
+                f"package {package}",
+                Place(PurePosixPath("packages.yml")),
+                "it is not in dbt_packages/",
+                "run `dbt deps`, and migrate again, if models need more of it than SQLFlow knows",
+            )
+        )
+    report = Report(project.name, adapter, tuple(entries), tuple(dict.fromkeys(left)))
+    return Migration(files, copied, report)
+
+
+_TABLES = ("model", "seed", "snapshot")
+
+
+def _named(node: DbtModel, project: DbtProject, renderer: Renderer, left: list[Left]) -> Named:
+    """A node with all of its configuration, and its table."""
+    properties: Mapping[str, Any] = {}
+    if node.properties is not None:
+        said = node.properties.said
+        inner = said.get("config")
+        properties = merged(
+            {key: said[key] for key in ("tags", "meta", "docs", "enabled") if said.get(key) is not None},
+            inner if isinstance(inner, dict) else {},
+        )
+    config = merged(node.folder_config, properties)
+    if (
+        node.resource in ("model", "snapshot", "test")
+        and node.file.path.suffix == ".sql"
+        and "config" in node.file.text
+    ):
+        rendered = renderer.render(node, node.file.text, config=config, execute=False)
+        config = merged(config, rendered.config)
+        if isinstance(rendered, Failed) and not rendered.config:
+            pass  # told when the model itself is converted
+    return name_node(node, config, project, renderer, left)
+
+
+def _heading(project: DbtProject, seed: Named) -> list[str] | None:
+    """The columns of a seed, from the first line of its file."""
+    try:
+        with (project.root / seed.node.file.path).open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file, delimiter=str(seed.config.get("delimiter") or ",")), None)
+    except (OSError, UnicodeDecodeError, csv.Error, TypeError):
+        return None
+
+
+def _model_file(
+    one: Converted, directives: Mapping[str, Any], checks: Checked, docs: Docs, remarks: list[Remark]
+) -> str:
+    """The text of a model's file; what does not fit its columns is added to the remarks."""
+    properties = one.named.node.properties
+    description = docs.text(properties.said.get("description")) if properties is not None else ""
+    said = {key: value for key, value in directives.items() if value is not None}
+    columns = docs.columns(properties)
+    if one.columns is not None:
+        there = {name.lower() for name in one.columns}
+        gone = [name for name in columns if name.lower() not in there]
+        if gone:
+            place = properties.place if properties is not None else one.named.node.place
+            shown = ", ".join(f"`{name}`" for name in gone)
+            remarks.append(
+                Remark(
+                    Outcome.EXACT,
+                    f"described, but no columns of the result: {shown}",
+                    place,
+                    "mend the names in `@columns`",
+                )
+            )
+        columns = {name: text for name, text in columns.items() if name.lower() in there}
+    text = header(description, said, checks.checks if one.directives.get("mode") != "inline" else (), columns)
+    return f"{text}{one.sql}\n"
+
+
+def _singular(
+    test: Named, renderer: Renderer, adapter: str, files: dict[PurePosixPath, str], entries: list[Entry]
+) -> None:
+    severity = str(test.config.get("severity", "error")).lower()
+    made = convert(test, renderer, adapter, (), lambda _: None, lambda schema, name: None)
+    path = PurePosixPath("tests", *test.node.fqn[1:-1], f"{test.node.name}.sql")
+    if made.sql is None:
+        entries.append(entry_of(made, ""))
+        return
+    files[path] = header("", {"severity": "warn"} if severity == "warn" else {}, (), {}) + made.sql + "\n"
+    entries.append(entry_of(made, str(path)))
+
+
+def write(migration: Migration, source: Path, target: Path) -> None:
+    """The new project on disk."""
+    for path, text in migration.files.items():
+        file = target / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="")
+    for path, original in migration.copied.items():
+        file = target / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((source / original).read_bytes())
