@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import typer
+import yaml
 
 from sqlflow.cli.app import app
 from sqlflow.core.modes import Mode
 from sqlflow.engines import duckdb_facts, postgres_facts
 from sqlflow.project.directives import DIRECTIVES, Directive
-from sqlflow.quality.forms import Query
+from sqlflow.quality.dbt_tests import RULES, Equivalent, equivalent
+from sqlflow.quality.forms import Argument, Category, Check, Query, Total
 from sqlflow.quality.kinds import CHECKS, NOT_YET
 
 HERE = Path(__file__).parent
@@ -24,7 +26,13 @@ MADE = "<!-- Made by docs/generate.py; do not edit. -->"
 
 def pages() -> dict[str, str]:
     """File name in docs/reference/ -> its text."""
-    return {"header.md": header(), "checks.md": checks(), "commands.md": commands(), "facts.md": facts()}
+    return {
+        "header.md": header(),
+        "checks.md": checks(),
+        "dbt-tests.md": dbt_tests(),
+        "commands.md": commands(),
+        "facts.md": facts(),
+    }
 
 
 # ---------------------------------------------------------------- facts
@@ -273,23 +281,65 @@ other modes refuse it. See [incremental models](../guides/incremental.md).
 
 
 def checks() -> str:
-    rows = [
-        f"| `{kind}` | `{_cell(check.example)}` | {_cell(check.doc)} | {_cell(check.null)} |"
-        for kind, check in CHECKS.items()
-    ]
-    table = "| check | example | what must hold | NULL |\n|---|---|---|---|\n" + "\n".join(rows)
-    arguments = []
-    for kind, check in CHECKS.items():
-        names = [name for argument in check.arguments for name in argument.names]
-        short = f" The short form takes `{check.short}` alone." if check.short else ""
-        arguments.append(f"- `{kind}`: {_listed([*names, 'where', 'severity'], ', ')}.{short}")
+    parts = [MADE, CHECKS_HEAD]
+    for category in Category:
+        found = [check for check in CHECKS.values() if check.category is category]
+        if not found:
+            continue
+        parts += [f"## {str(category).capitalize()}", *(_check_text(check) for check in found)]
     tail = CHECKS_TAIL.format(
-        whole=_listed([kind for kind, c in CHECKS.items() if isinstance(c.judge, Query) and c.judge.whole]),
-        behind=_listed([check.behind for check in CHECKS.values() if check.behind]),
-        others=_listed([kind for kind, check in CHECKS.items() if not check.behind]),
+        whole=_listed(
+            [
+                k
+                for k, c in CHECKS.items()
+                if isinstance(c.judge, Total) or (isinstance(c.judge, Query) and c.judge.whole)
+            ]
+        ),
         later=_listed(sorted(NOT_YET), ", "),
     )
-    return "\n\n".join([MADE, CHECKS_HEAD, table, CHECKS_MORE, "\n".join(arguments), tail]) + "\n"
+    return "\n\n".join([*parts, CHECKS_MORE, tail]) + "\n"
+
+
+def _check_text(check: Check) -> str:
+    lines = [f"### `{check.kind}`", f"{check.doc[0].upper()}{check.doc[1:]}."]
+    if check.null:
+        lines[-1] += f" NULL {check.null}."
+    behind = f"SELECT\n    a, -- {check.behind}" if check.behind else ""
+    lines.append("\n".join(["```sql", "-- @checks:", f"--   - {check.example}", *([behind] if behind else []), "```"]))
+    rows = [f"| {_listed(list(a.names), ', ')} | {_argument_form(a)} | {_argument_text(a)} |" for a in check.arguments]
+    lines.append("| argument | written as | |\n|---|---|---|\n" + "\n".join(rows))
+    if check.short:
+        lines.append(f"The short form is the value of `{check.short}` alone.")
+    return "\n\n".join(lines)
+
+
+def _argument_form(argument: Argument) -> str:
+    return _listed(list(argument.choices), ", ") if argument.choices else _cell(str(argument.form))
+
+
+def _argument_text(argument: Argument) -> str:
+    default = "" if argument.required else f"; may be left out{f' ({argument.default})' if argument.default else ''}"
+    return _cell(argument.doc + default)
+
+
+def dbt_tests() -> str:
+    rows = []
+    for rule in RULES:
+        found = equivalent(rule.test, rule.example)
+        assert isinstance(found, Equivalent)
+        theirs = yaml.safe_dump({rule.test: dict(rule.example)}, default_flow_style=True, sort_keys=False, width=1000)
+        ours = yaml.safe_dump({found.kind: found.arguments}, default_flow_style=True, sort_keys=False, width=1000)
+        rows.append(f"| `{_cell(theirs.strip()[1:-1])}` | `{_cell(ours.strip()[1:-1])}` | {'; '.join(found.notes)} |")
+    table = "| in dbt | here | |\n|---|---|---|\n" + "\n".join(rows)
+    return "\n\n".join([MADE, DBT_HEAD, table]) + "\n"
+
+
+DBT_HEAD = """\
+# Tests of dbt
+
+What tests of dbt, `dbt_utils` and `dbt_expectations` are called here. `column_name` is the column under which a test stands in
+dbt. `where`, `severity`, `warn_if` and `error_if` have the same names; `row_condition` is `where`. The
+[guide](../guides/testing.md) says what else is different."""
 
 
 def _listed(words: list[str], last: str = " and ") -> str:
@@ -300,30 +350,36 @@ def _listed(words: list[str], last: str = " and ") -> str:
 CHECKS_HEAD = """\
 # Checks
 
-The [guide](../checks.md) says when checks run and what a failure does. A check is an item of the header's `@checks`, or
-an `@word` in the comment behind a column."""
+The [guide](../guides/testing.md) begins with an example, and [checks](../checks.md) says when they run and what a failure does. A
+check is an item of the header's `@checks`, or an `@word` in the comment behind a column. It belongs to one of the categories below."""
 
 CHECKS_MORE = """\
-## Arguments
+## What every check may have
 
-A check with one argument has a short form: `- unique: [a, b]`. All have a long form, a mapping, which also takes
-
-- `where`: a condition; only rows for which it holds are looked at,
-- `severity`: `error` (the default) stops the build of the table, `warn` tells.
+| argument | |
+|---|---|
+| `where` | a condition; only rows for which it holds are looked at |
+| `severity` | `error` (the default) stops the build of the table, `warn` tells |
+| `error_if` | how many failing rows are too many, such as `"> 10"` or `"> 1%"`; fewer are told |
+| `warn_if` | how many failing rows are told; alone, the check never stops a build |
+| `name` | what the check is called in messages |
+| `tags` | words to find it by |
+| `description` | what it is for |
 
 ```sql
 -- @checks:
---   - not_null: {columns: [arrival_delay], where: "NOT cancelled", severity: warn}
-```"""
+--   - not_null: {columns: [arrival_delay], where: "NOT cancelled", warn_if: "> 0.5%", error_if: "> 5%"}
+```
+
+Behind a column, arguments stand in brackets, by their names or in the order of the tables above:
+`@range(min=0, max=10)`, `@range(0, 10)`, `@not_null(severity=warn)`, `@in(open, closed, warn_if="> 3")`."""
 
 CHECKS_TAIL = """\
+## What they look at
+
 After an incremental build {whole} look at the whole table, and every other check at the rows that were just written.
 
-## Behind a column
-
-{behind}. {others} are not about one column and stand in `@checks`.
-
-Not available yet: {later}. Using one is an error; most can be written as `expression`."""
+Not available yet: {later}. Using one is an error."""
 
 
 # ---------------------------------------------------------------- commands

@@ -85,8 +85,8 @@ def made_from(inputs: Collection[TableName], project: Project, graph: ModelGraph
             children.setdefault(parent, []).append(reader.name)
     for model in project.models if inputs else ():
         for check in model.header.checks:
-            for column in check.reads:
-                children.setdefault(column.table, []).append(model.name)
+            for table in check.tables:
+                children.setdefault(table, []).append(model.name)
     found: set[TableName] = set()
     stack = list(inputs)
     while stack:

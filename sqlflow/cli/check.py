@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqlflow.cli.opening import clock
 from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import to_json
 from sqlflow.core.compiled import CompiledModel
@@ -46,7 +47,10 @@ def run_checks(
             if model.model.header.promise.tests:
                 queries, needed = test_audits(model), model.parents
             elif model.model.header.promise.stands:
-                queries, needed = audits(name, checks_of(model.model.header), None, model.schema.names), (name,)
+                queries, needed = (
+                    audits(name, checks_of(model.model.header), None, model.schema.names, clock()),
+                    (name,),
+                )
             else:
                 continue
             absent = [table for table in needed if table in compiled.models and table not in tables]
@@ -94,6 +98,14 @@ def _json(name: str, result: CheckResult) -> dict[str, object]:
     }
 
 
+_MOST_SAMPLES = 3
+
+
 def _print(name: str, result: CheckResult) -> None:
-    rows = f"  {counted(result.failing, 'row')}, such as {', '.join(result.sample[:3])}" if result.failing else ""
+    rows = ""
+    if result.sample:
+        such_as = ", ".join(result.sample[:_MOST_SAMPLES])
+        rows = f"  found {such_as}" if result.total else f"  {counted(result.failing, 'row')}, such as {such_as}"
+    elif result.failing and result.status is CheckStatus.PASSED:
+        rows = f"  {counted(result.failing, 'row')}, as many as may fail"
     print(f"{result.status:<7} {name}  {result.check}{rows}")

@@ -17,7 +17,7 @@ from sqlflow.compiler.required import not_incremental
 from sqlflow.core.cache import Cache
 from sqlflow.core.clock import Moving, Nature, Written, is_fresh
 from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping, Traces
-from sqlflow.core.diagnostics import Diagnostic, did_you_mean
+from sqlflow.core.diagnostics import Diagnostic, Severity, did_you_mean
 from sqlflow.core.engine import BindError, ReadTable
 from sqlflow.core.graph import ModelGraph, Reader
 from sqlflow.core.intervals import Grain
@@ -394,7 +394,7 @@ class _Compiler:
         self.problems += problems
         if not problems:
             self._cache.put(key, b"1")
-        return not problems
+        return all(problem.severity is not Severity.ERROR for problem in problems)
 
     def _put_in(self, model: Model) -> _Text:
         """The query with inline models and full names in place of what the author wrote.
@@ -800,7 +800,7 @@ def _deciding_columns(header: Header, columns: Collection[str]) -> list[str]:
 
 
 def _checked_against(header: Header, columns: Mapping[TableName, Schema]) -> tuple[TableName, ...]:
-    return tuple(sorted({column.table for check in header.checks for column in check.reads}))
+    return tuple(sorted({table for check in header.checks for table in check.tables}))
 
 
 def _unknown_references(compiled: Compiled) -> list[Diagnostic]:

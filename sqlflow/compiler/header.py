@@ -12,6 +12,8 @@ from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
 from sqlflow.core.sql import Ident, Sql, compose
+from sqlflow.quality.checks import questions
+from sqlflow.quality.forms import Shape
 from sqlflow.quality.kinds import CHECKS
 
 _SCRATCH = TableName("_sqlflow", "checked")
@@ -22,7 +24,7 @@ def check_header(model: Model, schema: Schema, by_text: Collection[str], binder:
     """What is wrong with a model's directives, now that its columns are known. `by_text`: as `without_equality` says."""
     problems = [*_missing_columns(model, schema), *_wrong_types(model, schema)]
     problems += [] if problems else _wrong_marks(model, schema, by_text, binder)
-    return problems or list(_wrong_conditions(model, schema, binder))
+    return problems or [*_wrong_shapes(model, schema, binder), *_wrong_conditions(model, schema, binder)]
 
 
 def compares_rows(header: Header) -> bool:
@@ -142,11 +144,37 @@ def _wrong_marks(model: Model, schema: Schema, by_text: Collection[str], binder:
         )
 
 
-def _wrong_conditions(model: Model, schema: Schema, binder: Binder) -> Iterator[Diagnostic]:
-    """Conditions in checks and in `deleted`, judged by the engine."""
-    conditions: list[tuple[str, str, Span | None]] = []
+def _wrong_shapes(model: Model, schema: Schema, binder: Binder) -> Iterator[Diagnostic]:
+    """Checks that the columns fail, whatever rows there will be, and types that the engine does not know."""
     for check in model.header.checks:
-        conditions += [(sql, f"the check `{check.name}`", check.span) for sql in check.conditions]
+        judge = CHECKS[check.kind].judge
+        if not isinstance(judge, Shape):
+            continue
+        unknown = next((kind for kind in check.types if kind and _spelled(kind, binder) is None), None)
+        if unknown is not None:
+            yield Diagnostic("invalid-check", f"the check `{check.name}`: there is no type `{unknown}`", check.span)
+            continue
+        columns = {column.name.lower(): column.type for column in schema}
+        for message in judge.wrong(check, columns, lambda kind: _spelled(kind, binder) or kind):
+            yield Diagnostic(
+                "check-failed",
+                f"the check `{check.name}` fails: {message}",
+                check.span,
+                "cast the column in the query, or write what it is into the check",
+                check.severity,
+            )
+
+
+def _spelled(kind: str, binder: Binder) -> str | None:
+    """A type as the engine calls it; None where it knows none of that name."""
+    found = binder.bind(compose("SELECT CAST(NULL AS {kind}) AS x", kind=Sql(kind)))
+    return None if isinstance(found, BindError) else next(iter(found)).type
+
+
+def _wrong_conditions(model: Model, schema: Schema, binder: Binder) -> Iterator[Diagnostic]:
+    """What checks ask of a row or of all rows, and conditions in `deleted`, judged by the engine."""
+    conditions: list[tuple[str, str, Span | None]] = []
+    yield from _wrong_questions(model, schema, binder)
     deleted = model.header.deleted
     if deleted is not None and deleted.sql is not None:
         conditions.append((deleted.sql, "`@deleted`", model.header.spans.get("deleted")))
@@ -159,13 +187,30 @@ def _wrong_conditions(model: Model, schema: Schema, binder: Binder) -> Iterator[
     for sql, by, span in conditions:
         query = compose("SELECT 1 FROM {t} WHERE {condition}", t=_SCRATCH, condition=Sql(f"({sql}\n)"))
         found = binder.bind(query)
-        if isinstance(found, BindError) and found.code == "unknown-table":
-            yield Diagnostic(
-                "invalid-check",
-                f"{by} does not work: {found.message} that its model reads",
-                span,
-                "use `references`, or write a query in tests/ that returns the rows that are wrong",
-            )
-        elif isinstance(found, BindError):
-            hint = f"did you mean `{found.candidates[0]}`?" if found.candidates else None
-            yield Diagnostic(found.code, f"{by} does not work: {found.message}", span, hint)
+        if isinstance(found, BindError):
+            yield _refusal(found, by, span)
+
+
+def _wrong_questions(model: Model, schema: Schema, binder: Binder) -> Iterator[Diagnostic]:
+    asked = [(check, query) for check in model.header.checks for query in questions(_SCRATCH, check, schema.names)]
+    if not asked:
+        return
+    binder.define(_SCRATCH, schema)
+    refused: set[int] = set()
+    for check, query in asked:
+        found = binder.bind(query)
+        if isinstance(found, BindError) and id(check) not in refused:
+            refused.add(id(check))
+            yield _refusal(found, f"the check `{check.name}`", check.span)
+
+
+def _refusal(found: BindError, by: str, span: Span | None) -> Diagnostic:
+    if found.code == "unknown-table":
+        return Diagnostic(
+            "invalid-check",
+            f"{by} does not work: {found.message} that its model reads",
+            span,
+            "use `references`, or write a query in tests/ that returns the rows that are wrong",
+        )
+    hint = f"did you mean `{found.candidates[0]}`?" if found.candidates else None
+    return Diagnostic(found.code, f"{by} does not work: {found.message}", span, hint)

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.intervals import Duration
-from sqlflow.core.names import ColumnRef
+from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.source import Span
 
 
@@ -32,10 +32,23 @@ class Condition(Struct, frozen=True, tag="condition"):
     sql: str
 
 
+class Aggregate(Struct, frozen=True, tag="aggregate"):
+    """SQL that gives one value of all rows of the table that is checked, or of the `other` one."""
+
+    sql: str
+    other: bool = False
+
+
 class OtherColumn(Struct, frozen=True, tag="other"):
     """A column of another table, which the check reads."""
 
     column: ColumnRef
+
+
+class OtherTable(Struct, frozen=True, tag="table"):
+    """Another table, which the check reads."""
+
+    table: TableName
 
 
 class Length(Struct, frozen=True, tag="length"):
@@ -44,23 +57,98 @@ class Length(Struct, frozen=True, tag="length"):
     duration: Duration
 
 
-ArgumentValue = Columns | Values | Number | Condition | OtherColumn | Length
+class Word(Struct, frozen=True, tag="word"):
+    """Text that is no SQL: one of a few words, a pattern, a type."""
+
+    text: str
+
+
+class Flag(Struct, frozen=True, tag="flag"):
+    on: bool
+
+
+class Tolerance(Struct, frozen=True, tag="tolerance"):
+    """How far a number may be from another one: by an amount, or by a share of it."""
+
+    amount: int | float
+    percent: bool = False
+
+
+class Types(Struct, frozen=True, tag="types"):
+    """Columns with their types; an empty type is any."""
+
+    columns: Mapping[str, str]
+
+
+ArgumentValue = (
+    Columns
+    | Values
+    | Number
+    | Condition
+    | Aggregate
+    | OtherColumn
+    | OtherTable
+    | Length
+    | Word
+    | Flag
+    | Tolerance
+    | Types
+)
+
+
+class Limit(Struct, frozen=True):
+    """How many failing rows are too many: `> 10`, `>= 2%` of the rows that were looked at."""
+
+    amount: int | float
+    percent: bool = False
+    inclusive: bool = False
+
+    def passed(self, failing: int, rows: int) -> bool:
+        """Whether so many failing rows of so many are too many."""
+        found = failing * 100 / rows if self.percent and rows else failing
+        return found >= self.amount if self.inclusive else found > self.amount
+
+    def __str__(self) -> str:
+        return f"{'>=' if self.inclusive else '>'} {self.amount}{'%' if self.percent else ''}"
+
+
+ANY_ROW = Limit(0)
 
 
 class CheckSpec(Struct, frozen=True):
-    """A check of a model's rows."""
+    """A check of a table's rows. `label`: how its author calls it. `own`: of a check of the author's own, its SQL."""
 
     kind: str
     span: Span
     arguments: Mapping[str, ArgumentValue] = field(default_factory=dict)  # in the order in which the kind has them
     where: str | None = None  # only rows for which this holds
     severity: Severity = Severity.ERROR  # an error blocks publishing, a warning is told
+    warn_if: Limit | None = None
+    error_if: Limit | None = None
+    label: str = ""
+    tags: tuple[str, ...] = ()
+    description: str = ""
+    own: str = ""
 
     @property
     def name(self) -> str:
-        """How it is called in messages: `unique(flight_date, carrier)`."""
+        """How it is called in messages: as its author says, or `unique(flight_date, carrier)`."""
+        if self.label:
+            return self.label
         inside = ", ".join(shown for word, given in self.arguments.items() if (shown := _shown(word, given)))
-        return f"{self.kind}({inside}{''.join(f' -> {column}' for column in self.reads)})"
+        return f"{self.kind}({inside}{''.join(f' -> {read}' for read in self._others)})"
+
+    @property
+    def error(self) -> Limit | None:
+        """With how many failing rows it blocks; None where it never does."""
+        if self.severity is Severity.WARNING:
+            return None
+        return self.error_if or (ANY_ROW if self.warn_if is None else None)
+
+    @property
+    def warn(self) -> Limit:
+        """With how many failing rows it is told."""
+        return self.warn_if or ANY_ROW
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -73,42 +161,101 @@ class CheckSpec(Struct, frozen=True):
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """All that it says in SQL about the columns of the table."""
+        """All that it says in SQL about the columns of a row of the table."""
         where = () if self.where is None else (self.where,)
         return (*where, *(given.sql for given in self.arguments.values() if isinstance(given, Condition)))
 
     @property
+    def aggregates(self) -> tuple[str, ...]:
+        """All that it says in SQL about all rows of the table."""
+        given = [given for given in self.arguments.values() if isinstance(given, Aggregate)]
+        return tuple(one.sql for one in given if not one.other)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types that it names."""
+        given = self.arguments.values()
+        columns = tuple(kind for one in given if isinstance(one, Types) for kind in one.columns.values())
+        return (*columns, *((self.word("type"),) if "type" in self.arguments else ()))
+
+    @property
     def reads(self) -> tuple[ColumnRef, ...]:
-        """The columns of other tables that it reads."""
+        """The columns of other tables that it names."""
         return tuple(given.column for given in self.arguments.values() if isinstance(given, OtherColumn))
 
     @property
+    def tables(self) -> tuple[TableName, ...]:
+        """The other tables that it reads."""
+        whole = tuple(given.table for given in self.arguments.values() if isinstance(given, OtherTable))
+        return (*(column.table for column in self.reads), *whole)
+
+    @property
     def what(self) -> tuple[object, ...]:
-        """All of it but where it stands."""
-        return self.kind, tuple(self.arguments.items()), self.where, self.severity
+        """All that decides how it comes out."""
+        # What older versions did not have is left out while it is not there, so that their tables are what they were.
+        later = [part for part in (self.warn_if, self.error_if, self.own) if part]
+        return self.kind, tuple(self.arguments.items()), self.where, self.severity, *later
+
+    @property
+    def _others(self) -> tuple[ColumnRef | TableName, ...]:
+        whole = tuple(given.table for given in self.arguments.values() if isinstance(given, OtherTable))
+        return (*self.reads, *whole)
+
+    # ------------------------------------------------------------------ arguments by name
+
+    def named(self, argument: str) -> tuple[str, ...]:
+        """An argument that is columns; none where it is not given."""
+        given = self.arguments.get(argument)
+        return given.names if isinstance(given, Columns) else ()
 
     def sql(self, argument: str) -> str:
-        """An argument that is SQL."""
-        given = self.arguments[argument]
-        if not isinstance(given, Condition):
-            raise TypeError(f"`{argument}` of {self.name} is no SQL")
-        return given.sql
+        """An argument that is SQL; empty where it is not given."""
+        given = self.arguments.get(argument)
+        return given.sql if isinstance(given, Condition | Aggregate) else ""
 
     def number(self, argument: str) -> int | float | None:
         """An argument that is a number, if it is given."""
         given = self.arguments.get(argument)
         return given.number if isinstance(given, Number) else None
 
+    def word(self, argument: str) -> str:
+        """An argument that is text; empty where it is not given."""
+        given = self.arguments.get(argument)
+        return given.text if isinstance(given, Word) else ""
+
+    def flag(self, argument: str) -> bool:
+        """An argument that is `true` or `false`; false where it is not given."""
+        given = self.arguments.get(argument)
+        return isinstance(given, Flag) and given.on
+
+    def length(self, argument: str) -> Duration | None:
+        """An argument that is a length of time, if it is given."""
+        given = self.arguments.get(argument)
+        return given.duration if isinstance(given, Length) else None
+
 
 def _shown(word: str, given: ArgumentValue) -> str:
     match given:
         case Columns():
-            return ", ".join(given.names)
-        case Condition():
-            return given.sql
+            return ", ".join(given.names) if word in ("column", "columns") else f"{word} {', '.join(given.names)}"
+        case Condition() | Aggregate():
+            return f"{word} {given.sql}" if word in _BOUNDS else given.sql
         case Number():
             return f"{word} {given.number}"
         case Length():
             return f"{word} {given.duration}"
-        case Values() | OtherColumn():
+        case Tolerance():
+            return f"{word} {given.amount}{'%' if given.percent else ''}"
+        case Word():
+            return given.text
+        case Flag():
+            return word if given.on else ""
+        case Values() if word in _BOUNDS:
+            return f"{word} {given.values[0]}"
+        case Types():
+            return ", ".join(given.columns)
+        case Values() | OtherColumn() | OtherTable():
             return ""
+
+
+_BOUNDS = ("min", "max", "equals")

@@ -27,6 +27,9 @@ class Grain(StrEnum):
     YEAR = "year"
 
 
+_SHORT = {"h": "hour", "d": "day", "w": "week"}
+
+
 class Duration(Struct, frozen=True):
     """A length of time as an author writes it: `3 days`, `2 hours`, `1 month`."""
 
@@ -38,9 +41,10 @@ class Duration(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Duration:
-        """Read `3 days`, `1 week`, `day`. Raises ValueError with what is wrong."""
+        """Read `3 days`, `1 week`, `day`, `6h`. Raises ValueError with what is wrong."""
         match = re.fullmatch(r"\s*(?:(\d+)\s*)?([A-Za-z]+)\s*", text)
         unit = match[2].lower().removesuffix("s") if match else ""
+        unit = _SHORT.get(unit, unit) if match and match[1] else unit
         if match is None or unit not in set(Grain):
             raise ValueError(f"`{text}` is not a length of time such as `3 days` or `2 hours`")
         return cls(int(match[1] or 1), Grain(unit))

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from sqlflow.core.checks import ANY_ROW, Limit
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.intervals import NOTHING, IntervalSet
 from sqlflow.core.names import TableName
@@ -133,19 +134,33 @@ class Step(Struct, frozen=True):
 
 
 class CheckQuery(Struct, frozen=True):
-    """A check as SQL: `sample` gives some of the failing rows."""
+    """A check as SQL: `sample` gives some of the failing rows, `rows` all of them.
+
+    `error`, `warn`: with how many failing rows it blocks, and is told. `share`: for that, it must be known how many rows were
+    looked at. `total`: no rows fail, but a value of all of them, which `sample` gives.
+    """
 
     name: str
-    blocking: bool
+    error: Limit | None
     sample: Sql
     span: Span | None = None
+    warn: Limit = ANY_ROW
+    rows: Sql = Sql("")
+    share: bool = False
+    total: bool = False
+
+    @property
+    def blocking(self) -> bool:
+        return self.error is not None
 
 
 class Audit(Struct, frozen=True):
-    """Checks that one query answers: `sql` gives one row with the number of failing rows of each check, in order."""
+    """Checks that one query answers: `sql` gives one row with the number of failing rows of each check, in order; where a check
+    needs it, the number of rows that were looked at stands behind it. `scans`: how often it reads the table."""
 
     sql: Sql
     checks: tuple[CheckQuery, ...]
+    scans: int = 0
 
 
 class Way(Struct, frozen=True):

@@ -169,12 +169,13 @@ class CheckStatus(StrEnum):
 
 
 class CheckResult(Struct, frozen=True):
-    """How a check came out: `failing` rows, and a few of them as text."""
+    """How a check came out: `failing` rows, and a few of them as text. `total`: a value of all rows fails, which `sample` is."""
 
     check: str
     status: CheckStatus
     failing: int = 0
     sample: tuple[str, ...] = ()
+    total: bool = False
 
 
 class TaskResult(Struct, frozen=True):

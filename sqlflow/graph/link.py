@@ -85,7 +85,7 @@ def _contributed(model: Model, parsed: Later[Parsed] | None, known: KnownProject
     same = known.models.get(str(model.file.path)) if known is not None else None
     if same is not None and same.compiled.model is model:
         return same.linked
-    references = [check.reads for check in model.header.checks if check.reads]
+    references = [(check.reads, check.tables) for check in model.header.checks if check.tables]
     reads = None if parsed is None else parsed.get().tables
     return _hash(str(model.name), repr(reads), repr((model.header.depends_on, references)))
 
@@ -335,7 +335,7 @@ def _order_after_referenced(
     import networkx as nx
 
     for model in sorted(models.values(), key=lambda m: m.name):
-        for check, target in ((c, column.table) for c in model.header.checks for column in c.reads):
+        for check, target in ((c, table) for c in model.header.checks for table in c.tables):
             if target == model.name or target not in graph or model.name in broken or target in broken:
                 continue
             if nx.has_path(graph, model.name, target):

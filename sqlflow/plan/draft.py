@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -211,7 +212,7 @@ def task_of(
         record=record,
         needs=needs,
         intervals=draft.intervals,
-        audits=_audits(subject, draft.part) if draft.audit else (),
+        audits=_audits(subject, draft.part, world.now) if draft.audit else (),
         span=model.query.span(0),
         query=model.query,
         signatures=draft.signatures,
@@ -226,11 +227,11 @@ def task_of(
     )
 
 
-def _audits(subject: Subject, part: Sql | None) -> tuple[Audit, ...]:
+def _audits(subject: Subject, part: Sql | None, now: datetime) -> tuple[Audit, ...]:
     header = subject.model.model.header
     if header.promise.tests:
         return test_audits(subject.model)
-    return audits(subject.table, checks_of(header), part, subject.model.schema.names)
+    return audits(subject.table, checks_of(header), part, subject.model.schema.names, now)
 
 
 def _indexed(

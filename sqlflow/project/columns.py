@@ -15,17 +15,14 @@ from sqlflow.core.checks import CheckSpec, Columns
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import ColumnNote
 from sqlflow.core.source import SourceFile, Span
-from sqlflow.core.text import Edit, MappedText
-from sqlflow.project import yaml
-from sqlflow.project.checks import kind_of, read_argument
+from sqlflow.core.text import MappedText
+from sqlflow.project.checks import kind_of, read_behind
 from sqlflow.project.comments import Comment, comments_of, said
 from sqlflow.project.marks import WORD, belonging_to_nothing, misplaced_directive
 from sqlflow.project.placing import Placed, placed
 from sqlflow.project.results import Column, Nameless, result_columns
 from sqlflow.project.snippets import Vocabulary
 from sqlflow.project.tokens import Lexed
-from sqlflow.project.values import Given, root_of
-from sqlflow.quality.forms import Check, Form
 from sqlflow.quality.kinds import CHECKS, NOT_YET, near_check
 
 _RULE = re.compile(r"[-=*#~_+]{3,}.*|.*[-=*#~_+]{3,}")
@@ -50,13 +47,15 @@ class _Said(Struct, frozen=True):
     checks: tuple[CheckSpec, ...] = ()
 
 
-def read_columns(file: SourceFile, lexed: Lexed, last: int, dialect: str, problems: list[Diagnostic]) -> ColumnComments:
+def read_columns(
+    file: SourceFile, lexed: Lexed, last: int, vocabulary: Vocabulary, problems: list[Diagnostic]
+) -> ColumnComments:
     """What the comments behind the beginning of a file's query say; its tokens are `[0, last)`."""
     comments = comments_of(lexed)
     if not comments:
         return NO_COMMENTS
-    reading = _Reading(file, dialect, problems)
-    columns, others = _shared_out(file, lexed, last, dialect, comments)
+    reading = _Reading(file, vocabulary, problems)
+    columns, others = _shared_out(file, lexed, last, vocabulary.dialect, comments)
     notes: dict[str, ColumnNote] = {}
     checks: list[CheckSpec] = []
     for column, places in columns:
@@ -110,14 +109,15 @@ def _is_switched_off(file: SourceFile, comment: Comment, *, above: bool = False)
 def _what(check: CheckSpec) -> tuple[object, ...]:
     """What makes two checks the same."""
     others = (value for value in check.arguments.values() if not isinstance(value, Columns))
-    return check.kind, tuple(name.lower() for name in check.columns), *others
+    kind, _, *modifiers = check.what
+    return kind, tuple(name.lower() for name in check.columns), *map(repr, (*others, *modifiers))
 
 
 class _Reading(Struct, frozen=True):
     """Reads comments of one file."""
 
     file: SourceFile
-    dialect: str
+    vocabulary: Vocabulary
     problems: list[Diagnostic]
 
     def item(self, place: Placed, column: str | Nameless) -> _Said:
@@ -212,41 +212,8 @@ class _Reading(Struct, frozen=True):
                 hint = "write it into the first SELECT, or into `@checks` at the top"
                 fail(f"which column of the result `@{word}` is about cannot be told here", "invalid-check", hint)
             case _:
-                return self._column_check(check, text, inside, span, column)
+                return read_behind(check, text, inside, span, column, self.vocabulary, self.problems)
         return None
-
-    def _column_check(
-        self, check: Check, text: MappedText, inside: tuple[int, int] | None, span: Span, column: str
-    ) -> CheckSpec | None:
-        def fail(message: str, hint: str) -> None:
-            self.problems.append(Diagnostic("invalid-check", message, span, hint))
-
-        about, bracket = check.about, check.bracket
-        arguments = {} if about is None else {about.name: Columns((column,))}
-        written = inside is not None and text.text[inside[0] : inside[1]].strip()
-        if bracket is None and written:
-            fail(f"`@{check.kind}` takes no arguments here", "for several columns write it into `@checks`")
-            return None
-        if bracket is None:
-            return CheckSpec(check.kind, span, arguments)
-        if inside is None or not written:
-            fail(f"`@{check.kind}` needs arguments", f"write `{check.behind}`")
-            return None
-        label = f"@{check.kind}"
-        given = self._list(text, inside, label) if bracket.form is Form.VALUES else self._text(written, label, span)
-        before = len(self.problems)
-        found = None if given is None else read_argument(bracket.form, given, Vocabulary(self.dialect))
-        if found is None or len(self.problems) > before:
-            return None
-        return CheckSpec(check.kind, span, {**arguments, bracket.name: found})
-
-    def _text(self, written: str, label: str, span: Span) -> Given:
-        return Given("".join(written.splitlines()), label, span, self.problems)
-
-    def _list(self, text: MappedText, inside: tuple[int, int], label: str) -> Given | None:
-        """What stands in brackets, as the list that YAML reads."""
-        document = yaml.load(text.edit([Edit(0, inside[0], "["), Edit(inside[1], len(text.text), "]")]), self.problems)
-        return None if document is None else root_of(document, self.problems, label)
 
 
 def _documentation(text: str) -> str:

@@ -102,7 +102,7 @@ def _read_model(
     if tokens is None:
         return name, None, name_span
     first, last = tokens
-    comments = read_columns(file, lexed, last, config.dialect, problems)
+    comments = read_columns(file, lexed, last, vocabulary, problems)
     if header.promise.tests:
         _refuse_checks(comments, problems)
     query, arguments = _query(file, lexed, first, last, header, vocabulary, problems)

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlflow.core.checks import CheckSpec
-from sqlflow.core.names import TableName
-from sqlflow.core.sql import Ident, Sql, compose, joined
-from sqlflow.quality.forms import COLUMNS, Argument, Check, Form, Found, Query, Rows, Wrong
+from sqlflow.core.sql import Ident, Sql, Value, compose, joined
+from sqlflow.quality.forms import (
+    COLUMN,
+    COLUMNS,
+    LEAST,
+    MOST,
+    Argument,
+    Category,
+    Check,
+    Form,
+    Rows,
+    Total,
+    level_outside,
+    needs_a_bound,
+    the_column,
+)
 
 
 def _null(check: CheckSpec) -> Sql:
@@ -14,6 +29,7 @@ def _null(check: CheckSpec) -> Sql:
 
 NOT_NULL = Check(
     "not_null",
+    Category.COMPLETENESS,
     (COLUMNS,),
     Rows(_null, shows=False),
     example="not_null: [flight_date, carrier]",
@@ -24,36 +40,80 @@ NOT_NULL = Check(
 )
 
 
-def _out_of_bounds(table: TableName, check: CheckSpec, part: Sql | None) -> Found:
-    """One failing row: the number of rows."""
-    where = compose(" WHERE {where}", where=Sql(check.where)) if check.where is not None else Sql("")
-    minimum, maximum = check.number("min"), check.number("max")
-    bounds = []
-    if minimum is not None:
-        bounds.append(compose("count(*) < {n}", n=int(minimum)))
-    if maximum is not None:
-        bounds.append(compose("count(*) > {n}", n=int(maximum)))
-    failing = joined(" OR ", bounds) if bounds else Sql("FALSE")
-    count = compose(
-        "SELECT CASE WHEN {failing} THEN 1 ELSE 0 END FROM {t}{where}", failing=failing, t=table, where=where
+def _missing(check: CheckSpec) -> Sql:
+    c, values = the_column(check), [Value(value) for value in check.values]
+    return compose("{c} IS NULL OR {c} IN ({values})", c=c, values=values)
+
+
+MISSING = Check(
+    "missing",
+    Category.COMPLETENESS,
+    (COLUMN, Argument("values", Form.VALUES, doc="what stands for a value that is not there, besides NULL")),
+    Rows(_missing),
+    example='missing: {column: phone, values: ["", n/a], warn_if: "> 5%"}',
+    doc="no row has NULL in the column, or one of the values that mean the same",
+    null="fails",
+    behind='@missing("", n/a)',
+    everyday=True,
+)
+
+
+def _share(check: CheckSpec, only: Sql) -> Sql:
+    return compose(
+        "CAST(count({c}){only} AS DOUBLE PRECISION) / nullif(count(*){only}, 0)", c=the_column(check), only=only
     )
-    return Found(count, compose("SELECT count(*) AS rows FROM {t}{where}", t=table, where=where))
 
 
-def _bounds(check: CheckSpec) -> Wrong | None:
-    minimum, maximum = check.number("min"), check.number("max")
-    if minimum is None and maximum is None:
-        return Wrong("neither `min` nor `max` is given", hinted=True)
-    if minimum is not None and maximum is not None and minimum > maximum:
-        return Wrong("`min` is greater than `max`")
-    return None
+NOT_NULL_SHARE = Check(
+    "not_null_share",
+    Category.COMPLETENESS,
+    (
+        COLUMN,
+        Argument("min", Form.SHARE, required=False, doc="the least share that passes"),
+        Argument("max", Form.SHARE, required=False, doc="the greatest share that passes"),
+    ),
+    Total(_share, level_outside),
+    example="not_null_share: {column: tail_number, min: 95%}",
+    doc="of the rows, the share that has a value in the column is at least `min` and at most `max`",
+    null="is what is counted; a table without rows passes",
+    behind="@not_null_share(95%)",
+    wrong=needs_a_bound,
+)
+
+
+def _rows(_: CheckSpec, only: Sql) -> Sql:
+    return compose("count(*){only}", only=only)
 
 
 ROW_COUNT = Check(
     "row_count",
-    (Argument("min", Form.COUNT, required=False), Argument("max", Form.COUNT, required=False)),
-    Query(_out_of_bounds),
+    Category.COMPLETENESS,
+    (LEAST, MOST),
+    Total(_rows, level_outside),
     example="row_count: {min: 1}",
     doc="the table has at least `min` and at most `max` rows",
-    wrong=_bounds,
+    wrong=needs_a_bound,
 )
+
+
+def _values(check: CheckSpec, only: Sql) -> Sql:
+    return compose("count({c}){only}", c=the_column(check), only=only)
+
+
+def _none(_: CheckSpec, value: Sql, __: datetime) -> Sql:
+    return compose("CASE WHEN {v} = 0 THEN 1 ELSE 0 END", v=value)
+
+
+AT_LEAST_ONE = Check(
+    "at_least_one",
+    Category.COMPLETENESS,
+    (COLUMN,),
+    Total(_values, _none),
+    example="at_least_one: cancelled_at",
+    doc="one row or more has a value in the column",
+    null="is no value; a table without rows fails",
+    short="column",
+    behind="@at_least_one",
+)
+
+CHECKS = (NOT_NULL, MISSING, NOT_NULL_SHARE, ROW_COUNT, AT_LEAST_ONE)

@@ -6,44 +6,27 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from sqlflow.core.diagnostics import did_you_mean
-from sqlflow.quality import completeness, consistency, uniqueness, validity
+from sqlflow.quality import accuracy, completeness, consistency, freshness, uniqueness, validity
 from sqlflow.quality.forms import Check
 
 CHECKS: Mapping[str, Check] = {
     check.kind: check
-    for check in (
-        completeness.NOT_NULL,
-        uniqueness.UNIQUE,
-        validity.IN,
-        consistency.REFERENCES,
-        validity.EXPRESSION,
-        completeness.ROW_COUNT,
-    )
+    for module in (completeness, uniqueness, validity, accuracy, consistency, freshness)
+    for check in module.CHECKS
 }
 
-NOT_YET = frozenset(
-    [
-        "missing",
-        "matches",
-        "range",
-        "type",
-        "compare",
-        "sum",
-        "avg",
-        "quantile",
-        "schema",
-        "contract",
-        "freshness",
-        "anomaly",
-    ]
-)
+NOT_YET = frozenset(["anomaly"])
+
+_SHORTEST = 5
+"""Letters of a word in which a slip can be told from another word."""
 
 
 def near_check(word: str) -> str | None:
     """A hint when a word is the name of a check with a slip in it."""
     squeezed = {kind.replace("_", ""): kind for kind in CHECKS}
     bare = word.lower().replace("_", "").replace("-", "")
-    near = [bare] if bare in squeezed else get_close_matches(bare, squeezed, n=1, cutoff=0.8)
+    long = [name for name in squeezed if len(name) >= _SHORTEST]
+    near = [bare] if bare in squeezed else get_close_matches(bare, long, n=1, cutoff=0.8)
     return f"did you mean `{squeezed[near[0]]}`?" if near else None
 
 

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from sqlflow.core.checks import CheckSpec
-from sqlflow.core.names import TableName
 from sqlflow.core.sql import Ident, Sql, compose, joined
-from sqlflow.quality.forms import COLUMNS, SAMPLE, Check, Found, Query
+from sqlflow.quality.forms import (
+    COLUMN,
+    COLUMNS,
+    LEAST,
+    MOST,
+    Asked,
+    Category,
+    Check,
+    Found,
+    Query,
+    Total,
+    level_outside,
+    needs_a_bound,
+    the_column,
+)
 
 
-def _repeated(table: TableName, check: CheckSpec, part: Sql | None) -> Found:
+def _repeated(asked: Asked) -> Found:
     """Rows beyond the first of each combination."""
-    columns = [Ident(column) for column in check.columns]
+    columns = [Ident(column) for column in asked.check.columns]
     keyed = joined(" OR ", [compose("{c} IS NOT NULL", c=column) for column in columns])
-    where = compose(" WHERE ({keyed})", keyed=keyed)
-    if check.where is not None:
-        where = compose("{keyed} AND ({where})", keyed=where, where=Sql(check.where))
     groups = compose(
         "SELECT {cs}, count(*) AS _rows FROM {t}{where} GROUP BY {cs} HAVING count(*) > 1",
         cs=columns,
-        t=table,
-        where=where,
+        t=asked.table,
+        where=asked.where(keyed),
     )
     count = compose("SELECT coalesce(sum(_rows - 1), 0) FROM ({groups}) AS _groups", groups=groups)
-    return Found(count, compose("{groups} ORDER BY {cs} LIMIT {n}", groups=groups, cs=columns, n=SAMPLE))
+    return Found(groups, count, compose("{cs}", cs=columns))
 
 
 UNIQUE = Check(
     "unique",
+    Category.UNIQUENESS,
     (COLUMNS,),
     Query(_repeated),
     example="unique: [flight_date, carrier]",
@@ -36,3 +47,22 @@ UNIQUE = Check(
     behind="@unique",
     identifies=True,
 )
+
+
+def _distinct(check: CheckSpec, only: Sql) -> Sql:
+    return compose("count(DISTINCT {c}){only}", c=the_column(check), only=only)
+
+
+DISTINCT_COUNT = Check(
+    "distinct_count",
+    Category.UNIQUENESS,
+    (COLUMN, LEAST, MOST),
+    Total(_distinct, level_outside),
+    example="distinct_count: {column: carrier, min: 10, max: 30}",
+    doc="the column has at least `min` and at most `max` different values",
+    null="is no value",
+    behind="@distinct_count(10, 30)",
+    wrong=needs_a_bound,
+)
+
+CHECKS = (UNIQUE, DISTINCT_COUNT)

@@ -275,9 +275,10 @@ def run_audits(
     for audit in audits:
         stop()
         try:
-            counts = session.fetch(audit.sql)[0]
-            for check, count in zip(audit.checks, counts, strict=True):
-                results.append(_result(session, check, int(str(count or 0))))
+            counts = iter(session.fetch(audit.sql)[0])
+            for check in audit.checks:
+                failing = int(str(next(counts) or 0))
+                results.append(_result(session, check, failing, int(str(next(counts))) if check.share else 0))
         except EngineError as error:
             if query is not None:
                 raise TaskError(_query_problem(error, audit, query), conflict=error.conflict) from error
@@ -299,11 +300,14 @@ def _query_problem(error: EngineError, audit: Audit, query: MappedText) -> Diagn
     return Diagnostic(error.code, first, span or query.span(0), "\n".join(rest[:3]) or None, notes=notes)
 
 
-def _result(session: Session, check: CheckQuery, failing: int) -> CheckResult:
-    if not failing:
-        return CheckResult(check.name, CheckStatus.PASSED)
-    sample = tuple(show_row(row) for row in session.fetch(check.sample))
-    return CheckResult(check.name, CheckStatus.FAILED if check.blocking else CheckStatus.WARNED, failing, sample)
+def _result(session: Session, check: CheckQuery, failing: int, rows: int) -> CheckResult:
+    """`rows`: how many were looked at, where that is asked for."""
+    blocked = failing > 0 and check.error is not None and check.error.passed(failing, rows)
+    if not blocked and not (failing and check.warn.passed(failing, rows)):
+        return CheckResult(check.name, CheckStatus.PASSED, failing)
+    found = session.fetch(check.sample)
+    sample = tuple(_show(row[0]) if check.total else show_row(row) for row in found)
+    return CheckResult(check.name, CheckStatus.FAILED if blocked else CheckStatus.WARNED, failing, sample, check.total)
 
 
 def show_rows(rows: list[Row]) -> str:

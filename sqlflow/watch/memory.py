@@ -225,7 +225,7 @@ def _link_again(
     if not linked:
         index = replace(known.index, readers={**known.index.readers, **fresh})
         return _with_readers(graph, fresh), index, before.unlinked, set()
-    if any(check.reads for model in project.models for check in model.header.checks):
+    if any(check.tables for model in project.models for check in model.header.checks):
         return None  # such a check orders models that do not read each other, which only the whole graph shows
     existing, own = standing_names(*_of(known.surroundings))
     problems: tuple[Diagnostic, ...] = ()
@@ -291,11 +291,11 @@ def _spliced(
 
 def _ordering(model: Model) -> tuple[object, ...]:
     header = model.header
-    return header.depends_on, [check.reads for check in header.checks if check.reads]
+    return header.depends_on, [check.tables for check in header.checks if check.tables]
 
 
 def _references(model: Model) -> set[TableName]:
-    return {column.table for check in model.header.checks for column in check.reads}
+    return {table for check in model.header.checks for table in check.tables}
 
 
 def _old(known: Known, model: Model) -> Model:

@@ -20,6 +20,7 @@ from sqlflow.cli.render import (
     render_table,
     to_json,
 )
+from sqlflow.core.checks import Limit
 from sqlflow.core.diagnostics import Diagnostic, Note, Severity
 from sqlflow.core.intervals import EVERYTHING, Interval, IntervalSet
 from sqlflow.core.names import TableName
@@ -200,7 +201,7 @@ DELAYS = task(
         Step(StepKind.WRITE, Sql("DELETE FROM t\nWHERE day = 1")),
         Step(StepKind.GUARD, Sql("SELECT 1;"), message="{rows} are there twice"),
     ),
-    audits=(Audit(Sql("SELECT count(*)"), (CheckQuery("unique(day)", True, Sql("SELECT day")),)),),
+    audits=(Audit(Sql("SELECT count(*)"), (CheckQuery("unique(day)", Limit(0), Sql("SELECT day")),)),),
     needs=frozenset({"staging.flights"}),
 )
 

@@ -236,7 +236,7 @@ def test_what_is_wrong_in_a_header(tmp_path: Path, header: str, problem: str) ->
         ),
         (
             "matches: {column: a}",
-            "not-available-yet: @checks[0].matches: the check `matches` is not available yet [2:8+7]",
+            "missing-key: @checks[0].matches: the key `pattern` is missing [2:8+7]",
         ),
         ("in: {column: a, vals: [1]}", "unknown-key: @checks[0].in.vals: unknown key [2:24+4]"),
         (
