@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-_PLAIN = re.compile(r"[A-Za-z_][\w]*(?:[ ./-]?\w+)*")
+_PLAIN = re.compile(r"[A-Za-z_]\w*(?:[ ./-]\w+)*")
 _WORDS = frozenset(["null", "true", "false", "yes", "no", "on", "off", "y", "n"])
 _WIDTH = 110
 
