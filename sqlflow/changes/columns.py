@@ -15,7 +15,7 @@ from sqlflow.changes import files, readings
 from sqlflow.changes.blame import unreadable_file
 from sqlflow.changes.forms import date_format_of
 from sqlflow.changes.look import seed_call, seed_relation
-from sqlflow.changes.seeds import malformed_seed
+from sqlflow.changes.seeds import inexact_seed, malformed_seed
 from sqlflow.core.cache import Cache
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, Note, did_you_mean
@@ -71,15 +71,12 @@ def input_columns(
         if seed.name in wrong:
             continue
         key = _key(version, seed_relation(config, seed), files.identity_by_time(config.root, seed.path))
-        if cache.get(key) is None and (problem := malformed_seed(config.root, seed)) is not None:
-            spoil(seed.name, problem)
-            continue
-        schema = _described(partial(binder.describe, seed_relation(config, seed)), key, cache)
-        if isinstance(schema, BindError):
-            spoil(seed.name, _unreadable(seed.name, schema, _seed_span(seed)))
+        of_seed = _seed_schema(seed, config, binder, key, cache)
+        if isinstance(of_seed, Diagnostic):
+            spoil(seed.name, of_seed)
         else:
-            found[seed.name] = schema
-            read[seed.name] = Reading((), _notes_of_seed(seed, config, schema, binder, key, cache))
+            found[seed.name] = of_seed
+            read[seed.name] = Reading((), _notes_of_seed(seed, config, of_seed, binder, key, cache))
     for source in project.sources.values():
         if source.name in wrong:
             continue
@@ -121,6 +118,22 @@ def input_columns(
             problems += wrong_columns
             del found[name]
     return InputColumns(found, read, tuple(problems), spoilt)
+
+
+def _seed_schema(seed: Seed, config: Config, binder: Binder, key: str, cache: Cache) -> Schema | Diagnostic:
+    """The columns of a seed's file, or the first thing that is wrong with it."""
+    known = _decoded(cache.get(key), Schema)
+    if known is not None:
+        return known
+    if (problem := malformed_seed(config.root, seed)) is not None:
+        return problem
+    schema = binder.describe(seed_relation(config, seed))
+    if isinstance(schema, BindError):
+        return _unreadable(seed.name, schema, _seed_span(seed))
+    if (problem := inexact_seed(config.root, seed, schema)) is not None:
+        return problem
+    cache.put(key, msgspec.json.encode(schema))
+    return schema
 
 
 def _notes_of_seed(
@@ -167,7 +180,7 @@ def _reading(source: Source, config: Config, binder: Binder, cache: Cache, versi
     return reading
 
 
-_Kept = TypeVar("_Kept", Reading, Form)
+_Kept = TypeVar("_Kept", Reading, Form, Schema)
 
 
 def _decoded(data: bytes | None, kind: type[_Kept]) -> _Kept | None:

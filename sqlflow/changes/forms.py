@@ -7,7 +7,7 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -129,7 +129,45 @@ def csv_form(path: Path, source: Source, ask: Ask, *, header: bool | None) -> Fo
             wrong=f"has {counted(skipped, 'line')} above its columns that {'is' if skipped == 1 else 'are'} not like the others, such as `{first[0][:60] if first else ''}`",
             hint=f"take them out, or give the source `skip: {skipped}`",
         )
+    doubles = [c.name for c in form.columns if c.type == "DOUBLE" and c.name.lower() not in declared]
+    call = compose("read_csv({p}, {a})", p=Value(literal_path(str(path))), a=csv_arguments(form, source, header=True))
+    if lost := inexact(call, doubles, ask):
+        return replace(form, wrong=_no_double(*lost), hint=declare_exact(lost[0]))
     return _with_empty(path, source, form, ask)
+
+
+def inexact(relation: Sql, columns: Sequence[str], ask: Ask) -> tuple[str, str] | None:
+    """A column and a number in it that a DOUBLE does not hold: a whole one with other digits, or one that is too great."""
+    if not columns:
+        return None
+    lost = []
+    for name in columns:
+        text, number = compose("CAST({c} AS VARCHAR)", c=Ident(name)), compose("TRY_CAST({c} AS DOUBLE)", c=Ident(name))
+        whole = compose("TRY_CAST({c} AS HUGEINT)", c=Ident(name))
+        shown = compose("regexp_replace(CAST({n} AS VARCHAR), 'e.*', '')", n=number)
+        lost.append(
+            compose(
+                "min({t}) FILTER (WHERE isinf({n}) AND {t} SIMILAR TO '.*[0-9].*' OR "
+                "{t} SIMILAR TO '[+-]?[0-9]{{16,}}' AND {w} IS DISTINCT FROM TRY_CAST({n} AS HUGEINT) AND {a} <> {b})",
+                t=text, n=number, w=whole, a=_digits(text), b=_digits(shown),
+            )
+        )  # fmt: skip
+    found = ask(compose("SELECT {lost} FROM {r}", lost=lost, r=relation))
+    if isinstance(found, BindError):
+        return None  # somebody else tells it
+    return next(((name, str(v)) for name, v in zip(columns, found[0], strict=True) if v is not None), None)
+
+
+def _digits(number: Sql) -> Sql:
+    return compose("trim(regexp_replace({n}, '[^0-9]', '', 'g'), '0')", n=number)
+
+
+def _no_double(column: str, value: str) -> str:
+    return f"has `{value[:60]}` in the column `{column}`, which is read as DOUBLE and would lose digits"
+
+
+def declare_exact(column: str) -> str:
+    return f"declare a type that holds it, such as `columns: {{{column}: VARCHAR}}` or a DECIMAL"
 
 
 def is_date(kind: str) -> bool:
@@ -190,6 +228,26 @@ def described_form(call: Sql, ask: Ask) -> Form:
     if [column.name for column in columns] == ["json"] and columns[0].type == "JSON":
         return Form()  # no object was found in it
     return Form(columns, nothing)
+
+
+def json_form(path: str, source: Source, ask: Ask) -> Form:
+    """Of a file of JSON. Numbers and texts of one column are texts: JSON of them would put quotes around the texts."""
+    at = Value(literal_path(path))
+    form = described_form(compose("read_json({p}, hive_partitioning = false)", p=at), ask)
+    open_ = [column for column in form.columns if column.name.lower() not in {name.lower() for name in source.types}]
+    mixed = [column.name for column in open_ if column.type == "JSON"]
+    if mixed:
+        plain = [compose("bool_and(json_type({c}) NOT IN ('ARRAY', 'OBJECT'))", c=Ident(name)) for name in mixed]
+        found = ask(compose("SELECT {plain} FROM read_json({p}, hive_partitioning = false)", plain=plain, p=at))
+        texts = set() if isinstance(found, BindError) else {n for n, t in zip(mixed, found[0], strict=True) if t}
+        form = replace(form, columns=tuple(Column(c.name, "VARCHAR") if c.name in texts else c for c in form.columns))
+    doubles = [column.name for column in open_ if column.type == "DOUBLE"]
+    written = compose(
+        "read_json({p}, columns = {cs}, hive_partitioning = false)", p=at, cs=struct(dict.fromkeys(doubles, "VARCHAR"))
+    )
+    if lost := inexact(written, doubles, ask):
+        return replace(form, wrong=_no_double(*lost), hint=declare_exact(lost[0]))
+    return form
 
 
 def struct(types: Mapping[str, str]) -> Sql:

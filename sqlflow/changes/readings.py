@@ -194,6 +194,8 @@ class _Finding:
         if self._problems:
             return self._problems
         types = {name.lower(): self._type(name, full) for name in names}
+        if self._problems:
+            return self._problems
         kinds = self._folder_types(folders, full)
         parts: dict[tuple[object, ...], list[str]] = {}
         for file, form in full.items():
@@ -244,11 +246,10 @@ class _Finding:
                 return Form()
         except OSError as error:
             return Form(wrong=f"cannot be read: {(error.strerror or 'error').lower()}")
-        function = "read_parquet" if self._kind == "parquet" else "read_json"
-        at = literal_path(str(place))
-        return forms.described_form(
-            compose("{f}({p}, hive_partitioning = false)", f=Sql(function), p=Value(at)), self._ask
-        )
+        if self._kind != "parquet":
+            return forms.json_form(str(place), self._source, self._ask)
+        call = compose("read_parquet({p}, hive_partitioning = false)", p=Value(literal_path(str(place))))
+        return forms.described_form(call, self._ask)
 
     def _header(self, place: Path) -> bool:
         form = self._remember(place, True, lambda: self._looked_at(place, True))
@@ -319,6 +320,8 @@ class _Finding:
         if not kinds:
             return "VARCHAR" if self._kind in forms.TEXTS else "JSON"
         together = self._together(name, of_files, found)
+        if together in ("DOUBLE", "FLOAT"):
+            self._tell_lost_digits(name, of_files, found)
         written = " and ".join(f"{kind} in {few(files)}" for kind, files in of_files.items())
         self._notes.append(
             f"`{name}` is {written}, and is read as {together}; declare its type in `columns` to have one"
@@ -332,9 +335,30 @@ class _Finding:
         if self._kind == "parquet":
             nulls = [compose("SELECT CAST(NULL AS {k}) AS c", k=Sql(kind)) for kind in sorted(kinds)]
             return self._described(compose("({nulls})", nulls=joined(" UNION ALL ", nulls)), "c") or "VARCHAR"
+        if all(_SCALAR.match(kind) for kind in kinds) and not _NUMBERS.issuperset(kinds):
+            return "VARCHAR"  # whatever else comes, or comes first
         some = [literal_path(f"{self._config.root}/{files[0]}") for files in of_files.values()]
         call = compose("read_json({p}, hive_partitioning = false, maximum_sample_files = 1000000)", p=Value(some))
         return self._described(call, name) or "JSON"
+
+    def _tell_lost_digits(self, name: str, of_files: Mapping[str, Sequence[str]], found: Mapping[str, Form]) -> None:
+        """Where whole numbers of one file become DOUBLE for those of another one."""
+        for kind, files in of_files.items():
+            for file in files if _WHOLE.match(kind) else ():
+                at = Value(literal_path(f"{self._config.root}/{file}"))
+                call = compose("{f}({p})", f=Sql("read_parquet" if self._kind == "parquet" else "read_json"), p=at)
+                if self._kind in forms.TEXTS:
+                    arguments = forms.csv_arguments(found[file], self._source, header=self._has_header)
+                    call = compose("read_csv({p}, {a})", p=at, a=arguments)
+                lost = forms.inexact(call, [_spelled(found[file], name.lower())], self._ask)
+                if lost is not None:
+                    others = next(few(list(o)) for k, o in of_files.items() if not _WHOLE.match(k))
+                    self._fail(
+                        f"`{file}` has `{lost[1]}` in the column `{name}`, which is read as DOUBLE for {others} and would "
+                        "lose digits",
+                        forms.declare_exact(name),
+                    )
+                    return
 
     def _described(self, call: Sql, name: str) -> str | None:
         described = self._ask(compose("DESCRIBE SELECT {c} FROM {call}", c=Ident(name), call=call))
@@ -476,7 +500,13 @@ _YEAR_FIRST = ("", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
 _WIDER: Mapping[frozenset[str], str] = {
     frozenset({"BIGINT", "DOUBLE"}): "DOUBLE",
     frozenset({"DATE", "TIMESTAMP"}): "TIMESTAMP",
+    frozenset({"BIGINT", "HUGEINT"}): "HUGEINT",
+    frozenset({"DOUBLE", "HUGEINT"}): "DOUBLE",
+    frozenset({"BIGINT", "DOUBLE", "HUGEINT"}): "DOUBLE",
 }
+_WHOLE = re.compile(r"(?:U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM)$")
+_SCALAR = re.compile(r"[A-Z ]+$(?<!JSON)")
+_NUMBERS = frozenset({"BIGINT", "UBIGINT", "HUGEINT", "DOUBLE"})
 
 
 def in_words(format_: str) -> str:

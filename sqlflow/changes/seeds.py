@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from pathlib import Path, PurePosixPath
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import Seed
+from sqlflow.core.schema import Schema
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.words import counted
 
@@ -81,3 +83,42 @@ def malformed_seed(root: Path, seed: Seed) -> Diagnostic | None:
             "unreadable-seed", f"`{path}` has no columns", file.span(0), "its first line names the columns"
         )
     return None
+
+
+def inexact_seed(root: Path, seed: Seed, schema: Schema) -> Diagnostic | None:
+    """The first number of a seed that is read as DOUBLE without anybody saying so, and would lose digits."""
+    declared = {name.lower() for name in seed.types}
+    doubles = {column.name for column in schema if column.type.startswith("DOUBLE")}
+    doubles = {name for name in doubles if name.lower() not in declared}
+    if not doubles:
+        return None
+    text = (root / seed.path).read_bytes().decode("utf-8-sig", "replace")
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=seed.delimiter or ",")
+    line = reader.line_num + 1
+    for row in reader:
+        for name, value in row.items():
+            if name in doubles and value not in seed.nulls and isinstance(value, str) and _loses_digits(value.strip()):
+                file = SourceFile(PurePosixPath(seed.path), text)
+                start = file.offset(max(line, 2), 1)
+                end = text.find("\n", start)
+                message = f"`{seed.path}` has `{value[:60]}` in the column `{name}`, which is read as DOUBLE and would lose digits"
+                hint = f"say in seeds/*.yml what type holds it, such as `columns: {{{name}: VARCHAR}}` or a DECIMAL"
+                return Diagnostic("unreadable-seed", message, file.span(start, len(text) if end < 0 else end), hint)
+        line = reader.line_num + 1
+    return None
+
+
+def _loses_digits(number: str) -> bool:
+    """
+    >>> [_loses_digits(n) for n in ("9007199254740993", "9007199254740992", "12345678901234567000", "1e400", "0.1", "inf")]
+    [True, False, False, True, False, False]
+    """
+    try:
+        double = float(number)
+    except ValueError:
+        return False
+    if math.isinf(double):
+        return re.search("[0-9]", number) is not None
+    whole = re.fullmatch("[+-]?[0-9]{16,}", number)
+    shown = re.sub("[^0-9]", "", repr(double).partition("e")[0])
+    return whole is not None and int(number) != int(double) and number.strip("+-0") != shown.strip("0")
