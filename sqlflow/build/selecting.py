@@ -10,7 +10,7 @@ from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.graph import ModelGraph
 from sqlflow.core.model import Project
-from sqlflow.core.names import TableName
+from sqlflow.core.names import TableName, unquoted
 from sqlflow.core.plan import Plan
 from sqlflow.core.records import Status, TableRecord
 from sqlflow.core.store import StateStore
@@ -45,7 +45,8 @@ def called(text: str, *, downstream: bool = False) -> Wanted:
     """
 
     def wanted(project: Project, graph: ModelGraph) -> Collection[TableName]:
-        spellings = {text.lower(), text.lower().rpartition(".")[0]}
+        plain = unquoted(text).lower()
+        spellings = {plain, plain.rpartition(".")[0]}
         names = [n for n in graph.order if n.name.lower() in spellings or str(n).lower() in spellings]
         if not downstream:
             return names

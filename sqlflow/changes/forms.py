@@ -91,6 +91,8 @@ def csv_form(path: Path, source: Source, ask: Ask, *, header: bool | None) -> Fo
     if source.timestamp_format is not None:
         options["timestampformat"] = Value(source.timestamp_format)
     found = ask(_sniffed(path, options))
+    if isinstance(found, BindError) and (mixed := mixed_line_ends(head)):
+        return Form(wrong=mixed, hint=ONE_LINE_END)
     if isinstance(found, BindError):
         return Form(wrong=f"cannot be read as CSV: {found.message}", hint=_ragged(head, source) or "")
     form = _form(found[0])
@@ -341,6 +343,28 @@ def _no_text(head: bytes) -> Form | None:
         line = head.count(b"\n", 0, head.index(b"\0")) + 1
         return Form(wrong=f"is not text: it has a NUL character in line {line}", hint="save it as UTF-8")
     return None
+
+
+ONE_LINE_END = "end all lines alike: `sed -i 's/\\r$//' FILE` takes the carriage returns of Windows out"
+
+
+def mixed_line_ends(text: bytes) -> str | None:
+    """What is said of a text whose lines do not all end in one way, which the engine does not read as CSV."""
+    ends: dict[bytes, int] = {}
+    line = 1
+    for found in re.finditer(rb'"[^"]*"|\r\n|\n|\r', text):
+        if found[0][:1] == b'"':
+            line += found[0].count(b"\n")
+            continue
+        ends.setdefault(found[0], line)
+        line += 1
+    if len(ends) < 2:
+        return None
+    listed = " and ".join(f"{_ENDS[end]} in line {line}" for end, line in ends.items())
+    return f"has lines that do not end alike: {listed}"
+
+
+_ENDS = {b"\r\n": "CR LF", b"\n": "LF", b"\r": "CR"}
 
 
 def _ragged(head: bytes, source: Source) -> str | None:

@@ -8,12 +8,14 @@ import math
 import re
 from pathlib import Path, PurePosixPath
 
+from sqlflow.changes.forms import ONE_LINE_END, mixed_line_ends
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import Seed
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.words import counted
 
+_LONGEST_LINE = 2_000_000
 _LONGEST = 1 << 30  # the engine has a limit of its own, and tells it
 
 
@@ -51,6 +53,11 @@ def malformed_seed(root: Path, seed: Seed) -> Diagnostic | None:
     line = 1
     try:
         for row in reader:
+            if sum(map(len, row)) > _LONGEST_LINE:
+                return problem(
+                    f"has a line of more than {_LONGEST_LINE:,} characters, which the engine does not read", line,
+                    "keep long texts in a file of its own, such as Parquet, and declare it in sources/*.yml",
+                )  # fmt: skip
             if header is None:
                 header = row
                 if not any(name.strip() for name in row):
@@ -78,6 +85,8 @@ def malformed_seed(root: Path, seed: Seed) -> Diagnostic | None:
             line = reader.line_num + 1
     except csv.Error as error:
         return problem(f"cannot be read: {error}", line, "close the quotes, and double those inside a value")
+    if (mixed := mixed_line_ends(data)) is not None:
+        return Diagnostic("unreadable-seed", f"`{path}` {mixed}", Span(path, 1, 1), ONE_LINE_END)
     if header is None or not any(name.strip() for name in header):
         return Diagnostic(
             "unreadable-seed", f"`{path}` has no columns", file.span(0), "its first line names the columns"

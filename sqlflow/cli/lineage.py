@@ -10,7 +10,7 @@ from sqlflow.cli.reading import Reading, find_name, reading
 from sqlflow.cli.render import to_json
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.diagnostics import ProjectError, did_you_mean, one_problem
-from sqlflow.core.names import ColumnRef, TableName
+from sqlflow.core.names import ColumnRef, TableName, unquoted
 
 Edge = tuple[ColumnRef, ColumnRef, str]  # made, of, how
 
@@ -53,7 +53,7 @@ def _asked(found: Reading, text: str) -> tuple[TableName, tuple[str, ...]]:
         table = find_name(found.checked, text)
         return table, _columns(compiled, table)
     except ProjectError as error:
-        prefix, dot, column = text.rpartition(".")
+        prefix, dot, column = unquoted(text).rpartition(".")
         if not dot:
             raise
         try:

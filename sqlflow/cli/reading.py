@@ -17,7 +17,7 @@ from sqlflow.cli.opening import DEFAULT_WAIT, Opened, clock, new_run_id, opened,
 from sqlflow.core.config import Request
 from sqlflow.core.diagnostics import did_you_mean, one_problem, stop_on_errors
 from sqlflow.core.engine import Found
-from sqlflow.core.names import TableName
+from sqlflow.core.names import TableName, unquoted
 from sqlflow.core.plan import Plan
 from sqlflow.graph.selection import select, with_their_tests
 
@@ -75,8 +75,9 @@ def find_name(checked: Checked, text: str) -> TableName:
     """The model, seed or source that is called so; a bare name will do where only one has it. Raises ProjectError."""
     project = checked.compiled.project
     names = [*(m.name for m in project.models), *project.seeds, *project.sources, *checked.compiled.undeclared]
-    found = [name for name in names if str(name).lower() == text.lower()]
-    found = found or [name for name in names if name.name.lower() == text.lower()]
+    called = unquoted(text).lower()
+    found = [name for name in names if str(name).lower() == called]
+    found = found or [name for name in names if name.name.lower() == called]
     if len(found) == 1:
         return found[0]
     if found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from msgspec import Struct
 
@@ -17,6 +18,21 @@ def beside(name: str, ending: str) -> str:
     hashed = hashlib.blake2b(name.lower().encode(), digest_size=8).hexdigest()
     room = LONGEST - len(ending.encode()) - len(hashed) - 1
     return f"{name.encode()[:room].decode(errors='ignore')}_{hashed}{ending}"
+
+
+_PART = r'(?:"(?:[^"]|"")+"|[^".]+)'
+_WRITTEN = re.compile(rf"{_PART}(?:\.{_PART}){{0,2}}")
+
+
+def unquoted(text: str) -> str:
+    """A name as SQL writes it, without its quotes; any other text as it is.
+
+    >>> unquoted('m."My Model"'), unquoted('"a.b"'), unquoted("+m.orders")
+    ('m.My Model', 'a.b', '+m.orders')
+    """
+    if '"' not in text or not _WRITTEN.fullmatch(text):
+        return text
+    return re.sub('"((?:[^"]|"")+)"', lambda quoted: quoted[1].replace('""', '"'), text)
 
 
 class TableName(Struct, frozen=True, eq=False):

@@ -1,7 +1,7 @@
 """`+marts.orders tag:daily,mode:view state:failed+` -> a set of names.
 
 Terms with a space between them are united; terms with a comma between them are intersected. A text that is a name as it
-is, blanks and commas included, is that name. Each term may have
+is, blanks and commas included, is that name; so is one in quotes. Each term may have
 `+` or `N+` in front (what it is made from, N steps back) and `+` or `+N` behind (what is made from it); `@name` is a
 model, all that is made from it, and all that these need.
 """
@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.model import Model
-from sqlflow.core.names import TableName
+from sqlflow.core.names import TableName, unquoted
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Method = Callable[[str], Collection[TableName] | None]
 
 _TERM = re.compile(r"^(?P<at>@)?(?P<up>\d*\+)?(?P<body>[^@+].*?)(?P<down>\+\d*)?$")
+_TERMS, _PARTS = re.compile(r'(?:"(?:[^"]|"")*"|[^\s])+'), re.compile(r'(?:"(?:[^"]|"")*"|[^,])+')
 
 
 class Universe(Struct, frozen=True):
@@ -83,8 +84,8 @@ def _union(terms: Sequence[str], universe: Universe, problems: list[Diagnostic])
         if _is_name(text, universe):
             found |= _term(text, universe, problems)
             continue
-        for term in text.split():
-            parts = [_term(part.strip(), universe, problems) for part in term.split(",") if part.strip()]
+        for term in _TERMS.findall(text):
+            parts = [_term(part, universe, problems) for part in _PARTS.findall(term)]
             if parts:
                 found |= frozenset.intersection(*parts)
     return found
@@ -157,6 +158,8 @@ def _body(body: str, universe: Universe, problems: list[Diagnostic]) -> frozense
 
 def _named(pattern: str, name: TableName) -> bool:
     folded = pattern.lower()
+    if (plain := unquoted(folded)) != folded:
+        return plain in (str(name).lower(), name.name.lower())
     return fnmatchcase(str(name).lower(), folded) or fnmatchcase(name.name.lower(), folded)
 
 

@@ -10,8 +10,8 @@ from msgspec import Struct
 from sqlflow.core.engine import EngineError, Row, Session
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
-from sqlflow.core.schema import Schema
-from sqlflow.core.sql import Ident, compose
+from sqlflow.core.schema import Column, Schema
+from sqlflow.core.sql import Ident, Sql, compose
 from sqlflow.core.words import counted
 from sqlflow.plan.compare import compared_columns, rounded
 from sqlflow.plan.log import WEIGHT, names
@@ -105,12 +105,20 @@ def rounding(session: Session, table: Ident, schema: Schema) -> tuple[str, ...]:
 def sample_wrong(session: Session, wrong: Ident, schema: Schema, limit: int) -> list[Row]:
     """Some rows of each side: `+` of those that are missing, `-` of those that are too many."""
     found: list[Row] = []
+    compared = compared_columns(session.wording, schema)
     for sign in (1, -1):
         rows = session.fetch(
             compose(
-                "SELECT {cs} FROM {wrong} WHERE {sign} * {w} > 0 ORDER BY {cs} LIMIT {n}",
-                cs=names(compared_columns(session.wording, schema)), wrong=wrong, sign=sign, w=WEIGHT, n=limit,
+                "SELECT {shown} FROM {wrong} WHERE {sign} * {w} > 0 ORDER BY {cs} LIMIT {n}",
+                shown=[_shown(c) for c in compared], cs=names(compared), wrong=wrong, sign=sign, w=WEIGHT, n=limit,
             )
         )  # fmt: skip
         found += [("+" if sign > 0 else "-", *row) for row in rows]
     return found
+
+
+def _shown(column: Column) -> Sql:
+    """A column as it is shown: a month and 30 days are one and the same to Python."""
+    if "INTERVAL" in column.type.upper():
+        return compose("CAST({c} AS VARCHAR)", c=Ident(column.name))
+    return compose("{c}", c=Ident(column.name))
