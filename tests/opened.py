@@ -14,11 +14,11 @@ _OF_DUCKDB = frozenset({"memory", "temp", "system", "main"})
 
 
 class _Instance:
-    """`attached`: the names that are taken."""
+    """`attached`: the names that are taken, with the files that have them."""
 
     def __init__(self) -> None:
         self.connection = duckdb.connect()
-        self.attached: set[str] = set(_OF_DUCKDB)
+        self.attached: dict[str, str] = dict.fromkeys(_OF_DUCKDB, "")
 
 
 _instance: _Instance | None = None
@@ -35,12 +35,17 @@ def _shared() -> _Instance:
 def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a database file, as somebody else would open it. Nobody holds the file afterwards."""
     instance, name = _shared(), path.stem
-    if name.lower() in instance.attached:
+    there = instance.attached.get(name.lower())
+    if there == str(path):  # by somebody who has not closed it yet
+        with contextlib.closing(instance.connection.cursor()) as another:
+            another.execute(f"USE {_quoted(name)}")
+            yield another
+        return
+    if there is not None:
         with duckdb.connect(str(path), read_only=read_only) as own:
             yield own
         return
-    place = str(path).replace("'", "''")
-    with _attached(instance, f"'{place}'", name, " (READ_ONLY)" if read_only else "") as connection:
+    with _attached(instance, str(path), name, " (READ_ONLY)" if read_only else "") as connection:
         yield connection
 
 
@@ -51,7 +56,7 @@ def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
     name = next(
         name for number in range(len(instance.attached) + 1) if (name := f"scratch{number}") not in instance.attached
     )
-    with _attached(instance, "':memory:'", name, "") as connection:
+    with _attached(instance, ":memory:", name, "") as connection:
         try:
             yield connection
         finally:
@@ -65,10 +70,10 @@ def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
 def _attached(instance: _Instance, place: str, name: str, options: str) -> Iterator[duckdb.DuckDBPyConnection]:
     global _instance
     connection = instance.connection.cursor()
-    quoted = '"' + name.replace('"', '""') + '"'
-    instance.attached.add(name.lower())
+    quoted, literal = _quoted(name), place.replace("'", "''")
+    instance.attached[name.lower()] = place
     try:
-        connection.execute(f"ATTACH {place} AS {quoted}{options}")
+        connection.execute(f"ATTACH '{literal}' AS {quoted}{options}")
         try:
             connection.execute(f"USE {quoted}")
             yield connection
@@ -81,5 +86,9 @@ def _attached(instance: _Instance, place: str, name: str, options: str) -> Itera
         _instance = None
         raise
     finally:
-        instance.attached.discard(name.lower())
+        del instance.attached[name.lower()]
         connection.close()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
