@@ -3,7 +3,7 @@
 Used only in child processes: `python -m killing_engine build ...` is `sqlflow build ...` with this adapter. Read from the
 environment: KILL_AT, the number of the statement before which the process kills itself; INTERRUPT_AT, the same with
 Ctrl-C; ALONE, each task has a transaction of its own, as tasks that take long have; SLOW, seconds to wait before each statement; HOLD, a file: while it is there, the process waits in the middle of its
-statements, and says so in a file beside it (`held`); COUNT, a file for the number of statements.
+statements, or before statement HOLD_AT, and says so in a file beside it (`held`); COUNT, a file for the number of statements.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Hook:
         self.interrupt_at = int(environ.get("INTERRUPT_AT", "0"))
         self.slow = float(environ.get("SLOW", "0"))
         self.hold = Path(environ["HOLD"]) if "HOLD" in environ else None
+        self.hold_at = int(environ.get("HOLD_AT", _MIDDLE))
         self.count = environ.get("COUNT")
         self.number = 0
         self._lock = threading.Lock()
@@ -46,7 +47,7 @@ class Hook:
             if self.number == self.interrupt_at:
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.3)
-        if self.hold is not None and self.number >= _MIDDLE:
+        if self.hold is not None and self.number >= self.hold_at:
             self.hold.with_suffix(".held").touch()
             while self.hold.exists():
                 time.sleep(0.02)

@@ -455,10 +455,10 @@ def test_a_newer_save_breaks_off_a_slow_build(built: Path) -> None:
     with watching(built, "--build") as session:
         replace(built / FLIGHTS, slow)
         session.until("task_started", lambda event: event["table"] == "a.flights")
-        began = time.monotonic()
         events = session.after(lambda: replace(built / FLIGHTS, "SELECT id, carrier, 4 AS delay, day FROM src\n"))
         assert one(events, "built")["status"] == "done"
-        assert time.monotonic() - began < 30
+        ended = [e["status"] for e in events if e["event"] == "task_finished" and e["table"] == "a.flights"]
+        assert ended.count("done") == 1, "the slow one went on to its end"
 
 
 def test_a_sandbox_builds_in_scratch_too(built: Path) -> None:

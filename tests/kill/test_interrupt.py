@@ -35,7 +35,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
 
 def _runs(project: Lawful) -> list[dict[str, object]]:
     process = child(project, "runs", "--json")
-    out, told = process.communicate(timeout=60)
+    out, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
     found = json.loads(out)
     runs: list[dict[str, object]] = found["runs"] if isinstance(found, dict) else found
@@ -49,6 +49,12 @@ def _wait_for_task(process: Child, table: str) -> None:
         if event["event"] == "task_started" and event["table"] == table:
             return
     raise AssertionError(f"the build ended before `{table}`")
+
+
+def _worked(process: Child) -> int:
+    """For how many hundredths of a second a process has worked, in all its threads."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def _statements_on(project: Lawful) -> list[str]:
@@ -77,12 +83,12 @@ def test_ctrl_c_cancels_the_running_statement_and_rolls_back(make: Make) -> None
     project.sql("INSERT INTO raw.big SELECT i FROM range(20000) t(i)")
     process = child(project, "build", "--json", "--threads", "1")
     _wait_for_task(process, "a.slow")
-    time.sleep(0.5)
-    assert process.poll() is None, "the build ended too early to be interrupted"
+    begun = _worked(process)
+    while not (_statements_on(project) if isinstance(project, LawfulPostgres) else _worked(process) > begun + 20):
+        assert process.poll() is None, "the build ended too early to be interrupted"
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    _, told = process.communicate(timeout=20)
-    assert time.monotonic() - started < 5
+    _, told = process.communicate(timeout=240)  # the statement would take hours
     assert process.returncode == 130, told
     assert _statements_on(project) == []
     assert _runs(project)[0]["status"] == "cancelled"
@@ -103,7 +109,7 @@ def test_ctrl_c_between_statements(make: Make, tmp_path: Path, share: float) -> 
     _finish(child(whole, "build", COUNT=count))
     project = begin(make("interrupted"))
     process = child(project, "build", INTERRUPT_AT=int(int(count.read_text()) * share))
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=240)
     assert process.returncode == 130, told
     assert "Traceback" not in told
     built = project.build()
@@ -117,9 +123,9 @@ def test_a_build_beside_another_one_says_whose_turn_it_is(make: Make, tmp_path: 
     with held(project, tmp_path) as first:
         assert wait_for_lock(project) == first.pid
         refused, waiting = child(project, "build", "--wait", "0"), child(project, "build", "--wait", "60")
-        _, told = refused.communicate(timeout=60)
+        _, told = refused.communicate(timeout=240)
         told_at_once = _first_line(waiting)
-    _, told_later = waiting.communicate(timeout=60)
+    _, told_later = waiting.communicate(timeout=240)
     assert refused.returncode == 1, told
     assert f"process {first.pid}" in told
     assert f"process {first.pid}" in told_at_once
@@ -136,7 +142,7 @@ def test_a_database_that_somebody_else_holds_is_told_with_its_process(tmp_path: 
     assert project.build().code == 0
     with project.connected():
         process = child(project, "build", "--wait", "0.2")
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=240)
     assert process.returncode == 1, told
     assert "held by process" in told
 
@@ -146,7 +152,7 @@ def _first_line(process: Child) -> str:
 
 
 def _finish(process: Child) -> None:
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
 
 
@@ -158,12 +164,12 @@ def test_two_folders_with_one_target_do_not_build_it_at_once(tmp_path: Path) -> 
     there = LawfulPostgres(tmp_path / "there", url=here.url)
     with held(here, tmp_path) as first:
         refused, waiting = child(there, "build", "--wait", "0"), child(there, "build", "--wait", "60")
-        _, told = refused.communicate(timeout=60)
+        _, told = refused.communicate(timeout=240)
         told_at_once = _first_line(waiting)
     assert refused.returncode == 1, told
     # The two of `there` share a folder and its lock file, so one of them may be in the way of the other.
     assert f"pid {first.pid} on" in told or f"process {waiting.pid}" in told
-    _, told = waiting.communicate(timeout=60)
+    _, told = waiting.communicate(timeout=240)
     assert waiting.returncode == 0, told
     assert "another build" in told_at_once + told
     _finish(first)
@@ -180,12 +186,12 @@ def test_a_killed_build_leaves_no_lock_and_no_statement_behind(tmp_path: Path) -
     project.begin({"models/a/slow.sql": SLOW})
     project.sql("CREATE SCHEMA raw", "CREATE TABLE raw.big AS SELECT i FROM range(20000) t(i)")
     process = child(project, "build")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 240
     while not any("raw" in text and "big" in text for text in _statements_on(project)):
         assert time.monotonic() < deadline, "the build did not begin"
         time.sleep(0.05)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     project.sql("DELETE FROM raw.big WHERE i > 3")
     built = project.build()
     assert built.code == 0, built.told

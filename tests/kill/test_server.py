@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from every_mode import begin, child, happen, happen_more, wait_for_lock
+from every_mode import begin, child, happen, happen_more, held
 from lawful import Lawful
 from length import at_length
 from on_postgres import LawfulPostgres, new_database
@@ -36,18 +36,14 @@ def _crash_during_builds(server: OwnServer, folder: Path, chance: random.Random,
     noticed."""
     whole = begin(LawfulPostgres(folder / "whole"))
     project = begin(LawfulPostgres(folder / "project", url=new_database(like=server.database("template1"))))
-    started = time.monotonic()
     assert whole.build().code == 0
-    seconds = time.monotonic() - started
     stopped = 0
     for number in range(rounds):
         (project.root / ".sqlflow" / "build-dev.lock").unlink(missing_ok=True)
-        process = child(project, "build", ALONE=1)
-        wait_for_lock(project)
-        time.sleep(chance.random() * seconds)
-        server.stop("immediate")
-        server.start()
-        _, told = process.communicate(timeout=60)
+        with held(project, folder, ALONE=1, HOLD_AT=chance.randint(10, 90)) as process:
+            server.stop("immediate")
+            server.start()
+        _, told = process.communicate(timeout=240)
         assert process.returncode in (0, 1), told
         assert "Traceback" not in told
         stopped += process.returncode
@@ -189,7 +185,7 @@ def test_a_build_that_loses_its_lock_stops_and_the_next_one_goes_on(tmp_path: Pa
     process = child(project, "build", SLOW=0.03, ALONE=1)
     _wait_for(project, "SELECT 1 FROM pg_tables WHERE schemaname = 'inc'")
     _end_connections(project, _HOLDS_THE_LOCK)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=240)
     assert process.returncode == 1, told
     assert "error[lock-lost]" in told
     assert told.count("[lock-lost]") <= 4, "each task says it again"
@@ -206,8 +202,8 @@ def test_a_build_goes_on_when_its_other_connections_are_lost(tmp_path: Path) -> 
     _wait_for(project, "SELECT 1 FROM pg_tables WHERE schemaname = 'seeds'")
     for _ in range(3):
         _end_connections(project, f"{_NO_LOCK} AND application_name LIKE '%pid%' AND state <> 'disabled'")
-        time.sleep(0.4)
-    _, told = process.communicate(timeout=60)
+        _wait_for(project, _ANOTHER)
+    _, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
     assert whole.build().code == 0
     assert project.planned() == []
@@ -216,8 +212,14 @@ def test_a_build_goes_on_when_its_other_connections_are_lost(tmp_path: Path) -> 
     whole.drop()
 
 
+_ANOTHER = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    f"AND {_NO_LOCK} AND application_name LIKE '%pid%'"
+)
+
+
 def _wait_for(project: Lawful, query: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 240
     while not project.rows(query):
         assert time.monotonic() < deadline, "the build did not come so far"
         time.sleep(0.02)
