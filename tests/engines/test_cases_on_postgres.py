@@ -73,14 +73,51 @@ DIFFERING = {
     "diff of two targets": notimpl("two databases are not compared", AssertionError, r"error\[not-available-yet\]"),
 }
 SLOW = frozenset({"More rows are added at once than the engine keeps in one group"})
+# Directives whose value decides what is written; of others it matters only that they are there.
+_DECIDING = frozenset(
+    {"mode", "strategy", "conflict", "grain", "full_refresh", "incremental", "on_schema_change", "clock"}
+)
+_TYPES = re.compile(
+    r"\b(DOUBLE|FLOAT|DECIMAL|HUGEINT|BIGINT|VARCHAR|DATE|TIMESTAMPTZ|TIMESTAMP|INTERVAL|JSON|UUID|STRUCT|MAP|NULL|NaN|INTEGER\[\]|rowid)"
+)
+
+
+def _decided_by_the_engine(case: Case) -> set[tuple[str, str]]:
+    """What a case needs an engine for: kinds of tasks, directives, checks, commands, types and endings."""
+    found: set[tuple[str, str]] = set()
+    for block in case.blocks:
+        text = block.body
+        match block.kind:
+            case "sql":
+                found |= {
+                    (n, v if n in _DECIDING else "") for n, v in re.findall(r"^-- @(\w+): *(\S*)", text, re.MULTILINE)
+                }
+                if "@checks" in text:
+                    found |= {("check", name) for name in re.findall(r"\b(\w+): *[\[{]", text)}
+            case "run":
+                found |= {("command", name) for name in re.findall(r"\bsqlflow (\w+)", text)}
+            case "plan":
+                found |= {("task", name) for name in re.findall(r"^\S+: ([a-z ]+) \(", text, re.MULTILINE)}
+            case "setup" | "sql-change":
+                found |= {("type", name) for name in _TYPES.findall(text)}
+            case "exit":
+                found.add(("exit", block.argument))
+            case _:
+                pass  # files, and what is expected of them
+    return found
 
 
 def _cases() -> Iterator[object]:
+    """Those in which an engine decides something that it did not decide in one before are run every day."""
     unknown = DIFFERING.keys() | SLOW
+    decided: set[tuple[str, str]] = set()
     for name in (*FILES, *LONGER):
         for case in read_cases(Path(__file__).parents[1] / "cases" / f"{name}.md"):
             unknown -= {case.title}
-            marks = [pytest.mark.long] if name in LONGER or case.title in SLOW else []
+            new = _decided_by_the_engine(case) - decided
+            longer = name in LONGER or case.title in SLOW or not (new or case.title in DIFFERING)
+            decided |= set() if longer else new
+            marks = [pytest.mark.long] if longer else []
             if case.title in DIFFERING:
                 marks.append(DIFFERING[case.title])
             yield pytest.param(case, id=case.id, marks=marks)

@@ -29,26 +29,26 @@ def _holds(story: law.Story) -> None:
             project.drop()
 
 
-@settings(law._FAST, max_examples=3)
+@settings(law._FAST, max_examples=1)
 @given(law._time_stories)
 def test_incremental_models_and_their_children_equal_their_queries(story: law.Story) -> None:
     _holds(story)
 
 
-@settings(law._FAST, max_examples=2)
+@settings(law._FAST, max_examples=1)
 @given(law._key_stories)
 def test_merged_tables_hold_what_the_mode_promises(story: law.Story) -> None:
     _holds(story)
 
 
-@settings(law._FAST, max_examples=3)
+@settings(law._FAST, max_examples=1)
 @given(law._log_stories)
 def test_appended_tables_hold_every_row_once(story: law.Story) -> None:
     _holds(story)
 
 
 @pytest.mark.long
-@settings(law._LONG, max_examples=at_length(25))
+@settings(law._LONG, max_examples=at_length(32))
 @given(st.one_of(law._time_stories, law._time_stories, law._key_stories, law._log_stories))
 def test_all_of_it_at_length(story: law.Story) -> None:
     _holds(story)

@@ -11,9 +11,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lawful import Lawful
+from length import at_length
 
 from sqlflow.cli.compile import compile_project
 
@@ -147,14 +149,26 @@ def begin(root: Path) -> Lawful:
     return made
 
 
-_LAW = settings(
-    max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+_LAW = settings(max_examples=5, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+_LONG = settings(_LAW, max_examples=at_length(40), derandomize=False)
 
 
 @_LAW
 @given(st.randoms(use_true_random=False))
 def test_the_way_a_project_is_written_means_nothing(chance: random.Random) -> None:
+    _means_nothing(chance)
+
+
+@pytest.mark.long
+@_LONG
+@given(st.randoms(use_true_random=False))
+def test_the_way_a_project_is_written_means_nothing_at_length(chance: random.Random) -> None:
+    _means_nothing(chance)
+
+
+def _means_nothing(chance: random.Random) -> None:
     with tempfile.TemporaryDirectory(prefix="sqlflow-law-") as folder:
         made = begin(Path(folder))
         before = manifest(made)
@@ -171,6 +185,19 @@ def test_the_way_a_project_is_written_means_nothing(chance: random.Random) -> No
 def test_what_changes_the_meaning_is_seen_through_any_formatting(
     chance: random.Random, edit: tuple[str, str, str]
 ) -> None:
+    _is_seen(chance, edit)
+
+
+@pytest.mark.long
+@_LONG
+@given(st.randoms(use_true_random=False), st.sampled_from(EDITS))
+def test_what_changes_the_meaning_is_seen_through_any_formatting_at_length(
+    chance: random.Random, edit: tuple[str, str, str]
+) -> None:
+    _is_seen(chance, edit)
+
+
+def _is_seen(chance: random.Random, edit: tuple[str, str, str]) -> None:
     with tempfile.TemporaryDirectory(prefix="sqlflow-law-") as folder:
         made = begin(Path(folder))
         before = manifest(made)

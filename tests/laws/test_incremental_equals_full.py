@@ -654,14 +654,14 @@ def _holds(story: Story) -> None:
 
 
 _FAST = settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
-_LONG = settings(_FAST, max_examples=at_length(50), derandomize=False)
+_LONG = settings(_FAST, max_examples=at_length(60), derandomize=False)
 _SHAPED = [spec.name for spec in ORDER if spec.name.startswith(("inc.", "whole."))]
 _KEYED = [spec.name for spec in ORDER if spec.name.startswith("keyed.")]
 _time_stories = stories(_SHAPED, _data_ops)
@@ -675,13 +675,13 @@ def test_incremental_models_and_their_children_equal_their_queries(story: Story)
     _holds(story)
 
 
-@settings(_FAST, max_examples=5)
+@settings(_FAST, max_examples=3)
 @given(_key_stories)
 def test_merged_tables_hold_what_the_mode_promises(story: Story) -> None:
     _holds(story)
 
 
-@settings(_FAST, max_examples=4)
+@settings(_FAST, max_examples=2)
 @given(_log_stories)
 def test_appended_tables_hold_every_row_once(story: Story) -> None:
     _holds(story)

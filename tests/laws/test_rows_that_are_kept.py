@@ -160,14 +160,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     types = [("duckdb", name) for name in DUCKDB] + [("postgres", name) for name in POSTGRES]
     fits = _FITS.get(metafunc.function.__name__)
     chosen = [(engine, name) for engine, name in types if fits is None or fits(_ODD[engine][name])]
+    always = _ALWAYS[::2] if metafunc.function.__name__ in _LONGER else _ALWAYS
     marked = [
-        pytest.param(*case, marks=[] if case in _ALWAYS else pytest.mark.long, id="-".join(case)) for case in chosen
+        pytest.param(*case, marks=[] if case in always else pytest.mark.long, id="-".join(case)) for case in chosen
     ]
     metafunc.parametrize(("engine", "kind"), marked)
 
 
 _ODD = {"duckdb": DUCKDB, "postgres": POSTGRES}
 _ALWAYS = (("duckdb", "interval"), ("duckdb", "collation"), ("postgres", "numeric"), ("postgres", "json"))
+_LONGER = (  # of one type of each engine every day
+    "test_tables_that_keep_rows_are_their_query_while_the_source_only_gains",
+    "test_a_merge_whose_key_is_odd_has_the_newest_row_of_each_value",
+)
 _FITS: dict[str, Callable[[Odd], bool]] = {
     "test_a_row_that_is_spelled_otherwise_is_no_new_row": lambda odd: any(len(group) > 1 for group in odd.groups),
     "test_a_merge_whose_key_is_odd_has_the_newest_row_of_each_value": lambda odd: odd.keyed,

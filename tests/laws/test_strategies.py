@@ -263,7 +263,7 @@ def _told(most: int, promises: Sequence[str], new_project: NewProject) -> set[st
 
 
 def test_all_strategies_of_a_merge_give_the_promised_table(new_project: NewProject) -> None:
-    ways = _told(4, _PROMISES, new_project)
+    ways = _told(2, _PROMISES, new_project)
     assert {"append", "merge", "changes", "cdc", "swap"} <= ways, ways
 
 
@@ -274,7 +274,7 @@ def test_the_strategies_of_one_promise(new_project: NewProject) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("_batch", range(3))
-@settings(_FAST, max_examples=at_length(5), derandomize=False)
+@settings(_FAST, max_examples=at_length(6), derandomize=False)
 @given(_histories)
 def test_all_strategies_of_a_merge_at_length(new_project: NewProject, _batch: int, history: _History) -> None:
     _holds(history, set(), new_project, _PROMISES)

@@ -27,6 +27,7 @@ class Kept:
     setup: Sequence[str]
     more: dict[str, str] = field(default_factory=dict)
     header: str = "-- @strategy: delta\n"
+    builds: int = 0
     project: Lawful = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +45,9 @@ class Kept:
         kept, queried = self.project.rows_of(("FROM a.kept", f"FROM ({self.query})"))
         assert bag(kept) == bag(holds)
         assert bag(queried) == bag(holds), "the test itself expects the wrong rows"
-        assert self.project.planned() == []
+        self.builds += 1
+        if self.builds <= 2:  # made, and followed for the first time: later the fuzz asks for it
+            assert self.project.planned() == []
 
     def edit(self, query: str) -> None:
         self.query = query
