@@ -14,7 +14,7 @@ from sqlflow.core.source import Span
 from sqlflow.core.sql import Ident, Sql, compose
 from sqlflow.quality.checks import questions
 from sqlflow.quality.forms import Shape
-from sqlflow.quality.kinds import CHECKS
+from sqlflow.quality.kinds import kind_of
 
 _SCRATCH = TableName("_sqlflow", "checked")
 _TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
@@ -29,7 +29,7 @@ def check_header(model: Model, schema: Schema, by_text: Collection[str], binder:
 
 def compares_rows(header: Header) -> bool:
     """Whether values are held against each other, by the mode or because there is a key."""
-    return header.promise.keeps or bool(header.key) or any(CHECKS[c.kind].identifies for c in header.checks)
+    return header.promise.keeps or bool(header.key) or any(kind_of(c).identifies for c in header.checks)
 
 
 def without_equality(schema: Schema, binder: Binder) -> tuple[str, ...]:
@@ -116,10 +116,7 @@ def _wrong_marks(model: Model, schema: Schema, by_text: Collection[str], binder:
     header = model.header
     named = [("`@key`", name, header.spans.get("key")) for name in header.key]
     named += [
-        (f"the check `{c.name}`", name, c.span)
-        for c in header.checks
-        if CHECKS[c.kind].identifies
-        for name in c.columns
+        (f"the check `{c.name}`", name, c.span) for c in header.checks if kind_of(c).identifies for name in c.columns
     ]
     for by, name, span in named:
         column = schema.find(name)
@@ -147,7 +144,7 @@ def _wrong_marks(model: Model, schema: Schema, by_text: Collection[str], binder:
 def _wrong_shapes(model: Model, schema: Schema, binder: Binder) -> Iterator[Diagnostic]:
     """Checks that the columns fail, whatever rows there will be, and types that the engine does not know."""
     for check in model.header.checks:
-        judge = CHECKS[check.kind].judge
+        judge = kind_of(check).judge
         if not isinstance(judge, Shape):
             continue
         unknown = next((kind for kind in check.types if kind and _spelled(kind, binder) is None), None)

@@ -116,7 +116,8 @@ ANY_ROW = Limit(0)
 
 
 class CheckSpec(Struct, frozen=True):
-    """A check of a table's rows. `label`: how its author calls it. `own`: of a check of the author's own, its SQL."""
+    """A check of a table's rows. `label`: how its author calls it. `own`: of a check of the author's own,
+    its SQL: a condition, or the texts between which the table stands."""
 
     kind: str
     span: Span
@@ -128,7 +129,7 @@ class CheckSpec(Struct, frozen=True):
     label: str = ""
     tags: tuple[str, ...] = ()
     description: str = ""
-    own: str = ""
+    own: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

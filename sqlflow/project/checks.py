@@ -4,33 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date
 
-from sqlflow.core.checks import (
-    Aggregate,
-    ArgumentValue,
-    CheckSpec,
-    Columns,
-    Condition,
-    Flag,
-    Length,
-    Limit,
-    Number,
-    OtherColumn,
-    OtherTable,
-    Tolerance,
-    Types,
-    Values,
-    Word,
-)
+from sqlflow.core.checks import ArgumentValue, CheckSpec, Columns, Limit
 from sqlflow.core.diagnostics import Diagnostic, Severity
-from sqlflow.core.intervals import Duration
-from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.source import Span
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.project import yaml
-from sqlflow.project.snippets import Vocabulary, condition, sql_type
-from sqlflow.project.tokens import LexProblem, lex
+from sqlflow.project.arguments import read_argument
+from sqlflow.project.snippets import Vocabulary, condition
 from sqlflow.project.values import Given, root_of
 from sqlflow.quality.forms import Argument, Check, Form, Query, Total
 from sqlflow.quality.kinds import CHECKS, NOT_YET, instead_of
@@ -46,21 +27,23 @@ def read_checks(given: Given, vocabulary: Vocabulary) -> tuple[CheckSpec, ...]:
     return tuple(check for check in found if check is not None)
 
 
-def kind_of(word: str, fail: Callable[[str, str, str | None], None]) -> Check | None:
+def kind_of(word: str, vocabulary: Vocabulary, fail: Callable[[str, str, str | None], None]) -> Check | None:
     """The kind of check that a word names; else `fail` is told message, code and hint."""
     if word in CHECKS:
         return CHECKS[word]
+    if word in vocabulary.checks:
+        return vocabulary.checks[word].check
     if word in NOT_YET:
         instead = "write it as `expression`, or as a query in tests/ that must return no rows"
         fail(f"the check `{word}` is not available yet", "not-available-yet", instead)
     else:
-        fail(f"there is no check `{word}`", "unknown-check", instead_of(word))
+        fail(f"there is no check `{word}`", "unknown-check", instead_of(word, vocabulary.checks))
     return None
 
 
 def _check(given: Given, vocabulary: Vocabulary) -> CheckSpec | None:
     if isinstance(given.value, str):
-        check = kind_of(given.value, lambda *problem: given.fail(*problem))
+        check = kind_of(given.value, vocabulary, lambda *problem: given.fail(*problem))
         if check is not None:
             given.fail(f"`{check.kind}` needs arguments", "invalid-check", f"write `- {check.example}`")
         return None
@@ -77,7 +60,7 @@ def _check(given: Given, vocabulary: Vocabulary) -> CheckSpec | None:
     def fail(message: str, code: str, hint: str | None) -> None:
         inside.fail(message, code, hint, at_key=True)
 
-    check = kind_of(word, fail)
+    check = kind_of(word, vocabulary, fail)
     return None if check is None else read_check(check, inside, given, vocabulary)
 
 
@@ -220,6 +203,8 @@ def _read(
     found = _modified(CheckSpec(check.kind, span, arguments), check, fields, vocabulary)
     if len(problems) == before and (wrong := check.wrong(found)) is not None:
         inside.fail(wrong.message, "invalid-check", hint if wrong.hinted else None)
+    if len(problems) == before and (own := vocabulary.checks.get(check.kind)) is not None:
+        found = own.filled(found, vocabulary, inside)
     return found if len(problems) == before else None
 
 
@@ -274,186 +259,9 @@ def _limit(given: Given, check: Check) -> Limit | None:
 
 def _argument(argument: Argument, fields: Mapping[str, Given], vocabulary: Vocabulary) -> ArgumentValue | None:
     """An argument under its name, or under both of its names."""
-    reader = _READERS[argument.form]
-    found = [reader(fields[name], vocabulary, argument) for name in argument.names if name in fields]
+    found = [read_argument(argument, fields[name], vocabulary) for name in argument.names if name in fields]
     columns = [name for one in found if isinstance(one, Columns) for name in one.names]
     return Columns(tuple(columns)) if columns else next(iter(found), None)
-
-
-# ---------------------------------------------------------------------- forms
-
-
-def _columns(given: Given, *_: object) -> Columns:
-    return Columns(given.names())
-
-
-def _column(given: Given, *_: object) -> Columns:
-    found = Columns(given.names())
-    if len(found.names) > 1:
-        given.expected("one column")
-    return found
-
-
-def _values(given: Given, *_: object) -> Values:
-    found: list[object] = []
-    for item in given.items():
-        if isinstance(item.value, str | int | float | date):
-            found.append(item.value)
-        elif item.value is None:
-            item.expected("a value", "NULL passes this check; add `not_null` to refuse it")
-        else:
-            item.expected("a value", "put text with special characters in quotes")
-    if given.value == []:
-        given.expected("one value or more")
-    return Values(tuple(found))
-
-
-def _count(given: Given, *_: object) -> Number | None:
-    number = given.integer()
-    return None if number is None else Number(number)
-
-
-def _number(given: Given, *_: object) -> Number | None:
-    number = given.number()
-    return None if number is None else Number(number)
-
-
-_PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
-
-
-def _share(given: Given, *_: object) -> Number | None:
-    if isinstance(given.value, str) and (match := _PERCENT.fullmatch(given.value)):
-        number: int | float | None = float(match[1]) / 100
-    else:
-        number = given.number()
-    if number is not None and not 0 <= number <= 1:
-        given.expected("a share from 0 to 1, or from 0% to 100%")
-    return None if number is None else Number(number)
-
-
-def _sql(given: Given, vocabulary: Vocabulary, _: Argument) -> Condition | None:
-    text = condition(given, vocabulary)
-    return None if text is None else Condition(text)
-
-
-def _aggregate(given: Given, vocabulary: Vocabulary, _: Argument) -> Aggregate | None:
-    text = condition(given, vocabulary)
-    return None if text is None else Aggregate(text)
-
-
-def _other_aggregate(given: Given, vocabulary: Vocabulary, _: Argument) -> Aggregate | None:
-    text = condition(given, vocabulary)
-    return None if text is None else Aggregate(text, other=True)
-
-
-def _bound(given: Given, vocabulary: Vocabulary, argument: Argument) -> ArgumentValue | None:
-    if isinstance(given.value, bool) or not isinstance(given.value, int | float | date):
-        return _sql(given, vocabulary, argument)
-    return Values((given.value,)) if isinstance(given.value, date) else Number(given.value)
-
-
-def _step(given: Given, vocabulary: Vocabulary, argument: Argument) -> ArgumentValue | None:
-    if isinstance(given.value, str) and re.fullmatch(r"\d+", given.value):  # in brackets all is text
-        return Number(int(given.value))
-    return _length(given, vocabulary, argument) if isinstance(given.value, str) else _number(given)
-
-
-def _length(given: Given, *_: object) -> Length | None:
-    duration: Duration | None = given.duration()
-    return None if duration is None else Length(duration)
-
-
-def _word(given: Given, _: Vocabulary, argument: Argument) -> Word | None:
-    found = given.choice(argument.name, argument.choices)
-    return None if found is None else Word(found)
-
-
-def _pattern(given: Given, *_: object) -> Word | None:
-    found = given.text()
-    return None if found is None else Word(found)
-
-
-def _type(given: Given, vocabulary: Vocabulary, _: Argument) -> Word | None:
-    found = sql_type(given, vocabulary.dialect)
-    return None if found is None else Word(found)
-
-
-def _types(given: Given, vocabulary: Vocabulary, _: Argument) -> Types | None:
-    if isinstance(given.value, list):
-        return Types(dict.fromkeys(given.names(), ""))
-    found = {name: sql_type(inside, vocabulary.dialect) or "" for name, inside in given.entries().items()}
-    if given.value == {}:
-        given.expected("one column or more")
-    return Types(found)
-
-
-def _flag(given: Given, *_: object) -> Flag | None:
-    found = given.boolean()
-    return None if found is None else Flag(found)
-
-
-def _tolerance(given: Given, *_: object) -> Tolerance | None:
-    if isinstance(given.value, str) and (match := _PERCENT.fullmatch(given.value)):
-        return Tolerance(float(match[1]), percent=True)
-    number = given.number()
-    if number is not None and number < 0:
-        given.expected("a number of at least 0")
-    return None if number is None else Tolerance(number)
-
-
-def _names(given: Given, vocabulary: Vocabulary, what: str, example: str) -> list[str] | None:
-    """The names of a text with dots between them."""
-    if (text := given.text()) is None:
-        return None
-    names: list[str] = text.strip().split(".")
-    if '"' in text:
-        lexed = lex(text, vocabulary.dialect)
-        tokens = [] if isinstance(lexed, LexProblem) else lexed.tokens
-        dots = all(token.text == "." for token in tokens[1::2])
-        names = [token.text for token in tokens[::2]] if dots else []
-    names = [name.strip() for name in names]
-    if len(names) != example.count(".") + 1 or not all(names):
-        given.fail(f"`{text}` is not {what}", "invalid-value", f"write `{example}`")
-        return None
-    return names
-
-
-def _other_column(given: Given, vocabulary: Vocabulary, _: Argument) -> OtherColumn | None:
-    """`schema.table.column`."""
-    if (names := _names(given, vocabulary, "a column of a table", "schema.table.column")) is None:
-        return None
-    schema, table, column = names
-    return OtherColumn(ColumnRef(TableName(schema, table), column))
-
-
-def _table(given: Given, vocabulary: Vocabulary, _: Argument) -> OtherTable | None:
-    names = _names(given, vocabulary, "a table", "schema.table")
-    return None if names is None else OtherTable(TableName(*names))
-
-
-_READERS: Mapping[Form, Callable[[Given, Vocabulary, Argument], ArgumentValue | None]] = {
-    Form.COLUMN: _column,
-    Form.COLUMNS: _columns,
-    Form.VALUES: _values,
-    Form.COUNT: _count,
-    Form.NUMBER: _number,
-    Form.SHARE: _share,
-    Form.SQL: _sql,
-    Form.AGGREGATE: _aggregate,
-    Form.OTHER_AGGREGATE: _other_aggregate,
-    Form.BOUND: _bound,
-    Form.STEP: _step,
-    Form.OTHER_COLUMN: _other_column,
-    Form.TABLE: _table,
-    Form.DURATION: _length,
-    Form.PATTERN: _pattern,
-    Form.WORD: _word,
-    Form.TYPE: _type,
-    Form.TYPES: _types,
-    Form.FLAG: _flag,
-    Form.TOLERANCE: _tolerance,
-    Form.TEXT: _pattern,
-}
 
 
 def _severity(given: Given) -> Severity:

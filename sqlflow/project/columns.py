@@ -190,13 +190,13 @@ class _Reading(Struct, frozen=True):
         if word == "pii":
             fail(f"`@{word}` is not available yet", "not-available-yet", "remove it")
             return None
-        if word not in CHECKS and word not in NOT_YET and inside is None:
+        if word not in CHECKS and word not in NOT_YET and word not in self.vocabulary.checks and inside is None:
             hint = near_check(word)
             if hint is None:
                 return word
             fail(f"there is no check `@{word}`", "unknown-check", hint.replace("`", "`@", 1))
             return None
-        check = kind_of(word, fail)
+        check = kind_of(word, self.vocabulary, fail)
         if check is None:
             return None
         if not check.behind:

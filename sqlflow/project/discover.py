@@ -28,12 +28,17 @@ def discover(root: Path, allow_outside: bool, problems: list[Diagnostic]) -> Fil
     """Every file of the project that SQLFlow reads. Hidden files and what editors leave behind are skipped."""
     search = _Search(root, allow_outside, problems, [], [])
     seeds = search.files("seeds", (".csv", ".yml", ".yaml"), deep=True)
+    macros = search.files("macros", (".sql",), deep=False)
+    own_checks = PurePosixPath("macros/checks")
+    if own_checks in search.folders:
+        search.folders.remove(own_checks)
+        macros += search.files(str(own_checks), (".sql",), deep=False)
     files = Files(
         models=search.files("models", (".sql",), deep=True),
         sources=search.files("sources", (".yml", ".yaml"), deep=False),
         seeds=tuple(path for path in seeds if path.suffix.lower() == ".csv"),
         seed_settings=tuple(path for path in seeds if path.suffix.lower() != ".csv" and len(path.parts) == 2),
-        macros=search.files("macros", (".sql",), deep=False),
+        macros=macros,
         tests=search.files("tests", (".sql",), deep=True),
     )
     settings_below = [path for path in seeds if path.suffix.lower() != ".csv" and len(path.parts) > 2]

@@ -122,7 +122,7 @@ def _given(written: Written, file: SourceFile, name_span: Span, problems: list[D
         line = MappedText.of(file, start, start + len(lines[0]))
         if (short := yaml.load_short(line)) is not None:
             return root_of(short, problems, label)
-    source = _without_dashes(file, written)
+    source = without_dashes(file, written)
     found: list[Diagnostic] = []
     document = yaml.load(source, found)
     if document is not None:
@@ -133,7 +133,7 @@ def _given(written: Written, file: SourceFile, name_span: Span, problems: list[D
     return None
 
 
-def _without_dashes(file: SourceFile, written: Written) -> MappedText:
+def without_dashes(file: SourceFile, written: Written) -> MappedText:
     """The value's lines as YAML, each character still knowing its place in the file."""
     first = written.value[0].start
     edits: list[Edit] = []

@@ -65,7 +65,7 @@ def read_texts(config: Config) -> Texts:
 
     macros, declared, described = texts(files.macros), texts(files.sources), texts(files.seed_settings)
     for file in macros:
-        if "@" in file.text:
+        if "@" in file.text and not _is_own_check(file):
             from sqlflow.project.macro_words import words_without_effect  # brings the SQL tokenizer with it
 
             problems += words_without_effect(file, config.dialect)
@@ -126,7 +126,7 @@ def settings_of(config: Config, texts: Texts, version: str) -> Settings:
         config.dialect, config.default_schema, config.timezone, config.allow_outside_paths, config.sandbox,
         sorted((folder, sorted(values.items())) for folder, values in config.defaults.items()),
     )  # fmt: skip
-    macros = {str(file.path): MacroFile(_hash(file.text), _macro_names(file.text)) for file in texts.macros}
+    macros = {str(file.path): MacroFile(_hash(file.text), _defined(file)) for file in texts.macros}
     variables = {name: _hash(type(value).__name__, repr(value)) for name, value in config.variables.items()}
     return Settings(_hash(version, repr(facts)), variables, macros)
 
@@ -173,6 +173,14 @@ _DEFINED = re.compile(
     r"\b(?:macro|function)\s+(?:if\s+not\s+exists\s+)?((?:\w+|\"[^\"]+\")(?:\s*\.\s*(?:\w+|\"[^\"]+\"))*)"
 )
 _DEFINING = re.compile(r"\b(?:macro|function)\b")
+
+
+def _defined(file: SourceFile) -> tuple[str, ...] | None:
+    return (file.path.stem.lower(),) if _is_own_check(file) else _macro_names(file.text)
+
+
+def _is_own_check(file: SourceFile) -> bool:
+    return file.path.parts[:2] == ("macros", "checks")
 
 
 def _macro_names(text: str) -> tuple[str, ...] | None:

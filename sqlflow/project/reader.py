@@ -24,6 +24,7 @@ from sqlflow.project.header import (
 from sqlflow.project.header_text import split_header
 from sqlflow.project.macros import read_macros
 from sqlflow.project.names import refuse_reserved_schema, refuse_staging_name, table_of
+from sqlflow.project.own_checks import is_own_check, read_own_checks
 from sqlflow.project.query import find_query
 from sqlflow.project.seeds import read_seeds
 from sqlflow.project.snippets import Vocabulary, fill
@@ -37,12 +38,15 @@ class Reader:
 
     def __init__(self, config: Config, macros: Sequence[SourceFile], problems: list[Diagnostic]) -> None:
         self._config = config
-        self._vocabulary = Vocabulary(
+        own = [file for file in macros if is_own_check(file.path)]
+        others = [file for file in macros if not is_own_check(file.path)]
+        words = Vocabulary(
             config.dialect,
             config.target_dialect,
             config.variables,
-            read_macros(macros, config.dialect, config.variables, problems),
+            read_macros(others, config.dialect, config.variables, problems),
         )
+        self._vocabulary = replace(words, checks=read_own_checks(own, words, problems))
         self._folders = {
             folder: read_defaults(values, folder, self._vocabulary, problems)
             for folder, values in config.defaults.items()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from msgspec import Struct, field
 from sqlglot import TokenType
 
+from sqlflow.core.checks import CheckSpec
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.source import Span
 from sqlflow.project.calls import Template, expand_calls
@@ -14,8 +16,19 @@ from sqlflow.project.replace import Replacement, joined_text, replaced
 from sqlflow.project.tokens import CLOSING, OPENING, Lexed, LexProblem, is_word, lex, unbalanced
 from sqlflow.project.values import Given
 from sqlflow.project.variables import At, interval_bounds, put_in_variables
+from sqlflow.quality.forms import Check
 
 _QUERY_WORDS = (TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.VALUES)
+
+
+class OwnCheck(Protocol):
+    """A check of the author's own; see `project/own_checks.py`."""
+
+    @property
+    def check(self) -> Check: ...
+
+    def filled(self, check: CheckSpec, vocabulary: Vocabulary, given: Given) -> CheckSpec:
+        """A use of the check with its SQL. `given`: where it is used, for what is wrong with it there."""
 
 
 class Vocabulary(Struct, frozen=True):
@@ -25,6 +38,7 @@ class Vocabulary(Struct, frozen=True):
     target: str = "duckdb"
     variables: Mapping[str, object] = field(default_factory=dict)
     macros: Mapping[str, Template] = field(default_factory=dict)
+    checks: Mapping[str, OwnCheck] = field(default_factory=dict)
 
 
 def fill(
@@ -61,7 +75,7 @@ def condition(given: Given, vocabulary: Vocabulary) -> str | None:
         if depth == 0 and kind is TokenType.COMMA:
             _wrong(given, "expected one expression, found a list", "combine them with `AND`")
             return None
-    return _for_target(given, text, vocabulary)
+    return for_target(given, text, vocabulary)
 
 
 def statement(given: Given, vocabulary: Vocabulary) -> str | None:
@@ -77,10 +91,10 @@ def statement(given: Given, vocabulary: Vocabulary) -> str | None:
     if word in _NOT_IN_A_TRANSACTION:
         _wrong(given, f"a hook runs inside the model's transaction and cannot be `{word}`", "leave it out")
         return None
-    return _for_target(given, text, vocabulary)
+    return for_target(given, text, vocabulary)
 
 
-def _for_target(given: Given, text: str, vocabulary: Vocabulary) -> str | None:
+def for_target(given: Given, text: str, vocabulary: Vocabulary) -> str | None:
     """The text in the SQL of the target."""
     if vocabulary.dialect == vocabulary.target:
         return text

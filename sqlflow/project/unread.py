@@ -101,7 +101,7 @@ def _hint(path: PurePosixPath) -> str | None:
         case "sources", _:
             return None if suffix in _DATA else "sources are declared in files that end in .yml, directly in sources/"
         case "macros", _:
-            return "macros are `CREATE MACRO` statements in files that end in .sql, directly in macros/"
+            return "macros are `CREATE MACRO` statements in files that end in .sql, directly in macros/, and checks of your own in macros/checks/"
         case "tests", ".yml" | ".yaml":
             return "unit tests of models are not available yet; a test is a query that returns no rows: tests/NAME.sql"
         case "tests", other if other != ".py":  # tests of other tools may lie beside ours

@@ -20,7 +20,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Audit, CheckQuery
 from sqlflow.core.sql import Authors, Ident, Sql, compose
 from sqlflow.quality.forms import SAMPLE, Asked, Query, Rows, Shape, Total
-from sqlflow.quality.kinds import CHECKS
+from sqlflow.quality.kinds import kind_of
 from sqlflow.quality.uniqueness import UNIQUE
 
 
@@ -39,7 +39,7 @@ def checks_of(header: Header) -> tuple[CheckSpec, ...]:
 def identities(checks: Sequence[CheckSpec]) -> tuple[tuple[str, ...], ...]:
     """The columns that identify the rows of a table that was built: what checks say that block it and look at every row."""
     blocking = (check for check in checks if check.error == Limit(0) and check.where is None)
-    return tuple(check.columns for check in blocking if CHECKS[check.kind].identifies)
+    return tuple(check.columns for check in blocking if kind_of(check).identifies)
 
 
 def audits(
@@ -54,7 +54,7 @@ def audits(
     everywhere: list[_Counted] = []
     together: list[Audit] = []
     for check in (_spelled(check, columns) for check in checks):
-        match CHECKS[check.kind].judge:
+        match kind_of(check).judge:
             case Rows() as rows:
                 written.append(_counted(table, check, rows, part, columns))
             case Total() as total:
@@ -78,7 +78,7 @@ def questions(table: TableName, check: CheckSpec, columns: Sequence[str]) -> tup
         conditions = tuple(sql for sql in conditions if sql != check.sql("other_where"))
     found = [compose("SELECT 1 FROM {t} WHERE {c}", t=table, c=Sql(f"({sql}\n)")) for sql in conditions]
     found += [compose("SELECT {c} AS value FROM {t}", t=table, c=Sql(f"({sql}\n)")) for sql in check.aggregates]
-    match CHECKS[check.kind].judge:
+    match kind_of(check).judge:
         case Rows() as rows:
             found.append(compose("SELECT 1 FROM {t} WHERE {c}", t=table, c=rows.failing(check)))
         case Total() as total:
@@ -190,4 +190,8 @@ def _spelled(check: CheckSpec, columns: Sequence[str]) -> CheckSpec:
             return given
         return Columns(tuple(known.get(name.lower(), name) for name in given.names))
 
-    return replace(check, arguments={word: spelled(given) for word, given in check.arguments.items()})
+    own = check.own
+    for name in check.columns if own else ():
+        named, meant = compose("{c}", c=Ident(name)), compose("{c}", c=Ident(known.get(name.lower(), name)))
+        own = tuple(text.replace(named, meant) for text in own)
+    return replace(check, arguments={word: spelled(given) for word, given in check.arguments.items()}, own=own)
