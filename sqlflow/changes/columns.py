@@ -140,7 +140,7 @@ def _notes_of_seed(
     seed: Seed, config: Config, schema: Schema, binder: Binder, key: str, cache: Cache
 ) -> tuple[str, ...]:
     """How dates are read that are not written year first, where nobody said how."""
-    if not any(column.type == "DATE" or column.type.startswith("TIMESTAMP") for column in schema):
+    if not any(column.parsed.is_moment for column in schema):
         return ()
     kept = cache.get(key + ":notes")
     if kept is None:

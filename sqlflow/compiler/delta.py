@@ -47,6 +47,7 @@ from sqlflow.core.source import SourceFile
 from sqlflow.core.sql import Ident, Sql, compose, quoted
 from sqlflow.core.syntax import parse_tree, place_of, told_again
 from sqlflow.core.text import Edit, MappedText
+from sqlflow.core.types import ColumnType, Family, parsed
 from sqlflow.core.wording import Company
 
 _MOST_TERMS = 16
@@ -268,10 +269,7 @@ class _Finder:
 
         # Floating point numbers may be equal and have different texts: 0.0 and -0.0.
         return all(
-            (kind := type_of(one)) is not None
-            and kind == type_of(two)
-            and kind.split("(")[0] in _EQUAL_IS_SAME
-            and kind != "DECIMAL"  # without a scale: 1.0 and 1.00
+            (kind := type_of(one)) is not None and kind == type_of(two) and _equal_is_same(parsed(kind))
             for one, two in pairs
         )
 
@@ -458,22 +456,18 @@ def _not_exact(schema: Schema, grouping: Grouping, nodes: Mapping[str, exp.Expr]
     aggregate that needs it."""
     for counter in grouping.counters:
         column = schema.find(counter.name)
-        if counter.kind == "sum" and column is not None and not (
-            column.type.startswith("DECIMAL") or column.type in _WHOLE
-        ):  # fmt: skip
+        if counter.kind == "sum" and column is not None and not column.parsed.is_exact_number:
             node = nodes.get(counter.name)
             word = _KINDS.get(type(node), "sum").upper() if node is not None else "SUM"
             return _at(node, word, f"a sum of {column.type} depends on the order of the rows, so it cannot be kept")
     return None
 
 
-_EQUAL_IS_SAME = frozenset(
-    {
-        "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
-        "DECIMAL", "BOOLEAN", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "UUID", "VARCHAR", "BLOB", "ENUM",
-        "TEXT", "BYTEA",
-    }
-)  # fmt: skip
+def _equal_is_same(kind: ColumnType) -> bool:
+    """Whether values that compare as equal have one text, in a column without a collation."""
+    plain = kind.family is Family.ENUM or (kind.family is Family.TIME and not kind.zone)
+    return plain or kind.equal_is_same or (kind.is_text and not kind.padded)
+
 
 _NO_EQUALITY = frozenset({"JSON", "XML", "POINT", "BOX", "PATH", "POLYGON", "LINE"})
 
@@ -481,9 +475,6 @@ _NO_EQUALITY = frozenset({"JSON", "XML", "POINT", "BOX", "PATH", "POLYGON", "LIN
 def _has_equality(kind: str) -> bool:
     """Whether PostgreSQL can compare values of a type; one of the database's own may hold others that it cannot."""
     return kind.removesuffix("[]") not in _NO_EQUALITY and "." not in kind
-
-
-_WHOLE = frozenset({"HUGEINT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "UHUGEINT"})
 
 
 # ---------------------------------------------------------------------- sums of products

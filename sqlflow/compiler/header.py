@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from sqlflow.compiler.moments import TIMES
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.intervals import Grain
@@ -17,7 +18,6 @@ from sqlflow.quality.forms import Shape
 from sqlflow.quality.kinds import kind_of
 
 _SCRATCH = TableName("_sqlflow", "checked")
-_TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 
 
 def check_header(model: Model, schema: Schema, by_text: Collection[str], binder: Binder) -> list[Diagnostic]:
@@ -78,7 +78,7 @@ def _unknown(name: str, by: str, span: Span, schema: Schema) -> Diagnostic:
 def _wrong_types(model: Model, schema: Schema) -> Iterator[Diagnostic]:
     header = model.header
     time = schema.find(header.time) if header.time is not None else None
-    if time is not None and time.type not in _TIMES:
+    if time is not None and time.type not in TIMES:
         yield Diagnostic(
             "time-type",
             f"`@time` names `{time.name}`, which is {time.type} and not a date or a timestamp",
@@ -93,7 +93,7 @@ def _wrong_types(model: Model, schema: Schema) -> Iterator[Diagnostic]:
     parted = schema.find(header.partition_by.column) if header.partition_by is not None else None
     if header.partition_by is not None and parted is not None:
         hourly = parted.type == "DATE" and header.partition_by.by is Grain.HOUR
-        if parted.type not in _TIMES or hourly:
+        if parted.type not in TIMES or hourly:
             yield Diagnostic(
                 "time-type",
                 f"`@partition_by` needs a {'timestamp' if hourly else 'date or a timestamp'}, and `{parted.name}` is {parted.type}",
@@ -102,7 +102,7 @@ def _wrong_types(model: Model, schema: Schema) -> Iterator[Diagnostic]:
             )
     cursor = schema.find(header.cursor) if header.cursor is not None else None
     keyed = header.promise.keeps
-    if keyed and header.lookback is not None and cursor is not None and cursor.type not in _TIMES:
+    if keyed and header.lookback is not None and cursor is not None and cursor.type not in TIMES:
         yield Diagnostic(
             "time-type",
             f"`@lookback` needs a date or timestamp, and the cursor `{cursor.name}` is {cursor.type}",

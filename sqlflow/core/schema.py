@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.source import Span
+from sqlflow.core.types import ColumnType, parsed
 
 _ZONED = re.compile(r"TIME ZONE|TIMESTAMPTZ|TIMETZ|TSTZ|VARIANT", re.IGNORECASE)
 
@@ -51,6 +52,11 @@ class Column(Struct, frozen=True):
 
     name: str
     type: str
+
+    @property
+    def parsed(self) -> ColumnType:
+        """What its type is."""
+        return parsed(self.type)
 
 
 class Schema(Struct, frozen=True):

@@ -11,23 +11,21 @@ from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make
+from sqlflow.core.types import Family, parsed
 from sqlflow.core.wording import Company, Prices, Published
 
 _ROW = Sql("_sqlflow_row")
 # Types of which values that compare as different have different hashes (but for a collision of 64 bits), or of which
 # `_unhashed` says the rest.
-_PLAIN = (
-    "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
-    "DECIMAL", "BOOLEAN", "DATE", "TIMESTAMP", "UUID", "VARCHAR", "BLOB", "ENUM", "JSON",
+_PLAIN = frozenset(
+    {
+        Family.INTEGER, Family.DECIMAL, Family.BOOLEAN, Family.DATE, Family.TIMESTAMP, Family.UUID, Family.TEXT, Family.BINARY,
+        Family.ENUM, Family.JSON,
+    }
 )  # fmt: skip
 # The widest decimal that is a number of 64 bits.
 _NARROW = 18
-# Types of which values that compare as equal are the same.
-_EXACT = (
-    "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
-    "UHUGEINT", "DECIMAL", "DATE", "TIMESTAMP", "UUID", "BLOB",
-)  # fmt: skip
-
+_WIDE_BITS = 128
 # By the type of what is averaged: as which one DuckDB takes it.
 _STATES = {
     "TINYINT": "SMALLINT", "SMALLINT": "SMALLINT", "INTEGER": "INTEGER", "BIGINT": "BIGINT", "HUGEINT": "HUGEINT",
@@ -100,13 +98,12 @@ class DuckDBWording(Struct, frozen=True):
         return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
 
     def same_bits(self, left: Sql, right: Sql, column: Column) -> Sql:
-        kind = column.type.upper()
         equal = self.same(left, right)
         if not self.holds.bits:
             return compose("{equal} AND {bits}", equal=equal, bits=self._same_text(left, right))
-        if kind.startswith(_EXACT) and not kind.endswith("]"):
+        if column.parsed.equal_is_same:
             return equal
-        if _is_text(kind):
+        if column.parsed.is_text:
             return compose("encode({l}) IS NOT DISTINCT FROM encode({r})", l=left, r=right)
         as_text = compose("CAST({l} AS VARCHAR) IS NOT DISTINCT FROM CAST({r} AS VARCHAR)", l=left, r=right)
         return compose("{equal} AND {as_text}", equal=equal, as_text=as_text)
@@ -151,7 +148,7 @@ class DuckDBWording(Struct, frozen=True):
         if not self.holds.averages_finished:
             return None
         whole = compose("CAST({total} AS HUGEINT)", total=total)
-        if kind.startswith("DECIMAL"):
+        if parsed(kind).family is Family.DECIMAL:
             state = kind
             whole = compose("CAST(replace(CAST({total} AS VARCHAR), '.', '') AS HUGEINT)", total=total)
         return compose(
@@ -174,7 +171,7 @@ class DuckDBWording(Struct, frozen=True):
         return compose("isfinite({v})", v=value)
 
     def precision(self, kind: str) -> int | None:
-        return {"DOUBLE": 15, "FLOAT": 6}.get(kind)
+        return parsed(kind).decimal_digits
 
     def sample(self, rows: int) -> Sql:
         return compose("USING SAMPLE reservoir({n} ROWS) REPEATABLE (7)", n=rows)
@@ -266,7 +263,7 @@ def _hash(schema: Schema, row: Sql | None) -> Sql:
     equal, and which have the hash of the text."""
     dot = Sql("") if row is None else Sql(f"{row}.")
     values = [
-        compose("encode({dot}{c})" if _is_text(column.type) else "{dot}{c}", dot=dot, c=Ident(column.name))
+        compose("encode({dot}{c})" if column.parsed.is_text else "{dot}{c}", dot=dot, c=Ident(column.name))
         for column in schema
     ]
     return compose("hash({values})", values=[*values, *_fine(schema, row), *_unhashed(schema, row)])
@@ -290,10 +287,11 @@ def _fine(schema: Schema, row: Sql | None) -> list[Sql]:
     found = []
     for column in schema:
         parts: dict[str, Part] = {"v": compose("{dot}{c}", dot=dot, c=Ident(column.name))}
-        if column.type in ("DOUBLE", "FLOAT"):
+        kind = column.parsed
+        if kind.is_float:
             found.append(compose("(signbit({v}) AND NOT isnan({v}))", **parts))
-        elif column.type.endswith("]") or not column.type.startswith(_PLAIN):
-            if column.type.startswith("UNION"):
+        elif kind.family not in _PLAIN:
+            if kind.family is Family.UNION:
                 found.append(compose("union_tag({v})", **parts))
             found.append(compose("CAST({v} AS VARCHAR)", **parts))
     return found
@@ -306,18 +304,9 @@ def _unhashed(schema: Schema, row: Sql | None) -> list[Sql]:
     found = []
     for column in schema:
         value = compose("{dot}{c}", dot=dot, c=Ident(column.name))
-        if column.type in ("HUGEINT", "UHUGEINT") or _is_wide_decimal(column.type):
+        kind = column.parsed
+        if kind.bits == _WIDE_BITS or (kind.precision or 0) > _NARROW:
             found.append(compose("CAST({v} AS DOUBLE)", v=value))
-        elif column.type == "UUID":
+        elif kind.family is Family.UUID:
             found.append(compose("CAST({v} AS VARCHAR)", v=value))
     return found
-
-
-def _is_text(kind: str) -> bool:
-    return kind.startswith("VARCHAR") and not kind.endswith("]")
-
-
-def _is_wide_decimal(kind: str) -> bool:
-    if not kind.startswith("DECIMAL(") or not kind.endswith(")"):
-        return False
-    return int(kind.removeprefix("DECIMAL(").partition(",")[0]) > _NARROW

@@ -16,6 +16,7 @@ from sqlflow.core.file_errors import told_of_file
 from sqlflow.core.paths import literal_path
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
+from sqlflow.core.types import ColumnType, Family
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,9 +33,7 @@ class PlainText(Struct, frozen=True):
 
 
 # Types whose values in a file mean the same to every database, as long as dates are written year first.
-_PLAIN = frozenset(
-    {"SMALLINT", "INTEGER", "BIGINT", "TEXT", "VARCHAR", "DATE", "TIMESTAMP", "DOUBLE PRECISION", "REAL"}
-)
+_PLAIN = frozenset({Family.INTEGER, Family.DECIMAL, Family.FLOAT, Family.TEXT, Family.DATE, Family.TIMESTAMP})
 _SNIFFED: LiteralString = (
     "SELECT Delimiter, Quote, Escape, SkipRows, HasHeader, DateFormat, TimestampFormat, "
     "list_transform(Columns, lambda c: c.name) FROM sniff_csv({path}, comment = '')"
@@ -125,7 +124,7 @@ class FileReader:
         """The text of a CSV file as it is, if a database that reads CSV takes it for the same rows; else None."""
         import duckdb
 
-        if not all(c.type in _PLAIN or c.type.startswith("DECIMAL(") for c in schema):
+        if not all(_is_plain(column.parsed) for column in schema):
             return None
         try:
             found = self._connection.execute(compose(_SNIFFED, path=Value(literal_path(path)))).fetchall()[0]
@@ -153,6 +152,16 @@ class FileReader:
             self._opened.close()
 
 
+def _is_plain(kind: ColumnType) -> bool:
+    if kind.family is Family.DECIMAL:
+        return kind.precision is not None
+    usual = not kind.zone and not kind.padded and kind.length is None and kind.digits == _DIGITS
+    return kind.family in _PLAIN and usual
+
+
+_DIGITS = 6  # of a second: all that there are
+
+
 def _may_end_early(path: str) -> bool:
     """Whether a line begins with `\\.`, which PostgreSQL takes for the end of the rows until version 17:
     https://www.postgresql.org/docs/17/sql-copy.html"""
@@ -170,15 +179,15 @@ def _blocks(path: str) -> Iterator[bytes]:
 
 def _as_text(column: Column) -> Sql:
     """A column in a form that the text format of most databases takes."""
-    kind, c = column.type, Ident(column.name)
-    if kind == "BLOB":
+    kind, c = column.parsed, Ident(column.name)
+    if kind.family is Family.BINARY:
         return compose("'\\x' || lower(hex({c}))", c=c)
-    if kind.endswith("[]") and "(" not in kind and "[]" not in kind[:-2]:
+    if kind.is_list_of_plain:
         return compose(
             "'{{' || array_to_string(list_transform({c}, lambda v: CASE WHEN v IS NULL THEN 'NULL' ELSE '\"' || "
             "replace(replace(CAST(v AS VARCHAR), '\\', '\\\\'), '\"', '\\\"') || '\"' END), ',') || '}}'",
             c=c,
         )
-    if kind.startswith(("STRUCT", "MAP", "UNION")) or kind.endswith("]"):
+    if kind.is_nested:
         return compose("to_json({c})", c=c)
     return compose("{c}", c=c)

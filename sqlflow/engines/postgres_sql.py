@@ -13,6 +13,7 @@ from sqlflow.core.names import TableName, beside
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Joining, Make, Sql, Value, compose, joined, make_temporary, render
+from sqlflow.core.types import parsed
 from sqlflow.core.wording import Company, Prices, Published
 
 # Of the values in `PostgresWording.same` and of temporary tables the server knows no statistics, and takes joins by them for
@@ -20,11 +21,6 @@ from sqlflow.core.wording import Company, Prices, Published
 # hashing, 39 s else). Queries of authors are left to the server.
 _BY_HASHING = "SET LOCAL enable_mergejoin = off;\nSET LOCAL enable_nestloop = off;\n"
 _AS_BEFORE = "RESET enable_mergejoin;\nRESET enable_nestloop"
-# Types of which values that compare as equal have the same text.
-_EXACT = (
-    "BOOLEAN", "SMALLINT", "INTEGER", "BIGINT", "DATE", "TIMESTAMP", "UUID", "BYTEA", "DECIMAL(",
-)  # fmt: skip
-
 
 # From timing the statements one by one on a million rows of four columns, PostgreSQL 17.
 _PRICES = Prices(insert=0.4e-6, delete=5e-6, scan=0.04e-6, compare=0.8e-6, copy=0.95e-6)
@@ -98,19 +94,19 @@ class PostgresWording(Struct, frozen=True):
         return Joining(compose("(ARRAY[{l}] = ARRAY[{r}] AND ({l} IS NULL) = ({r} IS NULL))", l=left, r=right))
 
     def same_bits(self, left: Sql, right: Sql, column: Column) -> Sql:
-        if self.holds.bits and column.type.startswith(_EXACT) and not column.type.endswith("]"):
+        if self.holds.bits and column.parsed.equal_is_same:
             return compose("{l} IS NOT DISTINCT FROM {r}", l=left, r=right)
         return _same_text(left, right)
 
     def equal_by_value(self, schema: Schema) -> Sequence[str]:
         # JSON, points and others have no equality at all; values of the same text are the same.
-        return [c.name for c in schema if c.type.startswith(_EXACT) and not c.type.endswith("]")]
+        return [c.name for c in schema if c.parsed.equal_is_same]
 
     def finer(self, left: Sql, right: Sql, schema: Schema) -> Sequence[Sql]:
         return [
             _same_text(compose("{t}.{c}", t=left, c=Ident(c.name)), compose("{t}.{c}", t=right, c=Ident(c.name)))
             for c in schema
-            if not self.holds.bits or not c.type.startswith(_EXACT) or c.type.endswith("]")
+            if not self.holds.bits or not c.parsed.equal_is_same
         ]
 
     def as_text(self, value: Sql) -> Sql:
@@ -138,7 +134,7 @@ class PostgresWording(Struct, frozen=True):
         return compose("{v} NOT IN ('NaN', 'Infinity', '-Infinity')", v=value)
 
     def precision(self, kind: str) -> int | None:
-        return {"DOUBLE PRECISION": 15, "REAL": 6}.get(kind)
+        return parsed(kind).decimal_digits
 
     def sample(self, rows: int) -> Sql:
         return compose("LIMIT {n}", n=rows)

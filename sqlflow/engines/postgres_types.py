@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from sqlflow.core.types import Family, parsed
+
 _SPELLED = {
     "timestamp without time zone": "TIMESTAMP",
     "timestamp with time zone": "TIMESTAMP WITH TIME ZONE",
@@ -60,10 +62,11 @@ def of_file(kind: str) -> str:
     >>> of_file("UBIGINT"), of_file("DECIMAL(10,2)"), of_file("VARCHAR[]"), of_file("STRUCT(a INTEGER)")
     ('DECIMAL(20,0)', 'DECIMAL(10,2)', 'TEXT[]', 'JSONB')
     """
-    if kind.endswith("[]") and "(" not in kind and "[]" not in kind[:-2]:
-        return f"{of_file(kind[:-2])}[]"
-    if kind.startswith(("STRUCT", "MAP", "UNION")) or kind.endswith("]"):
+    type_ = parsed(kind)
+    if type_.is_list_of_plain:
+        return f"{of_file(kind.removesuffix('[]'))}[]"
+    if type_.is_nested:
         return "JSONB"
-    if kind.startswith("ENUM"):
+    if type_.family is Family.ENUM:
         return "TEXT"
     return _OF_FILES.get(kind, kind)

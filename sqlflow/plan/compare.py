@@ -47,8 +47,7 @@ class Comparison(Struct, frozen=True):
 
 def compared_columns(words: Wording, schema: Schema) -> Schema:
     """The columns that can be compared."""
-    inside = ("DOUBLE", "FLOAT", "REAL")
-    return Schema(tuple(c for c in schema if words.precision(c.type) or not any(word in c.type for word in inside)))
+    return Schema(tuple(c for c in schema if words.precision(c.type) or not c.parsed.has_float))
 
 
 def exact_columns(words: Wording, schema: Schema) -> tuple[str, ...]:

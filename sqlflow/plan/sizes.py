@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -14,6 +13,7 @@ from sqlflow.core.intervals import BEGINNING, END, Interval, IntervalSet
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import SignatureUpdate
 from sqlflow.core.schema import Schema
+from sqlflow.core.types import ColumnType, Family
 from sqlflow.core.words import counted, sized
 from sqlflow.plan.partitions import changed_partitions
 
@@ -77,23 +77,19 @@ def cut(wanted: IntervalSet, found: Reading, most: int) -> list[IntervalSet]:
 def _row_size(schema: Schema, read: frozenset[str] | None) -> int:
     """The bytes that a row takes in memory, of the columns that are read; all where that is not known."""
     found = [c for c in schema if read is None or c.name.lower() in read]
-    return sum(_size_of(column.type) for column in found) or 1
+    return sum(_size_of(column.parsed) for column in found) or 1
 
 
 _SIZES = {
-    "BOOLEAN": 1, "TINYINT": 1, "UTINYINT": 1, "SMALLINT": 2, "USMALLINT": 2, "INTEGER": 4, "UINTEGER": 4, "FLOAT": 4,
-    "DATE": 4, "BIGINT": 8, "UBIGINT": 8, "DOUBLE": 8, "TIME": 8, "HUGEINT": 16, "UHUGEINT": 16, "UUID": 16, "INTERVAL": 16,
-    "VARCHAR": 32, "BLOB": 32,
+    Family.BOOLEAN: 1, Family.DATE: 4, Family.TIME: 8, Family.TIMESTAMP: 8, Family.UUID: 16, Family.INTERVAL: 16,
+    Family.TEXT: 32, Family.BINARY: 32, Family.ENUM: 32,
 }  # fmt: skip
 _NESTED = 64
 
 
-def _size_of(kind: str) -> int:
-    if kind in _SIZES:
-        return _SIZES[kind]
-    if kind.startswith(("TIMESTAMP", "TIME WITH")) and not kind.endswith("]"):
-        return 8
-    decimal = re.fullmatch(r"DECIMAL\((\d+),\d+\)", kind)
-    if decimal:
-        return 8 if int(decimal[1]) <= 18 else 16
-    return 32 if kind.startswith("ENUM") else _NESTED
+def _size_of(kind: ColumnType) -> int:
+    if kind.bits:
+        return kind.bits // 8
+    if kind.precision is not None:
+        return 8 if kind.precision <= 18 else 16
+    return _SIZES.get(kind.family, _NESTED)

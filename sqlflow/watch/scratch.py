@@ -293,7 +293,7 @@ def _cut(relation: Sql, name: TableName, schema: Schema, order: Order) -> Sql:
     source, model = project.sources.get(name), order.checked.compiled.models.get(name)
     time = source.time if source is not None else model.model.header.time if model is not None else None
     column = schema.find(time) if time is not None else None
-    if (wishes.start or wishes.end) and column is not None and column.type.startswith(("DATE", "TIMESTAMP")):
+    if (wishes.start or wishes.end) and column is not None and column.parsed.is_moment:
         window = IntervalSet.between(wishes.start or BEGINNING, wishes.end or END)
         inside = within(Sql(render(Ident(column.name))), column.type, window, nulls=False)
         query = compose("{query} WHERE {inside}", query=query, inside=inside)
