@@ -244,6 +244,27 @@ def check(
     _exit(run_checks(selection or (), exclude or (), project, target, var or (), wait=wait, json=json))
 
 
+@app.command("test")
+def unit_tests(
+    selection: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names of tests or their files, or models: names, globs, +up, down+, tag:x and so on."),
+    ] = None,
+    exclude: Exclude = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Tests at a time; default: the cores.")
+    ] = None,
+    project: Project = None,
+    target: Target = None,
+    var: Var = None,
+    json: Json = False,
+) -> None:
+    """Run the unit tests of models in tests/*.yml, on the rows that they give. Exit code 1 when one fails."""
+    from sqlflow.cli.test import run_tests
+
+    _exit(run_tests(selection or (), exclude or (), project, target, var or (), threads=threads, json=json))
+
+
 @app.command()
 def verify(
     selection: Selection = None,

@@ -39,11 +39,12 @@ def reading(
     *,
     wait: float = DEFAULT_WAIT,
     without_database: bool = False,
+    caching: bool = False,
     wanted: Wanted | None = None,
 ) -> Iterator[Reading]:
-    """Open and compile a project, or what is `wanted` of it, without writing anything."""
+    """Open and compile a project, or what is `wanted` of it, without writing anything but, when `caching`, what it found out."""
     config = read_settings(project, target, variables)
-    with opened(config, tell, writing=False, wait=wait, without_database=without_database) as found:
+    with opened(config, tell, writing=False, wait=wait, without_database=without_database, caching=caching) as found:
         standing = look_at(found.engine, config)
         tables = standing.tables if found.engine is not None else None
         remembered = found.store.sources() if found.store is not None and tables is None else {}

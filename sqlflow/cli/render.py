@@ -31,6 +31,7 @@ __all__ = [
     "render_plan",
     "render_table",
     "to_json",
+    "value_text",
 ]
 
 _MOST_INTERVALS = 5
@@ -306,7 +307,7 @@ def render_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wi
     Columns that do not fit even so are left out, and named below.
     """
     heads = [visible(name) for name in columns]
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = [[value_text(value) for value in row] for row in rows]
     widths = _fitted(_natural_widths(heads, cells), width)
     numeric = [_is_numeric([row[index] for row in rows]) for index in range(len(widths))]
 
@@ -365,7 +366,8 @@ def _aligned(text: str, room: int, right: bool) -> str:
     return " " * (room - display_width(text)) + text if right else padded(text, room)
 
 
-def _cell(value: object) -> str:
+def value_text(value: object) -> str:
+    """A value as it stands in a table."""
     match value:
         case None:
             return "NULL"

@@ -206,4 +206,13 @@ class Binder(Protocol):
     def unsteady(self, query: str) -> tuple[Unsteady, ...]:
         """What the engine says against the functions of a query, besides those whose names SQLFlow knows."""
 
+    def fill(self, table: TableName, columns: Sequence[str], query: Sql) -> None:
+        """Give a table that was defined the rows of a query. Raises EngineError."""
+
+    def clear(self, table: TableName) -> None:
+        """Make it empty again."""
+
+    def answer(self, query: str) -> list[Row]:
+        """The rows that a query gives on the tables as they have been filled. Raises EngineError."""
+
     def close(self) -> None: ...

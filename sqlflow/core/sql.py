@@ -7,6 +7,7 @@ it is. A plain string is refused, so text of a user cannot get into a statement 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -190,3 +191,8 @@ def literal(value: object) -> str:
             return "[" + ", ".join(literal(item) for item in value) + "]"
         case _:
             raise TypeError(f"a {type(value).__name__} has no SQL literal")
+
+
+def as_json(value: object) -> str:
+    """A list or a mapping from YAML as JSON text."""
+    return json.dumps(value, ensure_ascii=False, default=str)

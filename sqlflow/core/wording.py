@@ -110,6 +110,9 @@ class Wording(Protocol):
     def copies(self, count: Sql) -> Sql:
         """An item of a SELECT list that gives each row as often as `count` says."""
 
+    def nested(self, value: object, kind: str) -> Sql:
+        """A list or a mapping, of plain values and others, as a value of a type."""
+
     def finite(self, value: Sql) -> Sql:
         """The condition that a floating point number is one; NULL for NULL."""
 

@@ -11,6 +11,8 @@ from sqlflow.core.events import Emit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
 
 class EngineModule(Protocol):
@@ -27,6 +29,10 @@ class EngineModule(Protocol):
 
     def attach(self, engine: Engine, other: Config) -> str:
         """Make the database of another target readable beside the one that is open; the name in front of its tables."""
+
+    def scratch_target(self, config: Config, folder: Path) -> AbstractContextManager[Config]:
+        """The project with an empty database of its own as its target, which is gone afterwards. `folder`: for files, one for
+        each. Raises ProjectError."""
 
     def open_binder(self, config: Config, *, files: Sequence[str]) -> Binder:
         """The judge of queries for this target."""

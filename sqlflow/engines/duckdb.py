@@ -102,6 +102,14 @@ def attach(engine: Engine, other: Config) -> str:
     return "_other"
 
 
+@contextmanager
+def scratch_target(config: Config, folder: Path) -> Iterator[Config]:
+    """A database in the folder, which goes with it; see `EngineModule.scratch_target`."""
+    name = Path(str(config.target.options["path"])).name
+    options = {**config.target.options, "path": str(folder / name)}
+    yield replace(config, target=replace(config.target, options=options))
+
+
 # No extension is ever fetched behind the user's back: what a project needs is named in `extensions`.
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
@@ -594,6 +602,16 @@ class DuckDBBinder:
 
     def unsteady(self, query: str) -> tuple[Unsteady, ...]:
         return ()  # the names that are known are DuckDB's, and all others are refused
+
+    def fill(self, table: TableName, columns: Sequence[str], query: Sql) -> None:
+        names = [Ident(name) for name in columns]
+        self._session.execute(compose("INSERT INTO {t} ({names}) {query}", t=table, names=names, query=query))
+
+    def clear(self, table: TableName) -> None:
+        self._session.execute(compose("DELETE FROM {t}", t=table))
+
+    def answer(self, query: str) -> list[Row]:
+        return self._session.fetch(query)
 
     def close(self) -> None:
         if self._opened is not None:

@@ -10,7 +10,7 @@ from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make
+from sqlflow.core.sql import Ident, Part, Sql, Value, as_json, compose, joined, make
 from sqlflow.core.types import Family, parsed
 from sqlflow.core.wording import Company, Prices, Published
 
@@ -166,6 +166,10 @@ class DuckDBWording(Struct, frozen=True):
 
     def copies(self, count: Sql) -> Sql:
         return compose("unnest(range(CAST({n} AS BIGINT)))", n=count)
+
+    def nested(self, value: object, kind: str) -> Sql:
+        text = Value(as_json(value))
+        return compose("CAST(CAST({text} AS JSON) AS {kind})", text=text, kind=Sql(kind))
 
     def finite(self, value: Sql) -> Sql:
         return compose("isfinite({v})", v=value)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -80,6 +81,31 @@ def attach(engine: Engine, other: Config) -> str:
         f"the target `{other.target.name}` is a PostgreSQL database, which cannot be read beside another one yet",
         hint="tables of one database can be compared, such as `sqlflow diff marts.orders before.orders`",
     )
+
+
+@contextmanager
+def scratch_target(config: Config, folder: Path) -> Iterator[Config]:
+    """A database that is made on the same server, and dropped at the end; see `EngineModule.scratch_target`."""
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
+    name = f"sqlflow_test_{secrets.token_hex(6)}"
+    with connect(config, "test") as server:
+        try:
+            server.execute(compose("CREATE DATABASE {name}", name=Ident(name)))
+        except psycopg.Error as error:
+            said = without_secrets(config, error.diag.message_primary or "it failed")
+            raise one_problem(
+                "missing-privilege",
+                f"a test that builds needs a database of its own, and the server says: {said}",
+                hint="let the role create databases (`ALTER ROLE name CREATEDB`), or run the tests with another --target",
+            ) from None
+        url = make_conninfo(str(config.target.options["url"]), dbname=name)
+        try:
+            options = {**config.target.options, "url": url}
+            yield replace(config, target=replace(config.target, options=options))
+        finally:
+            server.execute(compose("DROP DATABASE IF EXISTS {name} WITH (FORCE)", name=Ident(name)))
 
 
 # ---------------------------------------------------------------------- facts
@@ -637,6 +663,22 @@ class PostgresBinder:
         if isinstance(tree, str):
             return judged(self._connection, tree)
         return (Unsteady("query", f"the server does not tell what it calls: {tree.diag.message_primary}"),)
+
+    def fill(self, table: TableName, columns: Sequence[str], query: Sql) -> None:
+        names = [Ident(name) for name in columns]
+        name = Ident(self._standing[table.key])
+        self._execute(compose("INSERT INTO pg_temp.{t} ({names}) {query}", t=name, names=names, query=query))
+
+    def clear(self, table: TableName) -> None:
+        self._execute(compose("DELETE FROM pg_temp.{t}", t=Ident(self._standing[table.key])))
+
+    def answer(self, query: str) -> list[Row]:
+        text, edits = self._with_stand_ins(query)
+        try:
+            return self._execute(Sql(text))
+        except EngineError as error:
+            start = _placed(BindError("", "", error.position), edits).start
+            raise EngineError(error.message, error.kind, start, length=error.length, code=error.code) from None
 
     def _kept(self, query: str, *, given: bool = False) -> str | psycopg.Error:
         """The query as the server keeps that of a view: with what each name and operator stands for.

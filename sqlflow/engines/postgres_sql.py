@@ -12,7 +12,7 @@ from sqlflow.core.model import PartitionBy
 from sqlflow.core.names import TableName, beside
 from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Joining, Make, Sql, Value, compose, joined, make_temporary, render
+from sqlflow.core.sql import Ident, Joining, Make, Sql, Value, as_json, compose, joined, make_temporary, render
 from sqlflow.core.types import parsed
 from sqlflow.core.wording import Company, Prices, Published
 
@@ -129,6 +129,10 @@ class PostgresWording(Struct, frozen=True):
 
     def copies(self, count: Sql) -> Sql:
         return compose("generate_series(1, CAST({n} AS BIGINT))", n=count)
+
+    def nested(self, value: object, kind: str) -> Sql:
+        text = _array(value) if kind.endswith("]") and isinstance(value, list) else as_json(value)
+        return compose("CAST({text} AS {kind})", text=Value(text), kind=Sql(kind))
 
     def finite(self, value: Sql) -> Sql:
         return compose("{v} NOT IN ('NaN', 'Infinity', '-Infinity')", v=value)
@@ -435,3 +439,18 @@ def _building(name: str) -> str:
 def _same_text(left: Sql, right: Sql) -> Sql:
     parts = [compose('ARRAY[CAST({v} AS TEXT) COLLATE "C"]', v=value) for value in (left, right)]
     return Joining(joined(" = ", parts))
+
+
+def _array(value: object) -> str:
+    """The text of an array."""
+    match value:
+        case list():
+            return "{" + ",".join(map(_array, value)) + "}"
+        case None:
+            return "NULL"
+        case bool():
+            return "true" if value else "false"
+        case dict():
+            return _array(as_json(value))
+        case _:
+            return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

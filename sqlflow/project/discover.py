@@ -14,7 +14,7 @@ from sqlflow.project.unread import unread_files
 
 
 class Files(Struct, frozen=True):
-    """Paths relative to the project's root, sorted."""
+    """Paths relative to the project's root, sorted. `units`: files with unit tests; `fixtures`: with rows for them."""
 
     models: tuple[PurePosixPath, ...]
     sources: tuple[PurePosixPath, ...]
@@ -22,6 +22,8 @@ class Files(Struct, frozen=True):
     seed_settings: tuple[PurePosixPath, ...]
     macros: tuple[PurePosixPath, ...]
     tests: tuple[PurePosixPath, ...]
+    units: tuple[PurePosixPath, ...]
+    fixtures: tuple[PurePosixPath, ...]
 
 
 def discover(root: Path, allow_outside: bool, problems: list[Diagnostic]) -> Files:
@@ -33,13 +35,16 @@ def discover(root: Path, allow_outside: bool, problems: list[Diagnostic]) -> Fil
     if own_checks in search.folders:
         search.folders.remove(own_checks)
         macros += search.files(str(own_checks), (".sql",), deep=False)
+    tests = search.files("tests", (".sql", ".yml", ".yaml", ".csv"), deep=True)
     files = Files(
         models=search.files("models", (".sql",), deep=True),
         sources=search.files("sources", (".yml", ".yaml"), deep=False),
         seeds=tuple(path for path in seeds if path.suffix.lower() == ".csv"),
         seed_settings=tuple(path for path in seeds if path.suffix.lower() != ".csv" and len(path.parts) == 2),
         macros=macros,
-        tests=search.files("tests", (".sql",), deep=True),
+        tests=tuple(path for path in tests if path.suffix.lower() == ".sql"),
+        units=tuple(path for path in tests if path.suffix.lower() in (".yml", ".yaml")),
+        fixtures=tuple(path for path in tests if path.suffix.lower() == ".csv"),
     )
     settings_below = [path for path in seeds if path.suffix.lower() != ".csv" and len(path.parts) > 2]
     problems += unread_files([*search.others, *settings_below], search.folders, root)

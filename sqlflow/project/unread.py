@@ -52,7 +52,7 @@ _READ: Mapping[str, tuple[str, ...]] = {
     "sources": _YAML,
     "seeds": (".csv",),
     "macros": (".sql",),
-    "tests": (".sql",),
+    "tests": (".sql", *_YAML),
 }
 _OTHER_FOLDERS: Mapping[str, str] = {
     "analyses": "a query that makes no table is not part of a project; one that others read belongs into models/",
@@ -102,10 +102,8 @@ def _hint(path: PurePosixPath) -> str | None:
             return None if suffix in _DATA else "sources are declared in files that end in .yml, directly in sources/"
         case "macros", _:
             return "macros are `CREATE MACRO` statements in files that end in .sql, directly in macros/, and checks of your own in macros/checks/"
-        case "tests", ".yml" | ".yaml":
-            return "unit tests of models are not available yet; a test is a query that returns no rows: tests/NAME.sql"
         case "tests", other if other != ".py":  # tests of other tools may lie beside ours
-            return "a test is a query that returns no rows, in a file that ends in .sql"
+            return "a test is a query that returns no rows, in a .sql file, or a unit test of a model, in a .yml file"
         case _:
             return None
 

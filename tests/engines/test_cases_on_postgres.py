@@ -29,6 +29,7 @@ FILES = (
     "strategies",
     "verify",
     "queries_in_tests",
+    "unit_tests",
     "clock",
     "equality",
 )
