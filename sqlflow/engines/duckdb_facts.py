@@ -65,25 +65,23 @@ def values_of(kind: str, number: Sql) -> Sql:
 
 def _kinds(fetch: Fetch) -> Mapping[str, Sequence[str]]:
     """The types that this version has; of others there is no column."""
-    if fetch("SELECT count(*) FROM duckdb_types() WHERE type_name = 'bignum'")[0][0]:
-        return NOTABLE
-    return {kind: values for kind, values in NOTABLE.items() if kind != "BIGNUM"}
+    try:
+        fetch("SELECT CAST(NULL AS BIGNUM)")
+    except EngineError:
+        return {kind: values for kind, values in NOTABLE.items() if kind != "BIGNUM"}
+    return NOTABLE
 
 
 def _make_values(fetch: Fetch) -> Sequence[tuple[str, int, Schema]]:
     """The table `v` with the values of each type in a column; the name of each, its number of values, and its type."""
     kinds = _kinds(fetch)
-    most = max(map(len, kinds.values())) + 1
-    columns = [
-        compose("{value} AS {x}", value=values_of(kind, Sql("i")), x=Ident(f"x{n}")) for n, kind in enumerate(kinds)
-    ]
-    fetch(
-        compose(
-            "CREATE OR REPLACE TEMP TABLE v AS SELECT i, {columns} FROM range(1, {most}) AS t(i)",
-            columns=columns,
-            most=most + 1,
-        )
-    )
+    if not fetch("SELECT 1 FROM duckdb_tables() WHERE table_name = 'v'"):  # what another probe has made already
+        most = max(map(len, kinds.values())) + 1
+        columns = [
+            compose("{value} AS {x}", value=values_of(kind, Sql("i")), x=Ident(f"x{n}")) for n, kind in enumerate(kinds)
+        ]
+        made = compose("SELECT i, {columns} FROM range(1, {most}) AS t(i)", columns=columns, most=most + 1)
+        fetch(compose("CREATE TEMP TABLE v AS {made}", made=made))
     return [
         (f"x{n}", len(values) + 1, Schema((Column(f"x{n}", kind.partition(" COLLATE ")[0]),)))
         for n, (kind, values) in enumerate(kinds.items())
@@ -93,6 +91,11 @@ def _make_values(fetch: Fetch) -> Sequence[tuple[str, int, Schema]]:
 def _apart(fetch: Fetch, holds: Holds) -> bool:
     with _plainly(fetch):
         return _tell_rows_apart(fetch, DuckDBWording(holds))
+
+
+def _values_apart(fetch: Fetch) -> bool:
+    with _plainly(fetch):
+        return _tell_values_apart(fetch, DuckDBWording())
 
 
 @contextmanager
@@ -179,7 +182,6 @@ def _make_numbers(fetch: Fetch) -> None:
 
 def _averages(fetch: Fetch, ways: Mapping[str, Company], kinds: Mapping[str, str]) -> bool:
     """Whether the average is what `Wording.average` says, in each company: `ways` by what the query counts beside it."""
-    _make_numbers(fetch)
     words = DuckDBWording()
     for number, kind in enumerate(kinds):
         for beside, company in ways.items():
@@ -204,12 +206,14 @@ _FINISHED: Mapping[str, Company] = {"": Company(), ", count(*) AS n": Company(fi
 
 
 def _averages_divide(fetch: Fetch) -> bool:
+    _make_numbers(fetch)
     counted = {", count(v) AS n": Company(counted=True)}
     integers = {kind: value for kind, value in _AVERAGED.items() if kind == "BIGINT"}
     return _averages(fetch, _DIVIDED, _AVERAGED) and _averages(fetch, counted, integers)
 
 
 def _averages_finish(fetch: Fetch) -> bool:
+    _make_numbers(fetch)
     return _averages(fetch, _FINISHED, _AVERAGED)
 
 
@@ -253,7 +257,8 @@ def _show_collations(fetch: Fetch) -> bool:
     fetch("CREATE OR REPLACE TABLE plain_inside AS SELECT {'x': [x]} AS s FROM plain")
     fetch("CREATE OR REPLACE VIEW above AS SELECT x FROM collated")
     suspects = [TableName("main", name) for name in ("inside", "plain_inside", "above")]
-    found = {str(name) for _, name in fetch(DuckDBWording().collated(suspects))}
+    with _plainly(fetch):
+        found = {str(name) for _, name in fetch(DuckDBWording().collated(suspects))}
     shown = {"collated", "collated_too", "collated_here", "inside", "above"}
     return shown <= found and not found & {"plain", "plain_inside"}
 
@@ -401,7 +406,7 @@ FACTS: Sequence[Fact] = (
         "values that compare as equal are the same in every bit, where SQLFlow counts on it",
         "leaving rows alone that did not change",
         "values are compared as text too, which takes longer",
-        lambda fetch: _tell_values_apart(fetch, DuckDBWording()),
+        _values_apart,
     ),
     Fact(
         "sums_of_hashes",

@@ -403,7 +403,8 @@ def _joined(node: exp.Expr) -> exp.Expr | str | None:
     """Texts put together: what is no text becomes one."""
     parts = [node.this, node.expression] if isinstance(node, exp.DPipe) else list(node.expressions)
     if isinstance(node, exp.DPipe) and all(kind_of(part).endswith("[]") or kind_of(part) == NULL for part in parts):
-        return None
+        # A list put together with NULL is the list to PostgreSQL, and NULL to DuckDB.
+        return _made("CASE WHEN a IS NULL OR b IS NULL THEN NULL ELSE a || b END", a=parts[0], b=parts[1])
     for part in parts:
         if (reason := _as_text(part)) is not None:
             return reason
@@ -503,6 +504,8 @@ def _truncated(node: exp.Expr) -> exp.Expr | str | None:
     inner, unit = node.this, node.text("unit").lower()
     if isinstance(node.args.get("unit"), exp.Column) or unit not in _CUTS:
         return "`date_trunc` to a computed unit, or one that PostgreSQL does not have"
+    if unit == "week" and kind_of(inner) == "interval":
+        return "`date_trunc` of an interval to weeks"
     if isinstance(inner, exp.Literal) or (isinstance(inner, exp.Cast) and inner.to.this is not exp.DType.DATE):
         return None
     as_timestamp = _made("CAST(x AS TIMESTAMP)", x=inner) if isinstance(inner, exp.Cast) else _made(

@@ -380,6 +380,10 @@ max(s) OVER (PARTITION BY b)
 min(day) OVER (PARTITION BY f)
 list(a) OVER (ORDER BY id ROWS 1 PRECEDING)
 s || NULL
+l || NULL
+NULL || l
+l || CASE WHEN f THEN l END
+l || l || l
 concat(a, s)
 concat_ws(',', s, NULL, t)
 coalesce(s, 'x') || coalesce(t, 'y')
@@ -778,6 +782,7 @@ divide(a, 3)
 nextafter(x, 1)
 sum(DISTINCT a) OVER ()
 date_trunc('month', CAST(ts AS DATE))
+date_trunc('week', iv)
 trunc(x, 1)
 century(ts)
 isoyear(ts)
