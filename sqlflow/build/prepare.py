@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from msgspec import Struct
@@ -17,9 +17,10 @@ from sqlflow.compiler.shapes import shapes_of
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Request
 from sqlflow.core.delta import Shape
-from sqlflow.core.diagnostics import stop_on_errors
+from sqlflow.core.diagnostics import Diagnostic, stop_on_errors
 from sqlflow.core.events import Clock
 from sqlflow.core.inputs import Inputs
+from sqlflow.core.model import Project
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Reason, ReasonKind, Signature, Unreadable
 from sqlflow.core.records import TableKind
@@ -72,6 +73,7 @@ def draw_up(
     """The plan of a build, with what it refuses to do in `Plan.problems`. Raises ProjectError for a project or selection
     that is wrong."""
     compiled = checked.compiled
+    spoilt = dict(checked.spoilt)
 
     shape_of = shapes_of(compiled, workshop)
 
@@ -103,7 +105,13 @@ def draw_up(
         inputs, wrong = look(
             compiled, workshop.config, warehouse, wanted, also, run_id, now, anew=request.full_refresh, known=known
         )
-        stop_on_errors(wrong)
+        gone = {name: told for name, told in wrong.items() if _is_of_files(name, compiled.project)}
+        stop_on_errors(
+            problem for name, told in wrong.items() if name not in gone or known is not None for problem in told
+        )
+        if gone:
+            spoilt.update(gone)
+            return planned(frozenset(selected) - _behind(gone, checked), standing)
         return inputs, make_plan(compiled, inputs, workshop.config, request, selected, run_id, now, shape_of, traits)
 
     universe = universe_of(
@@ -112,7 +120,7 @@ def draw_up(
         workshop.config,
         standing.records,
         store,
-        lambda: planned(frozenset(compiled.models))[1],
+        lambda: planned(frozenset(compiled.models) - _behind(spoilt, checked))[1],
     )
     selected, wrong = select(request.selection, request.exclude, universe)
     stop_on_errors([*wrong, *not_restated(request, selected, compiled)])
@@ -120,11 +128,11 @@ def draw_up(
         selected |= _that_can_run(
             with_their_tests(selected, request.exclude, universe) - selected, selected, compiled, standing
         )
-    unreadable = _unreadable(checked, selected)
+    inputs, plan = planned(selected - _behind(spoilt, checked))
+    unreadable = _unreadable(spoilt, checked, selected)
     if request.fail_fast:
         stop_on_errors(problem for found in unreadable for problem in found.problems)
-    selected -= {name for found in unreadable for name in (found.table, *found.models)}
-    inputs, plan = planned(selected)
+    selected -= _behind(spoilt, checked)
 
     def again(standing: Standing) -> Prepared:
         later, changed = planned(selected, standing, inputs)
@@ -135,11 +143,24 @@ def draw_up(
     return Prepared(checked, inputs, _without(unreadable, plan), frozenset(selected), shape_of, again, blame)
 
 
-def _unreadable(checked: Checked, selected: Collection[TableName]) -> tuple[Unreadable, ...]:
+def _is_of_files(name: TableName, project: Project) -> bool:
+    source = project.sources.get(name)
+    return name in project.seeds or (source is not None and source.path is not None)
+
+
+def _behind(spoilt: Iterable[TableName], checked: Checked) -> frozenset[TableName]:
+    """Seeds and sources whose files cannot be read, and all that is made from them."""
+    names = tuple(spoilt)
+    return frozenset(names) | frozenset(made_from(names, checked.compiled.project, checked.graph))
+
+
+def _unreadable(
+    spoilt: Mapping[TableName, tuple[Diagnostic, ...]], checked: Checked, selected: Collection[TableName]
+) -> tuple[Unreadable, ...]:
     """What cannot be read of all that is selected, or that something selected is made from."""
     found: list[Unreadable] = []
     project = checked.compiled.project
-    for name, problems in sorted(checked.spoilt.items()):
+    for name, problems in sorted(spoilt.items()):
         below = made_from((name,), project, checked.graph)
         models = tuple(model for model in checked.graph.order if model in below and model in selected)
         if models or name in selected:
@@ -152,7 +173,7 @@ def _without(unreadable: Sequence[Unreadable], plan: Plan) -> Plan:
     """A plan with what it leaves out for files that cannot be read."""
     skipped = dict(plan.skipped)
     for found in reversed(unreadable):
-        reason = Reason(ReasonKind.INPUT_UNREADABLE, f"`{found.table}` cannot be read")
+        reason = Reason(ReasonKind.LEFT_OUT, f"`{found.table}` cannot be read")
         skipped |= dict.fromkeys(found.models, reason)
     return replace(plan, skipped=skipped, unreadable=tuple(unreadable))
 

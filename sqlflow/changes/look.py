@@ -55,6 +55,10 @@ class Warehouse(Struct, frozen=True):
     moment: str = ""
 
 
+Unseen = Mapping[TableName, tuple[Diagnostic, ...]]
+"""Seeds and sources that could not be looked at, and why."""
+
+
 def look(
     compiled: Compiled,
     config: Config,
@@ -66,17 +70,17 @@ def look(
     *,
     anew: bool = False,
     known: Inputs | None = None,
-) -> tuple[Inputs, list[Diagnostic]]:
+) -> tuple[Inputs, Unseen]:
     """The state of all seeds, sources and undeclared tables that the `wanted` models read, and of those in `also`.
 
     At most one query each, plus one per incremental model whose input changed, or all of whose rows are to be computed
-    (`anew`, or because it has no table). Gives also what could not be read. `known`: what was found a moment ago; only
+    (`anew`, or because it has no table). Gives also what could not be read, and why. `known`: what was found a moment ago; only
     files that had to be loaded since are looked at again. All of it is of one moment: if files change meanwhile, it is
     looked at again.
     """
     session = warehouse.session
 
-    def looked() -> tuple[Inputs, list[Diagnostic]]:
+    def looked() -> tuple[Inputs, Unseen]:
         with nullcontext() if session is None else session.reading():
             return _look(compiled, config, warehouse, wanted, also, run_id, now, anew, known)
 
@@ -119,7 +123,7 @@ def _look(
     now: datetime,
     anew: bool,
     known: Inputs | None,
-) -> tuple[Inputs, list[Diagnostic]]:
+) -> tuple[Inputs, Unseen]:
     look_at = _Look(compiled, config, warehouse, run_id, now, wanted)
     needed = compiled.inputs_of(wanted) | frozenset(also)
     states: dict[TableName, InputState] = {}
@@ -193,7 +197,7 @@ class _Look:
         now: datetime,
         wanted: Collection[TableName],
     ) -> None:
-        self.problems: list[Diagnostic] = []
+        self.problems: dict[TableName, tuple[Diagnostic, ...]] = {}
         self.notes: list[str] = []
         self._wanted = wanted
         self._readers: dict[TableName, CompiledModel] | None = None
@@ -221,7 +225,13 @@ class _Look:
             code = "unreadable-source" if error.code == "statement-failed" else error.code
             first, *rest = error.message.splitlines()
             hint = "\n".join(rest) or None if code == error.code else None
-            self.problems.append(Diagnostic(code, f"`{name}` cannot be read: {first}", span, hint))
+            self.problems[name] = (Diagnostic(code, f"`{name}` cannot be read: {first}", span, hint),)
+        except OSError as error:  # it went since its columns were looked at
+            seed, source = project.seeds.get(name), project.sources.get(name)
+            code, at = ("unreadable-source", source.span) if source is not None else ("unreadable-seed", None)
+            file = f"`{seed.path}`" if seed is not None else f"a file of `{name}`"
+            why = (error.strerror or "error").lower()
+            self.problems[name] = (Diagnostic(code, f"{file} cannot be read: {why}", at),)
         return None
 
     def _seed(self, seed: Seed, *, loaded: bool) -> InputState:
@@ -319,7 +329,7 @@ class _Look:
             if source.missing_file is Missing.FAIL:
                 at = source.spans.get("path") or source.span
                 hint = "bring it back; if it is gone for good, build once with `on_missing_file: warn`"
-                self.problems.append(Diagnostic("missing-file", f"`{source.name}`: {there}", at, hint))
+                self.problems[source.name] = (Diagnostic("missing-file", f"`{source.name}`: {there}", at, hint),)
             else:
                 self.notes.append(f"`{source.name}`: {there}; their rows are taken out of what is built from them")
         if changed:

@@ -35,7 +35,7 @@ class ReasonKind(StrEnum):
     TESTED = "tested"
     NO_TABLE = "no_table"
     NOT_SELECTED = "not_selected"
-    INPUT_UNREADABLE = "input_unreadable"
+    LEFT_OUT = "left_out"
 
 
 class Reason(Struct, frozen=True):

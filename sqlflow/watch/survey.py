@@ -17,7 +17,7 @@ from sqlflow.build.selecting import universe_of
 from sqlflow.build.standing import look_at
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.config import Config, Request
-from sqlflow.core.diagnostics import ProjectError, stop_on_errors
+from sqlflow.core.diagnostics import ProjectError, Severity, stop_on_errors
 from sqlflow.core.engine import Engine, EngineError, Found, Interrupted
 from sqlflow.core.events import Event
 from sqlflow.core.intervals import BEGINNING, END, Interval
@@ -171,7 +171,11 @@ def conduct(survey: Survey, desk: Desk, tell: Tell) -> Moved | Locked | None:
 def _plan(survey: Survey, desk: Desk, engine: Engine | None, tell: Tell) -> frozenset[TableName]:
     """Tell the plan; the models that a scratch build should have."""
     if not survey.sound:
-        tell(Planned(None, "a build would stop at these problems"))
+        examined = survey.known.examined
+        of_files = {problem for problems in examined.spoilt.values() for problem in problems}
+        stops = any(p.severity is Severity.ERROR and p not in of_files for p in examined.problems)
+        would = "stop at these problems" if stops else "leave out what is made from these files"
+        tell(Planned(None, f"a build would {would}"))
         return frozenset()
     checked = Checked(survey.known.examined.compiled, survey.known.examined.graph, ())
     records = survey.known.surroundings.records
