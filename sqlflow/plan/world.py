@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
-from sqlflow.core.delta import Shape, Tier
+from sqlflow.core.delta import Shape
 from sqlflow.core.engine import Traits
 from sqlflow.core.inputs import Inputs
 from sqlflow.core.model import Header, Incremental
@@ -81,6 +81,11 @@ class World(Struct, frozen=True, dict=True):
             source is not None and (source.path is not None or source.cursor is not None)
         )
 
+    def rows_of(self, name: TableName) -> int | None:
+        """How many rows a table has, as far as that is known before the build."""
+        state, record = self.inputs.states.get(name), self.inputs.records.get(name)
+        return state.rows if state is not None else record.rows if record is not None else None
+
     def signatures(self, name: TableName) -> tuple[SignatureUpdate, ...]:
         """What a model remembers of the partitions of its inputs when it has read them."""
         return self._signatures.get(name, ())
@@ -105,10 +110,6 @@ class World(Struct, frozen=True, dict=True):
     def may_follow(self, name: TableName) -> tuple[CompiledModel, ...]:
         """The models that may follow changes of a table by what their headers say, views looked through."""
         return self._readers.get(name, ())
-
-    def followers(self, name: TableName) -> tuple[CompiledModel, ...]:
-        """Those of them whose query can follow something."""
-        return tuple(m for m in self.may_follow(name) if self.shape_of(m.name).tier is not Tier.REFUSED)
 
     @cached_property
     def _readers(self) -> Mapping[TableName, tuple[CompiledModel, ...]]:

@@ -45,7 +45,7 @@ def followed(sight: Sight, subject: Subject, before: TableRecord, effect: Effect
         schema = model.schema if model is not None else world.compiled.columns[name]
         reader = record.reader if record is not None else ""
         changed.append(Changed(name, schema, consumed.version, version.number, log_of(name, reader), beyond))
-        rows[name] = state.rows if state is not None else record.rows if record is not None else None
+        rows[name] = world.rows_of(name)
     return follow_or_not(subject.model, before, world.shape_of(subject.table), changed, sight.versions, rows)
 
 

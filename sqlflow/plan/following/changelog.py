@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.delta import Tier
 from sqlflow.core.inputs import InputState
 from sqlflow.core.keeping import image_of, log_of
@@ -13,7 +14,7 @@ from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.seen import latest_of
 from sqlflow.core.sql import Sql, render
-from sqlflow.plan.following.choice import would_follow
+from sqlflow.plan.following.choice import may_pay, would_follow
 from sqlflow.plan.log import Cursor, Log, compare_image, extend_image, keep_image
 from sqlflow.plan.world import World, insists
 
@@ -22,7 +23,7 @@ def logged(
     world: World, schema: Schema, before: TableRecord | None, record: TableRecord
 ) -> tuple[TableRecord, Log | None]:
     """The record and the log of a version that is written down, if anybody may want to read it."""
-    followers = world.followers(record.table)
+    followers = _followers(world, record.table)
     if not followers:
         return replace(record, logged=None), None
     alike = before is not None and before.schema == schema and before.reader == record.reader
@@ -34,6 +35,17 @@ def logged(
         log_of(record.table, record.reader), schema, record.version, since is None, min(lowest, record.version - 1)
     )
     return replace(record, logged=max(record.version - 1 if since is None else since, log.read)), log
+
+
+def _followers(world: World, name: TableName) -> tuple[CompiledModel, ...]:
+    """The models that would follow changes of a table if they were told of them. What their queries can follow takes a look
+    at each query, so that comes last."""
+    return tuple(
+        model
+        for model in world.may_follow(name)
+        if may_pay(model, world.inputs.records.get(model.name), world.rows_of(name))
+        and world.shape_of(model.name).tier is not Tier.REFUSED
+    )
 
 
 def captured(
@@ -84,7 +96,7 @@ def _worth_telling(world: World, name: TableName, state: InputState) -> bool:
     """Whether somebody will follow the rows that were added to an input, and not rather be rebuilt."""
     assert state.growth is not None
     added, rows = state.growth.rows, state.rows
-    for model in world.followers(name):
+    for model in _followers(world, name):
         before = world.inputs.records.get(model.name)
         if before is not None and would_follow(model, before, world.shape_of(model.name), added, rows):
             return True

@@ -123,6 +123,18 @@ def _limit(before: TableRecord, name: str, base: int, known: int | None, grown: 
     return _Limit(most, per_row, weight, fixed, full, f"took {duration(full)} for {counted(then, 'row')}")
 
 
+def may_pay(model: CompiledModel, before: TableRecord | None, rows: int | None) -> bool:
+    """Whether a model might follow changes of an input that has `rows`, however few they are; False for a table that is
+    rebuilt faster than any change is followed."""
+    header = model.model.header
+    if before is None or insists(header) or not header.promise.whole or before.costs.get("full") is None:
+        return True
+    base = max(before.rows or 0, rows or 0)
+    return any(
+        _limit(before, name, base, None, grown=grown).most > 0 for name in ("delta", "keys") for grown in (True, False)
+    )
+
+
 def would_follow(model: CompiledModel, before: TableRecord, shape: Shape, added: int, rows: int | None) -> bool:
     """Whether it is worth while to write down rows that were added to an input, which has `rows` now, for this reader."""
     if insists(model.model.header):
