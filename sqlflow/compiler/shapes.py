@@ -132,7 +132,7 @@ def _shape(compiled: Compiled, model: CompiledModel, workshop: Workshop) -> Shap
             return msgspec.json.decode(cached, type=Shape)
         except (msgspec.DecodeError, ValueError):
             pass  # an entry that cannot be read is computed again
-    from sqlflow.compiler.delta import find_shape
+    from sqlflow.compiler.following.shape import find_shape
 
     for name, schema in columns.items():
         if name not in views:

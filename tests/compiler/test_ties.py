@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from markdown_cases import CONFIG
 
-from sqlflow.compiler.delta import find_shape
+from sqlflow.compiler.following.shape import find_shape
 from sqlflow.core.delta import Shape
 from sqlflow.core.engine import Binder
 from sqlflow.core.names import TableName

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from on_postgres import drop_database, new_database
 
-from sqlflow.compiler.delta import find_shape
+from sqlflow.compiler.following.shape import find_shape
 from sqlflow.core.config import Config, Target
 from sqlflow.core.delta import Shape, Tier
 from sqlflow.core.engine import Binder

@@ -66,7 +66,7 @@ FAULTS = (
     ),
     Fault(
         "a SUM counts all rows, not those with a value",
-        "compiler/delta.py",
+        "compiler/following/counters.py",
         'count = exp.column(self._counter("count", f"count({inner}){suffix}"))',
         'count = exp.column(self._counter("count", f"count(*){suffix}"))',
         "test_a_sum_becomes_null_when_its_last_value_goes",
@@ -87,7 +87,7 @@ FAULTS = (
     ),
     Fault(
         "counts of distinct values are added up",
-        "compiler/delta.py",
+        "compiler/following/counters.py",
         "not isinstance(argument, (exp.Distinct, exp.Order, exp.Star))",
         "not isinstance(argument, (exp.Order, exp.Star))",
         "test_a_value_that_is_counted_once_comes_again",
@@ -100,15 +100,15 @@ FAULTS = (
     ),
     Fault(
         "the side of a semi join that is not kept is multiplied out",
-        "compiler/delta.py",
+        "compiler/following/products.py",
         'if join.kind in ("SEMI", "ANTI") or join.side in ("LEFT", "FULL")',
         'if join.side in ("LEFT", "FULL")',
     ),
     Fault(
         "rows that an outer join leaves without a key are forgotten",
-        "compiler/delta.py",
-        "            if nulled:\n",
-        "            if nulled and not name:\n",
+        "compiler/following/keys.py",
+        "        if nulled:\n",
+        "        if nulled and not name:\n",
         "test_a_full_join",
     ),
     Fault(

@@ -46,4 +46,6 @@ def _remember(project: Lawful, seconds: float) -> None:
     """As if the last rebuild of the reader had taken so long."""
     ((record,),) = project.rows("SELECT record FROM _sqlflow.commits WHERE name = 'a.reader'")
     changed = json.dumps({**json.loads(str(record)), "costs": {"full": seconds}})
-    project.sql(f"UPDATE _sqlflow.commits SET record = '{changed.replace(chr(39), chr(39) * 2)}' WHERE name = 'a.reader'")
+    project.sql(
+        f"UPDATE _sqlflow.commits SET record = '{changed.replace(chr(39), chr(39) * 2)}' WHERE name = 'a.reader'"
+    )
