@@ -6,7 +6,6 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from msgspec.structs import replace
 from sqlflow import __version__
 from sqlflow.core.cache import Cache
 from sqlflow.core.codec import decode, encode
-from sqlflow.core.diagnostics import Diagnostic, Note, Severity, did_you_mean
+from sqlflow.core.diagnostics import Diagnostic, Note, did_you_mean
 from sqlflow.core.engine import ReadTable, may_be_catalogue
 from sqlflow.core.graph import Edge, ModelGraph, Reader
 from sqlflow.core.known import KnownProject, Parsed
@@ -22,9 +21,7 @@ from sqlflow.core.later import Later
 from sqlflow.core.model import Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.source import Span
-
-if TYPE_CHECKING:
-    import networkx as nx
+from sqlflow.graph.arrange import arrange, has_circles
 
 _FORM = f"sqlflow {__version__}"
 _WORD = re.compile(r"\w+")
@@ -113,16 +110,12 @@ def _link(
     default_schema: str,
     gone: Collection[TableName],
 ) -> tuple[ModelGraph, list[Diagnostic]]:
-    import networkx as nx
-
     models = {model.name: model for model in project.models}
     names = _Names(project, existing, default_schema, gone)
-    problems: list[Diagnostic] = []
     edges: dict[TableName, tuple[Edge, ...]] = {}
     broken = {name for name in models if name not in reads}
     undeclared: set[TableName] = set()
-    graph: nx.DiGraph[TableName] = nx.DiGraph()
-    graph.add_nodes_from(sorted(models))
+    named: dict[TableName, set[TableName]] = {name: set() for name in sorted(models)}
     for name in sorted(reads):
         model = models[name]
         found: list[Edge] = []
@@ -135,30 +128,18 @@ def _link(
             found.append(Edge(table, read))
             if table not in names.project:
                 undeclared.add(table)
-            graph.add_edge(table, name)
+            named[name].add(table)
         edges[name] = tuple(found)
-        _depends_on(model, names, graph)
-    problems += names.problems()
-    problems += _circles(graph, models, edges)
-    broken |= {name for circle in nx.strongly_connected_components(graph) if len(circle) > 1 for name in circle}
-    broken |= {name for name in models if graph.has_edge(name, name)}
-    _order_after_referenced(models, graph, broken, problems)
-    for name in list(broken):
-        broken |= nx.descendants(graph, name)
-    order = _order(graph, models, broken)
-    readers = tuple(
-        Reader(name, edges.get(name, ()), tuple(sorted(graph.predecessors(name)))) for name in sorted(models)
-    )
-    return ModelGraph(Later.of(readers), order, tuple(sorted(broken)), tuple(sorted(undeclared))), problems
-
-
-def _order(
-    graph: nx.DiGraph[TableName], models: Mapping[TableName, Model], broken: set[TableName]
-) -> tuple[TableName, ...]:
-    import networkx as nx
-
-    sound = graph.subgraph([name for name in graph if name not in broken])
-    return tuple(name for name in nx.lexicographical_topological_sort(sound, key=lambda n: n.key) if name in models)
+        named[name] |= _depends_on(model, names)
+    problems = names.problems()
+    if has_circles(named):
+        circling, drawn = _circles(named, models, edges)
+        broken |= circling
+        problems += drawn
+    arranged = arrange(models, named, broken, problems)
+    readers = tuple(Reader(name, edges.get(name, ()), tuple(sorted(arranged.parents[name]))) for name in named)
+    broken_and_below = tuple(sorted(arranged.broken))
+    return ModelGraph(Later.of(readers), arranged.order, broken_and_below, tuple(sorted(undeclared))), problems
 
 
 class _Names:
@@ -319,45 +300,28 @@ def _unknown(name: str, span: Span, hint: str | None) -> Diagnostic:
     return Diagnostic("unknown-table", f"there is no table `{name}`", span, hint)
 
 
-def _depends_on(model: Model, names: _Names, graph: nx.DiGraph[TableName]) -> None:
+def _depends_on(model: Model, names: _Names) -> set[TableName]:
+    found = set()
     for text in model.header.depends_on:
         schema, _, name = text.rpartition(".")
         span = model.header.spans.get("depends_on") or model.place
         table = names.resolve(ReadTable(schema or None, name, 0, 0), span, model)
         if table is not None:
-            graph.add_edge(table, model.name)
-
-
-def _order_after_referenced(
-    models: Mapping[TableName, Model], graph: nx.DiGraph[TableName], broken: set[TableName], problems: list[Diagnostic]
-) -> None:
-    """A table that a check reads must be up to date first."""
-    import networkx as nx
-
-    for model in sorted(models.values(), key=lambda m: m.name):
-        for check, target in ((c, table) for c in model.header.checks for table in c.tables):
-            if target == model.name or target not in graph or model.name in broken or target in broken:
-                continue
-            if nx.has_path(graph, model.name, target):
-                problems.append(
-                    Diagnostic(
-                        "check-circle",
-                        f"the check `{check.name}` reads `{target}`, which is itself made from `{model.name}`",
-                        check.span,
-                        f"move the check to `{target}`, or to a model that reads both",
-                        Severity.ERROR,
-                    )
-                )
-                continue
-            graph.add_edge(target, model.name)
+            found.add(table)
+    return found
 
 
 def _circles(
-    graph: nx.DiGraph[TableName], models: Mapping[TableName, Model], edges: Mapping[TableName, tuple[Edge, ...]]
-) -> list[Diagnostic]:
-    """One diagnostic per circle, drawn as a ring, with the line that makes each edge."""
+    named: Mapping[TableName, Collection[TableName]],
+    models: Mapping[TableName, Model],
+    edges: Mapping[TableName, tuple[Edge, ...]],
+) -> tuple[set[TableName], list[Diagnostic]]:
+    """The models in circles, and one diagnostic per circle, drawn as a ring, with the line that makes each edge."""
     import networkx as nx
 
+    graph: nx.DiGraph[TableName] = nx.DiGraph()
+    graph.add_nodes_from(named)
+    graph.add_edges_from((table, name) for name, tables in named.items() for table in tables)
     problems = []
     components = [c for c in nx.strongly_connected_components(graph) if len(c) > 1]
     components += [{name} for name in graph if graph.has_edge(name, name)]
@@ -374,7 +338,7 @@ def _circles(
         problems.append(
             Diagnostic("cycle", message, notes[0].span, "one of these must read something else", notes=tuple(notes))
         )
-    return problems
+    return {name for component in components for name in component}, problems
 
 
 def _where(reader: Model, read: TableName, edges: tuple[Edge, ...]) -> Span | None:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePath, PurePosixPath
 
 from msgspec import Struct, field
@@ -15,20 +15,19 @@ from msgspec.structs import replace
 
 from sqlflow.build.examine import Examined, examine, hopeless, standing_names
 from sqlflow.compiler.compile import Trees, compile_models, parse_models
-from sqlflow.core.cache import NoCache
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.diagnostics import Diagnostic
-from sqlflow.core.engine import Found, ReadTable
-from sqlflow.core.graph import Edge, ModelGraph, Reader
+from sqlflow.core.engine import Found
+from sqlflow.core.graph import ModelGraph, Reader
 from sqlflow.core.known import Parsed
 from sqlflow.core.later import Later
-from sqlflow.core.model import Model, Project, Source
+from sqlflow.core.model import Model, Project
 from sqlflow.core.names import TableName
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
-from sqlflow.core.source import Span
 from sqlflow.core.workshop import Workshop
-from sqlflow.graph.link import link
+from sqlflow.graph.arrange import Children, children_of
+from sqlflow.graph.relink import OF_SEVERAL_FILES, Woven, relink
 from sqlflow.project.discover import discover, read_text
 from sqlflow.project.fit import unfit
 from sqlflow.project.read import doubtful_lines
@@ -60,7 +59,7 @@ class Index(Struct, frozen=True):
     positions: Mapping[PurePath, int]  # file -> its place in `project.models`
     places: Mapping[TableName, int]  # model -> its place in `graph.order`
     readers: Mapping[TableName, Reader]
-    children: Mapping[TableName, tuple[TableName, ...]]
+    children: Children
 
 
 def whole(workshop: Workshop, surroundings: Surroundings) -> Known:
@@ -70,7 +69,13 @@ def whole(workshop: Workshop, surroundings: Surroundings) -> Known:
     positions: dict[PurePath, int] = {model.file.path: number for number, model in enumerate(found.project.models)}
     readers = {reader.name: reader for reader in found.graph.readers}
     places = {name: place for place, name in enumerate(found.graph.order)}
-    return Known(found, surroundings, Index(models, positions, places, readers, _children(readers.values())))
+    return Known(
+        found,
+        surroundings,
+        Index(
+            models, positions, places, readers, children_of({name: reader.parents for name, reader in readers.items()})
+        ),
+    )
 
 
 def file_reader(workshop: Workshop) -> FileReader:
@@ -85,9 +90,8 @@ def file_reader(workshop: Workshop) -> FileReader:
 def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collection[PurePosixPath]) -> Known | None:
     """The project after these model files changed; None when everything must be looked at.
 
-    That is when a model comes, goes, or gets another name, when models come to read each other in a circle, when there are
-    checks that read other tables and a model comes to read others than before, and when there are problems that cannot be laid
-    at the door of one file.
+    That is when a model comes, goes, or gets another name, when models come to read each other in a circle, when a check comes
+    to read another table, and when there are problems that cannot be laid at the door of one file.
     """
     config, before = workshop.config, known.examined
     if not _each_of_one_file(before, known.index) or before.project.broken or before.project.doubtful:
@@ -114,13 +118,12 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
     for name in models:
         facts.pop(name, None)
     facts |= parsed
-    relinked = _link_again(known, workshop, models, parsed, project, paths)
+    relinked = _link_again(known, workshop, models, facts, project)
     if relinked is None:
         return None
-    graph, index, unlinked, stirred = relinked
-    index = replace(index, models={**index.models, **models})
+    woven, index = relinked
     compiled, wrong, recompiled = _compile_again(
-        known, workshop, index, project, graph, facts, stirred | set(models), trees
+        known, workshop, index, project, woven.graph, facts, woven.moved | set(models), trees
     )
     fresh = [*unreadable, *malformed, *wrong]
     if any(p.span is None or p.span.path not in known.index.positions for p in fresh):
@@ -131,11 +134,11 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
     found = Examined(
         project,
         facts,
-        graph,
+        woven.graph,
         compiled,
         (*_without(before.unreadable, paths), *unreadable),
         (*_without(before.malformed, paths), *malformed),
-        unlinked,
+        woven.problems,
         before.unread,
         (*_without(before.wrong, redone), *wrong),
         unfit(project, config, workshop.binder.traits),
@@ -149,14 +152,13 @@ def _each_of_one_file(before: Examined, index: Index) -> bool:
     if any(p.span is None or p.span.path not in index.positions for p in of_models):
         return False
     return (
-        not any(p.code in _OF_SEVERAL_FILES for p in (*before.unreadable, *before.unlinked))
+        not any(p.code in OF_SEVERAL_FILES for p in (*before.unreadable, *before.unlinked))
         and not any(p.notes for p in before.unlinked)
         and not any(p.code == _UNKNOWN_REFERENCE for p in before.wrong)
     )
 
 
 _UNKNOWN_REFERENCE = "unknown-table"  # of a check: its hint is chosen among all models that compile
-_OF_SEVERAL_FILES = frozenset({"duplicate-name", "cycle", "check-circle", "gone-table", "no-database"})
 
 
 def _without(problems: Iterable[Diagnostic], paths: Collection[PurePath]) -> tuple[Diagnostic, ...]:
@@ -202,188 +204,32 @@ def _read_again(
 def _link_again(
     known: Known,
     workshop: Workshop,
-    models: Mapping[TableName, Model],
+    edited: Mapping[TableName, Model],
     parsed: Mapping[TableName, Later[Parsed]],
     project: Project,
-    paths: Collection[PurePath],
-) -> tuple[ModelGraph, Index, tuple[Diagnostic, ...], set[TableName]] | None:
-    """The graph with the edges of these models as they are now; and the models that a link to them was made or lost."""
-    before, graph = known.examined, known.examined.graph
-    if any(_ordering(model) != _ordering(_old(known, model)) for model in models.values()):
-        return None
-    told = {p.span.path for p in before.unlinked if p.span is not None}
-    fresh: dict[TableName, Reader] = {}
-    linked: dict[TableName, Model] = {}
-    for name, model in models.items():
-        old = known.index.readers[name]
-        if name in parsed and name in before.parsed and model.file.path not in told:
-            edges = _same_edges(old.edges, parsed[name].get().tables)
-            if edges is not None:
-                fresh[name] = replace(old, edges=edges)
-                continue
-        linked[name] = model
-    if not linked:
-        index = replace(known.index, readers={**known.index.readers, **fresh})
-        return _with_readers(graph, fresh), index, before.unlinked, set()
-    if any(check.tables for model in project.models for check in model.header.checks):
-        return None  # such a check orders models that do not read each other, which only the whole graph shows
+) -> tuple[Woven, Index] | None:
+    """The graph with the edges of these models as they are now, and the ways into it."""
+    index, before = known.index, known.examined
     existing, own = standing_names(*_of(known.surroundings))
-    problems: tuple[Diagnostic, ...] = ()
-    if any(name in parsed for name in linked):
-        partial, found = link(
-            _as_if_alone(linked, project), {n: parsed[n] for n in linked if n in parsed}, existing,
-            workshop.config.default_schema, own, NoCache(), None,
-        )  # fmt: skip
-        problems = tuple(found)
-        if any(p.code in _OF_SEVERAL_FILES or p.notes for p in problems):
-            return None
-        known_already = {p.message for p in _without(before.unlinked, paths)}
-        if any(p.message in known_already for p in problems):
-            return None  # several of them may be told as one
-        for reader in partial.graph.readers:
-            if reader.name in linked:
-                fresh[reader.name] = reader
-    for name in linked:
-        if name not in parsed:
-            fresh[name] = Reader(name, (), ())
-    return _spliced(known, project, graph, fresh, linked, parsed, problems, paths)
-
-
-def _spliced(
-    known: Known,
-    project: Project,
-    graph: ModelGraph,
-    fresh: dict[TableName, Reader],
-    linked: Mapping[TableName, Model],
-    parsed: Mapping[TableName, Later[Parsed]],
-    problems: tuple[Diagnostic, ...],
-    paths: Collection[PurePath],
-) -> tuple[ModelGraph, Index, tuple[Diagnostic, ...], set[TableName]] | None:
-    before = known.examined
-    if any(_references(model) for model in linked.values()) and (graph.broken or problems):
+    models = {**index.models, **edited}
+    old = {name: before.project.models[index.positions[model.file.path]] for name, model in edited.items()}
+    was = Woven(before.graph, index.readers, index.children, before.unlinked)
+    woven = relink(was, project, models, old, parsed, existing, own, workshop.config.default_schema)
+    if woven is None:
         return None
-    for name, model in linked.items():
-        kept = {t for t in known.index.readers[name].parents if t in _references(model)}
-        fresh[name] = replace(fresh[name], parents=tuple(sorted({*fresh[name].parents, *kept})))
-    readers = {**known.index.readers, **fresh}
-    moved = [name for name in linked if set(fresh[name].parents) != set(known.index.readers[name].parents)]
-    children = _children(readers.values()) if moved else known.index.children
-    for name in moved:
-        below = _descendants([name], children)
-        if any(parent in below for parent in fresh[name].parents):
-            return None  # a circle, which is drawn when all is linked
-    undeclared = _undeclared(readers.values(), project)
-    if undeclared != set(graph.undeclared):
-        return None
-    wrong = {model.name for model in linked.values() if any(_at(p) == model.file.path for p in problems)}
-    roots = _broken_roots(before, known.index) - set(linked)
-    roots |= wrong | {name for name in linked if name not in parsed}
-    broken = _descendants(roots, children)
-    order = graph.order
-    if moved or broken != set(graph.broken):
-        order = _order(readers, children, broken)
-    places = known.index.places if order is graph.order else {name: place for place, name in enumerate(order)}
-    index = replace(known.index, readers=readers, children=children, places=places)
-    graph = replace(_with_readers(graph, fresh), order=order, broken=tuple(sorted(broken)))
-    stirred = broken ^ set(before.graph.broken)
-    return graph, index, (*_without(before.unlinked, paths), *problems), stirred
-
-
-def _ordering(model: Model) -> tuple[object, ...]:
-    header = model.header
-    return header.depends_on, [check.tables for check in header.checks if check.tables]
+    order = woven.graph.order
+    places = index.places if order == before.graph.order else {name: place for place, name in enumerate(order)}
+    return woven, Index(models, index.positions, places, woven.readers, woven.children)
 
 
 def _references(model: Model) -> set[TableName]:
     return {table for check in model.header.checks for table in check.tables}
 
 
-def _old(known: Known, model: Model) -> Model:
-    return known.examined.project.models[known.index.positions[model.file.path]]
-
-
 def _of(
     surroundings: Surroundings,
 ) -> tuple[Mapping[TableName, Found] | None, Mapping[TableName, Schema], Mapping[TableName, TableRecord]]:
     return surroundings.tables, surroundings.remembered, surroundings.records
-
-
-def _same_edges(edges: Sequence[Edge], reads: Sequence[ReadTable]) -> tuple[Edge, ...] | None:
-    """The edges at their new places, if the same tables are named in the same order."""
-    old = [(e.read.schema, e.read.name) for e in edges]
-    if old != [(read.schema, read.name) for read in reads]:
-        return None
-    return tuple(Edge(edge.table, read) for edge, read in zip(edges, reads, strict=True))
-
-
-def _with_readers(graph: ModelGraph, fresh: Mapping[TableName, Reader]) -> ModelGraph:
-    return replace(graph, reading=Later.of(tuple(fresh.get(reader.name, reader) for reader in graph.readers)))
-
-
-def _as_if_alone(linked: Mapping[TableName, Model], project: Project) -> Project:
-    """These models in a project in which everything else is there already, whatever it is made of."""
-    there = Source(TableName("", ""), Span(PurePosixPath("models"), 1, 1))
-    others = {model.name: there for model in project.models if model.name not in linked}
-    return Project(tuple(linked.values()), {**project.sources, **others}, project.seeds, project.disabled)
-
-
-def _undeclared(readers: Iterable[Reader], project: Project) -> set[TableName]:
-    own = {model.name for model in project.models} | set(project.sources) | set(project.seeds)
-    return {edge.table for reader in readers for edge in reader.edges if edge.table not in own}
-
-
-def _at(problem: Diagnostic) -> PurePath | None:
-    return problem.span.path if problem.span is not None else None
-
-
-def _broken_roots(before: Examined, index: Index) -> set[TableName]:
-    """Models that are broken by themselves, and not by what they read."""
-    models = before.project.models
-    paths = (p.span.path for p in before.unlinked if p.span is not None)
-    told = {models[index.positions[path]].name for path in paths if path in index.positions}
-    return told | {model.name for model in models if model.name not in before.parsed}
-
-
-def _children(readers: Iterable[Reader]) -> dict[TableName, tuple[TableName, ...]]:
-    found: dict[TableName, list[TableName]] = {}
-    for reader in readers:
-        for parent in reader.parents:
-            found.setdefault(parent, []).append(reader.name)
-    return {name: tuple(children) for name, children in found.items()}
-
-
-def _descendants(names: Iterable[TableName], children: Mapping[TableName, tuple[TableName, ...]]) -> set[TableName]:
-    """These and all that is made from them."""
-    found, stack = set(names), list(names)
-    while stack:
-        for child in children.get(stack.pop(), ()):
-            if child not in found:
-                found.add(child)
-                stack.append(child)
-    return found
-
-
-def _order(
-    readers: Mapping[TableName, Reader],
-    children: Mapping[TableName, tuple[TableName, ...]],
-    broken: Collection[TableName],
-) -> tuple[TableName, ...]:
-    """Parents first, and else by name, as `link` orders them."""
-    waits = {name: len(set(reader.parents)) for name, reader in readers.items() if name not in broken}
-    nodes = {*waits, *(parent for parent in children if parent not in readers)}
-    ready = [(node.key, node) for node in nodes if not waits.get(node)]
-    heapq.heapify(ready)
-    order = []
-    while ready:
-        _, node = heapq.heappop(ready)
-        if node in readers:
-            order.append(node)
-        for child in children.get(node, ()):
-            if child in waits:
-                waits[child] -= 1
-                if not waits[child]:
-                    heapq.heappush(ready, (child.key, child))
-    return tuple(order)
 
 
 # ---------------------------------------------------------------- compile

@@ -196,12 +196,13 @@ checked = st.sampled_from(
 
 
 @st.composite
-def edits_of_columns(draw: st.DrawFn) -> tuple[dict[str, str], list[list[tuple[str, str]]]]:
-    """A project with checks that read other tables, and edits in which each model keeps its check and what it reads."""
+def edits_beside_checks(draw: st.DrawFn) -> tuple[dict[str, str], list[list[tuple[str, str]]]]:
+    """A project with checks that read other tables, and edits in which each model keeps its check, and mostly what it reads."""
     models = {path: (draw(checked), draw(st.sampled_from(["ext.raw", *NAMES[:n]]))) for n, path in enumerate(MODELS)}
 
     def text(path: str) -> str:
         header, parent = models[path]
+        parent = draw(st.sampled_from([*[parent] * 3, "ext.raw", *NAMES]))
         return f"{header}SELECT {draw(columns)} FROM {parent}\n"
 
     start = {path: text(path) for path in MODELS}
@@ -212,8 +213,8 @@ def edits_of_columns(draw: st.DrawFn) -> tuple[dict[str, str], list[list[tuple[s
 
 
 @settings(max_examples=10)
-@given(edits_of_columns())
-def test_after_edits_of_columns_checks_that_read_other_tables_are_what_the_files_say(
+@given(edits_beside_checks())
+def test_after_edits_checks_that_read_other_tables_are_what_the_files_say(
     project: tuple[dict[str, str], list[list[tuple[str, str]]]],
 ) -> None:
     check(*project)
@@ -221,8 +222,8 @@ def test_after_edits_of_columns_checks_that_read_other_tables_are_what_the_files
 
 @pytest.mark.long
 @settings(max_examples=2000)
-@given(edits_of_columns())
-def test_after_edits_of_columns_checks_that_read_other_tables_are_what_the_files_say_at_length(
+@given(edits_beside_checks())
+def test_after_edits_checks_that_read_other_tables_are_what_the_files_say_at_length(
     project: tuple[dict[str, str], list[list[tuple[str, str]]]],
 ) -> None:
     check(*project)
@@ -247,4 +248,29 @@ def test_an_edit_of_columns_is_compiled_alone_beside_a_check_that_reads_another_
     lost = again(found, workshop, file_reader(workshop), [PurePosixPath(MODELS[0])])
     assert lost is not None
     assert [problem.message for problem in _told(lost.examined)] == ["there is no column `id` in `a.m0`"]
+    workshop.binder.close()
+
+
+def test_a_model_that_reads_another_table_is_compiled_alone_beside_a_check_that_orders_two_others(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path.resolve()
+    checked = "-- @checks: [{references: {column: id, to: c.m5.id}}]\nSELECT id, v FROM ext.raw\n"
+    models = {**dict.fromkeys(MODELS, "SELECT id, v FROM ext.raw\n"), MODELS[0]: checked}
+    for path, text in {**FILES, **models}.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    config = read_config(root, None, {}, {})
+    workshop = Workshop(config, open_binder(config, files=()), NoCache(), "1")
+    known = whole(workshop, Surroundings(THERE))
+    (root / MODELS[4]).write_text("SELECT id, v FROM a.m0\n")
+    found = again(known, workshop, file_reader(workshop), [PurePosixPath(MODELS[4])])
+    assert found is not None
+    assert found.recompiled == frozenset([TableName("c", "m4")])
+    assert [str(name) for name in found.examined.graph.order].index("c.m5") < [
+        str(name) for name in found.examined.graph.order
+    ].index("a.m0")
+    assert_same(found, whole(workshop, Surroundings(THERE)))
+    (root / MODELS[5]).write_text("SELECT id, v FROM c.m4\n")
+    assert again(found, workshop, file_reader(workshop), [PurePosixPath(MODELS[5])]) is None, "a check in a circle"
     workshop.binder.close()
