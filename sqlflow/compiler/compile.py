@@ -353,7 +353,7 @@ class _Compiler:
             ((edge.read.schema or "").lower(), edge.read.name.lower()): edge.table
             for edge in self._reader(model.name).edges
         }
-        tree = parse_tree(text, dialect)
+        tree = (self._trees.get(text) if dialect == self._dialect else None) or parse_tree(text, dialect)
         if tree is None:
             return True
         resolved = resolve_query(tree, {name: self._columns[name] for name in reads.values()}, reads, dialect)
@@ -542,8 +542,12 @@ class _Compiler:
         bound = self._binder.bind(plain)
         from sqlflow.compiler.facts import find_facts, resolve_query
 
+        if text.query is not model.query and plain == text.query.text:
+            self._parsed_text(plain)  # asked for below, and it keeps the tree
         tree = None if opaque else self._tree(plain)
         resolved = None if tree is None else resolve_query(tree, columns, text.reads, self._dialect)
+        if model.header.promise.is_view and resolved is not None and len(self._views) < _MOST_TREES:
+            self._views[model.name] = resolved
         if isinstance(bound, BindError):
             self._refused(model, text, plain, bound, resolved)
             return None
@@ -639,7 +643,9 @@ class _Compiler:
         if found is None:
             from sqlflow.compiler.parse import parse
 
-            found, _ = parse(text, self._dialect, self._binder)
+            found, tree = parse(text, self._dialect, self._binder)
+            if tree is not None and len(self._trees) < _MOST_TREES:
+                self._trees[text] = tree
             self._cache.put(key, msgspec.json.encode(found))
         return found
 

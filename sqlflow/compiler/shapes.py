@@ -26,11 +26,12 @@ from sqlflow.quality.checks import identities
 def shapes_of(compiled: Compiled, workshop: Workshop) -> Callable[[TableName], Shape]:
     """A function that gives the shape of a model: which changes of its inputs its query can follow."""
     known: dict[TableName, Shape] = {}
+    whole: dict[TableName, str] = {}
 
     def shape_of(name: TableName) -> Shape:
         found = known.get(name)
         if found is None:
-            found = known[name] = _shape(compiled, compiled.models[name], workshop)
+            found = known[name] = _shape(compiled, compiled.models[name], workshop, whole)
         return found
 
     return shape_of
@@ -102,7 +103,7 @@ def place_of(model: CompiledModel, refusal: Refusal) -> Span | None:
     return None if refusal.start is None else model.query.span(refusal.start, refusal.end)
 
 
-def _shape(compiled: Compiled, model: CompiledModel, workshop: Workshop) -> Shape:
+def _shape(compiled: Compiled, model: CompiledModel, workshop: Workshop, whole: dict[TableName, str]) -> Shape:
     dialect, binder, cache = workshop.config.target_dialect, workshop.binder, workshop.cache
     if model.bounds:
         return Shape(Tier.REFUSED, refusal=Refusal("$start", "the query says itself which time it reads"))
@@ -140,7 +141,16 @@ def _shape(compiled: Compiled, model: CompiledModel, workshop: Workshop) -> Shap
     reads = {name.key: name for name in columns}
     try:
         shape = find_shape(
-            model.query.text, views.get, reads, columns, dialect, binder, counters=counters, written=written, keys=keys
+            model.query.text,
+            views.get,
+            reads,
+            columns,
+            dialect,
+            binder,
+            counters=counters,
+            written=written,
+            keys=keys,
+            whole=whole,
         )
     except RecursionError:
         shape = Shape(Tier.REFUSED, refusal=Refusal("query", "it is nested too deeply to be followed"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -140,7 +141,7 @@ def sql_type(given: Given, dialect: str) -> str | None:
     """The text of a SQL type such as `DECIMAL(10, 2)`."""
     if (text := given.text()) is None:
         return None
-    lexed = lex(text, dialect)
+    lexed = _lex_type(text, dialect)
     hint = "put a type that contains a comma in quotes" if "(" in text else None
     if isinstance(lexed, LexProblem) or not lexed.tokens or unbalanced(lexed) is not None:
         given.fail(f"`{text}` is not a type", "invalid-value", hint)
@@ -154,6 +155,9 @@ def sql_type(given: Given, dialect: str) -> str | None:
             given.fail(f"`{text}` is not a type", "invalid-value", hint)
             return None
     return text[lexed.tokens[0].start : lexed.tokens[-1].end + 1]
+
+
+_lex_type = lru_cache(maxsize=256)(lex)  # a project has few types, and many columns
 
 
 def _lexed(given: Given, vocabulary: Vocabulary) -> tuple[Lexed, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from msgspec import Struct
 from sqlglot import exp
@@ -116,7 +117,7 @@ class Groups:
         select = self.select
         self._refuse()
         assert select.outputs is not None
-        head, tail = self._cuts()
+        head, tail = _cuts(self.text, self.dialect)
         keys = [output.expression for output in select.outputs] if select.distinct else list(select.group or ())
         texts: list[str] = []
         for key in keys:
@@ -147,7 +148,7 @@ class Groups:
 
     def over(self, items: str) -> str:
         """A query of these items over what is grouped."""
-        head, tail = self._cuts()
+        head, tail = _cuts(self.text, self.dialect)
         return f"{self.text[: head[0]]}SELECT {items}\n{self.text[head[1] : tail]}"
 
     def _refuse(self) -> None:
@@ -167,36 +168,6 @@ class Groups:
         for clause in (select.where, *(join.on for join in select.joins)):
             if clause is not None and any(isinstance(r, Alias) for r in clause.bindings.values()):
                 raise Refused("alias", "WHERE uses a name of the SELECT list", *place_of(clause.node))
-
-    def _cuts(self) -> tuple[tuple[int, int], int]:
-        """Where the SELECT list of the outermost query stands (from SELECT to FROM), and where WHERE ends."""
-        try:
-            tokens = Dialect.get_or_raise(self.dialect).tokenize(self.text)
-        except SqlglotError:
-            raise Refused("query", "its text cannot be cut") from None
-        depth = 0
-        select = origin = end = None
-        for index, token in enumerate(tokens):
-            kind = token.token_type
-            if kind in (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE):
-                depth += 1
-            elif kind in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE):
-                depth -= 1
-            if depth:
-                continue
-            if kind is TokenType.SELECT and select is None:
-                select = token.start
-            elif kind is TokenType.FROM and origin is None:
-                if index and tokens[index - 1].token_type is TokenType.DISTINCT:
-                    continue  # IS DISTINCT FROM
-                if select is None:
-                    raise Refused("FROM", "a query that begins with FROM is not cut", token.start, token.end + 1)
-                origin = token.start
-            elif origin is not None and kind in _TAIL and end is None:
-                end = token.start
-        if select is None or origin is None:
-            raise Refused("SELECT", "it reads no table")
-        return (select, origin), len(self.text) if end is None else end
 
     def _counter(self, kind: str, sql: str) -> str:
         name = self.columns.get(sql)
@@ -357,6 +328,38 @@ class Groups:
             if made is not None:
                 new.replace(made)
         return copy.sql(self.dialect)
+
+
+@lru_cache(maxsize=4)
+def _cuts(text: str, dialect: str) -> tuple[tuple[int, int], int]:
+    """Where the SELECT list of the outermost query stands (from SELECT to FROM), and where WHERE ends."""
+    try:
+        tokens = Dialect.get_or_raise(dialect).tokenize(text)
+    except SqlglotError:
+        raise Refused("query", "its text cannot be cut") from None
+    depth = 0
+    select = origin = end = None
+    for index, token in enumerate(tokens):
+        kind = token.token_type
+        if kind in (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE):
+            depth += 1
+        elif kind in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE):
+            depth -= 1
+        if depth:
+            continue
+        if kind is TokenType.SELECT and select is None:
+            select = token.start
+        elif kind is TokenType.FROM and origin is None:
+            if index and tokens[index - 1].token_type is TokenType.DISTINCT:
+                continue  # IS DISTINCT FROM
+            if select is None:
+                raise Refused("FROM", "a query that begins with FROM is not cut", token.start, token.end + 1)
+            origin = token.start
+        elif origin is not None and kind in _TAIL and end is None:
+            end = token.start
+    if select is None or origin is None:
+        raise Refused("SELECT", "it reads no table")
+    return (select, origin), len(text) if end is None else end
 
 
 _TAIL = frozenset(

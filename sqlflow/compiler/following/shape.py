@@ -37,14 +37,17 @@ def find_shape(
     counters: bool = True,
     written: bool = False,
     keys: Keys | None = None,
+    whole: dict[TableName, str] | None = None,
 ) -> Shape:
     """What a query can follow. `counters`: they may be kept for its groups. `written`: what is never the same in it only
-    fills columns, and decides no row. `keys`: the declared keys of the tables that are read. `view_text`: the query of a table that is a view. `reads`: (schema, name) in lower case
-    -> table, for the query and the views. `columns`: of everything that they read. Places in a refusal are offsets in
-    `query`."""
+    fills columns, and decides no row. `keys`: the declared keys of the tables that are read. `view_text`: the query of a
+    table that is a view. `reads`: (schema, name) in lower case -> table, for the query and the views. `columns`: of everything
+    that they read. `whole`: the views of the project that were put together for other queries; more are added. Places in a
+    refusal are offsets in `query`."""
     try:
-        text = with_views(own_text(query), view_text, reads, columns, dialect, 0)
-        return _shape_of(Question(text, reads, columns, dialect, binder, written, keys or {}), counters=counters)
+        text, resolved = with_views(own_text(query), view_text, reads, columns, dialect, {} if whole is None else whole)
+        question = Question(text, reads, columns, dialect, binder, written, keys or {})
+        return _shape_of(question, resolved or question.resolved(text.text), counters=counters)
     except Refused as refused:
         return Shape(Tier.REFUSED, refusal=refused.refusal)
 
@@ -52,8 +55,7 @@ def find_shape(
 _MOST_KEY_COLUMNS = 12
 
 
-def _shape_of(question: Question, *, counters: bool) -> Shape:
-    resolved = question.resolved(question.text.text)
+def _shape_of(question: Question, resolved: Resolved, *, counters: bool) -> Shape:
     refuse_unfollowable(question, resolved.query)
     rewritable = told_again(resolved.query.node, question.text.text, question.dialect)
     if any((name or "").lower() == "rowid" for name in output_names(resolved.query) or ()):
