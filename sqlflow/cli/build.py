@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from sqlflow.core.engine import Engine
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.intervals import moment_of
 from sqlflow.core.records import Status
+from sqlflow.observe.observers import Audience, observed
 from sqlflow.plan.tiers import with_tiers
 
 
@@ -52,7 +53,8 @@ def build(asked: Asked) -> int:
     request = _request(asked)
     if asked.dry_run:
         return _dry_run(asked, config, request)
-    with _emitter(asked.json) as emit:
+    audience = Audience(config.root, asked.json, sys.stdout, sys.stderr, os.environ)
+    with observed(audience) as emit:
         return _build(asked, config, request, emit)
 
 
@@ -165,17 +167,3 @@ def show_warnings(warnings: Sequence[Diagnostic]) -> None:
 
 def _color(terminal: bool) -> bool:
     return terminal and "NO_COLOR" not in os.environ
-
-
-def _emitter(json: bool) -> AbstractContextManager[Emit]:
-    if json:
-        from sqlflow.observe.jsonl import jsonl
-
-        return nullcontext(jsonl(sys.stdout))
-    if sys.stderr.isatty():
-        from sqlflow.observe.console import live
-
-        return live(sys.stderr)
-    from sqlflow.observe.plain import plain
-
-    return nullcontext(plain(sys.stderr))

@@ -28,7 +28,7 @@ class ColumnLineage(Struct, frozen=True):
 class Lineage(Struct, frozen=True):
     """Where each output column comes from (`direct`), and the columns that decide which rows exist (`indirect`).
 
-    `indirect`: kind (filter, join, group, window, sort) -> columns. `complete` is False when some construct could
+    `indirect`: kind (filter, join, group, window, sort, distinct, set, unnest, limit) -> columns. `complete` is False when some construct could
     not be seen through; then a table may depend on more than is listed.
     """
 

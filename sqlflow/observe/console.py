@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from math import ceil
 from threading import Event as Signal
 from threading import Lock, Thread
@@ -26,6 +26,7 @@ from sqlflow.core.events import (
 from sqlflow.core.plan import Plan, Task
 from sqlflow.core.records import Status, TaskResult
 from sqlflow.core.words import counted, whole_seconds
+from sqlflow.observe.observers import Audience
 from sqlflow.observe.plain import name_width, plain
 from sqlflow.observe.text import (
     STATUS_STYLES,
@@ -60,6 +61,10 @@ class Symbols(Struct, frozen=True):
 
 UNICODE = Symbols("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "━", "─")
 ASCII = Symbols("|/-\\", "#", "-")
+
+
+def observer(audience: Audience) -> AbstractContextManager[Emit]:
+    return live(audience.err)
 
 
 @contextmanager

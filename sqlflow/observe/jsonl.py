@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Set
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -30,7 +31,12 @@ from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.plan import ReasonKind, Task
 from sqlflow.core.records import Status, TaskResult
 from sqlflow.core.source import Span
+from sqlflow.observe.observers import Audience
 from sqlflow.observe.text import tables_by_status
+
+
+def observer(audience: Audience) -> AbstractContextManager[Emit]:
+    return nullcontext(jsonl(audience.out))
 
 
 def jsonl(stream: TextIO) -> Emit:

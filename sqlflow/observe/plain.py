@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 from typing import TextIO
 
@@ -16,6 +17,7 @@ from sqlflow.core.events import (
     Told,
 )
 from sqlflow.core.plan import Plan
+from sqlflow.observe.observers import Audience
 from sqlflow.observe.text import (
     check_warning_lines,
     display_width,
@@ -26,6 +28,10 @@ from sqlflow.observe.text import (
 )
 
 _WIDEST_NAME = 40
+
+
+def observer(audience: Audience) -> AbstractContextManager[Emit]:
+    return nullcontext(plain(audience.err))
 
 
 def plain(stream: TextIO) -> Emit:

@@ -1,4 +1,4 @@
-"""What a session tells while it watches. Drawn by `cli/screen.py`, as lines or as JSON."""
+"""What a session tells while it watches. Drawn by `cli/watch_screen.py`, as lines by `watch_text`, as JSON by `watch_json`."""
 
 from __future__ import annotations
 
