@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from children import Child
-from every_mode import begin, child, held, wait_for_lock
+from every_mode import ONE_OF_EACH, begin, child, held, wait_for_lock
 from lawful import Lawful
 from on_postgres import LawfulPostgres
 
@@ -104,10 +104,10 @@ def test_ctrl_c_cancels_the_running_statement_and_rolls_back(make: Make) -> None
     "share", [pytest.param(0.35, marks=pytest.mark.long), 0.6, pytest.param(0.85, marks=pytest.mark.long)]
 )
 def test_ctrl_c_between_statements(make: Make, tmp_path: Path, share: float) -> None:
-    whole = begin(make("whole"))
+    whole = begin(make("whole"), ONE_OF_EACH)
     count = tmp_path / "count"
     _finish(child(whole, "build", COUNT=count))
-    project = begin(make("interrupted"))
+    project = begin(make("interrupted"), ONE_OF_EACH)
     process = child(project, "build", INTERRUPT_AT=int(int(count.read_text()) * share))
     _, told = process.communicate(timeout=240)
     assert process.returncode == 130, told
@@ -119,7 +119,7 @@ def test_ctrl_c_between_statements(make: Make, tmp_path: Path, share: float) -> 
 
 
 def test_a_build_beside_another_one_says_whose_turn_it_is(make: Make, tmp_path: Path) -> None:
-    project = begin(make("project"))
+    project = begin(make("project"), ONE_OF_EACH)
     with held(project, tmp_path) as first:
         assert wait_for_lock(project) == first.pid
         refused, waiting = child(project, "build", "--wait", "0"), child(project, "build", "--wait", "60")
@@ -132,13 +132,13 @@ def test_a_build_beside_another_one_says_whose_turn_it_is(make: Make, tmp_path: 
     assert waiting.returncode == 0, told_later
     _finish(first)
     assert project.planned() == []
-    whole = begin(make("whole"))
+    whole = begin(make("whole"), ONE_OF_EACH)
     assert whole.build().code == 0
     assert project.contents() == whole.contents()
 
 
 def test_a_database_that_somebody_else_holds_is_told_with_its_process(tmp_path: Path) -> None:
-    project = begin(Lawful(tmp_path))
+    project = begin(Lawful(tmp_path), ONE_OF_EACH)
     assert project.build().code == 0
     with project.connected():
         process = child(project, "build", "--wait", "0.2")
@@ -159,7 +159,7 @@ def _finish(process: Child) -> None:
 def test_two_folders_with_one_target_do_not_build_it_at_once(tmp_path: Path) -> None:
     """Two machines share no file, only the server."""
     here = LawfulPostgres(tmp_path / "here")
-    begin(here)
+    begin(here, ONE_OF_EACH)
     shutil.copytree(here.root, tmp_path / "there")
     there = LawfulPostgres(tmp_path / "there", url=here.url)
     with held(here, tmp_path) as first:
@@ -174,7 +174,7 @@ def test_two_folders_with_one_target_do_not_build_it_at_once(tmp_path: Path) -> 
     assert "another build" in told_at_once + told
     _finish(first)
     assert here.planned() == there.planned() == []
-    whole = begin(LawfulPostgres(tmp_path / "whole"))
+    whole = begin(LawfulPostgres(tmp_path / "whole"), ONE_OF_EACH)
     assert whole.build().code == 0
     assert here.contents() == whole.contents()
     here.drop()

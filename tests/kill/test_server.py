@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from every_mode import begin, child, happen, happen_more, held
+from every_mode import ONE_OF_EACH, begin, child, happen, happen_more, held
 from lawful import Lawful
 from length import at_length
 from on_postgres import LawfulPostgres, new_database
@@ -181,10 +181,9 @@ def test_who_takes_the_lock_waits_for_commits_that_were_allowed(project: LawfulP
 
 
 def test_a_build_that_loses_its_lock_stops_and_the_next_one_goes_on(tmp_path: Path) -> None:
-    project, whole = begin(LawfulPostgres(tmp_path / "project")), begin(LawfulPostgres(tmp_path / "whole"))
-    process = child(project, "build", SLOW=0.03, ALONE=1)
-    _wait_for(project, "SELECT 1 FROM pg_tables WHERE schemaname = 'inc'")
-    _end_connections(project, _HOLDS_THE_LOCK)
+    project, whole = (begin(LawfulPostgres(tmp_path / name), ONE_OF_EACH) for name in ("project", "whole"))
+    with held(project, tmp_path, ALONE=1, HOLD_AT=150) as process:
+        _end_connections(project, _HOLDS_THE_LOCK)
     _, told = process.communicate(timeout=240)
     assert process.returncode == 1, told
     assert "error[lock-lost]" in told
@@ -197,12 +196,13 @@ def test_a_build_that_loses_its_lock_stops_and_the_next_one_goes_on(tmp_path: Pa
 
 
 def test_a_build_goes_on_when_its_other_connections_are_lost(tmp_path: Path) -> None:
-    project, whole = begin(LawfulPostgres(tmp_path / "project")), begin(LawfulPostgres(tmp_path / "whole"))
-    process = child(project, "build", SLOW=0.02)
+    project, whole = (begin(LawfulPostgres(tmp_path / name), ONE_OF_EACH) for name in ("project", "whole"))
+    process = child(project, "build", SLOW=0.01)
     _wait_for(project, "SELECT 1 FROM pg_tables WHERE schemaname = 'seeds'")
     for _ in range(3):
         _end_connections(project, f"{_NO_LOCK} AND application_name LIKE '%pid%' AND state <> 'disabled'")
-        _wait_for(project, _ANOTHER)
+        made = project.rows("SELECT count(*) FROM pg_tables")[0][0]
+        _wait_for(project, f"SELECT 1 FROM pg_tables HAVING count(*) > {made}")
     _, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
     assert whole.build().code == 0
@@ -210,12 +210,6 @@ def test_a_build_goes_on_when_its_other_connections_are_lost(tmp_path: Path) -> 
     assert project.contents() == whole.contents()
     project.drop()
     whole.drop()
-
-
-_ANOTHER = (
-    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-    f"AND {_NO_LOCK} AND application_name LIKE '%pid%'"
-)
 
 
 def _wait_for(project: Lawful, query: str) -> None:
