@@ -38,8 +38,12 @@ check: setup ## formatting, lint, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## everything that CI runs
-	$(BIN)/python -m pytest -n $(JOBS) -m "not long"
+test: setup ## everything that CI runs: the checks, and beside them the tests
+	@$(MAKE) --no-print-directory -j2 check tests
+
+.PHONY: tests
+tests: setup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long"
 
 quick: setup ## the tests that a change can reach, within a minute: SINCE=COMMIT, or what is not committed
 	$(BIN)/python tests/quick.py $(SINCE)
