@@ -152,4 +152,4 @@ def test_a_table_equals_its_query_after_each_change(tmp_path: Path, strategy: st
                 if kept != queried:
                     wrong.append(f"{statement}: {kept} is not {queried}")
         assert not wrong, f"after {change}:\n" + "\n".join(wrong)
-        assert project.planned() == []
+    assert project.planned() == []
