@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import PurePosixPath
@@ -286,6 +287,8 @@ def _cell(file: SourceFile, given: Value) -> Cell:
     value = given.value
     if isinstance(value, bool):
         return Cell(value, "true" if value else "false", place)
+    if isinstance(value, float) and not math.isfinite(value):
+        return Cell(value, str(value), place)
     written = file.text[place.start : place.end].strip()
     if isinstance(value, int | float | date) and written and yaml.scalar(written) == value:
         return Cell(value, written, place)

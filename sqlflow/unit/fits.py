@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, time
 from decimal import Decimal, InvalidOperation
 
 from sqlflow.core.sql import Sql, Value, compose
+from sqlflow.core.types import Family, parsed
 from sqlflow.core.units import Cell
 from sqlflow.core.wording import Wording
 
@@ -22,23 +22,22 @@ def sql_of(cell: Cell | None, kind: str, words: Wording) -> Sql:
 
 def misfit(cell: Cell, kind: str) -> str | None:
     """Why a value would not be what it says it is in a column of a type; None where the engine may judge it."""
-    value, text = cell.value, cell.text.strip()
-    if value is None or isinstance(value, list | dict):
+    if cell.value is None or isinstance(cell.value, list | dict):
         return None
-    if _INTEGER.match(kind) or _BINARY.match(kind) or _DECIMAL.match(kind):
+    type_, text = parsed(kind), cell.text.strip()
+    if type_.is_number:
         number = _number(text)
         if number is None:
             return "it is no number"
-        if _INTEGER.match(kind) and (not number.is_finite() or number != number.to_integral_value()):
+        if type_.is_whole and (not number.is_finite() or number != number.to_integral_value()):
             return "it is no whole number"
-        sized = _SIZED.match(kind)
-        if sized is not None and number.is_finite() and number != round(number, int(sized[2])):
-            return f"it has more than {sized[2]} decimal places"
+        if type_.scale is not None and number.is_finite() and -_exponent(number.normalize()) > type_.scale:
+            return f"it has more than {type_.scale} decimal places"
         return None
-    if kind.upper() in ("BOOLEAN", "BOOL"):
-        return None if text.lower() in _TRUTHS else "it is neither `true` nor `false`"
-    if kind.upper() == "DATE":
-        moment = value if isinstance(value, datetime) else _moment(text)
+    if type_.family is Family.BOOLEAN and text.lower() not in _TRUTHS:
+        return "it is neither `true` nor `false`"
+    if type_.family is Family.DATE:
+        moment = cell.value if isinstance(cell.value, datetime) else _moment(text)
         if moment is not None and moment.time() != time():
             return "it has a time of day"
     return None
@@ -46,9 +45,14 @@ def misfit(cell: Cell, kind: str) -> str | None:
 
 def _number(text: str) -> Decimal | None:
     try:
-        return Decimal(text.replace("_", ""))
+        return Decimal(text)
     except InvalidOperation:
         return None
+
+
+def _exponent(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
 
 
 def _moment(text: str) -> datetime | None:
@@ -58,8 +62,4 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-_INTEGER = re.compile(r"U?(?:TINY|SMALL|BIG|HUGE)INT$|U?INT(?:EGER)?$|INT\d+$", re.IGNORECASE)
-_BINARY = re.compile(r"(?:FLOAT\d*|REAL|DOUBLE(?: PRECISION)?)$", re.IGNORECASE)
-_DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\b(?!.*\[)", re.IGNORECASE)
-_SIZED = re.compile(r"(?:DECIMAL|NUMERIC)\((\d+), ?(\d+)\)$", re.IGNORECASE)
 _TRUTHS = frozenset({"true", "false", "t", "f", "1", "0", "yes", "no", "on", "off", "y", "n"})
