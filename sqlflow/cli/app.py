@@ -90,6 +90,9 @@ def build(
         int | None, typer.Option("--threads", min=1, help="Models at a time; default: the cores.")
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after the first failure.")] = False,
+    test: Annotated[
+        bool, typer.Option("--test", help="First run the unit tests of what will be built; build nothing if one fails.")
+    ] = False,
     project: Project = None,
     target: Target = None,
     var: Var = None,
@@ -101,6 +104,8 @@ def build(
 
     if sql and not dry_run:
         raise typer.BadParameter("--sql goes with --dry-run")
+    if test and dry_run:
+        raise typer.BadParameter("--test runs before a build, and --dry-run builds nothing: use `sqlflow test`")
     if full_refresh and (start is not None or end is not None):
         raise typer.BadParameter(
             "--full-refresh rebuilds whole tables, --start and --end only an interval: give one of them"
@@ -117,6 +122,7 @@ def build(
                 end=end,
                 threads=threads,
                 fail_fast=fail_fast,
+                test=test,
                 project=project,
                 target=target,
                 variables=tuple(var or ()),

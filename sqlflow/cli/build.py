@@ -11,15 +11,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from sqlflow.build.examine import compile_what_can_be_read
+from sqlflow.build.examine import Checked, compile_what_can_be_read
 from sqlflow.build.prepare import Prepared, prepare
 from sqlflow.build.run import run
 from sqlflow.build.selecting import selected_by
-from sqlflow.build.standing import adopted, look_at, repair
+from sqlflow.build.standing import Standing, adopted, look_at, repair
 from sqlflow.cli.opening import Opened, clock, command_line, new_run_id, opened, read_settings, tell
 from sqlflow.cli.render import diagnostics_json, plan_json, render_diagnostics, render_plan, to_json
 from sqlflow.core.config import Config, Request
-from sqlflow.core.diagnostics import Diagnostic, one_problem
+from sqlflow.core.diagnostics import Diagnostic, Severity, one_problem
 from sqlflow.core.engine import Engine
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.intervals import moment_of
@@ -40,6 +40,7 @@ class Asked(Struct, frozen=True):
     end: str | None = None
     threads: int | None = None
     fail_fast: bool = False
+    test: bool = False
     project: Path | None = None
     target: str | None = None
     variables: Sequence[str] = ()
@@ -114,6 +115,8 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
         if asked.json:
             for warning in checked.warnings:
                 emit(Told(warning.message, warning.severity, warning))
+        if asked.test and not _tests_pass(asked, found, checked, standing, request, emit):
+            return 1
         with _database(found, asked.wait) as engine:
             if standing.session is None:
                 standing = look_at(engine, config)
@@ -125,6 +128,35 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
             )
         _tell_orphans(prepared)
     return {Status.DONE: 0, Status.CANCELLED: 130}.get(record.status, 1)
+
+
+def _tests_pass(
+    asked: Asked, found: Opened, checked: Checked, standing: Standing, request: Request, emit: Emit
+) -> bool:
+    """Whether the unit tests pass of all models that will be built, and of the inline models in them. Those that do not are told.
+    Raises ProjectError for tests that are wrong."""
+    from sqlflow.cli.units import print_result, run_checked, summarize, tests_before
+    from sqlflow.unit.run import Outcome, UnitResult
+
+    plan = prepare(found.workshop, checked, standing, found.store, request, new_run_id(), clock).plan
+    tests, wrong = tests_before(plan, checked, found.config)
+
+    def done(result: UnitResult) -> None:
+        if result.outcome is Outcome.PASSED:
+            return
+        print_result(result, color=_color(sys.stderr.isatty()), file=sys.stderr)
+        if asked.json:
+            message = f"the unit test `{result.test.name}` of `{result.model}` {result.outcome}"
+            emit(Told(message, Severity.ERROR, Diagnostic("test-failed", message, result.test.place.span)))
+
+    results, problems = run_checked(tests, checked, found, request.threads, done, wrong)
+    show_warnings([problem for problem in problems if problem.severity is Severity.WARNING])
+    if results:
+        summarize(results)
+    failed = sum(result.outcome is not Outcome.PASSED for result in results)
+    if failed:
+        print("nothing was built: mend the models or their tests, or build without --test", file=sys.stderr)
+    return not failed
 
 
 @contextmanager

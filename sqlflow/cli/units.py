@@ -6,16 +6,21 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatchcase
+from typing import TextIO
 
 from sqlflow.build.examine import Checked
 from sqlflow.cli.opening import Opened
 from sqlflow.cli.render import diagnostics_json, render_diagnostics, render_table, value_text
+from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, stop_on_errors
 from sqlflow.core.names import TableName
+from sqlflow.core.plan import Plan
 from sqlflow.core.text import MappedText
 from sqlflow.core.units import UnitTest
 from sqlflow.core.words import counted
 from sqlflow.observe.text import Paint, Style, ansi, uncolored
+from sqlflow.project.units import read_units
+from sqlflow.unit.alone import Surroundings
 from sqlflow.unit.check import check_units, model_called
 from sqlflow.unit.compare import Difference, Line, Mark
 from sqlflow.unit.run import Outcome, UnitResult, run_units
@@ -35,6 +40,15 @@ def is_called(test: UnitTest, term: str) -> bool:
         or folded in {f"tag:{tag.lower()}" for tag in test.tags}
         or (folded.startswith("tests/") and path.startswith(folded.rstrip("/") + "/"))
     )
+
+
+def tests_before(plan: Plan, checked: Checked, config: Config) -> tuple[tuple[UnitTest, ...], list[Diagnostic]]:
+    """The tests of what a plan builds, and of the inline models in it; and what is wrong with the files of tests."""
+    tests, wrong = read_units(config)
+    around = Surroundings(checked)
+    built = [task.table for task in plan.tasks if task.table in checked.compiled.models]
+    inlined = {name for table in built for name in around.read_by(table, ())[1]}
+    return of_models(tests, {*built, *inlined}), wrong
 
 
 def run_checked(
@@ -61,19 +75,20 @@ def run_checked(
 # ---------------------------------------------------------------- in words
 
 
-def print_result(result: UnitResult, *, color: bool) -> None:
+def print_result(result: UnitResult, *, color: bool, file: TextIO | None = None) -> None:
     """How a test came out, with the rows that differ."""
+    out = file or sys.stdout
     paint = ansi if color else uncolored
     style = Style.GOOD if result.outcome is Outcome.PASSED else Style.ERROR
     word = paint(f"{result.outcome:<7}", style)
-    print(f"{word} {result.model}  {result.test.name}")
+    print(f"{word} {result.model}  {result.test.name}", file=out)
     for unlike in result.differences:
         if unlike.step:
-            print(f"        after step {unlike.step}:")
-        print("\n".join(f"        {line}" for line in difference_lines(unlike.difference, paint)))
+            print(f"        after step {unlike.step}:", file=out)
+        print("\n".join(f"        {line}" for line in difference_lines(unlike.difference, paint)), file=out)
     if result.problem is not None:
         told = render_diagnostics([result.problem], color=color).split("\n\n")[0]
-        print("\n".join(f"        {line}".rstrip() for line in told.splitlines()))
+        print("\n".join(f"        {line}".rstrip() for line in told.splitlines()), file=out)
 
 
 def difference_lines(found: Difference, paint: Paint) -> list[str]:
