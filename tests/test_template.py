@@ -60,3 +60,10 @@ def test_the_dirt_of_the_data_is_told_as_warnings(project: Path) -> None:
     assert checked.code == 0, checked
     assert "9 warned, 0 failed" in checked.err
     assert "references(destination -> seeds.airports.faa)  3,889 rows" in checked.out
+
+
+def test_the_unit_tests_pass_before_anything_is_built(project: Path) -> None:
+    tested = sqlflow(project, "sqlflow test")
+    assert tested.code == 0, tested
+    assert tested.err == "2 unit tests: 2 passed\n"
+    assert not (project / "flights.duckdb").exists()

@@ -13,6 +13,7 @@ from sqlflow.build.standing import look_at
 from sqlflow.cli.build import show_warnings
 from sqlflow.cli.opening import opened, read_settings, tell
 from sqlflow.cli.render import diagnostics_json, to_json
+from sqlflow.cli.units import warnings_of_units
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.names import TableName
@@ -26,14 +27,15 @@ def compile_project(project: Path | None, target: str | None, variables: Sequenc
         tables = found.engine.tables() if found.engine is not None else None
         remembered = found.store.sources() if found.store is not None and tables is None else {}
         checked = compile_all(found.workshop, tables, remembered, look_at(found.engine, found.config).records)
-    show_warnings(checked.warnings)
+        warnings = [*checked.warnings, *warnings_of_units(checked, found)]
+    show_warnings(warnings)
     folder = config.root / "target"
     folder.mkdir(exist_ok=True)
     _write(folder, checked)
     manifest = manifest_of(checked)
     (folder / "manifest.json").write_text(to_json(manifest) + "\n", encoding="utf-8")
     if json:
-        problems = diagnostics_json(checked.warnings)
+        problems = diagnostics_json(warnings)
         print(to_json({**manifest, "problems": problems, "analysed": sorted(checked.analysed)}))
     else:
         tests = len(_tests(checked))

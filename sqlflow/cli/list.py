@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import diagnostics_json, render_diagnostics, render_table, to_json
+from sqlflow.cli.units import warnings_of_units
 from sqlflow.core.clock import ClockRule, Nature, depends_on, words_of
 from sqlflow.core.compiled import ColumnLineage, Compiled, CompiledModel
 from sqlflow.core.diagnostics import Diagnostic, Severity
@@ -60,9 +61,11 @@ def _row(compiled: Compiled, name: TableName) -> dict[str, object]:
 
 
 def lint_project(project: Path | None, target: str | None, variables: Sequence[str], *, json: bool) -> int:
-    """Print what is allowed but worth a look. The exit code is 0: nothing of it is an error."""
+    """Print what is allowed but worth a look. The exit code is 0: nothing of it is an error. Raises ProjectError
+    for unit tests that are wrong."""
     with reading(project, target, variables, without_database=True) as found:
         problems = [*found.checked.warnings, *_worth_a_look(found.checked.compiled)]
+        problems += warnings_of_units(found.checked, found.opened)
     if json:
         print(to_json(diagnostics_json(problems)))
     elif problems:

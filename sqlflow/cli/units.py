@@ -51,6 +51,15 @@ def tests_before(plan: Plan, checked: Checked, config: Config) -> tuple[tuple[Un
     return of_models(tests, {*built, *inlined}), wrong
 
 
+def warnings_of_units(checked: Checked, found: Opened) -> list[Diagnostic]:
+    """What is worth a look in the files of tests, which are not run. Raises ProjectError when something is wrong."""
+    tests, wrong = read_units(found.config)
+    if tests:
+        wrong += check_units(tests, checked, found.workshop)[1]
+    stop_on_errors(wrong)
+    return wrong
+
+
 def run_checked(
     tests: Sequence[UnitTest],
     checked: Checked,
