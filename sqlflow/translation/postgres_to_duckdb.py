@@ -421,6 +421,8 @@ def _rounded(node: exp.Expr) -> exp.Expr | str | None:
         copy = node.copy()
         copy.set("this", _as_decimal(node.this, "DECIMAL(38, 15)"))
         return copy
+    if kind == "decimal" and digits is not None:  # so many digits behind the point, also where there were fewer
+        return exp.cast(node.copy(), f"DECIMAL(38, {digits.this})", dialect="duckdb")
     if kind in ("decimal", "loose"):
         return None
     if kind in FLOATS and digits is None:
@@ -583,6 +585,9 @@ def _interval(node: exp.Expr) -> str | None:
 
 def _compared(node: exp.Expr) -> exp.Expr | str | None:
     sides = [node.this, node.args.get("expression")]
+    kinds = {kind_of(side) for side in sides if isinstance(side, exp.Expr)}
+    if isinstance(node, exp.Nullif) and kinds & FLOATS and kind_of(node.this) not in FLOATS:
+        return f"`nullif` of {_of(kind_of(node.this))} and a floating point number, which is one to PostgreSQL"
     return _alike([side for side in sides if isinstance(side, exp.Expr)], node)
 
 

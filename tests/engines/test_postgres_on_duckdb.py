@@ -54,6 +54,9 @@ round(3.5::float8)
 round(-2.5::float8)
 round(d)
 round(d, 1)
+CAST(round(d, 3) AS varchar)
+CAST(trunc(d, 3) AS varchar)
+CAST(round(d, 1) AS varchar)
 round(e, 2)
 round(a)
 round(a, 2)
@@ -455,6 +458,8 @@ SELECT b, array_agg(s ORDER BY id) FILTER (WHERE s IS NOT NULL) FROM t GROUP BY 
 """
 
 REFUSED = r"""
+nullif(v, x)
+CAST(nullif(d, x) AS varchar)
 x::text
 iv::text
 l::text
