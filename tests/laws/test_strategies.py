@@ -263,7 +263,7 @@ def _told(most: int, promises: Sequence[str], new_project: NewProject) -> set[st
 
 
 def test_all_strategies_of_a_merge_give_the_promised_table(new_project: NewProject) -> None:
-    ways = _told(2, _PROMISES, new_project)
+    ways = _told(4, _PROMISES, new_project)
     assert {"append", "merge", "changes", "cdc", "swap"} <= ways, ways
 
 
