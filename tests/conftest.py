@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import hypothesis
@@ -42,7 +43,8 @@ def _shared_by_a_module(item: pytest.Item) -> str:
     known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
     names = sorted(name for name, found in known.items() if found[-1].scope == "module")
     given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return f"{item.path.stem} {[(name, given.get(name)) for name in names]}" if names else ""
+    told = " ".join([item.path.stem, *(f"{name} {given.get(name, '')}" for name in names)]) if names else ""
+    return re.sub(r"[^\w.]+", "-", told)  # xdist finds no group behind a bracket
 
 
 @pytest.fixture
