@@ -45,7 +45,9 @@ def translate(sql: str, adapter: str) -> Translated | str:
         generator = sqlglot.Dialect.get_or_raise("duckdb").generator(
             pretty=True, unsupported_level=ErrorLevel.IGNORE, comments=True
         )
-        text = generator.generate(_prepared(trees[0]), copy=False)
+        text = generator.generate(trees[0], copy=True)
+        if not generator.unsupported_messages and _means_the_same(sql, text):
+            return Translated(sql)
         return Translated(text, tuple(dict.fromkeys(generator.unsupported_messages)))
     except SqlglotError as error:
         return str(error).split("\n", maxsplit=1)[0]
@@ -53,8 +55,12 @@ def translate(sql: str, adapter: str) -> Translated | str:
         return f"sqlglot cannot translate it: {type(error).__name__}: {error}"
 
 
-def _prepared(tree: exp.Expr) -> exp.Expr:
-    return tree
+def _means_the_same(sql: str, translated: str) -> bool:
+    """Whether DuckDB reads a text as it reads its translation, so that the text can stay as its author wrote it."""
+    try:
+        return bool(sqlglot.parse_one(sql, read="duckdb") == sqlglot.parse_one(translated, read="duckdb"))
+    except (SqlglotError, ValueError, RecursionError):
+        return False
 
 
 def reads_as_query(sql: str, adapter: str) -> str | None:

@@ -164,6 +164,18 @@ class Renderer:
         for context in self._contexts.values():
             context["adapter"] = self.adapter
 
+    @property
+    def adapter_type(self) -> str:
+        return self._project.output.type
+
+    @property
+    def output_schema(self) -> str:
+        return self._project.output.schema
+
+    @property
+    def target_name(self) -> str:
+        return self._project.output.name
+
     def answer_with(self, lookups: Lookups) -> None:
         self._lookups = lookups
 
@@ -675,6 +687,20 @@ class _Adapter:
 
 
 class _Column:
+    """A column of a table. Its class is `api.Column`."""
+
+    @classmethod
+    def translate_type(cls, dtype: str) -> str:
+        return {"string": "TEXT", "integer": "INT"}.get(str(dtype).lower(), str(dtype))
+
+    @classmethod
+    def numeric_type(cls, dtype: str, precision: object, scale: object) -> str:
+        return f"{dtype}({precision}, {scale})" if precision is not None and scale is not None else dtype
+
+    @classmethod
+    def string_type(cls, size: object) -> str:
+        return f"character varying({size})"
+
     def __init__(self, column: str, dtype: str = "", *_: object) -> None:
         self.column = self.name = column
         self.dtype = self.data_type = dtype

@@ -87,6 +87,9 @@ def convert(
         )
         return Converted(named, None, {}, tuple(remarks))
     rendered = _render(named, renderer, incremental=False)
+    if not named.enabled and (isinstance(rendered, Failed) or not rendered.text.strip()):
+        remarks.append(Remark(Outcome.EXACT, "it is disabled, and left out", node.place))
+        return Converted(named, None, {}, tuple(remarks))
     frozen: tuple[str, ...] = ()
     first: str | None
     reads: tuple[Relation, ...]
@@ -195,7 +198,8 @@ def _in_dialect(sql: str, node: DbtModel, adapter: str, remarks: list[Remark]) -
             )
         )
         return sql
-    remarks.append(Remark(Outcome.NOTED, f"translated from the SQL of `{adapter}`", node.place))
+    if made.sql != sql:
+        remarks.append(Remark(Outcome.NOTED, f"translated from the SQL of `{adapter}`", node.place))
     remarks += [
         Remark(Outcome.BY_HAND, f"a part did not translate: {lost}", node.place, "look at it in the new file")
         for lost in made.lost
