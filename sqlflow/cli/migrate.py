@@ -37,16 +37,16 @@ def migrate_dbt(asked: Asked) -> int:
     project = read_dbt_project(
         root, asked.profiles, _variables(asked.variables), os.environ, asked.dialect, asked.profile_target
     )
-    migration = migrate(project, asked.engine)
+    target = (asked.out or root.parent / f"{root.name}_sqlflow").resolve()
+    migration = migrate(project, asked.engine, target)
     report = migration.report
     if not asked.check:
-        target = asked.out or root.parent / f"{root.name}_sqlflow"
         if target.exists() and any(target.iterdir()) and not (target / "sqlflow.yml").exists():
             raise one_problem("folder-not-empty", f"`{target}` is not empty", None, "give another folder with `--out`")
         write(migration, root, target)
         (target / "migration-report.md").write_text(markdown(report), encoding="utf-8")
         (target / "migration-report.json").write_text(to_json(as_json(report)) + "\n", encoding="utf-8")
-        print(f"written to {target}", file=sys.stderr)
+        print(f"written to {asked.out or target}", file=sys.stderr)
     if asked.json:
         print(to_json(as_json(report)))
     else:

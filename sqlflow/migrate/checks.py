@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from sqlflow.migrate.configs import as_mapping
+from sqlflow.core.names import TableName
+from sqlflow.migrate.configs import as_list, as_mapping
 from sqlflow.migrate.dbt import Place, Properties
-from sqlflow.migrate.jinja import NotRendered, Renderer
+from sqlflow.migrate.jinja import Failed, NotRendered, Renderer
 from sqlflow.migrate.lookups import Names
 from sqlflow.migrate.models import Outcome, Remark
+from sqlflow.migrate.naming import Named, written
+from sqlflow.quality.dbt_tests import Equivalent, equivalent
+from sqlflow.quality.forms import Form
+from sqlflow.quality.kinds import CHECKS
 
 _REF = re.compile(r"\s*(?:\{\{)?\s*(ref|source)\s*\(\s*([^)]*)\)\s*(?:\}\})?\s*")
 _WORD = re.compile(r"['\"]([^'\"]+)['\"]")
@@ -29,12 +34,21 @@ class DbtTest(Struct, frozen=True):
     name: str = ""
 
 
+class TestQuery(Struct, frozen=True):
+    """A test that is no check: a query for tests/, in the SQL of the dbt project."""
+
+    name: str
+    sql: str
+    warns: bool
+    place: Place
+
+
 class Checked(Struct, frozen=True):
     """The checks of a model, and what became of tests that are none."""
 
     checks: tuple[Mapping[str, Any], ...]
     remarks: tuple[Remark, ...]
-    unique: tuple[tuple[str, ...], ...]
+    queries: tuple[TestQuery, ...] = ()
 
 
 _CONFIG = (
@@ -58,10 +72,45 @@ def tests_of(properties: Properties | None) -> Iterator[DbtTest]:
         return
     said = properties.said
     yield from _tests_in(said, "", properties.place)
+    yield from _constraints(said, "", properties.place)
     columns = said.get("columns")
     for column in columns if isinstance(columns, list) else []:
         if isinstance(column, dict) and column.get("name") is not None:
             yield from _tests_in(column, str(column["name"]), properties.place)
+            yield from _constraints(column, str(column["name"]), properties.place)
+
+
+def _constraints(said: Mapping[str, Any], column: str, place: Place) -> Iterator[DbtTest]:
+    """Constraints of a contract as the tests that ask for the same."""
+    found = said.get("constraints")
+    for one in found if isinstance(found, list) else []:
+        if not isinstance(one, dict):
+            continue
+        columns = [column] if column else [str(name) for name in as_list(one.get("columns"))]
+        kind = str(one.get("type"))
+        if kind in ("not_null", "primary_key"):
+            yield from (DbtTest("not_null", name, {}, {}, place) for name in columns)
+        if kind in ("unique", "primary_key") and len(columns) == 1:
+            yield DbtTest("unique", columns[0], {}, {}, place)
+        elif kind in ("unique", "primary_key"):
+            yield DbtTest("dbt_utils.unique_combination_of_columns", "", {"combination_of_columns": columns}, {}, place)
+        elif kind == "check" and one.get("expression"):
+            yield DbtTest("dbt_utils.expression_is_true", "", {"expression": str(one["expression"])}, {}, place)
+        elif kind != "not_null":
+            yield DbtTest(f"constraint {kind}", column, {}, {}, place)
+
+
+def contract_of(named: Named) -> Mapping[str, Any] | None:
+    """The check that stands for an enforced contract: names and types of all columns."""
+    if not as_mapping(named.config.get("contract")).get("enforced") or named.node.properties is None:
+        return None
+    columns = named.node.properties.said.get("columns")
+    types = {
+        str(one["name"]): str(one["data_type"])
+        for one in as_list(columns)
+        if isinstance(one, dict) and one.get("name") and one.get("data_type")
+    }
+    return {"schema": {"columns": types, "only": True}} if types else None
 
 
 def _tests_in(said: Mapping[str, Any], column: str, place: Place) -> Iterator[DbtTest]:
@@ -102,86 +151,133 @@ def unique_columns(tests: Sequence[DbtTest]) -> tuple[tuple[str, ...], ...]:
     return tuple(found)
 
 
-def checks_of(tests: Sequence[DbtTest], names: Names, renderer: Renderer, columns: Sequence[str] | None) -> Checked:
-    """Tests as checks. `columns`: those of the table, None when nobody knows them."""
+def checks_of(
+    tests: Sequence[DbtTest],
+    named: Named,
+    names: Names,
+    renderer: Renderer,
+    columns: Sequence[str] | None,
+    made_from: Callable[[TableName], Container[TableName]],
+) -> Checked:
+    """Tests of a table as checks. `columns`: its own, None when nobody knows them. `made_from`: all that a table is made from."""
     there = None if columns is None else {name.lower() for name in columns}
     checks: list[Mapping[str, Any]] = []
     remarks: list[Remark] = []
+    queries: list[TestQuery] = []
     for test in tests:
         if str(test.config.get("enabled", "true")).lower() == "false":
             continue
         if there is not None and re.fullmatch(r"\w+", test.column) and test.column.lower() not in there:
-            remarks.append(
-                Remark(
-                    Outcome.NOTED,
-                    f"the test `{test.kind}` is of `{test.column}`, which is no column of the result",
-                    test.place,
-                    "mend the name, or delete the test",
-                )
-            )
+            reason = f"the test `{test.kind}` is of `{test.column}`, which is no column of the result"
+            remarks.append(Remark(Outcome.NOTED, reason, test.place, "mend the name, or delete the test"))
             continue
+        on = f"the test `{test.kind}`{f' of `{test.column}`' if test.column else ''}"
         try:
-            found = _check(test, names, renderer)
+            arguments = _resolved(test, names, renderer)
+            own = renderer.macro(f"test_{test.kind}")
+            found = f"{on} is the project's own" if own is not None else equivalent(test.kind, arguments)
+            if isinstance(found, Equivalent) and found.kind == "references":
+                other = TableName.parse(str(found.arguments.get("to", "")).rpartition(".")[0], named.table.schema)
+                if other == named.table or named.table in made_from(other):
+                    queries.append(_orphans(test, named, found, names))
+                    continue
+            if isinstance(found, Equivalent):
+                checks.append({found.kind: _short(found)})
+                remarks += [Remark(Outcome.NOTED, f"{on}: {note}", test.place) for note in found.notes]
+                continue
+            query = _rendered_test(test, named, names, renderer)
         except NotRendered as wrong:
-            remarks.append(
-                Remark(
-                    Outcome.NOTED,
-                    f"the test `{test.kind}` of `{test.column or 'the table'}` is left out: {wrong.reason}",
-                    test.place,
-                    wrong.hint,
-                )
-            )
+            remarks.append(Remark(Outcome.NOTED, f"{on} is left out: {wrong.reason}", test.place, wrong.hint))
             continue
-        if found is None:
-            on = f" of `{test.column}`" if test.column else ""
-            remarks.append(
-                Remark(
-                    Outcome.NOTED,
-                    f"the test `{test.kind}`{on} has no counterpart yet, and is left out",
-                    test.place,
-                    "write it as an `expression`, or as a query in tests/",
-                )
-            )
-            continue
-        for key in ("error_if", "warn_if", "fail_calc", "limit", "store_failures"):
-            if test.config.get(key) is not None and key in ("error_if", "warn_if", "fail_calc"):
-                remarks.append(
-                    Remark(
-                        Outcome.NOTED,
-                        f"`{key}` of the test `{test.kind}` is left out: each failing row counts",
-                        test.place,
-                    )
-                )
-        checks.append(found)
-    return Checked(tuple(_together(checks)), tuple(remarks), unique_columns(tests))
+        if query is None:
+            remarks.append(Remark(Outcome.NOTED, f"{on} is left out: {found}", test.place))
+        else:
+            queries.append(query)
+    contract = contract_of(named)
+    if contract is not None:
+        checks.append(contract)
+    return Checked(tuple(_together(checks)), tuple(remarks), tuple(queries))
 
 
-def _check(test: DbtTest, names: Names, renderer: Renderer) -> Mapping[str, Any] | None:
-    more: dict[str, Any] = {}
+def _resolved(test: DbtTest, names: Names, renderer: Renderer) -> dict[str, Any]:
+    """A test's arguments and configuration, without Jinja, and with tables by their names."""
+    given: dict[str, Any] = {**test.arguments, **test.config}
+    for key, value in given.items():
+        if (
+            key in ("to", "compare_model", "to_model", "other_table_name")
+            and isinstance(value, str)
+            and _REF.fullmatch(value)
+        ):
+            given[key] = _table(value, names)
+        elif isinstance(value, str):
+            given[key] = renderer.value(value)
+        elif isinstance(value, list):
+            given[key] = [renderer.value(one) if isinstance(one, str) else one for one in value]
+    if test.column:
+        given.setdefault("column_name", test.column.strip('"`'))
+    for key in ("column_name", "field"):
+        if isinstance(given.get(key), str):
+            given[key] = given[key].strip('"`')
+    if test.kind.endswith("relationships") and isinstance(given.get("to"), str) and "." not in given["to"]:
+        raise NotRendered(f"`to: {given['to']}` is no `ref` or `source`")
+    return given
+
+
+def _short(found: Equivalent) -> object:
+    """The arguments of a check, in the short form where there is one."""
+    kind = CHECKS[found.kind]
+    said = {name: list(one) if isinstance(one, tuple) else one for name, one in found.arguments.items()}
+    about = kind.about
+    if about is not None and about.form is Form.COLUMNS and isinstance(said.get(about.name), str):
+        said[about.name] = [said[about.name]]
+    if kind.short and set(said) == {kind.short}:
+        return said[kind.short]
+    return said
+
+
+def _orphans(test: DbtTest, named: Named, found: Equivalent, names: Names) -> TestQuery:
+    """A `references` that would be a circle, as a query: values without a row in the other table."""
+    table, _, field = str(found.arguments["to"]).rpartition(".")
+    column = str(found.arguments["column"])
+    where = f" and ({found.arguments['where']})" if found.arguments.get("where") else ""
+    sql = (
+        f"select {column}\nfrom {written(named.table, names.dialect)}\nwhere {column} is not null{where}\n"
+        f"  and {column} not in (select {field} from {table} where {field} is not null)"
+    )
+    return TestQuery(_query_name(test, named), sql, found.arguments.get("severity") == "warn", test.place)
+
+
+def _query_name(test: DbtTest, named: Named) -> str:
+    return re.sub(r"\W+", "_", test.name or f"{test.kind}_{named.node.name}{f'_{test.column}' if test.column else ''}")[
+        :63
+    ].strip("_")
+
+
+def _rendered_test(test: DbtTest, named: Named, names: Names, renderer: Renderer) -> TestQuery | None:
+    """A generic test of the project or of a package, as the query that it is."""
+    package, _, bare = test.kind.rpartition(".")
+    if renderer.macro(f"test_{bare}", package or None) is None:
+        return None
+    model = str(renderer.this(named.node))
     if test.config.get("where"):
-        more["where"] = str(renderer.value(str(test.config["where"])))
-    if str(test.config.get("severity", "error")).lower() == "warn":
-        more["severity"] = "warn"
-    kind = test.kind.removeprefix("dbt_utils.").removeprefix("dbt.")
-    column = str(test.arguments.get("column_name") or test.column).strip('"`')
-    if kind == "not_null" and column:
-        return {"not_null": {"columns": [column], **more} if more else [column]}
-    if kind == "unique" and re.fullmatch(r"\w+", column):
-        return {"unique": {"columns": [column], **more} if more else [column]}
-    if kind == "accepted_values" and column and isinstance(test.arguments.get("values"), list):
-        return {"in": {"column": column, "values": test.arguments["values"], **more}}
-    if kind == "relationships" and column and test.arguments.get("field") is not None:
-        to = _table(str(test.arguments.get("to") or ""), names)
-        field = str(test.arguments["field"]).strip('"`')
-        return {"references": {"column": column, "to": f"{to}.{field}", **more}}
-    if kind == "unique_combination_of_columns" and isinstance(test.arguments.get("combination_of_columns"), list):
-        columns = [str(one).strip('"`') for one in test.arguments["combination_of_columns"]]
-        if all(re.fullmatch(r"\w+", one) for one in columns):
-            return {"unique": {"columns": columns, **more} if more else columns}
-    if kind == "expression_is_true" and test.arguments.get("expression") is not None:
-        text = str(renderer.value(str(test.arguments["expression"])))
-        return {"expression": {"sql": f"{column} {text}".strip(), **more} if more else f"{column} {text}".strip()}
-    return None
+        model = f"(select * from {model} where {renderer.value(str(test.config['where']))}) dbt_subquery"
+    node = named.node
+    if package:
+        node = structs.replace(node, package=package)
+    arguments = {"model": model, **({"column_name": test.column} if test.column else {}), **test.arguments}
+    for key, value in arguments.items():
+        if isinstance(value, str) and _REF.fullmatch(value):
+            arguments[key] = _table(value, names)
+        elif isinstance(value, str) and key != "model":
+            arguments[key] = renderer.value(value)
+    rendered = renderer.render(node, "{{ sqlflow_test(**sqlflow_arguments) }}", config={}, also={
+        "sqlflow_test": renderer.macro(f"test_{bare}", package or None), "sqlflow_arguments": arguments,
+    })  # fmt: skip
+    if isinstance(rendered, Failed):
+        raise NotRendered(rendered.reason, rendered.hint)
+    return TestQuery(
+        _query_name(test, named), rendered.text.strip(), str(test.config.get("severity")).lower() == "warn", test.place
+    )
 
 
 def _table(text: str, names: Names) -> str:

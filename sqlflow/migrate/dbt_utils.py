@@ -122,10 +122,10 @@ def union_relations(
         return "\nunion all\n".join(selects)
     if renderer.adapter_type not in ("duckdb", "motherduck", "snowflake") or override:
         raise NeedsDatabase("dbt_utils.union_relations")
-    items = ", ".join(include) if include else f"* exclude ({', '.join(exclude)})" if exclude else "*"
+    chosen = ", ".join(include) if include else f"* exclude ({', '.join(exclude)})" if exclude else "*"
     first = f"cast('{{}}' as {kind}) as {source_column_name}, " if source_column_name else ""
     return "\nunion all by name\n".join(
-        f"(select {first.format(relation)}{items} from {relation}{f' where {where}' if where else ''})"
+        f"(select {first.format(relation)}{chosen} from {relation}{f' where {where}' if where else ''})"
         for relation in relations
     )
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from msgspec import Struct
 
 from sqlflow.core.names import TableName
-from sqlflow.migrate.checks import Checked, checks_of, tests_of, unique_columns
-from sqlflow.migrate.configs import merged
+from sqlflow.migrate.blocks import tags_of
+from sqlflow.migrate.checks import Checked, TestQuery, checks_of, tests_of, unique_columns
+from sqlflow.migrate.configs import as_list, merged
 from sqlflow.migrate.dbt import DbtModel, DbtProject, Left, Place
-from sqlflow.migrate.dialects import written_in
+from sqlflow.migrate.dialects import sqlglot_name, translate, written_in
 from sqlflow.migrate.docs import Docs
 from sqlflow.migrate.equivalents import EQUIVALENTS
 from sqlflow.migrate.headers import header
-from sqlflow.migrate.jinja import Failed, Lookups, Renderer
+from sqlflow.migrate.jinja import Failed, Lookups, Relation, Renderer
 from sqlflow.migrate.lookups import Names, by_name, source_tables
 from sqlflow.migrate.models import Compiled, Converted, Outcome, Remark, convert
 from sqlflow.migrate.naming import Named, name_node
@@ -36,6 +38,7 @@ class Migration(Struct, frozen=True):
 def migrate(
     project: DbtProject,
     engine: str | None,
+    target: Path,
     compiled: Callable[[DbtModel], Compiled | None] = lambda _: None,
 ) -> Migration:
     """A dbt project as a SQLFlow project. `compiled`: SQL that dbt compiled before. `engine`: of the new target, chosen if None."""
@@ -72,8 +75,19 @@ def migrate(
         return done[table]
 
     converted = {table: made for table in models if (made := convert_one(table)) is not None}
+    parents = {table: [relation_name(one) for one in made.reads] for table, made in converted.items()}
+    ancestors: dict[TableName, frozenset[TableName]] = {}
+
+    def made_from(table: TableName) -> frozenset[TableName]:
+        if table not in ancestors:
+            ancestors[table] = frozenset()  # for those that read each other in a circle
+            ancestors[table] = frozenset(
+                one for parent in parents.get(table, ()) for one in (parent, *made_from(parent))
+            )
+        return ancestors[table]
+
     checks = {
-        one.table: checks_of(tests[one.table], names, renderer, known(one.table.schema, one.table.name))
+        one.table: checks_of(tests[one.table], one, names, renderer, known(one.table.schema, one.table.name), made_from)
         for one in named
         if one.node.resource in _TABLES
     }
@@ -98,14 +112,27 @@ def migrate(
     copied = {
         PurePosixPath("seeds", table.schema, f"{table.name}.csv"): one.node.file.path for table, one in seeds.items()
     }
-    if text := seed_settings(seeds, docs, left):
+    if text := seed_settings(seeds, docs, project):
         files[PurePosixPath("seeds/seeds.yml")] = text
     for table, seed in seeds.items():
         entries.append(
             entry_of(Converted(seed, "", {}, ()), f"seeds/{table.schema}/{table.name}.csv", checks[table].remarks)
         )
+    for table, checked in checks.items():
+        for query in checked.queries:
+            if table in converted and converted[table].sql is None:
+                continue
+            _generic(query, adapter, files, left)
     used = frozenset([*converted, *seeds])
-    files |= source_files(list(sources.values()), used, docs, left)
+    outside: list[str] = []
+
+    def relocate(path: str) -> str:
+        return _relocated(path, project.root, target, outside)
+
+    files |= source_files(list(sources.values()), used, docs, left, renderer, relocate)
+    outside += [
+        text for path, text in files.items() if path.parts[0] == "sources" and "path: " in text and "://" in text
+    ]
     for test in named:
         if test.node.resource == "test" and test.enabled:
             _singular(test, renderer, adapter, files, entries)
@@ -128,7 +155,10 @@ def migrate(
             )
     engine = engine or ("postgres" if dialect == "postgres" else "duckdb")
     schemas = {table.schema for table in used}
-    files[PurePosixPath("sqlflow.yml")] = project_file(project, dialect, engine, defaults, schemas, {})
+    files[PurePosixPath("sqlflow.yml")] = project_file(
+        project, dialect, engine, defaults, schemas, {}, outside=bool(outside)
+    )
+    left += _beside(project)
     for package in project.missing_packages:
         left.append(
             Left(
@@ -143,6 +173,55 @@ def migrate(
 
 
 _TABLES = ("model", "seed", "snapshot")
+
+
+_NO_COUNTERPART = {
+    "exposures": "who uses a table is not written down; `@owner` and `@tags` say who answers for it",
+    "metrics": "there is no semantic layer",
+    "semantic_models": "there is no semantic layer",
+    "saved_queries": "there is no semantic layer",
+    "groups": "there are no groups; `@owner` says who answers for a model",
+    "unit_tests": "unit tests are not converted yet",
+    "functions": "functions of the database are not converted; a macro may do",
+}
+
+
+def _beside(project: DbtProject) -> Iterator[Left]:
+    """What a project has besides models, and what SQLFlow has no word for."""
+    for one in project.properties:
+        if one.kind in _NO_COUNTERPART:
+            yield Left(f"{one.kind.rstrip('s')} {one.name}", one.place, _NO_COUNTERPART[one.kind])
+        if one.kind == "models" and isinstance(one.said.get("versions"), list):
+            yield Left(
+                f"versions of {one.name}",
+                one.place,
+                "each version is a model of its own; nothing says which is the latest",
+            )
+    place = Place(PurePosixPath("dbt_project.yml"))
+    for key in ("on-run-start", "on-run-end"):
+        for sql in as_list(project.main.settings.get(key)):
+            yield Left(
+                key,
+                place,
+                f"left out: `{' '.join(str(sql).split())[:200]}`",
+                "a statement that tables need belongs into `@before` or `@after` of a model",
+            )
+    for file in project.main.macros:
+        for tag in tags_of(file.text):
+            if tag.kind == "%" and tag.word == "materialization":
+                yield Left(
+                    tag.inside,
+                    Place(file.path),
+                    "own materializations have no counterpart",
+                    "choose a mode for its models",
+                )
+    if (project.root / "selectors.yml").is_file():
+        yield Left(
+            "selectors.yml",
+            Place(PurePosixPath("selectors.yml")),
+            "selectors have no names here",
+            "write the selection on the command line, or use tags",
+        )
 
 
 def _named(node: DbtModel, project: DbtProject, renderer: Renderer, left: list[Left]) -> Named:
@@ -166,6 +245,19 @@ def _named(node: DbtModel, project: DbtProject, renderer: Renderer, left: list[L
         if isinstance(rendered, Failed) and not rendered.config:
             pass  # told when the model itself is converted
     return name_node(node, config, project, renderer, left)
+
+
+def _relocated(path: str, root: Path, target: Path, outside: list[str]) -> str:
+    """A path of the dbt project as one of the new project; those that lead out of it are noted."""
+    whole = os.path.normpath(root / path)
+    found = whole if os.path.isabs(path) else os.path.relpath(whole, target)
+    if found.startswith("..") or os.path.isabs(found):
+        outside.append(found)
+    return found.replace(os.sep, "/")
+
+
+def relation_name(relation: Relation) -> TableName:
+    return TableName(relation.schema, relation.identifier)
 
 
 def _heading(project: DbtProject, seed: Named) -> list[str] | None:
@@ -215,6 +307,24 @@ def _singular(
         return
     files[path] = header("", {"severity": "warn"} if severity == "warn" else {}, (), {}) + made.sql + "\n"
     entries.append(entry_of(made, str(path)))
+
+
+def _generic(query: TestQuery, adapter: str, files: dict[PurePosixPath, str], left: list[Left]) -> None:
+    """A generic test as a file in tests/."""
+    sql = query.sql
+    if written_in(adapter) != sqlglot_name(adapter):
+        made = translate(sql, adapter)
+        if isinstance(made, str):
+            left.append(Left(f"test {query.name}", query.place, f"it could not be translated: {made}"))
+            return
+        sql = made.sql
+    name, number = query.name, 1
+    while PurePosixPath("tests", f"{name}.sql") in files:
+        number += 1
+        name = f"{query.name}_{number}"
+    files[PurePosixPath("tests", f"{name}.sql")] = (
+        header("", {"severity": "warn"} if query.warns else {}, (), {}) + sql + "\n"
+    )
 
 
 def write(migration: Migration, source: Path, target: Path) -> None:

@@ -121,6 +121,7 @@ def convert(
     columns = output_columns(sql, adapter, known)
     if named.materialized == "incremental":
         directives = {**_kept(named, sql, rendered, renderer, columns, adapter, unique, remarks), **directives}
+    directives |= hooks(named, renderer, adapter, remarks)
     sql = _in_dialect(sql, node, adapter, remarks)
     return Converted(named, sql, directives, tuple(remarks), reads, frozen, None if columns is None else tuple(columns))
 
@@ -265,10 +266,51 @@ def _plain_directives(named: Named, remarks: list[Remark]) -> dict[str, Any]:
                 place,
             )
         )
-    for key in ("sql_header", "contract"):
-        if config.get(key):
-            remarks.append(Remark(Outcome.NOTED, f"`{key}` is left out", place))
+    if config.get("sql_header"):
+        remarks.append(Remark(Outcome.BY_HAND, "`sql_header` is left out", place, "say it in `@before`"))
     return found
+
+
+def hooks(named: Named, renderer: Renderer, adapter: str, remarks: list[Remark]) -> dict[str, Any]:
+    """Hooks as `before` and `after`."""
+    found: dict[str, Any] = {}
+    for key, word in (("pre_hook", "before"), ("post_hook", "after")):
+        statements: list[str] = []
+        for one in as_list(named.config.get(key)):
+            text = str(one.get("sql") if isinstance(one, Mapping) else one)
+            try:
+                sql = str(renderer.value(text, named.node)).strip().rstrip(";").strip()
+            except NotRendered as wrong:
+                remarks.append(
+                    Remark(
+                        Outcome.BY_HAND,
+                        f"a `{key}` could not be evaluated: {wrong.reason}",
+                        named.node.place,
+                        wrong.hint,
+                    )
+                )
+                continue
+            if not sql:
+                continue
+            if written_in(adapter) != sqlglot_name(adapter) or named.materialized == "ephemeral":
+                remarks.append(
+                    Remark(
+                        Outcome.NOTED,
+                        f"a `{key}` is left out: `{_short(sql)}`",
+                        named.node.place,
+                        f"write it as `@{word}` if it is needed",
+                    )
+                )
+            else:
+                statements.append(sql)
+        if statements:
+            found[word] = statements[0] if len(statements) == 1 else statements
+    return found
+
+
+def _short(sql: str) -> str:
+    line = " ".join(sql.split())
+    return line if len(line) < 120 else f"{line[:117]}..."
 
 
 def _owner(config: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -59,7 +59,7 @@ def read_dbt_project(
     by_name = {(one.kind, one.name): one for one in reversed(properties)}
     nodes = []
     for package in packages:
-        for node in _nodes(root, package, packages[0], left):
+        for node in (*_nodes(root, package, packages[0], left), *_snapshots(properties, package, packages[0])):
             kind = _KIND_OF.get(node.resource, "")
             nodes.append(
                 DbtModel(
@@ -209,6 +209,9 @@ def _guessed_dialect(root: Path, settings: Mapping[str, Any]) -> str:
     texts += [_text_of(path) or "" for path in sorted((root / "models").rglob("*.sql"))[:400]]
     for text in texts:
         lower = text.lower()
+        counts["snowflake"] += bool(
+            re.search(r"\b(?:datediff|dateadd)\(\s*(?:year|quarter|month|week|day|hour|minute|second)s?\s*,", lower)
+        )
         for name, signs in _SIGNS:
             counts[name] += any(sign in lower for sign in signs)
     best = max(counts, key=lambda name: counts[name])
@@ -298,6 +301,20 @@ def _nodes(root: Path, package: Package, main: Package, left: list[Left]) -> Ite
                 if resource == "test" and inside.parts[0] == "generic":
                     continue
                 yield from _nodes_of(file, inside, resource, package, main)
+
+
+def _snapshots(properties: Sequence[Properties], package: Package, main: Package) -> Iterator[DbtModel]:
+    """Snapshots that stand in YAML, with the table that they are of."""
+    for one in properties:
+        if one.kind == "snapshots" and one.said.get("relation") and one.place.path.is_relative_to(package.root):
+            if package is main and any(
+                one.place.path.is_relative_to(other) for other in (PurePosixPath("dbt_packages"),)
+            ):
+                continue
+            file = TextFile(one.place.path, f"select * from {{{{ {one.said['relation']} }}}}")
+            fqn = (package.name, one.name)
+            config = folder_config(fqn, "snapshot", package, main)
+            yield DbtModel(one.name, "snapshot", package.name, file, fqn, config, one.place.line)
 
 
 def _nodes_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,9 +12,11 @@ from sqlflow.core.names import TableName
 from sqlflow.migrate.dbt import DbtProject, Left, Place
 from sqlflow.migrate.docs import Docs
 from sqlflow.migrate.headers import block, flow
+from sqlflow.migrate.jinja import NotRendered, Renderer
 from sqlflow.migrate.lookups import SourceTable
 from sqlflow.migrate.models import Converted
 from sqlflow.migrate.naming import Named
+from sqlflow.migrate.seeds import types_of
 
 _HOISTED = ("schema", "mode")
 
@@ -82,7 +84,10 @@ def project_file(
     defaults: Mapping[str, Mapping[str, Any]],
     schemas: Iterable[str],
     variables: Mapping[str, Any],
+    *,
+    outside: bool = False,
 ) -> str:
+    """sqlflow.yml. `outside`: whether sources lie outside of the project."""
     name = re.sub(r"\W", "_", project.name)
     stem = name if name.lower() not in {schema.lower() for schema in schemas} else f"{name}_db"
     target: Mapping[str, Any] = {"engine": "duckdb", "path": f"{stem}.duckdb"}
@@ -94,8 +99,8 @@ def project_file(
     if project.output.schema != "main":
         whole["default_schema"] = project.output.schema
     whole["targets"] = {"dev": target}
-    if variables:
-        whole["variables"] = variables
+    if outside:
+        whole["allow_outside_paths"] = True
     lines = block({key: value for key, value in whole.items() if key not in ("targets", "variables")})
     lines += ["targets:", f"  dev: {flow(target)}"]
     if variables:
@@ -106,7 +111,12 @@ def project_file(
 
 
 def source_files(
-    sources: Sequence[SourceTable], used: frozenset[TableName], docs: Docs, left: list[Left]
+    sources: Sequence[SourceTable],
+    used: frozenset[TableName],
+    docs: Docs,
+    left: list[Left],
+    renderer: Renderer,
+    relocate: Callable[[str], str],
 ) -> Mapping[PurePosixPath, str]:
     """sources/NAME.yml for each source of dbt."""
     by_source: dict[str, dict[str, Any]] = {}
@@ -115,7 +125,7 @@ def source_files(
         if not one.enabled or one.table in used or one.table in seen:
             continue
         seen.add(one.table)
-        by_source.setdefault(one.source, {})[str(one.table)] = _source(one, docs, left)
+        by_source.setdefault(one.source, {})[str(one.table)] = _source(one, docs, left, renderer, relocate)
     return {
         PurePosixPath("sources", re.sub(r"[^\w.-]", "_", name) + ".yml"): _paragraphs(tables)
         for name, tables in by_source.items()
@@ -127,19 +137,59 @@ def _paragraphs(entries: Mapping[str, Any]) -> str:
     return "\n".join("\n".join(block({name: said})) + "\n" for name, said in entries.items())
 
 
-def _source(one: SourceTable, docs: Docs, left: list[Left]) -> Mapping[str, Any]:
+_READER = re.compile(r"\s*read_\w+\(\s*'([^']+)'\s*(,.*)?\)\s*", re.DOTALL)
+
+
+def _path_of(location: str, one: SourceTable, renderer: Renderer, left: list[Left]) -> str | None:
+    """The path of a source that dbt-duckdb reads from files; None when it is more than a path."""
+    try:
+        text = str(renderer.value(location))
+    except NotRendered as wrong:
+        left.append(
+            Left(
+                f"source {one.source}.{one.name}",
+                one.place,
+                f"its location could not be evaluated: {wrong.reason}",
+                wrong.hint,
+            )
+        )
+        return None
+    for name, value in (("name", one.name), ("identifier", one.table.name), ("schema", one.table.schema)):
+        text = text.replace("{" + name + "}", value)
+    call = _READER.fullmatch(text)
+    if call is not None and call[2]:
+        left.append(
+            Left(
+                f"source {one.source}.{one.name}",
+                one.place,
+                f"options of its location are left out: `{text}`",
+                "say them in sources/, as `delimiter`, `nulls` and the like",
+            )
+        )
+    if call is None and "(" in text:
+        left.append(
+            Left(
+                f"source {one.source}.{one.name}",
+                one.place,
+                f"its location is no path: `{text}`",
+                "write a model that reads it",
+            )
+        )
+        return None
+    return call[1] if call is not None else text.strip().strip("'")
+
+
+def _source(
+    one: SourceTable, docs: Docs, left: list[Left], renderer: Renderer, relocate: Callable[[str], str]
+) -> Mapping[str, Any]:
     said: dict[str, Any] = {}
     if text := docs.text(one.said.get("description")):
         said["description"] = text
     meta = one.config.get("meta") if isinstance(one.config.get("meta"), dict) else {}
     location = one.config.get("external_location") or (meta or {}).get("external_location")
-    if location:
-        path = (
-            str(location).format(name=one.name, identifier=one.table.name)
-            if "{" in str(location) and "{{" not in str(location)
-            else str(location)
-        )
-        said["path"] = path
+    path = _path_of(str(location), one, renderer, left) if location else None
+    if path is not None:
+        said["path"] = path if "://" in path else relocate(path)
     else:
         said["table"] = str(one.table)
     columns: dict[str, Any] = {}
@@ -153,7 +203,7 @@ def _source(one: SourceTable, docs: Docs, left: list[Left]) -> Mapping[str, Any]
     return said
 
 
-def seed_settings(seeds: Mapping[TableName, Named], docs: Docs, left: list[Left]) -> str:
+def seed_settings(seeds: Mapping[TableName, Named], docs: Docs, project: DbtProject) -> str:
     """seeds/seeds.yml: what is said of seeds."""
     whole: dict[str, Any] = {}
     for table, named in seeds.items():
@@ -165,7 +215,9 @@ def seed_settings(seeds: Mapping[TableName, Named], docs: Docs, left: list[Left]
         if delimiter not in (None, ","):
             said["delimiter"] = delimiter
         types = named.config.get("column_types")
-        columns = {str(key): str(value) for key, value in types.items()} if isinstance(types, dict) else {}
+        given = {str(key).lower(): str(value) for key, value in types.items()} if isinstance(types, dict) else {}
+        found = types_of(project.root / named.node.file.path, str(delimiter or ","))
+        columns = {name: given.get(name.lower(), kind) for name, kind in (found or {}).items()}
         if columns:
             said["columns"] = columns
         if said:
