@@ -242,8 +242,9 @@ class _Look:
         schema = self._compiled.columns[seed.name]
         settings = files.settings(self._config, schema)
         made_of = _hash(
-            content, render(relation).replace(str(self._config.root), ""), *(f"{c.name} {c.type}" for c in schema)
-        )
+            content, render(relation).replace(str(self._config.root), ""), *(f"{c.name} {c.type}" for c in schema),
+            *(repr(check.what) for check in seed.checks),
+        )  # fmt: skip
         if loaded and before is not None:
             made_of = before.fingerprint.query
         found = self._warehouse.tables.get(seed.name)
@@ -251,7 +252,7 @@ class _Look:
         if before is None:
             why = "it is new"
         elif before.fingerprint.query != made_of:
-            why = "its file or its types changed"
+            why = "its file, its types or its checks changed" if seed.checks else "its file or its types changed"
         elif before.fingerprint.reset(Fingerprint(made_of, settings=settings)):
             why = "the project's time zone changed"
         elif found is None or found.relation is not Relation.TABLE:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from sqlflow.cli.opening import clock
 from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import to_json
-from sqlflow.core.compiled import CompiledModel
+from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.names import TableName
+from sqlflow.core.plan import Audit
 from sqlflow.core.records import CheckResult, CheckStatus
+from sqlflow.core.text import MappedText
 from sqlflow.core.words import counted
-from sqlflow.quality.checks import audits, checks_of, test_audits
+from sqlflow.quality.checks import audits, checks_of, checks_of_inputs, test_audits
 from sqlflow.runner.task import TaskError, run_audits
 
 
@@ -31,6 +33,7 @@ def run_checks(
     """Run checks and print how each came out. Exit code 1 when a blocking one fails."""
     found: list[tuple[str, CheckResult]] = []
     broken: list[str] = []
+    scans = 0
     missing: list[tuple[str, TableName, int]] = []  # what was not run, the table that is not there, how many checks
     with reading(project, target, variables, wait=wait) as opened:
         engine = opened.opened.engine
@@ -40,29 +43,17 @@ def run_checks(
         compiled = opened.checked.compiled
         wanted = chosen(opened, selection, exclude, and_tests=True)
         tables = opened.tables or {}
-        for name in sorted(compiled.order, key=lambda name: compiled.models[name].model.header.promise.tests):
-            model = compiled.models[name]
-            if name not in wanted:
-                continue
-            if model.model.header.promise.tests:
-                queries, needed = test_audits(model), model.parents
-            elif model.model.header.promise.stands:
-                queries, needed = (
-                    audits(name, checks_of(model.model.header), None, model.schema.names, clock()),
-                    (name,),
-                )
-            else:
-                continue
-            absent = [table for table in needed if table in compiled.models and table not in tables]
+        for label, queries, needed, query in _asked(compiled, wanted):
+            absent = [table for table in needed if table not in tables]
             if queries and absent:
-                missing.append((_label(model), absent[0], sum(len(audit.checks) for audit in queries)))
+                missing.append((label, absent[0], sum(len(audit.checks) for audit in queries)))
                 continue
             for audit in queries:
+                scans += audit.scans
                 try:
-                    query = model.query if model.model.header.promise.tests else None
-                    found += [(_label(model), result) for result in run_audits(session, (audit,), query=query)]
+                    found += [(label, result) for result in run_audits(session, (audit,), query=query)]
                 except TaskError as error:
-                    broken.append(f"{_label(model)}: {error.problem.message}")
+                    broken.append(f"{label}: {error.problem.message}")
     failed = [result for _, result in found if result.status is CheckStatus.FAILED]
     if json:
         print(to_json({"checks": [_json(name, result) for name, result in found], "errors": broken}))
@@ -79,8 +70,29 @@ def run_checks(
     counts += [f"{len(broken)} did not work"] if broken else []
     not_run = sum(count for _, _, count in missing)
     counts += [f"{not_run} not run"] if not_run else []
-    print(f"{counted(len(found) + len(broken) + not_run, 'check')}: {', '.join(counts)}", file=sys.stderr)
+    read = f" in {counted(scans, 'scan')}" if scans else ""
+    print(f"{counted(len(found) + len(broken) + not_run, 'check')}{read}: {', '.join(counts)}", file=sys.stderr)
     return 1 if failed or broken else 0
+
+
+def _asked(
+    compiled: Compiled, wanted: Collection[TableName]
+) -> Iterator[tuple[str, tuple[Audit, ...], tuple[TableName, ...], MappedText | None]]:
+    """What is checked: its label, the queries, the tables that must be there, and the text of a query in tests/. Sources and
+    seeds come first, tests last."""
+    for name, checks in checks_of_inputs(compiled.project).items():
+        if name in wanted and name in compiled.columns:
+            yield str(name), audits(name, checks, None, compiled.columns[name].names, clock()), (name,), None
+    for name in sorted(compiled.order, key=lambda name: compiled.models[name].model.header.promise.tests):
+        model = compiled.models[name]
+        if name not in wanted:
+            continue
+        if model.model.header.promise.tests:
+            parents = tuple(table for table in model.parents if table in compiled.models)
+            yield _label(model), test_audits(model), parents, model.query
+        elif model.model.header.promise.stands:
+            queries = audits(name, checks_of(model.model.header), None, model.schema.names, clock())
+            yield _label(model), queries, (name,), None
 
 
 def _label(model: CompiledModel) -> str:

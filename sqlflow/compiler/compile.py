@@ -12,13 +12,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sqlflow.compiler.header import check_header, compares_rows, without_equality
+from sqlflow.compiler.header import check_header, check_input, compares_rows, without_equality
 from sqlflow.compiler.required import not_incremental
 from sqlflow.core.cache import Cache
 from sqlflow.core.clock import Moving, Nature, Written, is_fresh
 from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping, Traces
 from sqlflow.core.diagnostics import Diagnostic, Severity, did_you_mean
-from sqlflow.core.engine import BindError, ReadTable
+from sqlflow.core.engine import Binder, BindError, ReadTable
 from sqlflow.core.graph import ModelGraph, Reader
 from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Facts, KnownModel, KnownProject, Parsed
@@ -32,6 +32,7 @@ from sqlflow.core.source import Span
 from sqlflow.core.sql import quoted, render
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.core.workshop import Workshop
+from sqlflow.quality.checks import checks_of_inputs
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -131,7 +132,15 @@ def compile_models(
     order = tuple(name for name in graph.order if name in compiler.done)
     compiled = Compiled(project, compiler.done, order, dict(columns), graph.undeclared)
     judged = Judged(compiled, compiler.keys, compiler.digests, tuple(compiler.analysed))
-    return judged, [*compiler.problems, *_unknown_references(compiled)]
+    return judged, [*compiler.problems, *_of_inputs(compiled, workshop.binder), *_unknown_references(compiled)]
+
+
+def _of_inputs(compiled: Compiled, binder: Binder) -> Iterator[Diagnostic]:
+    """What is wrong with the checks of sources and seeds."""
+    for name, checks in checks_of_inputs(compiled.project).items():
+        schema = compiled.columns.get(name)
+        if schema is not None:
+            yield from check_input(checks, schema, binder)
 
 
 def _same(known: KnownProject | None, model: Model) -> KnownModel | None:
@@ -813,6 +822,7 @@ def _unknown_references(compiled: Compiled) -> list[Diagnostic]:
     """Checks that read a table or column that is not there."""
     problems: list[Diagnostic] = []
     checks = [check for model in compiled.models.values() for check in model.model.header.checks]
+    checks += [check for of_input in checks_of_inputs(compiled.project).values() for check in of_input]
     references = [(check, column) for check in checks for column in check.reads]
     if not references:
         return problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from sqlflow.compiler.moments import TIMES
+from sqlflow.core.checks import CheckSpec
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.intervals import Grain
@@ -24,7 +25,13 @@ def check_header(model: Model, schema: Schema, by_text: Collection[str], binder:
     """What is wrong with a model's directives, now that its columns are known. `by_text`: as `without_equality` says."""
     problems = [*_missing_columns(model, schema), *_wrong_types(model, schema)]
     problems += [] if problems else _wrong_marks(model, schema, by_text, binder)
-    return problems or [*_wrong_shapes(model, schema, binder), *_wrong_conditions(model, schema, binder)]
+    return problems or [*_wrong_shapes(model.header.checks, schema, binder), *_wrong_conditions(model, schema, binder)]
+
+
+def check_input(checks: Sequence[CheckSpec], schema: Schema, binder: Binder) -> list[Diagnostic]:
+    """What is wrong with the checks of a source or a seed, now that its columns are known."""
+    problems = list(_unknown_columns(checks, schema, "table"))
+    return problems or [*_wrong_shapes(checks, schema, binder), *_wrong_questions(checks, schema, binder)]
 
 
 def compares_rows(header: Header) -> bool:
@@ -62,17 +69,21 @@ def _missing_columns(model: Model, schema: Schema) -> Iterator[Diagnostic]:
     for name in header.columns:
         if schema.find(name) is None:
             yield _unknown(name, "`@columns`", header.spans.get("columns", model.query.span(0)), schema)
-    for check in header.checks:
+    yield from _unknown_columns(header.checks, schema)
+
+
+def _unknown_columns(checks: Sequence[CheckSpec], schema: Schema, what: str = "query") -> Iterator[Diagnostic]:
+    for check in checks:
         for name in check.columns:
             if schema.find(name) is None:
-                yield _unknown(name, f"the check `{check.name}`", check.span, schema)
+                yield _unknown(name, f"the check `{check.name}`", check.span, schema, what)
 
 
-def _unknown(name: str, by: str, span: Span, schema: Schema) -> Diagnostic:
-    hint = did_you_mean(name, schema.names) or "the query's columns are " + ", ".join(
+def _unknown(name: str, by: str, span: Span, schema: Schema, what: str = "query") -> Diagnostic:
+    hint = did_you_mean(name, schema.names) or f"the {what}'s columns are " + ", ".join(
         f"`{c}`" for c in schema.names[:8]
     )
-    return Diagnostic("unknown-column", f"{by} names `{name}`, which is no column of the query", span, hint)
+    return Diagnostic("unknown-column", f"{by} names `{name}`, which is no column of the {what}", span, hint)
 
 
 def _wrong_types(model: Model, schema: Schema) -> Iterator[Diagnostic]:
@@ -141,9 +152,9 @@ def _wrong_marks(model: Model, schema: Schema, by_text: Collection[str], binder:
         )
 
 
-def _wrong_shapes(model: Model, schema: Schema, binder: Binder) -> Iterator[Diagnostic]:
+def _wrong_shapes(checks: Sequence[CheckSpec], schema: Schema, binder: Binder) -> Iterator[Diagnostic]:
     """Checks that the columns fail, whatever rows there will be, and types that the engine does not know."""
-    for check in model.header.checks:
+    for check in checks:
         judge = kind_of(check).judge
         if not isinstance(judge, Shape):
             continue
@@ -171,7 +182,7 @@ def _spelled(kind: str, binder: Binder) -> str | None:
 def _wrong_conditions(model: Model, schema: Schema, binder: Binder) -> Iterator[Diagnostic]:
     """What checks ask of a row or of all rows, and conditions in `deleted`, judged by the engine."""
     conditions: list[tuple[str, str, Span | None]] = []
-    yield from _wrong_questions(model, schema, binder)
+    yield from _wrong_questions(model.header.checks, schema, binder)
     deleted = model.header.deleted
     if deleted is not None and deleted.sql is not None:
         conditions.append((deleted.sql, "`@deleted`", model.header.spans.get("deleted")))
@@ -188,8 +199,8 @@ def _wrong_conditions(model: Model, schema: Schema, binder: Binder) -> Iterator[
             yield _refusal(found, by, span)
 
 
-def _wrong_questions(model: Model, schema: Schema, binder: Binder) -> Iterator[Diagnostic]:
-    asked = [(check, query) for check in model.header.checks for query in questions(_SCRATCH, check, schema.names)]
+def _wrong_questions(checks: Sequence[CheckSpec], schema: Schema, binder: Binder) -> Iterator[Diagnostic]:
+    asked = [(check, query) for check in checks for query in questions(_SCRATCH, check, schema.names)]
     if not asked:
         return
     binder.define(_SCRATCH, schema)

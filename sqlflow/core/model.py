@@ -153,6 +153,7 @@ class Seed(Struct, frozen=True):
     span: Span | None = None
     date_format: str | None = None
     timestamp_format: str | None = None
+    checks: tuple[CheckSpec, ...] = ()
 
 
 class Missing(StrEnum):
@@ -185,6 +186,7 @@ class Source(Struct, frozen=True):
     missing_file: Missing = Missing.WARN
     missing_column: Missing = Missing.FAIL
     spans: Mapping[str, Span] = field(default_factory=dict)  # of the path, and of declared columns
+    checks: tuple[CheckSpec, ...] = ()
 
 
 class Project(Struct, frozen=True):

@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.inputs import InputState
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Reason, ReasonKind, Step, StepKind, Task
+from sqlflow.core.plan import Audit, Reason, ReasonKind, Step, StepKind, Task
 from sqlflow.core.records import TableKind, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, compose
@@ -16,6 +16,7 @@ from sqlflow.plan.following import changelog
 from sqlflow.plan.stale import Version
 from sqlflow.plan.subject import write
 from sqlflow.plan.world import World
+from sqlflow.quality.checks import audits
 
 
 class PlannedInput(Struct, frozen=True):
@@ -56,7 +57,18 @@ def plan_input(world: World, name: TableName, state: InputState) -> PlannedInput
         *((Step(StepKind.NOTED, Sql(""), inputs=(name,)),) if state.copied is not None else ()),
     )
     reason = Reason(ReasonKind.INPUT_CHANGED, state.changed or "its definition changed")
-    return PlannedInput(version, Task(str(name), name, record.kind, _action(state), "", "", reason, steps, record))
+    return PlannedInput(version,
+        Task(
+            str(name), name, record.kind, _action(state), "", "", reason, steps, record,
+            audits=_audits(world, name, record),
+        ),
+    )  # fmt: skip
+
+
+def _audits(world: World, name: TableName, record: TableRecord) -> tuple[Audit, ...]:
+    """The checks of a seed. Those of a source would be asked too seldom here, as its rows come without a task."""
+    seed = world.compiled.project.seeds.get(name)
+    return () if seed is None else audits(name, seed.checks, None, record.schema.names, world.now)
 
 
 def _cleared(world: World, name: TableName, record: TableRecord) -> tuple[Step, ...]:

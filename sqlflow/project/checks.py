@@ -74,10 +74,43 @@ def read_check(
         fields = _fields(check, inside, column)
     elif check.short and column is None:
         fields = {check.short: inside}
+    elif column is not None and check.brackets:
+        fields = {check.brackets[0].name: inside}
     else:
         inside.expected("a mapping", f"write `- {check.example}`")
         return None
     return _read(check, fields, inside, item.span, vocabulary, column, before)
+
+
+def read_column_checks(given: Given, column: str, vocabulary: Vocabulary) -> tuple[CheckSpec, ...]:
+    """Checks of a column that YAML declares: `[not_null, {range: {min: 0}}, {in: [a, b]}]`."""
+    found = (_column_check(item, column, vocabulary) for item in given.one_or_more())
+    return tuple(check for check in found if check is not None)
+
+
+def _column_check(given: Given, column: str, vocabulary: Vocabulary) -> CheckSpec | None:
+    word, inside, at_key = given.value, None, False
+    if isinstance(given.value, dict) and len(given.value) == 1:
+        [(word, inside)] = given.entries().items()
+        at_key = True
+    if not isinstance(word, str):
+        given.expected("a check", "write `not_null`, or `range: {min: 0}`")
+        return None
+
+    def fail(message: str, code: str, hint: str | None) -> None:
+        (inside or given).fail(message, code, hint, at_key)
+
+    if (check := kind_of(word, vocabulary, fail)) is None:
+        return None
+    if check.about is None:
+        fail(f"`{check.kind}` is not about one column", "invalid-check", "put it into `checks` of the table")
+        return None
+    if inside is not None:
+        return read_check(check, inside, given, vocabulary, column)
+    if any(argument.required for argument in check.brackets):
+        fail(f"`{check.kind}` needs arguments", "invalid-check", f"write `{check.example}`, without its column")
+        return None
+    return _read(check, {}, given, given.span, vocabulary, column, len(given.problems))
 
 
 def read_behind(

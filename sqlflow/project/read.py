@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sqlflow.core.cache import Cache, NoCache
+from sqlflow.core.checks import CheckSpec
 from sqlflow.core.codec import decode, encode
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, Note, Severity
@@ -244,7 +245,7 @@ class _Work:
             return kept
         before = len(self._problems)
         found = self._opened().sources([file], self._problems)
-        if len(self._problems) == before:
+        if len(self._problems) == before and all(_keeps(source.checks) for source in found):
             self._cache.put(key, encode(found).encode())
         return found
 
@@ -255,7 +256,7 @@ class _Work:
             return kept
         before = len(self._problems)
         found = self._opened().seeds(paths, described, self._problems)
-        if len(self._problems) == before:
+        if len(self._problems) == before and all(_keeps(seed.checks) for seed in found):
             self._cache.put(key, encode(found).encode())
         return found
 
@@ -306,9 +307,16 @@ class _Work:
 def keeps_values(model: Model) -> bool:
     """Whether JSON keeps the values of a model's directives: it knows no dates."""
     header = model.header
-    values = [value for check in header.checks for value in check.values]
-    values += list(header.deleted.values) if header.deleted is not None else []
-    return all(value is None or isinstance(value, bool | int | float | str) for value in values)
+    values = header.deleted.values if header.deleted is not None else ()
+    return _keeps(header.checks) and all(map(_is_kept, values))
+
+
+def _keeps(checks: Sequence[CheckSpec]) -> bool:
+    return all(_is_kept(value) for check in checks for value in check.values)
+
+
+def _is_kept(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _parts(files: Sequence[SourceFile]) -> list[str]:

@@ -54,13 +54,13 @@ class Reader:
 
     def sources(self, files: Iterable[SourceFile], problems: list[Diagnostic]) -> tuple[Source, ...]:
         """The sources that the files declare."""
-        return read_sources(files, self._config, problems)
+        return read_sources(files, self._config, self._vocabulary, problems)
 
     def seeds(
         self, paths: Iterable[PurePosixPath], settings: Iterable[SourceFile], problems: list[Diagnostic]
     ) -> tuple[Seed, ...]:
         """The seeds, with what the files in `settings` say of them."""
-        return read_seeds(paths, settings, self._config.dialect, problems)
+        return read_seeds(paths, settings, self._vocabulary, problems)
 
     def model(self, file: SourceFile, problems: list[Diagnostic]) -> tuple[TableName, Model | None, Span] | None:
         """A model's name, the model if its query could be read, and the place that gives the name.

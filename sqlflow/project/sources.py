@@ -8,19 +8,22 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from sqlflow.core.checks import CheckSpec
 from sqlflow.core.config import Config
-from sqlflow.core.diagnostics import Diagnostic, Severity
+from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import Missing, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.paths import named_by
 from sqlflow.core.source import SourceFile
 from sqlflow.core.text import MappedText
 from sqlflow.project import yaml
+from sqlflow.project.checks import read_check, read_checks, read_column_checks
 from sqlflow.project.csv_options import one_character, texts
 from sqlflow.project.discover import inside, outside
 from sqlflow.project.names import refuse_reserved_schema
-from sqlflow.project.snippets import sql_type
+from sqlflow.project.snippets import Vocabulary, sql_type
 from sqlflow.project.values import Given, root_of
+from sqlflow.quality.freshness import FRESHNESS
 
 _KEYS = (
     "path",
@@ -40,6 +43,7 @@ _KEYS = (
     "hive",
     "on_missing_file",
     "on_missing_column",
+    "checks",
 )
 _OF_CSV = ("delimiter", "skip", "nulls", "date_format", "timestamp_format")
 _OF_FILES = ("hive", "on_missing_file", "on_missing_column", *_OF_CSV)
@@ -48,7 +52,9 @@ _EXTENSION = re.compile(rf"\.(?:parquet|(?:{'|'.join(_TEXT_FORMATS)})(?:\.(?:gz|
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
-def read_sources(files: Iterable[SourceFile], config: Config, problems: list[Diagnostic]) -> tuple[Source, ...]:
+def read_sources(
+    files: Iterable[SourceFile], config: Config, vocabulary: Vocabulary, problems: list[Diagnostic]
+) -> tuple[Source, ...]:
     """The sources that the files declare, in order."""
     found: list[Source] = []
     for file in files:
@@ -56,13 +62,13 @@ def read_sources(files: Iterable[SourceFile], config: Config, problems: list[Dia
         if document is None or document.value is None:
             continue
         for key, given in root_of(document, problems).entries().items():
-            source = _source(key, given, config)
+            source = _source(key, given, config, vocabulary)
             if source is not None:
                 found.append(source)
     return tuple(found)
 
 
-def _source(key: str, given: Given, config: Config) -> Source | None:
+def _source(key: str, given: Given, config: Config, vocabulary: Vocabulary) -> Source | None:
     name = _table(key, given, config.default_schema, at_key=True)
     if name is not None and refuse_reserved_schema(name.schema, given.key_span, given.problems):
         name = None
@@ -82,18 +88,11 @@ def _source(key: str, given: Given, config: Config) -> Source | None:
     cursor = fields["cursor"].text() if "cursor" in fields else None
     columns = fields["key"].names() if "key" in fields else ()
     append_only = fields["append_only"].boolean() if "append_only" in fields else None
-    types, notes = _columns(fields["columns"], config.dialect) if "columns" in fields else ({}, "")
+    checks = list(read_checks(fields["checks"], vocabulary)) if "checks" in fields else []
+    types = _columns(fields["columns"], vocabulary, checks) if "columns" in fields else {}
     description = fields["description"].text() if "description" in fields else None
     if "freshness" in fields:
-        given.problems.append(
-            Diagnostic(
-                "not-available-yet",
-                f"`{fields['freshness'].label}` does nothing: the age of sources is not checked yet",
-                fields["freshness"].key_span,
-                None,
-                Severity.WARNING,
-            )
-        )
+        checks += _freshness(fields["freshness"], cursor or time, vocabulary)
     for key in _OF_FILES:
         if key in fields and "path" not in fields:
             fields[key].fail(f"{fields[key].label}: only files have it", "invalid-value", "leave it out", at_key=True)
@@ -116,7 +115,7 @@ def _source(key: str, given: Given, config: Config) -> Source | None:
         columns,
         append_only or False,
         types,
-        description or notes,
+        description or "",
         delimiter=one_character(fields["delimiter"]) if "delimiter" in fields else None,
         skip=fields["skip"].integer() if "skip" in fields else None,
         nulls=texts(fields["nulls"]) if "nulls" in fields else (),
@@ -126,7 +125,18 @@ def _source(key: str, given: Given, config: Config) -> Source | None:
         missing_file=_missing(fields, "on_missing_file", Missing.WARN, (Missing.WARN, Missing.FAIL)),
         missing_column=_missing(fields, "on_missing_column", Missing.FAIL, (Missing.FAIL, Missing.NULL)),
         spans=spans,
+        checks=tuple(checks),
     )
+
+
+def _freshness(given: Given, column: str | None, vocabulary: Vocabulary) -> tuple[CheckSpec, ...]:
+    """How old the newest row may be: of `cursor` or `time`, or of a column that is named here."""
+    names_it = isinstance(given.value, dict) and "column" in given.value
+    if column is None and not names_it:
+        given.fail("it is not said which column tells the age", "missing-key", "add `column: loaded_at`", at_key=True)
+        return ()
+    found = read_check(FRESHNESS, given, given, vocabulary, None if names_it else column)
+    return () if found is None else (found,)
 
 
 def _missing(fields: Mapping[str, Given], key: str, default: Missing, known: tuple[Missing, ...]) -> Missing:
@@ -199,17 +209,19 @@ def _nearest(root: Path, text: str) -> str:
     return f"`{where}` holds {shown}" if shown else f"`{where}` holds no data files"
 
 
-def _columns(given: Given, dialect: str) -> tuple[dict[str, str], str]:
-    """Column -> type. What is said about the columns only has to be text."""
+def _columns(given: Given, vocabulary: Vocabulary, checks: list[CheckSpec]) -> dict[str, str]:
+    """Column -> type. What is said about the columns only has to be text; what must hold for them is added to `checks`."""
     types: dict[str, str] = {}
     for column, inside_ in given.entries().items():
         if isinstance(inside_.value, dict):
-            fields = inside_.fields(("type", "description"), ("type",))
+            fields = inside_.fields(("type", "description", "checks"), () if "checks" in inside_.value else ("type",))
+            if "checks" in fields:
+                checks += read_column_checks(fields["checks"], column, vocabulary)
             if "description" in fields:
                 fields["description"].text()
             if "type" not in fields:
                 continue
             inside_ = fields["type"]
-        if (text := sql_type(inside_, dialect)) is not None:
+        if (text := sql_type(inside_, vocabulary.dialect)) is not None:
             types[column] = text
-    return types, ""
+    return types

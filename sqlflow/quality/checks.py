@@ -6,7 +6,7 @@ each of the others has its own query. What a check demands is told by its row in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sqlflow.core.checks import ArgumentValue, CheckSpec, Columns, Limit
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import Severity
-from sqlflow.core.model import Header
+from sqlflow.core.model import Header, Project, Seed, Source
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Audit, CheckQuery
 from sqlflow.core.sql import Authors, Ident, Sql, compose
@@ -34,6 +34,12 @@ def checks_of(header: Header) -> tuple[CheckSpec, ...]:
         if check.kind == UNIQUE.kind and sorted(c.lower() for c in check.columns) == sorted(key):
             return header.checks
     return (*header.checks, CheckSpec(UNIQUE.kind, header.spans["key"], {"columns": Columns(header.key)}))
+
+
+def checks_of_inputs(project: Project) -> Mapping[TableName, tuple[CheckSpec, ...]]:
+    """The checks of the sources and seeds that have some."""
+    inputs: list[Source | Seed] = [*project.sources.values(), *project.seeds.values()]
+    return {one.name: one.checks for one in inputs if one.checks}
 
 
 def identities(checks: Sequence[CheckSpec]) -> tuple[tuple[str, ...], ...]:

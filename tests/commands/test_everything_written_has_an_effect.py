@@ -67,6 +67,7 @@ def seen(root: Path) -> Iterator[str]:
     path = root / "models/one.sql"
     path.write_text(path.read_text().replace("SELECT id", "SELECT 1 AS extra, id"))
     yield _run(root, "build --dry-run --sql")
+    yield _run(root, "check")
 
 
 class Seen:
@@ -165,7 +166,8 @@ SOURCES = {
     "cursor": ("table: ext.src", "table: ext.src, cursor: v"),
     "key": ("table: ext.src", "table: ext.src, key: nothing"),
     "append_only": ("table: ext.src, cursor: d", "table: ext.src, cursor: d, append_only: true"),
-    "freshness": ("table: ext.src", "table: ext.src, freshness: {warn: 6h}"),
+    "freshness": ("table: ext.src", "table: ext.src, freshness: {column: d, warn: 6h}"),
+    "checks": ("table: ext.src", "table: ext.src, checks: [{unique: op}]"),
     "columns": ("path: data.csv", "path: data.csv, columns: {id: VARCHAR, d: DATE, v: INTEGER, op: VARCHAR}"),
     "description": ("table: ext.src", "table: ext.src, description: What comes"),
     "on_missing_file": ("path: more/*.csv", "path: more/*.csv, on_missing_file: fail"),
@@ -192,6 +194,7 @@ SEEDS = {
     "description": "description: Codes, delimiter: ';'",
     "date_format": "date_format: '%d/%m/%Y', delimiter: ';'",
     "timestamp_format": "timestamp_format: '%d/%m/%Y', delimiter: ';'",
+    "checks": "checks: [{row_count: {min: 100}}], delimiter: ';'",
 }
 
 

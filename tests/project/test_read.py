@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from project.projects import CONFIG, lines, model_problems, problems, read
 
-from sqlflow.core.diagnostics import Severity
 from sqlflow.core.names import TableName
 
 
@@ -139,8 +138,7 @@ events: {table: ext.events, time: at, cursor: loaded_at, key: event_id, append_o
 """,
         },
     )
-    [warning] = found
-    assert (warning.code, warning.severity) == ("not-available-yet", Severity.WARNING)
+    assert not found
     flights = project.sources[TableName("raw", "flights")]
     assert (flights.path, flights.types) == (
         "data/**/*.parquet",
@@ -153,6 +151,7 @@ events: {table: ext.events, time: at, cursor: loaded_at, key: event_id, append_o
         "loaded_at",
     )
     assert (events.key, events.append_only) == (("event_id",), True)
+    assert [check.name for check in events.checks] == ["freshness(loaded_at, warn 6 hours)"]
 
 
 @pytest.mark.parametrize(
