@@ -13,7 +13,6 @@ from sqlflow.build.standing import look_at
 from sqlflow.cli.build import show_warnings
 from sqlflow.cli.opening import opened, read_settings, tell
 from sqlflow.cli.render import diagnostics_json, to_json
-from sqlflow.cli.units import warnings_of_units
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.names import TableName
@@ -27,7 +26,11 @@ def compile_project(project: Path | None, target: str | None, variables: Sequenc
         tables = found.engine.tables() if found.engine is not None else None
         remembered = found.store.sources() if found.store is not None and tables is None else {}
         checked = compile_all(found.workshop, tables, remembered, look_at(found.engine, found.config).records)
-        warnings = [*checked.warnings, *warnings_of_units(checked, found)]
+        warnings = list(checked.warnings)
+        if (config.root / "tests").is_dir():
+            from sqlflow.cli.units import warnings_of_units
+
+            warnings += warnings_of_units(checked, found)
     show_warnings(warnings)
     folder = config.root / "target"
     folder.mkdir(exist_ok=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import diagnostics_json, render_diagnostics, render_table, to_json
-from sqlflow.cli.units import warnings_of_units
 from sqlflow.core.clock import ClockRule, Nature, depends_on, words_of
 from sqlflow.core.compiled import ColumnLineage, Compiled, CompiledModel
 from sqlflow.core.diagnostics import Diagnostic, Severity
@@ -65,7 +64,10 @@ def lint_project(project: Path | None, target: str | None, variables: Sequence[s
     for unit tests that are wrong."""
     with reading(project, target, variables, without_database=True) as found:
         problems = [*found.checked.warnings, *_worth_a_look(found.checked.compiled)]
-        problems += warnings_of_units(found.checked, found.opened)
+        if (found.opened.config.root / "tests").is_dir():
+            from sqlflow.cli.units import warnings_of_units
+
+            problems += warnings_of_units(found.checked, found.opened)
     if json:
         print(to_json(diagnostics_json(problems)))
     elif problems:
