@@ -260,12 +260,23 @@ def unit_tests(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Tests at a time; default: the cores.")
     ] = None,
+    record: Annotated[
+        str | None, typer.Option("--record", help="Write a test of this model from rows that are there; run none.")
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="With --record: rows of each input.")] = 5,
+    wait: Wait = 10.0,
     project: Project = None,
     target: Target = None,
     var: Var = None,
     json: Json = False,
 ) -> None:
     """Run the unit tests of models in tests/*.yml, on the rows that they give. Exit code 1 when one fails."""
+    if record is not None:
+        from sqlflow.cli.record import record_test
+
+        if selection or exclude or json:
+            raise typer.BadParameter("--record writes a test of one model, without SELECTION, --exclude and --json")
+        _exit(record_test(record, rows, project, target, var or (), wait=wait))
     from sqlflow.cli.test import run_tests
 
     _exit(run_tests(selection or (), exclude or (), project, target, var or (), threads=threads, json=json))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import PurePosixPath
 
@@ -33,21 +33,23 @@ def read_units(config: Config) -> tuple[tuple[UnitTest, ...], list[Diagnostic]]:
     found: dict[str, UnitTest] = {}
     for path in files.units:
         file = read_text(config.root, path, problems)
-        document = None if file is None else yaml.load(MappedText.of(file), problems)
-        if file is None or document is None or document.value is None:
-            continue
-        for name, given in root_of(document, problems).entries().items():
-            test = reader.test(file, name, given)
-            first = found.setdefault(name.lower(), test) if test is not None else None
-            if test is not None and first is not None and first is not test:
+        for test in reader.tests(file) if file is not None else ():
+            first = found.setdefault(test.name.lower(), test)
+            if first is not test:
                 note = Note("the other one is here", first.place.span)
-                message = f"two unit tests are called `{name}`"
+                message = f"two unit tests are called `{test.name}`"
                 problems.append(Diagnostic("duplicate-name", message, test.place.span, "rename one", notes=(note,)))
     for path in files.fixtures:
         if path not in reader.fixtures:
             message, hint = f"nothing reads `{path}`", "no unit test names it: `{file: " + str(path) + "}`"
             problems.append(Diagnostic("unread-file", message, SourceFile(path, "").span(0), hint, Severity.WARNING))
     return tuple(found.values()), problems
+
+
+def units_in(config: Config, file: SourceFile) -> tuple[tuple[UnitTest, ...], list[Diagnostic]]:
+    """The unit tests of one text, and what is wrong with them."""
+    problems: list[Diagnostic] = []
+    return tuple(_Reader(config, problems).tests(file)), problems
 
 
 class _Reader:
@@ -57,6 +59,15 @@ class _Reader:
         self._config = config
         self._problems = problems
         self.fixtures: dict[PurePosixPath, SourceFile | None] = {}
+
+    def tests(self, file: SourceFile) -> Iterator[UnitTest]:
+        """The tests of a file about which nothing is wrong."""
+        document = yaml.load(MappedText.of(file), self._problems)
+        if document is None or document.value is None:
+            return
+        for name, given in root_of(document, self._problems).entries().items():
+            if (test := self.test(file, name, given)) is not None:
+                yield test
 
     def test(self, file: SourceFile, name: str, given: Value) -> UnitTest | None:
         """One test; None where nobody can say what it tests."""

@@ -65,6 +65,10 @@ class Stage:
     def expected(self, filling: Filling) -> list[Row]:
         return rows_of(filling, self._session.wording, self._session.fetch)
 
+    def rows(self, query: Sql) -> list[Row]:
+        """The rows of a query on what has been built."""
+        return self._session.fetch(query)
+
     def _add(self, filling: Filling) -> None:
         words = self._session.wording
         query = query_of(filling, words)
