@@ -16,6 +16,7 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
 from sqlflow.core.sql import Sql
 from sqlflow.core.text import MappedText
+from sqlflow.core.ways import Fact, Method
 
 
 class ReasonKind(StrEnum):
@@ -120,7 +121,7 @@ class Step(Struct, frozen=True):
     sql: Sql
     counts: bool = False
     only_if: Sql | None = None
-    facts: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
     timed: bool = False
     load: Load | None = None
     label: str = ""
@@ -195,7 +196,7 @@ class Task(Struct, frozen=True):
     kind: TableKind
     action: str
     mode: str
-    strategy: str
+    strategy: Method
     reason: Reason
     steps: tuple[Step, ...]
     record: TableRecord

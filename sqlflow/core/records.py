@@ -17,6 +17,7 @@ from sqlflow.core.intervals import NOTHING, IntervalSet
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.seen import Read, Seen
+from sqlflow.core.ways import Method
 
 
 class Relation(StrEnum):
@@ -134,7 +135,7 @@ class TableRecord(Struct, frozen=True):
     indexes: tuple[str, ...] = ()
     partitioned: str = ""
     project: str = ""
-    strategy: str = ""
+    strategy: Method = Method.NONE
     facts: Facts = field(default_factory=dict)
     paces: Mapping[str, float] = field(default_factory=dict)
 
@@ -193,7 +194,7 @@ class TaskResult(Struct, frozen=True):
     error: Diagnostic | None = None
     blame: TableName | None = None
     checks: tuple[CheckResult, ...] = ()
-    strategy: str = ""
+    strategy: Method = Method.NONE
     facts: Facts = field(default_factory=dict)
     kind: TableKind = TableKind.MODEL
 

@@ -6,6 +6,7 @@ from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import TableRecord
 from sqlflow.core.seen import Rows
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, make_temporary
+from sqlflow.core.ways import Fact
 from sqlflow.plan.met import MET
 from sqlflow.plan.subject import Subject, matches, watermark_literal, write
 
@@ -141,7 +142,7 @@ def measure(subject: Subject, rows: Part, limit: Sql | None) -> Step:
             hash=marks, counted=COUNTED, rows=rows, c=cursor, limit=limit, top=lowered,
         )  # fmt: skip
     sql = compose("SELECT CAST({top} AS VARCHAR), n, CAST(h AS VARCHAR) FROM ({below}) AS _below", top=top, below=below)
-    return Step(StepKind.MEASURE, sql, facts=("watermark", "seen_rows", "seen_digest"))
+    return Step(StepKind.MEASURE, sql, facts=(Fact.WATERMARK, Fact.SEEN_ROWS, Fact.SEEN_DIGEST))
 
 
 def _hash(subject: Subject, cursor: Ident) -> Sql:

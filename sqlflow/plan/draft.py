@@ -17,6 +17,7 @@ from sqlflow.core.plan import Audit, Parted, Reason, SignatureUpdate, Step, Step
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord, first_version
 from sqlflow.core.seen import Read
 from sqlflow.core.sql import Sql, compose
+from sqlflow.core.ways import Fact, Method
 from sqlflow.plan import clocks, indexes, strategies
 from sqlflow.plan.log import Log
 from sqlflow.plan.stale import Effect, Version, effect_of_inputs
@@ -35,7 +36,7 @@ class Draft(Struct, frozen=True):
     """
 
     action: str
-    strategy: str
+    strategy: Method
     reason: Reason
     steps: tuple[Step, ...]
     record: TableRecord
@@ -141,7 +142,7 @@ def has_new_rows(
     sight: Sight,
     subject: Subject,
     action: str,
-    strategy: str,
+    strategy: Method,
     reason: Reason,
     steps: tuple[Step, ...],
     record: TableRecord,
@@ -276,4 +277,4 @@ def _hooks(label: str, header: Header) -> tuple[Step, ...]:
 
 
 def _count_rows(subject: Subject) -> Step:
-    return Step(StepKind.MEASURE, compose("SELECT count(*) FROM {t}", t=subject.table), facts=("rows",))
+    return Step(StepKind.MEASURE, compose("SELECT count(*) FROM {t}", t=subject.table), facts=(Fact.ROWS,))

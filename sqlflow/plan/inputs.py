@@ -11,6 +11,7 @@ from sqlflow.core.plan import Audit, Reason, ReasonKind, Step, StepKind, Task
 from sqlflow.core.records import TableKind, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, compose
+from sqlflow.core.ways import Fact, Method
 from sqlflow.plan import refusals
 from sqlflow.plan.following import changelog
 from sqlflow.plan.stale import Version
@@ -59,7 +60,7 @@ def plan_input(world: World, name: TableName, state: InputState) -> PlannedInput
     reason = Reason(ReasonKind.INPUT_CHANGED, state.changed or "its definition changed")
     return PlannedInput(version,
         Task(
-            str(name), name, record.kind, _action(state), "", "", reason, steps, record,
+            str(name), name, record.kind, _action(state), "", Method.NONE, reason, steps, record,
             audits=_audits(world, name, record),
         ),
     )  # fmt: skip
@@ -86,7 +87,7 @@ def _signature(world: World, name: TableName, schema: Schema) -> Step:
         digest=world.words.row_digest(schema),
         t=name,
     )
-    return Step(StepKind.MEASURE, sql, facts=("seen_rows", "seen_digest"))
+    return Step(StepKind.MEASURE, sql, facts=(Fact.SEEN_ROWS, Fact.SEEN_DIGEST))
 
 
 def _action(state: InputState) -> str:

@@ -16,6 +16,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make, make_temporary
+from sqlflow.core.ways import Fact
 from sqlflow.core.wording import Wording
 from sqlflow.plan.subject import Subject, write
 
@@ -153,7 +154,7 @@ def swap_and_compare(subject: Subject, building: TableName, query: Sql, log: Log
         log.rows(expanded(words, _NET, schema, -1), -1, few),
         log.gap(many),
         *_swapped_in(subject, building),
-        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {d})", d=_DIFFERENT), facts=("changed",)),
+        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {d})", d=_DIFFERENT), facts=(Fact.CHANGED,)),
     )  # fmt: skip
 
 
@@ -168,7 +169,7 @@ def swap_and_tell(subject: Subject, building: TableName, query: Sql) -> tuple[St
     )  # fmt: skip
     return (
         write(subject.words.staged(building, query), counts=True),
-        Step(StepKind.MEASURE, differs, facts=("changed",)),
+        Step(StepKind.MEASURE, differs, facts=(Fact.CHANGED,)),
         *_swapped_in(subject, building),
     )
 
@@ -199,7 +200,7 @@ def compared(subject: Subject, part: Sql, log: Log, steps: tuple[Step, ...]) -> 
         net(words, _NET, schema, weighted),
         log.rows(expanded(words, _NET, schema, 1), 1),
         log.rows(expanded(words, _NET, schema, -1), -1),
-        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {n})", n=_NET), facts=("changed",)),
+        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {n})", n=_NET), facts=(Fact.CHANGED,)),
     )
 
 

@@ -17,6 +17,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, Reason, ReasonKind, SignatureUpdate, Task
 from sqlflow.core.records import Change, Relation, TableKind, TableRecord
 from sqlflow.core.seen import Read
+from sqlflow.core.ways import Method
 from sqlflow.plan import clocks, indexes, refusals
 from sqlflow.plan.draft import Check, Decision, Draft, Leave, Rebuild, Refuse, Sight, Write, seen, task_of
 from sqlflow.plan.inputs import plan_input
@@ -217,7 +218,7 @@ class _Planner:
         )
         draft = Draft(
             action="test" if promise.tests else "check",
-            strategy="",
+            strategy=Method.NONE,
             reason=check.reason,
             steps=() if promise.is_table else seen(self._world, subject.model),
             record=record,
@@ -235,7 +236,7 @@ class _Planner:
         name = subject.table
         small = Draft(
             action="make indexes",
-            strategy="",
+            strategy=Method.NONE,
             reason=Reason(ReasonKind.HEADER_CHANGED, "`@index` changed"),
             steps=(),
             record=before,

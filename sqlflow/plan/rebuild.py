@@ -11,6 +11,7 @@ from sqlflow.core.names import TableName, beside
 from sqlflow.core.plan import Reason, ReasonKind, Step
 from sqlflow.core.records import Change, TableRecord
 from sqlflow.core.sql import compose
+from sqlflow.core.ways import Method
 from sqlflow.plan.draft import Draft, Sight, Write, seen
 from sqlflow.plan.stale import changed_columns
 from sqlflow.plan.subject import Subject, write
@@ -35,7 +36,7 @@ def rebuilt(
         dropped = (*dropped, forget(subject.table))
     draft = Draft(
         action="create view" if header.promise.is_view else "create table" if before is None else "rebuild table",
-        strategy="" if header.promise.is_view else "full",
+        strategy=Method.NONE if header.promise.is_view else Method.FULL,
         reason=reason,
         steps=(*dropped, *steps),
         record=record,

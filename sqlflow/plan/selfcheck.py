@@ -15,6 +15,7 @@ from sqlflow.core.keeping import counters_of
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Authors, Ident, Part, Sql, Value, compose, joined, make_temporary, render
+from sqlflow.core.ways import Fact
 from sqlflow.core.wording import Wording
 from sqlflow.plan.compare import Comparison, compare, compared_columns, exact_columns
 from sqlflow.plan.log import WEIGHT, names
@@ -92,7 +93,7 @@ def find_wrong(check: SelfCheck) -> tuple[Step, ...]:
         kept = Sql(render(counters_of(check.subject.table)))
         steps += _sampled(check, body, kept, schema, keys, _EXPECTED_COUNTERS, _WRONG_COUNTERS)
     steps.append(
-        Step(StepKind.MEASURE, compose("SELECT count(*) FROM {rows}", rows=_EXPECTED), facts=("checked_rows",))
+        Step(StepKind.MEASURE, compose("SELECT count(*) FROM {rows}", rows=_EXPECTED), facts=(Fact.CHECKED_ROWS,))
     )
     return tuple(steps)
 
@@ -130,7 +131,7 @@ def alarm(check: SelfCheck, failed: Sql) -> tuple[Step, ...]:
     since = f"the self-check of run {check.run} found that it differed from its query"
     steps = [
         _told(words, _WRONG, check.subject.model.kept, f"`{table}` had other rows than its query gives: {{rows}}"),
-        Step(StepKind.MEASURE, compose("SELECT {why}, TRUE", why=Value(since)), facts=("distrusted", "changed")),
+        Step(StepKind.MEASURE, compose("SELECT {why}, TRUE", why=Value(since)), facts=(Fact.DISTRUSTED, Fact.CHANGED)),
     ]
     if check.counters is not None:
         message = f"the counters kept for `{table}` were not those of its inputs: {{rows}}"

@@ -23,6 +23,7 @@ from sqlflow.core.plan import Step, StepKind, Way
 from sqlflow.core.records import Facts, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make_temporary, render
+from sqlflow.core.ways import Fact, Method
 from sqlflow.core.wording import Prices
 from sqlflow.core.words import counted
 from sqlflow.plan.met import MET, is_met
@@ -32,7 +33,7 @@ FACTS = Ident("_sqlflow_facts")
 CHOICE = Ident("_sqlflow_choice")
 _SAMPLE = Ident("_sqlflow_sample")
 
-APPEND, MERGE, CHANGES, CDC, SWAP = "append", "merge", "changes", "cdc", "swap"
+APPEND, MERGE, CHANGES, CDC, SWAP = Method.APPEND, Method.MERGE, Method.CHANGES, Method.CDC, Method.SWAP
 
 _SAMPLE_ROWS = 300
 _SAMPLE_SECONDS = 0.03  # what it costs to compare the sample, however large the table: 0.02 to 0.04 were measured
@@ -46,14 +47,14 @@ class Choice(Struct, frozen=True):
     """
 
     prices: Prices
-    ways: tuple[str, ...]
+    ways: tuple[Method, ...]
     paces: Mapping[str, float]
-    last: str
+    last: Method
     columns: int
     compares: bool
 
     @property
-    def fixed(self) -> str | None:
+    def fixed(self) -> Method | None:
         return self.ways[0] if len(self.ways) == 1 else None
 
 
@@ -62,16 +63,16 @@ def choice_of(header: Header, before: TableRecord | None, schema: Schema, prices
     changes = CDC if is_stream(header) else CHANGES
     match header.strategy:
         case _ if header.incremental is Incremental.OFF:
-            ways: tuple[str, ...] = (SWAP,)
+            ways: tuple[Method, ...] = (SWAP,)
         case Strategy.MERGE | Strategy.CDC | Strategy.SWAP:
-            ways = (str(header.strategy),)
+            ways = (Method(str(header.strategy)),)
         case _:
             ways = (APPEND, MERGE, changes, SWAP)
     columns = len(schema.names)
     rows = before.rows if before is not None and before.rows is not None else 0
     paces = before.paces if before is not None else {}
     worth = rows * (columns * prices.insert + prices.delete) * paces.get(MERGE, 1.0) > 2 * _SAMPLE_SECONDS
-    return Choice(prices, ways, paces, before.strategy if before is not None else "", columns, worth)
+    return Choice(prices, ways, paces, before.strategy if before is not None else Method.NONE, columns, worth)
 
 
 def is_stream(header: Header) -> bool:
@@ -82,7 +83,7 @@ def is_stream(header: Header) -> bool:
 # ---------------------------------------------------------------------- prices
 
 
-def _prices(choice: Choice, changes: str) -> Mapping[str, Mapping[str, float]]:
+def _prices(choice: Choice, changes: Method) -> Mapping[Method, Mapping[str, float]]:
     """Way -> fact -> seconds for each. The facts are those that `_count` and `_price` measure."""
     columns, of = choice.columns, choice.prices
     return {
@@ -98,7 +99,7 @@ def _prices(choice: Choice, changes: str) -> Mapping[str, Mapping[str, float]]:
     }
 
 
-def _pace(choice: Choice, way: str) -> float:
+def _pace(choice: Choice, way: Method) -> float:
     """How much longer than its price a way takes here; one that was never tried, like the others on average."""
     if way in choice.paces:
         return choice.paces[way]
@@ -128,12 +129,12 @@ def decide(subject: Subject, choice: Choice, latest: Ident, gone: Ident) -> list
     if choice.fixed is None:
         steps += _compare(subject, choice, parts)
     steps.append(_price(choice, parts))
-    names = ["keys", "deletions", "table_rows", "own_indexes", "matched", "new_keys"]
-    shown: list[Part] = [Ident(name) for name in names]
+    names = [Fact.KEYS, Fact.DELETIONS, Fact.TABLE_ROWS, Fact.OWN_INDEXES, Fact.MATCHED, Fact.NEW_KEYS]
+    shown: list[Part] = [Ident(str(name)) for name in names]
     facts = list(names)
     if choice.fixed is None:
-        shown += [Ident(name) for name in ("sampled", "sampled_unchanged")]
-        facts += ["sampled", "sampled_unchanged"]
+        shown += [Ident(str(name)) for name in (Fact.SAMPLED, Fact.SAMPLED_UNCHANGED)]
+        facts += [Fact.SAMPLED, Fact.SAMPLED_UNCHANGED]
         for way in choice.ways:
             seconds = Ident(f"{way}_seconds")  # infinite for a way that cannot be taken, which has no number
             shown.append(
@@ -143,16 +144,16 @@ def decide(subject: Subject, choice: Choice, latest: Ident, gone: Ident) -> list
                     finite=subject.words.finite(Sql(render(seconds))),
                 )
             )
-            facts.append(f"{way}_seconds")
+            facts.append(Fact(f"{way}_seconds"))
     shown += [compose("round(CAST(price AS DECIMAL(18, 6)), 6)"), Ident("strategy")]
-    facts += ["price_seconds", "strategy"]
+    facts += [Fact.PRICE_SECONDS, Fact.STRATEGY]
     steps.append(
         Step(StepKind.MEASURE, compose("SELECT {shown} FROM {choice}", shown=shown, choice=CHOICE), facts=tuple(facts))
     )
     return steps
 
 
-def taken(*ways: str) -> Sql:
+def taken(*ways: Method) -> Sql:
     """The condition that one of these ways was chosen."""
     return compose("SELECT strategy IN ({ways}) FROM {choice}", ways=[Value(way) for way in ways], choice=CHOICE)
 
@@ -337,8 +338,8 @@ def expected(choice: Choice, before: TableRecord | None) -> tuple[Way, ...]:
     for way, prices in _prices(choice, changes).items():
         seconds = sum(counts[name] * price for name, price in prices.items()) * _pace(choice, way)
         possible = way == MERGE or (way == APPEND and counts["matched"] == 0)
-        possible = possible or (way == SWAP and not facts.get("own_indexes"))
-        possible = possible or (way == changes and facts.get("sampled", 0) != 0)
+        possible = possible or (way == SWAP and not facts.get(Fact.OWN_INDEXES))
+        possible = possible or (way == changes and facts.get(Fact.SAMPLED, 0) != 0)
         measured = f"; {choice.paces[way]:.2f} times its price here" if way in choice.paces else ""
         why = f"{_WHEN.get(way, _WHEN[CHANGES])}{measured}"
         found.append(Way(way, round(seconds, 4) if possible else None, why))
@@ -360,30 +361,30 @@ _WHEN = {
 
 def _counts(facts: Facts, before: TableRecord | None) -> Mapping[str, float] | None:
     """What the last run measured, as the facts that prices are made of."""
-    names = ("table_rows", "keys", "deletions", "matched")
+    names = (Fact.TABLE_ROWS, Fact.KEYS, Fact.DELETIONS, Fact.MATCHED)
     numbers = {name: value for name in names if isinstance(value := facts.get(name), int | float)}
     if len(numbers) < len(names) or before is None:
         return None
-    rows = before.rows if before.rows is not None else numbers["table_rows"]
-    sampled, same = facts.get("sampled", 0), facts.get("sampled_unchanged", 0)
+    rows = before.rows if before.rows is not None else numbers[Fact.TABLE_ROWS]
+    sampled, same = facts.get(Fact.SAMPLED, 0), facts.get(Fact.SAMPLED_UNCHANGED, 0)
     share = float(same) / float(sampled) if sampled else 0.0
-    matched = numbers["matched"]
+    matched = numbers[Fact.MATCHED]
     return {
         "table_rows": rows,
         "matched": matched,
         "unmatched": max(0.0, rows - matched),
-        "written": numbers["keys"] - numbers["deletions"],
-        "unchanged": (numbers["keys"] - numbers["deletions"]) * share,
+        "written": numbers[Fact.KEYS] - numbers[Fact.DELETIONS],
+        "unchanged": (numbers[Fact.KEYS] - numbers[Fact.DELETIONS]) * share,
     }
 
 
 def _known_seconds(choice: Choice, before: TableRecord | None) -> float | None:
-    took = before.facts.get("apply_seconds") if before is not None and before.strategy == choice.fixed else None
+    took = before.facts.get(Fact.APPLY_SECONDS) if before is not None and before.strategy == choice.fixed else None
     return float(took) if took is not None else None
 
 
 def _last(before: TableRecord | None) -> str:
-    took = before.facts.get("apply_seconds") if before is not None else None
+    took = before.facts.get(Fact.APPLY_SECONDS) if before is not None else None
     return (
         "it was not measured yet"
         if took is None or before is None
@@ -400,12 +401,12 @@ def described(before: TableRecord | None) -> str:
     return ", ".join(shown)
 
 
-_TOLD: Sequence[tuple[str, str]] = (
-    ("rows_read", "rows read"),
-    ("keys", "keys"),
-    ("new_keys", "new"),
-    ("matched", "known"),
-    ("unchanged", "unchanged"),
-    ("deletions", "deletions"),
-    ("table_rows", "rows in the table"),
+_TOLD: Sequence[tuple[Fact, str]] = (
+    (Fact.ROWS_READ, "rows read"),
+    (Fact.KEYS, "keys"),
+    (Fact.NEW_KEYS, "new"),
+    (Fact.MATCHED, "known"),
+    (Fact.UNCHANGED, "unchanged"),
+    (Fact.DELETIONS, "deletions"),
+    (Fact.TABLE_ROWS, "rows in the table"),
 )

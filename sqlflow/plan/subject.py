@@ -15,6 +15,7 @@ from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.records import Relation, TableRecord
 from sqlflow.core.sql import Authors, Ident, Sql, Value, compose, joined
 from sqlflow.core.text import Edit
+from sqlflow.core.ways import Fact
 from sqlflow.core.wording import Wording
 
 ZONED = "TIMESTAMP WITH TIME ZONE"
@@ -57,7 +58,7 @@ class Subject(Struct, frozen=True):
 
 
 def write(
-    sql: Sql, *, counts: bool = False, only_if: Sql | None = None, timed: bool = False, fact: str | None = None
+    sql: Sql, *, counts: bool = False, only_if: Sql | None = None, timed: bool = False, fact: Fact | None = None
 ) -> Step:
     """A step that changes something. `fact`: what the number of its rows is called in the run record."""
     facts = () if fact is None else (fact,)

@@ -22,9 +22,10 @@ from sqlflow.core.events import Clock, Emit, TaskFinished, TaskStarted, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan, SignatureUpdate, Task
 from sqlflow.core.records import CheckResult, Status, TableRecord, TaskResult
+from sqlflow.core.ways import Fact, Method
 from sqlflow.core.witness import Witnesses
 from sqlflow.runner.schedule import Board, Failed
-from sqlflow.runner.task import UNCHANGED, Outcome, TaskError, run_task, stay
+from sqlflow.runner.task import Outcome, TaskError, run_task, stay
 
 GROUP_SECONDS = 0.25
 _MOST_TRIES = 5
@@ -260,7 +261,7 @@ class _Run:
     def _unchanged(self, task: Task, done: list[_Done]) -> bool:
         """Whether nothing that caused this task has changed its table after all."""
         with self._changed:
-            same = self._same | {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
+            same = self._same | {item.task.table for item in done if item.outcome.facts.get(Fact.CHANGED) == 0}
         return bool(task.causes) and task.causes <= same
 
     def _stop(self) -> None:
@@ -294,7 +295,7 @@ class _Run:
             return
         with self._changed:
             self._committed(records, gone)
-            self._same |= {item.task.table for item in done if item.outcome.facts.get("changed") == 0}
+            self._same |= {item.task.table for item in done if item.outcome.facts.get(Fact.CHANGED) == 0}
             self._moved |= {name for item in done for name in item.outcome.moved}
             self._board.committed([item.task for item in done])
             for item in done:
@@ -374,11 +375,11 @@ class _Run:
 def _costs(outcome: Outcome, seconds: float) -> Mapping[str, float]:
     """What each strategy took last: seconds, and for how many changed rows."""
     known = outcome.record.costs
-    if outcome.strategy in ("", UNCHANGED) or "checked_rows" in outcome.facts:
+    if outcome.strategy in (Method.NONE, Method.UNCHANGED) or Fact.CHECKED_ROWS in outcome.facts:
         return known  # nothing was done, or more than that: what a self-check takes is no cost of the strategy
-    found = {**known, outcome.strategy: round(seconds, 4)}
-    added, removed = outcome.facts.get("added_rows"), outcome.facts.get("removed_rows")
-    if isinstance(added, int) and isinstance(removed, int) and outcome.strategy != "full":
+    found = {**known, str(outcome.strategy): round(seconds, 4)}
+    added, removed = outcome.facts.get(Fact.ADDED_ROWS), outcome.facts.get(Fact.REMOVED_ROWS)
+    if isinstance(added, int) and isinstance(removed, int) and outcome.strategy is not Method.FULL:
         found[f"{outcome.strategy}_rows"] = added + removed
     return found
 
@@ -391,9 +392,9 @@ def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:
 def _succeeded(item: _Done) -> TaskResult:
     result = _result(item.task, Status.DONE, item.started_at, item.seconds)
     outcome = item.outcome
-    if outcome.strategy == UNCHANGED:
+    if outcome.strategy is Method.UNCHANGED:
         result = replace(result, action="leave as it is", reason="its inputs were rewritten with identical rows")
-    if outcome.strategy == "full" and item.task.strategy not in ("full", ""):
+    if outcome.strategy is Method.FULL and item.task.strategy not in (Method.FULL, Method.NONE):
         result = replace(result, action="rebuild table")
     if outcome.problem is not None:
         # Committed, so that its readers go on; but the run must not look as if all were well.

@@ -18,6 +18,7 @@ from sqlflow.core.records import Change, CheckResult, CheckStatus, Facts, TableK
 from sqlflow.core.seen import Rows
 from sqlflow.core.source import Span
 from sqlflow.core.text import MappedText
+from sqlflow.core.ways import Fact, Method
 from sqlflow.core.witness import Reading, Witness
 from sqlflow.core.words import counted
 
@@ -31,7 +32,7 @@ class Outcome(Struct, frozen=True):
     rows: int | None
     checks: tuple[CheckResult, ...]
     notices: tuple[str, ...]
-    strategy: str = ""
+    strategy: Method = Method.NONE
     facts: Facts = field(default_factory=dict)
     problem: Diagnostic | None = None
     signatures: tuple[SignatureUpdate, ...] = ()
@@ -57,10 +58,7 @@ def stay(session: Session, task: Task) -> Outcome:
             session.execute(step.sql)
         except EngineError as error:
             raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
-    return Outcome(task.idle, None, (), (), UNCHANGED, {"changed": 0})
-
-
-UNCHANGED = "unchanged inputs"
+    return Outcome(task.idle, None, (), (), Method.UNCHANGED, {Fact.CHANGED: 0})
 
 
 def run_task(session: Session, task: Task, witness: Witness, stop: Callable[[], None]) -> Outcome:
@@ -69,7 +67,7 @@ def run_task(session: Session, task: Task, witness: Witness, stop: Callable[[], 
     rows: int | None = None
     record, read = task.record, Reading()
     applied = worked = 0.0
-    facts: dict[str, object] = {}
+    facts: dict[Fact, object] = {}
     notices: list[str] = []
     problem: Diagnostic | None = None
     for step in task.steps:
@@ -94,7 +92,7 @@ def run_task(session: Session, task: Task, witness: Witness, stop: Callable[[], 
                 case StepKind.MEASURE:
                     facts.update(zip(step.facts, session.fetch(step.sql)[0], strict=True))
                     if step.counts:  # what the table has after all, and not what was written on the way
-                        rows = int(str(facts["rows"]))
+                        rows = int(str(facts[Fact.ROWS]))
                 case StepKind.GUARD | StepKind.NOTICE:
                     found = session.fetch(step.sql)
                     if found and step.kind is StepKind.GUARD:
@@ -121,10 +119,10 @@ def run_task(session: Session, task: Task, witness: Witness, stop: Callable[[], 
             raise TaskError(_statement_problem(error, step, task), conflict=error.conflict) from error
     checks = _check(session, task, stop)
     if any(step.timed for step in task.steps):
-        facts["apply_seconds"], facts["apply_cpu_seconds"] = round(applied, 4), round(worked, 4)
+        facts[Fact.APPLY_SECONDS], facts[Fact.APPLY_CPU_SECONDS] = round(applied, 4), round(worked, 4)
     record = _measured(replace(record, inputs={**record.inputs, **read.inputs}), facts, rows)
-    strategy = str(facts.get("strategy") or task.strategy)
-    kept = {name: _fact(value) for name, value in facts.items() if name not in _OF_THE_RECORD and _is_known(value)}
+    strategy = Method(str(facts.get(Fact.STRATEGY) or task.strategy))
+    kept = {str(f): _fact(value) for f, value in facts.items() if not f.is_of_record and _is_known(value)}
     record = replace(record, strategy=strategy, facts=kept, paces=_learned(record.paces, strategy, kept))
     return Outcome(
         record, rows, checks, tuple(notices), strategy, kept, problem, read.signatures, frozenset(witness.moved)
@@ -141,17 +139,14 @@ def _alarmed(problem: Diagnostic | None, step: Step, found: list[Row], task: Tas
     return replace(problem, notes=(*problem.notes, Note(message)))
 
 
-_OF_THE_RECORD = frozenset({"watermark", "seen_rows", "seen_digest", "rows", "strategy", "distrusted"})
-
-
-def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None) -> TableRecord:
-    watermark, count = facts.get("watermark"), facts.get("rows", rows)
+def _measured(record: TableRecord, facts: Mapping[Fact, object], rows: int | None) -> TableRecord:
+    watermark, count = facts.get(Fact.WATERMARK), facts.get(Fact.ROWS, rows)
     changes = record.changes
-    if facts.get("changed") is False and changes:
+    if facts.get(Fact.CHANGED) is False and changes:
         # Written, but as it was: no reader has anything to do.
         changes = (*changes[:-1], replace(changes[-1], intervals=None, columns=(), definition=False))
     version = record.version
-    if "distrusted" in facts and changes and changes[-1].intervals is not None:
+    if Fact.DISTRUSTED in facts and changes and changes[-1].intervals is not None:
         # Rebuilt, though readers in this run were told of intervals: one more version tells them of the rest.
         version += 1
         changes = (*changes, Change(version))
@@ -162,12 +157,12 @@ def _measured(record: TableRecord, facts: Mapping[str, object], rows: int | None
         watermark=record.watermark if watermark is None else str(watermark),
         seen=_seen(facts) or record.seen,
         rows=int(str(count)) if count is not None else record.rows,
-        distrusted=str(facts.get("distrusted", record.distrusted)),
+        distrusted=str(facts.get(Fact.DISTRUSTED, record.distrusted)),
     )
 
 
-def _seen(facts: Mapping[str, object]) -> Rows | None:
-    rows, digest = facts.get("seen_rows"), facts.get("seen_digest")
+def _seen(facts: Mapping[Fact, object]) -> Rows | None:
+    rows, digest = facts.get(Fact.SEEN_ROWS), facts.get(Fact.SEEN_DIGEST)
     return None if rows is None else Rows(int(str(rows)), None if digest is None else str(digest))
 
 
@@ -190,19 +185,19 @@ def _fact(value: object) -> str | int | float:
 _SHORTEST = 0.02  # seconds: of less, the clock tells more about other programs than about the rows
 
 
-def _learned(paces: Mapping[str, float], strategy: str, facts: Facts) -> Mapping[str, float]:
+def _learned(paces: Mapping[str, float], strategy: Method, facts: Facts) -> Mapping[str, float]:
     """How long each strategy takes against its price: half of what was known, half of what was seen now.
 
     What is known of the others fades towards the mean, so that one slow run does not rule a strategy out for ever.
     """
-    took, expected = facts.get("apply_cpu_seconds"), facts.get("price_seconds")
+    took, expected = facts.get(Fact.APPLY_CPU_SECONDS), facts.get(Fact.PRICE_SECONDS)
     if not isinstance(took, float) or not isinstance(expected, float | int) or expected < _SHORTEST:
         return paces
     pace = took / expected
     mine = (paces[strategy] + pace) / 2 if strategy in paces else pace
     mean = (sum(other for name, other in paces.items() if name != strategy) + mine) / len({*paces, strategy})
     faded = {name: round(other + (mean - other) / 10, 4) for name, other in paces.items()}
-    return {**faded, strategy: round(mine, 4)}
+    return {**faded, str(strategy): round(mine, 4)}
 
 
 def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic:

@@ -29,6 +29,7 @@ from sqlflow.core.records import Fingerprint, Relation, TableKind, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.sql import Sql
+from sqlflow.core.ways import Method
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
@@ -173,7 +174,7 @@ def task(name: str, **facts: object) -> Task:
     kind = TableKind.MODEL
     record = TableRecord(table, kind, Relation.TABLE, Fingerprint("q"), Schema(), 1, "r1", NOON)
     reason = Reason(ReasonKind.NEW, "the table is not there yet")
-    plain = Task(name, table, kind, "create", "replace", "full", reason, (), record)
+    plain = Task(name, table, kind, "create", "replace", Method.FULL, reason, (), record)
     return replace(plain, **facts)
 
 

@@ -19,6 +19,7 @@ from sqlflow.core.plan import Plan, Reason, ReasonKind, Task
 from sqlflow.core.records import Fingerprint, Relation, RunRecord, Status, TableKind, TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
+from sqlflow.core.ways import Method
 from sqlflow.observe.jsonl import to_json
 from sqlflow.observe.text import ansi, uncolored
 from sqlflow.watch.events import (
@@ -49,7 +50,15 @@ PROBLEMS = tuple(
 RECORD = TableRecord(NAMES[0], TableKind.MODEL, Relation.TABLE, Fingerprint("x"), Schema(), 1, "r", NOW)
 TASKS = tuple(
     Task(
-        str(n), n, TableKind.MODEL, "rebuild table", "auto", "full", Reason(ReasonKind.INPUT_CHANGED, "why"), (), RECORD
+        str(n),
+        n,
+        TableKind.MODEL,
+        "rebuild table",
+        "auto",
+        Method.FULL,
+        Reason(ReasonKind.INPUT_CHANGED, "why"),
+        (),
+        RECORD,
     )
     for n in NAMES
 )

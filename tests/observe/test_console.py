@@ -22,6 +22,7 @@ from sqlflow.core.records import (
     TaskResult,
 )
 from sqlflow.core.schema import Schema
+from sqlflow.core.ways import Method
 from sqlflow.observe.console import ASCII, Board, live
 from sqlflow.observe.text import display_width, uncolored
 
@@ -48,7 +49,7 @@ def task(name: str, seconds: float | None = None) -> Task:
         kind,
         "create",
         "replace",
-        "full",
+        Method.FULL,
         reason,
         (),
         record,

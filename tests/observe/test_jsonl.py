@@ -27,6 +27,7 @@ from sqlflow.core.records import (
 )
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
+from sqlflow.core.ways import Method
 from sqlflow.observe.jsonl import jsonl, to_json
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -37,7 +38,7 @@ def delays_task() -> Task:
     record = TableRecord(DELAYS, TableKind.MODEL, Relation.TABLE, Fingerprint("q"), Schema(), 1, "r1", NOON)
     reason = Reason(ReasonKind.NEW, "new model")
     kind = TableKind.MODEL
-    return Task("marts.delays", DELAYS, kind, "create", "replace", "full", reason, (), record)
+    return Task("marts.delays", DELAYS, kind, "create", "replace", Method.FULL, reason, (), record)
 
 
 def test_each_event_is_a_line_that_names_it() -> None:

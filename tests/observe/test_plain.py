@@ -21,6 +21,7 @@ from sqlflow.core.records import (
     TaskResult,
 )
 from sqlflow.core.schema import Schema
+from sqlflow.core.ways import Method
 from sqlflow.observe.plain import plain
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -30,7 +31,7 @@ def task(name: str) -> Task:
     table = TableName.parse(name)
     record = TableRecord(table, TableKind.MODEL, Relation.TABLE, Fingerprint("q"), Schema(), 1, "r1", NOON)
     reason = Reason(ReasonKind.NEW, "new model")
-    return Task(name, table, TableKind.MODEL, "create", "replace", "full", reason, (), record)
+    return Task(name, table, TableKind.MODEL, "create", "replace", Method.FULL, reason, (), record)
 
 
 def ended(name: str, status: Status = Status.DONE, **facts: object) -> TaskResult:

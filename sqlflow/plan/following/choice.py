@@ -14,6 +14,7 @@ from sqlflow.core.modes import Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Way
 from sqlflow.core.records import TableRecord
+from sqlflow.core.ways import Method
 from sqlflow.core.words import counted, duration
 from sqlflow.plan.following.delta import Changed, Following, products_of
 from sqlflow.plan.stale import Version
@@ -40,7 +41,7 @@ class Followed(Struct, frozen=True):
 
     following: Following
     ways: tuple[Way, ...]
-    strategy: str
+    strategy: Method
 
 
 def counters_token(shape: Shape) -> str:
@@ -103,9 +104,9 @@ class _Limit(Struct, frozen=True):
     full_why: str
 
 
-def _limit(before: TableRecord, name: str, base: int, known: int | None, grown: bool) -> _Limit:
+def _limit(before: TableRecord, name: Method, base: int, known: int | None, grown: bool) -> _Limit:
     """`base`: how many rows a rebuild would read or write; `known`: how many of them are new."""
-    full = before.costs.get("full")
+    full = before.costs.get(Method.FULL)
     then = max(before.rows or 0, base - (known or 0))  # those of which the time is known
     per_row = None if full is None or not then else full / then
     weight = _ROWS_PER_ADDED if grown else _ROWS_PER_REMOVED
@@ -118,7 +119,7 @@ def _limit(before: TableRecord, name: str, base: int, known: int | None, grown: 
     weight += _ROWS_PER_LOGGED
     if full is None or per_row is None:
         return _Limit(int(base / weight), per_row, weight, fixed, full, f"{counted(base, 'row')}, never timed")
-    stay = _STAY if before.strategy in ("delta", "keys") else 1.0
+    stay = _STAY if before.strategy in (Method.DELTA, Method.KEYS) else 1.0
     most = int(max(0.0, per_row * base * stay - fixed) / (per_row * weight))
     return _Limit(most, per_row, weight, fixed, full, f"took {duration(full)} for {counted(then, 'row')}")
 
@@ -127,11 +128,13 @@ def may_pay(model: CompiledModel, before: TableRecord | None, rows: int | None) 
     """Whether a model might follow changes of an input that has `rows`, however few they are; False for a table that is
     rebuilt faster than any change is followed."""
     header = model.model.header
-    if before is None or insists(header) or not header.promise.whole or before.costs.get("full") is None:
+    if before is None or insists(header) or not header.promise.whole or before.costs.get(Method.FULL) is None:
         return True
     base = max(before.rows or 0, rows or 0)
     return any(
-        _limit(before, name, base, None, grown=grown).most > 0 for name in ("delta", "keys") for grown in (True, False)
+        _limit(before, name, base, None, grown=grown).most > 0
+        for name in (Method.DELTA, Method.KEYS)
+        for grown in (True, False)
     )
 
 
@@ -142,7 +145,7 @@ def would_follow(model: CompiledModel, before: TableRecord, shape: Shape, added:
     if before.distrusted or (shape.grouping is not None and before.counters != counters_token(shape)):
         return False
     base = max(before.rows or 0, rows or 0)
-    return added <= max(_limit(before, name, base, added, grown=True).most for name in ("delta", "keys"))
+    return added <= max(_limit(before, name, base, added, grown=True).most for name in (Method.DELTA, Method.KEYS))
 
 
 def _weighed(
@@ -153,7 +156,7 @@ def _weighed(
     grown: bool,
     rows: Mapping[TableName, int | None],
 ) -> Followed | NotFollowed:
-    name = "delta" if following.products else "keys"
+    name = Method.DELTA if following.products else Method.KEYS
     base = max([before.rows or 0, *(rows.get(item.table) or 0 for item in following.changed)])
     limit = _limit(before, name, base, known, grown)
     most, per_row, weight, fixed, full, full_why = (
@@ -162,7 +165,7 @@ def _weighed(
     seconds = None if known is None or per_row is None else fixed + known * weight * per_row
     size = "" if known is None else f"{counted(known, 'row')} added; "
     cheap = f"{size}cheaper up to {counted(most, 'changed row')}"
-    ways = (Way(name, seconds, cheap), Way("full", full, full_why))
+    ways = (Way(name, seconds, cheap), Way(Method.FULL, full, full_why))
     if header.strategy is Strategy.DELTA or header.incremental is Incremental.REQUIRED:
         return Followed(following, (Way(name, seconds, f"{size}asked for"), ways[1]), name)
     if most <= 0 or (known is not None and known > most):

@@ -21,6 +21,7 @@ from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Authors, Ident, Part, Sql, Value, compose, joined, make, make_temporary, quoted
 from sqlflow.core.text import Edit
+from sqlflow.core.ways import Fact, Method
 from sqlflow.plan import selfcheck
 from sqlflow.plan.log import SIGN, VERSION, WEIGHT, Log, expanded, names, net, same_key, same_row
 from sqlflow.plan.selfcheck import SelfCheck
@@ -139,12 +140,12 @@ def follow(
     for at, changed in enumerate(following.changed):
         steps += [_gather(at, changed, 1), _gather(at, changed, -1)]
     steps.append(_choose(shape, following))
-    for way in ("delta", "keys"):
+    for way in (Method.DELTA, Method.KEYS):
         steps += unless_still(moving & _read_as_they_are(shape, following, way), _GIVE_UP, _is(way))
     if following.products:
-        steps += _only(_is("delta"), _multiplied(subject, shape, following))
+        steps += _only(_is(Method.DELTA), _multiplied(subject, shape, following))
     if following.keys:
-        steps += _only(_is("keys"), _recomputed(subject, shape, following))
+        steps += _only(_is(Method.KEYS), _recomputed(subject, shape, following))
     netted = () if _is_net(shape, following) else (_netted(subject, shape),)
     steps += _only(_not_full(), (*netted, *_doomed(subject)))
     steps.append(_sound(shape))
@@ -172,9 +173,9 @@ def follow(
         may_check = compose("SELECT way <> 'full' AND checked FROM {choice}", choice=_CHOICE)
         steps += _only(may_check, selfcheck.find_wrong(check))
         steps += _only(may_check, [_fail(check)])
-    steps += _only(_is("full"), rebuild)
+    steps += _only(_is(Method.FULL), rebuild)
     if log is not None:
-        steps.append(log.gap(_is("full")))
+        steps.append(log.gap(_is(Method.FULL)))
     steps += _measure(subject)
     steps.append(_told())
     if check is not None:
@@ -194,7 +195,7 @@ def _going(subject: Subject) -> Step:
 
 def is_rebuilt() -> Sql:
     """A query of one truth value: whether `follow` has done the `rebuild`."""
-    return _is("full")
+    return _is(Method.FULL)
 
 
 def is_followed() -> Sql:
@@ -204,12 +205,12 @@ def is_followed() -> Sql:
 
 def read_as_they_are(shape: Shape, following: Following) -> frozenset[TableName]:
     """The tables of which more may be read than the changes that are written down."""
-    return _read_as_they_are(shape, following, "delta") | _read_as_they_are(shape, following, "keys")
+    return _read_as_they_are(shape, following, Method.DELTA) | _read_as_they_are(shape, following, Method.KEYS)
 
 
-def _read_as_they_are(shape: Shape, following: Following, way: str) -> frozenset[TableName]:
+def _read_as_they_are(shape: Shape, following: Following, way: Method) -> frozenset[TableName]:
     """The tables of which a way reads more than the changes that are written down."""
-    if way == "keys":
+    if way is Method.KEYS:
         return frozenset(reading.table for reading in shape.readings) if following.keys else frozenset()
     read = {
         number
@@ -245,7 +246,7 @@ def _only(condition: Sql, steps: Sequence[Step]) -> list[Step]:
     return [replace(step, only_if=condition) for step in steps]
 
 
-def _is(way: str) -> Sql:
+def _is(way: Method) -> Sql:
     return compose("SELECT way = {way} FROM {choice}", way=Value(way), choice=_CHOICE)
 
 
@@ -618,8 +619,8 @@ def _measure(subject: Subject) -> tuple[Step, ...]:
     )
     changed = compose("SELECT EXISTS (SELECT 1 FROM {net})", net=_NET)
     return (
-        Step(StepKind.MEASURE, facts, facts=("strategy", "added_rows", "removed_rows", "rows")),
-        Step(StepKind.MEASURE, changed, only_if=_not_full(), facts=("changed",)),
+        Step(StepKind.MEASURE, facts, facts=(Fact.STRATEGY, Fact.ADDED_ROWS, Fact.REMOVED_ROWS, Fact.ROWS)),
+        Step(StepKind.MEASURE, changed, only_if=_not_full(), facts=(Fact.CHANGED,)),
     )
 
 

@@ -13,6 +13,7 @@ from sqlflow.core.model import Incremental
 from sqlflow.core.plan import Reason, ReasonKind, Step, StepKind
 from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Ident, Part, Sql, compose, make_temporary, quoted
+from sqlflow.core.ways import Fact, Method
 from sqlflow.plan import refusals
 from sqlflow.plan.cursor import as_last_time, boundary, count_below, measure
 from sqlflow.plan.draft import Decision, Leave, Rebuild, Refuse, Sight, Write, has_new_rows
@@ -42,9 +43,9 @@ def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, 
         return Rebuild(edited, subject.causes)
     record = sight.next_record(subject)
     if header.incremental is Incremental.OFF:
-        return has_new_rows(sight, subject, "rebuild table", "full", reason, _anew(subject), record, None)
+        return has_new_rows(sight, subject, "rebuild table", Method.FULL, reason, _anew(subject), record, None)
     record, log = changelog.logged(world, subject.model.schema, before, record)
-    return has_new_rows(sight, subject, "append", "append", reason, _new_rows(subject, log), record, log)
+    return has_new_rows(sight, subject, "append", Method.APPEND, reason, _new_rows(subject, log), record, log)
 
 
 def rebuild(sight: Sight, subject: Subject, reason: Reason) -> Write:
@@ -117,8 +118,8 @@ def _new_rows(subject: Subject, log: Log | None) -> tuple[Step, ...]:
             )
         ),
         *(() if log is None else log.opened(subject.table)),
-        *_add(subject, fresh, log, "added", None),
-        *_add(subject, late, log, "added_late", safe),
+        *_add(subject, fresh, log, Fact.ADDED, None),
+        *_add(subject, late, log, Fact.ADDED_LATE, safe),
         Step(
             StepKind.NOTICE,
             compose("SELECT count(*) FROM ({late}) AS _q HAVING count(*) > 0", late=late),
@@ -130,7 +131,7 @@ def _new_rows(subject: Subject, log: Log | None) -> tuple[Step, ...]:
     )
 
 
-def _add(subject: Subject, rows: Sql, log: Log | None, fact: str, only_if: Sql | None) -> tuple[Step, ...]:
+def _add(subject: Subject, rows: Sql, log: Log | None, fact: Fact, only_if: Sql | None) -> tuple[Step, ...]:
     """Add the rows of a query to the table, and to the log."""
     if log is None:
         sql = compose("INSERT INTO {t} ({cs}) {rows}", t=subject.table, cs=subject.columns, rows=rows)

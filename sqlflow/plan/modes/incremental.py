@@ -13,6 +13,7 @@ from sqlflow.core.modes import Strategy
 from sqlflow.core.plan import Reason, ReasonKind
 from sqlflow.core.records import Change, Relation, TableRecord
 from sqlflow.core.sql import Ident, Sql, render
+from sqlflow.core.ways import Method
 from sqlflow.plan import refusals, selfcheck
 from sqlflow.plan.draft import Decision, Draft, Leave, Rebuild, Refuse, Sight, Write, seen
 from sqlflow.plan.following import changelog
@@ -148,7 +149,7 @@ def _replaced(sight: Sight, subject: Subject, before: TableRecord, wanted: Inter
         drafts.append(
             Draft(
                 action=action,
-                strategy="partition",
+                strategy=Method.PARTITION,
                 reason=reason,
                 steps=(*steps, *seen(world, subject.model, whole=False)),
                 record=replace(record, done=done, watermark=before.watermark),
@@ -206,7 +207,7 @@ def _staged(sight: Sight, subject: Subject, reason: Reason, pieces: list[Interva
         drafts.append(
             Draft(
                 action=f"build {in_words(piece)}",
-                strategy="batches",
+                strategy=Method.BATCHES,
                 reason=reason,
                 steps=(*steps, *seen(world, model, whole=False)),
                 record=replace(record, table=name, done=done),
@@ -220,7 +221,7 @@ def _staged(sight: Sight, subject: Subject, reason: Reason, pieces: list[Interva
     final = replace(record, done=intervals.domain(subject))
     swapped = Draft(
         action="swap in the table",
-        strategy="batches",
+        strategy=Method.BATCHES,
         reason=reason,
         steps=(*intervals.swap(subject, staged), *seen(world, model, whole=False)),
         record=final,

@@ -20,6 +20,7 @@ from sqlflow.core.reach import is_zoned, preimage
 from sqlflow.core.records import Relation
 from sqlflow.core.sql import Authors, Ident, Sql, compose, joined, make_temporary, render
 from sqlflow.core.text import Edit
+from sqlflow.core.ways import Fact
 from sqlflow.plan import selfcheck
 from sqlflow.plan.selfcheck import SelfCheck
 from sqlflow.plan.subject import (
@@ -219,6 +220,6 @@ def _measure(subject: Subject, *, fresh: bool) -> tuple[Step, ...]:
         Step(
             StepKind.MEASURE,
             compose("SELECT CAST({top} AS VARCHAR), (SELECT count(*) FROM {t})", top=top, t=subject.table),
-            facts=("watermark", "rows"),
+            facts=(Fact.WATERMARK, Fact.ROWS),
         ),
     )

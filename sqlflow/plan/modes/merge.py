@@ -33,6 +33,7 @@ from sqlflow.core.plan import Reason, ReasonKind, Step, StepKind
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make, make_temporary
+from sqlflow.core.ways import Fact, Method
 from sqlflow.plan import strategies
 from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, measure, prove_below
 from sqlflow.plan.draft import Decision, Leave, Sight, Write, has_new_rows
@@ -78,7 +79,7 @@ def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, 
     ways = strategies.expected(choice, before)
     record, log = changelog.logged(world, subject.model.schema, before, sight.next_record(subject))
     steps = _brought_in(subject, choice, log, everything=everything)
-    return has_new_rows(sight, subject, "merge", choice.fixed or "auto", reason, steps, record, log, ways)
+    return has_new_rows(sight, subject, "merge", choice.fixed or Method.AUTO, reason, steps, record, log, ways)
 
 
 def rebuild(sight: Sight, subject: Subject, reason: Reason) -> Write:
@@ -133,7 +134,7 @@ def _made(subject: Subject, keeps: Schema) -> tuple[Step, ...]:
         changed = tuple(column for column in keeps if column.type != subject.type_of(column.name))
         steps.append(replace(write(back), hint=_keep_type(subject, changed)))
     rows = compose("SELECT count(*) FROM {t}", t=table)
-    steps.append(Step(StepKind.MEASURE, rows, facts=("rows",), counts=True))
+    steps.append(Step(StepKind.MEASURE, rows, facts=(Fact.ROWS,), counts=True))
     return tuple(steps)
 
 
@@ -203,7 +204,7 @@ def _brought_in(subject: Subject, choice: Choice, log: Log | None, *, everything
         ]
     steps += _measure(subject, _LATEST, limit)
     rows_read = compose("SELECT count(*) FROM {latest}", latest=_LATEST)
-    steps.append(Step(StepKind.MEASURE, rows_read, facts=("rows_read",)))
+    steps.append(Step(StepKind.MEASURE, rows_read, facts=(Fact.ROWS_READ,)))
     steps += _one_per_key(subject, _LATEST)
     steps += _conflicts(subject)
     steps += _deletions(subject)
@@ -244,7 +245,7 @@ def _written_down(subject: Subject, log: Log) -> list[Step]:
         net(subject.words, _NET, schema, weighted),
         log.rows(expanded(subject.words, _NET, schema, 1), 1),
         log.rows(expanded(subject.words, _NET, schema, -1), -1),
-        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {n})", n=_NET), facts=("changed",)),
+        Step(StepKind.MEASURE, compose("SELECT EXISTS (SELECT 1 FROM {n})", n=_NET), facts=(Fact.CHANGED,)),
     ]
 
 
@@ -329,12 +330,12 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
             "DELETE FROM {latest} USING {found} AS _target WHERE {same} AND NOT {gone} AND {alike}",
             found=found if subject.words.numbers_rows else subject.table, alike=alike, **parts,
         )  # fmt: skip
-        steps.append(write(prune, only_if=strategies.taken(CHANGES, CDC), timed=True, fact="unchanged"))
+        steps.append(write(prune, only_if=strategies.taken(CHANGES, CDC), timed=True, fact=Fact.UNCHANGED))
     # MERGE is what the others fall back to when they cannot be taken.
     delete = compose("DELETE FROM {t} AS _target WHERE {met}", **parts)
     always = choice.ways == (MERGE,)
     only_if = None if always else strategies.taken(MERGE, CHANGES, CDC)
-    steps.append(write(delete, only_if=only_if, timed=True, fact="replaced"))
+    steps.append(write(delete, only_if=only_if, timed=True, fact=Fact.REPLACED))
     insert = compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {latest} WHERE NOT {gone}", **parts)
     only_if = None if always else strategies.taken(APPEND, MERGE, CHANGES, CDC)
     steps.append(write(insert, counts=True, only_if=only_if, timed=True))
