@@ -241,13 +241,18 @@ def check(
     project: Project = None,
     target: Target = None,
     var: Var = None,
+    failures: Annotated[
+        bool, typer.Option("--failures", help="Show the rows that fail, and the SQL that finds all of them.")
+    ] = False,
     wait: Wait = 10.0,
     json: Json = False,
 ) -> None:
-    """Run the checks of models on their tables as they stand, and the queries in tests/."""
+    """Run the checks of models, sources and seeds on their tables as they stand, and the queries in tests/."""
     from sqlflow.cli.check import run_checks
 
-    _exit(run_checks(selection or (), exclude or (), project, target, var or (), wait=wait, json=json))
+    _exit(
+        run_checks(selection or (), exclude or (), project, target, var or (), failures=failures, wait=wait, json=json)
+    )
 
 
 @app.command("test")

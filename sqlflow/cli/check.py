@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import to_json
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.diagnostics import one_problem
+from sqlflow.core.engine import Session
 from sqlflow.core.names import TableName
-from sqlflow.core.plan import Audit
+from sqlflow.core.plan import Audit, CheckQuery
 from sqlflow.core.records import CheckResult, CheckStatus
+from sqlflow.core.sql import compose
 from sqlflow.core.text import MappedText
 from sqlflow.core.words import counted
 from sqlflow.quality.checks import audits, checks_of, checks_of_inputs, test_audits
-from sqlflow.runner.task import TaskError, run_audits
+from sqlflow.runner.task import TaskError, run_audits, show_row
 
 
 def run_checks(
@@ -27,11 +30,13 @@ def run_checks(
     target: str | None,
     variables: Sequence[str],
     *,
+    failures: bool,
     wait: float,
     json: bool,
 ) -> int:
-    """Run checks and print how each came out. Exit code 1 when a blocking one fails."""
-    found: list[tuple[str, CheckResult]] = []
+    """Run checks and print how each came out, with `failures` the rows too. Exit code 1 when a blocking one fails."""
+    found: list[tuple[str, CheckResult, CheckQuery]] = []
+    rows: dict[int, list[str]] = {}  # of the results that fail, by their place
     broken: list[str] = []
     scans = 0
     missing: list[tuple[str, TableName, int]] = []  # what was not run, the table that is not there, how many checks
@@ -51,21 +56,31 @@ def run_checks(
             for audit in queries:
                 scans += audit.scans
                 try:
-                    found += [(label, result) for result in run_audits(session, (audit,), query=query)]
+                    results = run_audits(session, (audit,), query=query)
+                    for result, check in zip(results, audit.checks, strict=True):
+                        if failures and result.sample:
+                            rows[len(found)] = _rows(session, check)
+                        found.append((label, result, check))
                 except TaskError as error:
                     broken.append(f"{label}: {error.problem.message}")
-    failed = [result for _, result in found if result.status is CheckStatus.FAILED]
+    failed = [result for _, result, _ in found if result.status is CheckStatus.FAILED]
     if json:
-        print(to_json({"checks": [_json(name, result) for name, result in found], "errors": broken}))
+        told = [{**_json(*one), **({"rows": rows[at]} if at in rows else {})} for at, one in enumerate(found)]
+        print(to_json({"checks": told, "errors": broken}))
     else:
-        for label, result in found:
+        for at, (label, result, check) in enumerate(found):
             _print(label, result)
+            if at in rows:
+                print(textwrap.indent(str(check.rows), "    "))
+                more = result.failing > len(rows[at]) and len(rows[at]) == _MOST_ROWS
+                for line in (*rows[at], *(("...",) if more else ())):
+                    print(f"      {line}")
     for text in broken:
         print(f"error: {text}", file=sys.stderr)
     for label, table, _ in missing:
         what = "its checks were" if label == str(table) else f"`{label}` was"
         print(f"warning: `{table}` is not built yet; {what} not run", file=sys.stderr)
-    warned = sum(result.status is CheckStatus.WARNED for _, result in found)
+    warned = sum(result.status is CheckStatus.WARNED for _, result, _ in found)
     counts = [f"{len(found) - len(failed) - warned} passed", f"{warned} warned", f"{len(failed)} failed"]
     counts += [f"{len(broken)} did not work"] if broken else []
     not_run = sum(count for _, _, count in missing)
@@ -100,13 +115,22 @@ def _label(model: CompiledModel) -> str:
     return str(model.model.file.path if model.model.header.promise.tests else model.name)
 
 
-def _json(name: str, result: CheckResult) -> dict[str, object]:
+_MOST_ROWS = 100
+
+
+def _rows(session: Session, check: CheckQuery) -> list[str]:
+    """The first of all rows that fail."""
+    return [show_row(row) for row in session.fetch(compose("{rows} LIMIT {n}", rows=check.rows, n=_MOST_ROWS))]
+
+
+def _json(name: str, result: CheckResult, check: CheckQuery) -> dict[str, object]:
     return {
         "table": name,
         "check": result.check,
         "status": str(result.status),
         "failing": result.failing,
         "sample": list(result.sample),
+        "sql": str(check.rows),
     }
 
 

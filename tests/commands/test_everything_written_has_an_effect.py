@@ -230,7 +230,11 @@ OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "list": {"--exclude": ("list", "list --exclude other")},
     "show": {"--limit": ("show one", "show one --limit 1"), "--wait": ("show one", "show one --wait none")},
-    "check": {"--exclude": ("check", "check --exclude none"), "--wait": ("check", "check --wait none")},
+    "check": {
+        "--exclude": ("check", "check --exclude none"),
+        "--wait": ("check", "check --wait none"),
+        "--failures": ("check", "check --failures"),
+    },
     "verify": {
         "--exclude": ("verify", "verify --exclude other"),
         "--release": ("verify", "verify --release"),
@@ -287,7 +291,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "models/bad.sql").write_text("SELECT CASE WHEN $n = 9 THEN error('x') END AS a")
     assert _run(root, "build").startswith("0")
     (root / "models/gone.sql").unlink()
-    (root / "models/new.sql").write_text("SELECT count(*) AS a FROM main.other WHERE $n < 99")
+    warned = "-- @checks: [{row_count: {min: 9, severity: warn}}]\n"
+    (root / "models/new.sql").write_text(warned + "SELECT count(*) AS a FROM main.other WHERE $n < 99")
     assert _run(root, "build main.new").startswith("0")
     (root / "models/unbuilt.sql").write_text("SELECT 1 AS a")
     return root
