@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import yaml
 from msgspec import Struct
 
+from sqlflow.build.examine import examine
+from sqlflow.cli.opening import opened, read_settings
 from sqlflow.cli.render import to_json
-from sqlflow.core.diagnostics import one_problem
-from sqlflow.migrate.migrate import migrate, write
+from sqlflow.core.diagnostics import Diagnostic, ProjectError, Severity, one_problem
+from sqlflow.core.events import Event
+from sqlflow.migrate.compiled import compiled_by_dbt
+from sqlflow.migrate.dbt import DbtProject
+from sqlflow.migrate.files import REPORT, Written, write
+from sqlflow.migrate.migrate import Migration, migrate
 from sqlflow.migrate.reading import read_dbt_project
-from sqlflow.migrate.report import as_json, markdown, totals
+from sqlflow.migrate.report import Report, as_json, markdown, totals, with_files, with_problems
 
 
 class Asked(Struct, frozen=True):
@@ -37,16 +44,17 @@ def migrate_dbt(asked: Asked) -> int:
     project = read_dbt_project(
         root, asked.profiles, _variables(asked.variables), os.environ, asked.dialect, asked.profile_target
     )
-    target = (asked.out or root.parent / f"{root.name}_sqlflow").resolve()
-    migration = migrate(project, asked.engine, target)
-    report = migration.report
-    if not asked.check:
+    if asked.check:
+        with tempfile.TemporaryDirectory() as folder:
+            report, _ = _made(project, asked, Path(folder).resolve())
+    else:
+        target = (asked.out or root.parent / f"{root.name}_sqlflow").resolve()
         if target.exists() and any(target.iterdir()) and not (target / "sqlflow.yml").exists():
             raise one_problem("folder-not-empty", f"`{target}` is not empty", None, "give another folder with `--out`")
-        write(migration, root, target)
+        report, written = _made(project, asked, target)
         (target / "migration-report.md").write_text(markdown(report), encoding="utf-8")
-        (target / "migration-report.json").write_text(to_json(as_json(report)) + "\n", encoding="utf-8")
-        print(f"written to {asked.out or target}", file=sys.stderr)
+        (target / REPORT).write_text(to_json({**as_json(report), "files": written.hashes}) + "\n", encoding="utf-8")
+        print(f"written to {asked.out or target}; what became of each model is in migration-report.md", file=sys.stderr)
     if asked.json:
         print(to_json(as_json(report)))
     else:
@@ -54,6 +62,33 @@ def migrate_dbt(asked: Asked) -> int:
         if asked.check:
             print(markdown(report))
     return 0
+
+
+def _made(project: DbtProject, asked: Asked, target: Path) -> tuple[Report, Written]:
+    """The new project in a folder, and what SQLFlow itself says of it."""
+    migration = migrate(project, asked.engine, target, compiled_by_dbt(project, asked.manifest))
+    written = write(migration, project.root, target)
+    return with_problems(
+        with_files(migration.report, written.kept, written.gone, written.stale), _problems(migration, target)
+    ), written
+
+
+def _problems(migration: Migration, target: Path) -> list[Diagnostic]:
+    """What compiling the new project finds. On PostgreSQL that takes a server, so it is left to `sqlflow compile`."""
+    if migration.engine != "duckdb":
+        return []
+    try:
+        config = read_settings(target, None, ())
+        with opened(config, _silent, writing=False, wait=0, without_database=True) as found:
+            tables = found.engine.tables() if found.engine is not None else None
+            problems = examine(found.workshop, tables, {}, {}).problems
+    except ProjectError as error:
+        problems = error.diagnostics
+    return [problem for problem in problems if problem.severity is Severity.ERROR]
+
+
+def _silent(event: Event) -> None:
+    """The report tells what is worth telling."""
 
 
 def _variables(text: str) -> dict[str, object]:

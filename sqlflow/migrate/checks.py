@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 
 from sqlflow.core.names import TableName
 from sqlflow.migrate.configs import as_list, as_mapping
-from sqlflow.migrate.dbt import Place, Properties
+from sqlflow.migrate.dbt import Left, Place, Properties
 from sqlflow.migrate.jinja import Failed, NotRendered, Renderer
 from sqlflow.migrate.lookups import Names
 from sqlflow.migrate.models import Outcome, Remark
@@ -233,6 +233,63 @@ def _short(found: Equivalent) -> object:
     if kind.short and set(said) == {kind.short}:
         return said[kind.short]
     return said
+
+
+def queries_of(
+    tests: Sequence[DbtTest], table: TableName, label: str, names: Names, renderer: Renderer
+) -> tuple[list[TestQuery], list[Left]]:
+    """Tests of a source or a seed, which have no checks of their own, as queries for tests/."""
+    queries: list[TestQuery] = []
+    left: list[Left] = []
+    for test in tests:
+        what = f"test {test.kind} of {label}{f'.{test.column}' if test.column else ''}"
+        try:
+            sql = _plain_query(test, written(table, names.dialect), _resolved(test, names, renderer))
+        except NotRendered as wrong:
+            left.append(Left(what, test.place, wrong.reason, wrong.hint))
+            continue
+        if sql is None:
+            left.append(
+                Left(
+                    what, test.place, "checks of sources and seeds have no like of it", "write it as a query in tests/"
+                )
+            )
+            continue
+        name = re.sub(r"\W+", "_", test.name or f"{test.kind}_{label}{f'_{test.column}' if test.column else ''}")[
+            :63
+        ].strip("_")
+        queries.append(TestQuery(name, sql, str(test.config.get("severity")).lower() == "warn", test.place))
+    return queries, left
+
+
+def _plain_query(test: DbtTest, table: str, given: Mapping[str, Any]) -> str | None:
+    """The rows that a test of dbt's own or of dbt_utils finds wrong."""
+    column = given.get("column_name")
+    where = f" and ({given['where']})" if given.get("where") else ""
+    match test.kind.removeprefix("dbt_utils.").removeprefix("dbt."):
+        case "not_null" if column:
+            return f"select *\nfrom {table}\nwhere {column} is null{where}"
+        case "unique" if column:
+            return f"select {column}, count(*) as n\nfrom {table}\nwhere {column} is not null{where}\ngroup by {column}\nhaving count(*) > 1"
+        case "unique_combination_of_columns" if isinstance(given.get("combination_of_columns"), list):
+            columns = ", ".join(map(str, given["combination_of_columns"]))
+            return f"select {columns}, count(*) as n\nfrom {table}\nwhere true{where}\ngroup by {columns}\nhaving count(*) > 1"
+        case "accepted_values" if column and isinstance(given.get("values"), list):
+            values = ", ".join(
+                "'" + str(one).replace("'", "''") + "'" if given.get("quote") is not False else str(one)
+                for one in given["values"]
+            )
+            return f"select *\nfrom {table}\nwhere {column} not in ({values}){where}"
+        case "relationships" if column and given.get("field"):
+            field = given["field"]
+            return (
+                f"select *\nfrom {table}\nwhere {column} is not null{where}\n"
+                f"  and {column} not in (select {field} from {given['to']} where {field} is not null)"
+            )
+        case "expression_is_true" if given.get("expression"):
+            return f"select *\nfrom {table}\nwhere not ({column or ''} {given['expression']}){where}"
+        case _:
+            return None
 
 
 def _orphans(test: DbtTest, named: Named, found: Equivalent, names: Names) -> TestQuery:

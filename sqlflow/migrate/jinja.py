@@ -94,6 +94,7 @@ class Note(Struct, frozen=True):
     reason: str
     line: int = 0
     hint: str = ""
+    harmless: bool = False  # whether the text is what dbt would make, in this environment
 
 
 class Rendered(Struct, frozen=True):
@@ -141,8 +142,8 @@ class _Current:
     def config(self) -> Mapping[str, Any]:
         return merged(self.known, self.said)
 
-    def note(self, reason: str, hint: str = "") -> None:
-        self.notes.setdefault(reason, Note(reason, 0, hint))
+    def note(self, reason: str, hint: str = "", *, harmless: bool = False) -> None:
+        self.notes.setdefault(reason, Note(reason, 0, hint, harmless))
 
 
 class Renderer:
@@ -403,8 +404,9 @@ class Renderer:
         value = self._project.environment.get(name)
         if value is None and default is None:
             raise NotRendered(f"the environment variable `{name}` is not set", f"set `{name}`, and migrate again")
-        if self._current is not None:
-            self.note(f"the environment variable `{name}` was read while migrating; its value stands in the text now")
+        if self._current is not None and value is not None:
+            told = f"the environment variable `{name}` was read while migrating; its value stands in the text now"
+            self._current.note(told, harmless=True)
         return value if value is not None else default
 
     def variable(self, name: str) -> tuple[bool, object]:

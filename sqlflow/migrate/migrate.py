@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from sqlflow.core.names import TableName
 from sqlflow.migrate.blocks import tags_of
-from sqlflow.migrate.checks import Checked, TestQuery, checks_of, tests_of, unique_columns
+from sqlflow.migrate.checks import Checked, TestQuery, checks_of, queries_of, tests_of, unique_columns
 from sqlflow.migrate.configs import as_list, merged
-from sqlflow.migrate.dbt import DbtModel, DbtProject, Left, Place
+from sqlflow.migrate.dbt import DbtModel, DbtProject, Left, Place, Properties
 from sqlflow.migrate.dialects import sqlglot_name, translate, written_in
 from sqlflow.migrate.docs import Docs
 from sqlflow.migrate.equivalents import EQUIVALENTS
@@ -24,6 +24,7 @@ from sqlflow.migrate.lookups import Names, by_name, source_tables
 from sqlflow.migrate.models import Compiled, Converted, Outcome, Remark, convert
 from sqlflow.migrate.naming import Named, name_node
 from sqlflow.migrate.report import Entry, Report, entry_of
+from sqlflow.migrate.unit_tests import unit_tests
 from sqlflow.migrate.writing import folder_defaults, model_paths, project_file, seed_settings, source_files
 
 
@@ -33,6 +34,7 @@ class Migration(Struct, frozen=True):
     files: Mapping[PurePosixPath, str]
     copied: Mapping[PurePosixPath, PurePosixPath]
     report: Report
+    engine: str
 
 
 def migrate(
@@ -71,7 +73,11 @@ def migrate(
         if table not in done:
             done[table] = None  # for those that read each other in a circle
             one = models[table]
-            done[table] = convert(one, renderer, adapter, unique_columns(tests[table]), compiled, known)
+            try:
+                done[table] = convert(one, renderer, adapter, unique_columns(tests[table]), compiled, known)
+            except Exception as error:  # noqa: BLE001 - one model in a thousand shall not keep the others from coming over
+                reason = f"it could not be converted: {type(error).__name__}: {error}"[:300]
+                done[table] = Converted(one, None, {}, (Remark(Outcome.BY_HAND, reason, one.node.place),))
         return done[table]
 
     converted = {table: made for table in models if (made := convert_one(table)) is not None}
@@ -89,7 +95,7 @@ def migrate(
     checks = {
         one.table: checks_of(tests[one.table], one, names, renderer, known(one.table.schema, one.table.name), made_from)
         for one in named
-        if one.node.resource in _TABLES
+        if one.node.resource == "model"
     }
     paths = model_paths((one.named for one in converted.values() if one.sql is not None), project)
     said = {
@@ -115,15 +121,35 @@ def migrate(
     if text := seed_settings(seeds, docs, project):
         files[PurePosixPath("seeds/seeds.yml")] = text
     for table, seed in seeds.items():
-        entries.append(
-            entry_of(Converted(seed, "", {}, ()), f"seeds/{table.schema}/{table.name}.csv", checks[table].remarks)
-        )
+        entries.append(entry_of(Converted(seed, "", {}, ()), f"seeds/{table.schema}/{table.name}.csv"))
     for table, checked in checks.items():
         for query in checked.queries:
             if table in converted and converted[table].sql is None:
                 continue
             _generic(query, adapter, files, left)
     used = frozenset([*converted, *seeds])
+    described = [(table, seed.node.name, tests[table]) for table, seed in seeds.items()]
+    for source in sources.values():
+        if source.enabled:
+            said_of = Properties(source.name, "sources", source.said, source.place)
+            described.append((source.table, f"{source.source}.{source.name}", list(tests_of(said_of))))
+            for key in ("freshness", "loaded_at_field"):
+                if source.said.get(key) or source.above.get(key) or source.config.get(key):
+                    left.append(
+                        Left(
+                            f"`{key}` of {source.source}.{source.name}",
+                            source.place,
+                            "freshness of sources is not available yet",
+                            "write a check `freshness` on a model that reads it",
+                        )
+                    )
+                    break
+    for table, label, found in described:
+        queries, told = queries_of(found, table, label, names, renderer)
+        left += told
+        for query in queries:
+            _generic(query, adapter, files, left)
+    files |= unit_tests(project, names, left)
     outside: list[str] = []
 
     def relocate(path: str) -> str:
@@ -169,7 +195,7 @@ def migrate(
             )
         )
     report = Report(project.name, adapter, tuple(entries), tuple(dict.fromkeys(left)))
-    return Migration(files, copied, report)
+    return Migration(files, copied, report, engine)
 
 
 _TABLES = ("model", "seed", "snapshot")
@@ -181,7 +207,6 @@ _NO_COUNTERPART = {
     "semantic_models": "there is no semantic layer",
     "saved_queries": "there is no semantic layer",
     "groups": "there are no groups; `@owner` says who answers for a model",
-    "unit_tests": "unit tests are not converted yet",
     "functions": "functions of the database are not converted; a macro may do",
 }
 
@@ -325,15 +350,3 @@ def _generic(query: TestQuery, adapter: str, files: dict[PurePosixPath, str], le
     files[PurePosixPath("tests", f"{name}.sql")] = (
         header("", {"severity": "warn"} if query.warns else {}, (), {}) + sql + "\n"
     )
-
-
-def write(migration: Migration, source: Path, target: Path) -> None:
-    """The new project on disk."""
-    for path, text in migration.files.items():
-        file = target / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8", newline="")
-    for path, original in migration.copied.items():
-        file = target / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes((source / original).read_bytes())

@@ -105,7 +105,13 @@ def convert(
     else:
         first, reads = rendered.text, rendered.reads
         remarks += [
-            Remark(Outcome.NOTED, note.reason, Place(node.file.path, note.line), note.hint) for note in rendered.notes
+            Remark(
+                Outcome.EXACT if note.harmless else Outcome.NOTED,
+                note.reason,
+                Place(node.file.path, note.line),
+                note.hint,
+            )
+            for note in rendered.notes
         ]
         uses = list(uses_of(node.file.text))
         frozen = tuple(dict.fromkeys(use.what for use in uses))

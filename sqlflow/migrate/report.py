@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.words import counted
-from sqlflow.migrate.dbt import Left
+from sqlflow.migrate.dbt import Left, Place
 from sqlflow.migrate.models import Converted, Outcome, Remark
 
 
@@ -44,6 +46,52 @@ def entry_of(converted: Converted, file: str, more: Sequence[Remark] = ()) -> En
     ranks = list(Outcome)
     outcome = max((one.outcome for one in remarks), key=ranks.index, default=Outcome.EXACT)
     return Entry(str(converted.table), node.resource, str(node.file.path), file, outcome, remarks)
+
+
+def with_problems(report: Report, problems: Sequence[Diagnostic]) -> Report:
+    """With what compiling the new project found: at the model in whose file it stands, or beside them."""
+    by_file: dict[str, list[Remark]] = {}
+    left: list[Left] = []
+    files = {one.file for one in report.entries if one.file}
+    for problem in problems:
+        path = str(problem.span.path) if problem.span is not None else "sqlflow.yml"
+        place = Place(PurePosixPath(path), problem.span.line if problem.span is not None else 0)
+        reason = f"compiling says: {problem.message} ({problem.code})"
+        if path in files and path.startswith("models/"):
+            by_file.setdefault(path, []).append(Remark(Outcome.BY_HAND, reason, place, problem.hint or ""))
+        else:
+            left.append(Left(f"new file {path}", place, reason, problem.hint or ""))
+    ranks = list(Outcome)
+    entries = tuple(
+        structs.replace(
+            one, remarks=(*one.remarks, *by_file[one.file]), outcome=max(one.outcome, Outcome.BY_HAND, key=ranks.index)
+        )
+        if one.file in by_file
+        else one
+        for one in report.entries
+    )
+    return structs.replace(report, entries=entries, left=(*report.left, *left))
+
+
+def with_files(
+    report: Report, kept: Sequence[PurePosixPath], gone: Sequence[PurePosixPath], stale: Sequence[PurePosixPath]
+) -> Report:
+    """With the files that an earlier migration wrote and that are not as it would write them now."""
+    told = (
+        (
+            kept,
+            "somebody edited it, so it stays as it is; the dbt project would give another text",
+            "migrate into another folder with `--out`, and compare",
+        ),
+        (
+            stale,
+            "the dbt project no longer has it, but somebody edited it, so it stays",
+            "delete it, if it is not needed",
+        ),
+        (gone, "the dbt project no longer has it, so it was removed", ""),
+    )
+    left = [Left(f"new file {path}", Place(path), reason, hint) for paths, reason, hint in told for path in paths]
+    return structs.replace(report, left=(*report.left, *left))
 
 
 _TITLES = {
