@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
@@ -211,6 +212,8 @@ def _resolved(test: DbtTest, names: Names, renderer: Renderer) -> dict[str, Any]
             given[key] = _table(value, names)
         elif isinstance(value, str):
             given[key] = renderer.value(value)
+            if key in ("values", "value_set", "combination_of_columns"):
+                given[key] = _listed(str(given[key]))
         elif isinstance(value, list):
             given[key] = [renderer.value(one) if isinstance(one, str) else one for one in value]
     if test.column:
@@ -223,10 +226,23 @@ def _resolved(test: DbtTest, names: Names, renderer: Renderer) -> dict[str, Any]
     return given
 
 
+def _listed(text: str) -> object:
+    """A list that Jinja wrote."""
+    try:
+        found = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        raise NotRendered(f"`{text[:80]}` is no list") from None
+    if not isinstance(found, list | tuple):
+        raise NotRendered(f"`{text[:80]}` is no list")
+    return list(found)
+
+
 def _short(found: Equivalent) -> object:
     """The arguments of a check, in the short form where there is one."""
     kind = CHECKS[found.kind]
     said = {name: list(one) if isinstance(one, tuple) else one for name, one in found.arguments.items()}
+    if isinstance(values := said.get("values"), list):
+        said["values"] = [one for one in values if one is not None]  # NULL passes anyway
     about = kind.about
     if about is not None and about.form is Form.COLUMNS and isinstance(said.get(about.name), str):
         said[about.name] = [said[about.name]]

@@ -9,6 +9,8 @@ from msgspec import Struct
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
 
+from sqlflow.core.names import TableName
+
 _SQLGLOT = {
     "sqlserver": "tsql", "synapse": "tsql", "fabric": "fabric", "motherduck": "duckdb", "spark": "spark", "databricks": "databricks",
     "dremio": "dremio", "materialize": "materialize", "risingwave": "risingwave", "glue": "spark", "athena": "athena",
@@ -61,6 +63,42 @@ def _means_the_same(sql: str, translated: str) -> bool:
         return bool(sqlglot.parse_one(sql, read="duckdb") == sqlglot.parse_one(translated, read="duckdb"))
     except (SqlglotError, ValueError, RecursionError):
         return False
+
+
+def translated_type(kind: str, adapter: str) -> str | None:
+    """A type of an adapter in the words of the new project; None when it is no type."""
+    try:
+        found = exp.DataType.build(kind, dialect=sqlglot_name(adapter))
+        return found.sql(dialect=written_in(adapter))
+    except (SqlglotError, ValueError, AttributeError):
+        return None
+
+
+def columns_read(sql: str, table: TableName, dialect: str) -> set[str] | None:
+    """The columns that a query takes from a table, as far as no other table can have them; None when it cannot be read."""
+    try:
+        tree = sqlglot.parse_one(sql, read=dialect)
+        found: set[str] = set()
+        for select in tree.find_all(exp.Select):
+            first = select.args.get("from_") or select.args.get("from")
+            if (
+                first is None
+                or not isinstance(first.this, exp.Table)
+                or (first.this.db, first.this.name) != (table.schema, table.name)
+            ):
+                continue
+            aliases = {one.alias.lower() for one in select.expressions if one.alias}
+            alone = not select.args.get("joins") and not select.args.get("laterals")
+            for column in select.find_all(exp.Column):
+                if (
+                    column.parent_select is select
+                    and (column.table == first.this.alias_or_name or (alone and not column.table))
+                    and column.name.lower() not in aliases
+                ):
+                    found.add(column.name.lower())
+        return found
+    except (SqlglotError, ValueError, RecursionError, AttributeError):
+        return None
 
 
 def reads_as_query(sql: str, adapter: str) -> str | None:

@@ -15,7 +15,7 @@ from sqlflow.migrate.blocks import tags_of
 from sqlflow.migrate.checks import Checked, TestQuery, checks_of, queries_of, tests_of, unique_columns
 from sqlflow.migrate.configs import as_list, merged
 from sqlflow.migrate.dbt import DbtModel, DbtProject, Left, Place, Properties
-from sqlflow.migrate.dialects import sqlglot_name, translate, written_in
+from sqlflow.migrate.dialects import columns_read, sqlglot_name, translate, written_in
 from sqlflow.migrate.docs import Docs
 from sqlflow.migrate.equivalents import EQUIVALENTS
 from sqlflow.migrate.headers import header
@@ -155,7 +155,15 @@ def migrate(
     def relocate(path: str) -> str:
         return _relocated(path, project.root, target, outside)
 
-    files |= source_files(list(sources.values()), used, docs, left, renderer, relocate)
+    def is_whole(table: TableName, columns: frozenset[str]) -> bool:
+        for made in converted.values():
+            if made.sql is not None and table in parents[made.table]:
+                read = columns_read(made.sql, table, dialect)
+                if read is None or not read <= columns:
+                    return False
+        return True
+
+    files |= source_files(list(sources.values()), used, docs, left, renderer, relocate, is_whole)
     outside += [
         text for path, text in files.items() if path.parts[0] == "sources" and "path: " in text and "://" in text
     ]

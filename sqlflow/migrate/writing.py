@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlflow.core.names import TableName
 from sqlflow.migrate.dbt import DbtProject, Left, Place
+from sqlflow.migrate.dialects import translated_type
 from sqlflow.migrate.docs import Docs
 from sqlflow.migrate.headers import block, flow
 from sqlflow.migrate.jinja import NotRendered, Renderer
@@ -117,6 +118,7 @@ def source_files(
     left: list[Left],
     renderer: Renderer,
     relocate: Callable[[str], str],
+    is_whole: Callable[[TableName, frozenset[str]], bool],
 ) -> Mapping[PurePosixPath, str]:
     """sources/NAME.yml for each source of dbt."""
     by_source: dict[str, dict[str, Any]] = {}
@@ -125,7 +127,7 @@ def source_files(
         if not one.enabled or one.table in used or one.table in seen:
             continue
         seen.add(one.table)
-        by_source.setdefault(one.source, {})[str(one.table)] = _source(one, docs, left, renderer, relocate)
+        by_source.setdefault(one.source, {})[str(one.table)] = _source(one, docs, left, renderer, relocate, is_whole)
     return {
         PurePosixPath("sources", re.sub(r"[^\w.-]", "_", name) + ".yml"): _paragraphs(tables)
         for name, tables in by_source.items()
@@ -180,8 +182,14 @@ def _path_of(location: str, one: SourceTable, renderer: Renderer, left: list[Lef
 
 
 def _source(
-    one: SourceTable, docs: Docs, left: list[Left], renderer: Renderer, relocate: Callable[[str], str]
+    one: SourceTable,
+    docs: Docs,
+    left: list[Left],
+    renderer: Renderer,
+    relocate: Callable[[str], str],
+    is_whole: Callable[[TableName, frozenset[str]], bool],
 ) -> Mapping[str, Any]:
+    """A source. Its columns are written down when they are all: `is_whole` says whether models read no others."""
     said: dict[str, Any] = {}
     if text := docs.text(one.said.get("description")):
         said["description"] = text
@@ -196,9 +204,11 @@ def _source(
     for column in one.said.get("columns") or [] if isinstance(one.said.get("columns"), list) else []:
         if isinstance(column, dict) and column.get("name") is not None and column.get("data_type"):
             text = docs.text(column.get("description"))
-            kind = str(column["data_type"])
+            kind = translated_type(str(column["data_type"]), renderer.adapter_type)
+            if kind is None:
+                return said
             columns[str(column["name"])] = {"type": kind, "description": text} if text else kind
-    if columns:
+    if columns and is_whole(one.table, frozenset(name.lower() for name in columns)):
         said["columns"] = columns
     return said
 
