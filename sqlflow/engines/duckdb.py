@@ -60,7 +60,7 @@ def open_engine(
     try:
         _make_temporary_folder(config)
         _settle(connection, config, files)
-        return DuckDBEngine(connection, config.timezone, _Memory.of(connection, config, emit), broken)
+        return DuckDBEngine(connection, _Memory.of(connection, config, emit), broken)
     except ProjectError:
         connection.close()
         raise
@@ -321,9 +321,9 @@ def _settle(connection: duckdb.DuckDBPyConnection, config: Config, files: Sequen
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
-    """Settings that belong to each connection."""
-    connection.execute("SET errors_as_json = true")
-    connection.execute(compose("SET TimeZone = {zone}", zone=Value(timezone)))
+    """Settings of all connections, also of those that are made after the configuration is locked."""
+    connection.execute("SET GLOBAL errors_as_json = true")
+    connection.execute(compose("SET GLOBAL TimeZone = {zone}", zone=Value(timezone)))
 
 
 _NAME = r'((?:"(?:[^"]|"")+"|\w+)(?:\.(?:"(?:[^"]|"")+"|\w+))*)'
@@ -443,13 +443,10 @@ class DuckDBSession:
 class DuckDBEngine:
     """A database file that is open in this process."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, timezone: str, memory: _Memory, broken: frozenset[str]
-    ) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, memory: _Memory, broken: frozenset[str]) -> None:
         self._connection = connection
         self._broken = broken
         self._traits = traits_with(broken)
-        self._timezone = timezone
         self._memory = memory
         self._sessions: list[DuckDBSession] = []
         self._opening = threading.Lock()
@@ -465,9 +462,6 @@ class DuckDBEngine:
     def session(self) -> DuckDBSession:
         with self._opening:
             cursor = self._connection.cursor()
-            locked = cursor.execute("SELECT current_setting('lock_configuration')").fetchall()
-            if not locked[0][0]:
-                _prepare(cursor, self._timezone)
             session = DuckDBSession(cursor, self._memory, self._traits)
             self._sessions.append(session)
         return session

@@ -66,6 +66,13 @@ class _Reader:
         if document is None or document.value is None:
             return
         for name, given in root_of(document, self._problems).entries().items():
+            if name == "unit_tests" and isinstance(given.value, list):
+                given.fail(
+                    "this is a list of dbt",
+                    hint="here each test is a key of the file, see docs/guides/unit-tests.md",
+                    at_key=True,
+                )
+                continue
             if (test := self.test(file, name, given)) is not None:
                 yield test
 
