@@ -464,6 +464,13 @@ def migrate_dbt(
         Path | None, typer.Option("--manifest", help="target/manifest.json of dbt, for models that ask the database.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; only report.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Build the new project in a copy of dbt's database, and compare all tables."),
+    ] = False,
+    database: Annotated[
+        Path | None, typer.Option("--dbt-database", help="DuckDB file with dbt's tables; default: the profile's.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a SQLFlow project from a dbt project, and report what became of everything."""
@@ -471,6 +478,8 @@ def migrate_dbt(
 
     if engine not in (None, "duckdb", "postgres"):
         raise typer.BadParameter("--target is duckdb or postgres")
+    if verify and check:
+        raise typer.BadParameter("--verify builds the new project, and --check writes none")
     _exit(
         command.migrate_dbt(
             command.Asked(
@@ -484,6 +493,8 @@ def migrate_dbt(
                 manifest=manifest,
                 check=check,
                 json=json,
+                verify=verify or database is not None,
+                database=database,
             )
         )
     )

@@ -11,10 +11,12 @@ import yaml
 from msgspec import Struct
 
 from sqlflow.build.examine import examine
+from sqlflow.cli.migrate_verify import prove, told
 from sqlflow.cli.opening import opened, read_settings
 from sqlflow.cli.render import to_json
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, Severity, one_problem
 from sqlflow.core.events import Event
+from sqlflow.migrate import verify
 from sqlflow.migrate.compiled import compiled_by_dbt
 from sqlflow.migrate.dbt import DbtProject
 from sqlflow.migrate.files import REPORT, Written, write
@@ -36,14 +38,17 @@ class Asked(Struct, frozen=True):
     manifest: Path | None
     check: bool
     json: bool
+    verify: bool = False
+    database: Path | None = None
 
 
 def migrate_dbt(asked: Asked) -> int:
-    """Convert, write and report. The exit code: 1 when a model needs a hand."""
+    """Convert, write and report. The exit code: 1 when a table was compared with dbt's and is not proven equal."""
     root = asked.path.resolve()
     project = read_dbt_project(
         root, asked.profiles, _variables(asked.variables), os.environ, asked.dialect, asked.profile_target
     )
+    proof = None
     if asked.check:
         with tempfile.TemporaryDirectory() as folder:
             report, _ = _made(project, asked, Path(folder).resolve())
@@ -55,13 +60,16 @@ def migrate_dbt(asked: Asked) -> int:
         (target / "migration-report.md").write_text(markdown(report), encoding="utf-8")
         (target / REPORT).write_text(to_json({**as_json(report), "files": written.hashes}) + "\n", encoding="utf-8")
         print(f"written to {asked.out or target}; what became of each model is in migration-report.md", file=sys.stderr)
+        proof = prove(project, report, target, asked.profiles, asked.database) if asked.verify else None
     if asked.json:
-        print(to_json(as_json(report)))
+        print(to_json(as_json(report) if proof is None else {**as_json(report), "verified": verify.as_json(proof)}))
     else:
         print(totals(report))
         if asked.check:
             print(markdown(report))
-    return 0
+        if proof is not None:
+            print(told(proof))
+    return 0 if proof is None or proof.proven else 1
 
 
 def _made(project: DbtProject, asked: Asked, target: Path) -> tuple[Report, Written]:

@@ -1,0 +1,294 @@
+"""Whether a migrated project gives the tables that dbt gave: it is built in a copy of dbt's database, and held against them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sqlflow.build.examine import Checked, compile_what_can_be_read
+from sqlflow.build.prepare import prepare
+from sqlflow.build.run import run
+from sqlflow.build.standing import look_at
+from sqlflow.core.cache import NoCache
+from sqlflow.core.config import Config, Request
+from sqlflow.core.diagnostics import one_problem
+from sqlflow.core.engine import Engine, EngineError, Found, Session
+from sqlflow.core.events import Clock, Event
+from sqlflow.core.names import TableName
+from sqlflow.core.records import Relation, Status, TaskResult
+from sqlflow.core.schema import Column, Schema
+from sqlflow.core.sql import Ident, Part, Sql, compose, render
+from sqlflow.core.words import counted
+from sqlflow.core.workshop import Workshop
+from sqlflow.engines import EngineModule
+from sqlflow.migrate.dbt import Output
+from sqlflow.project.read import read_project
+from sqlflow.proof.judge import written_columns
+from sqlflow.proof.tables import Difference, Table, difference, told
+from sqlflow.quality.checks import identities
+from sqlflow.state.file import open_state
+
+SHOWN = 3  # rows of each table that differ
+
+
+class Verdict(StrEnum):
+    EQUAL = "equal"
+    DIFFERS = "differs"
+    NOT_BUILT = "not built"
+    MISSING = "missing"  # in the database of dbt
+    NO_TABLE = "no table"
+
+
+class Verified(Struct, frozen=True):
+    """How a table of the new project compares with the one of dbt. `why`: why they were not compared."""
+
+    table: TableName
+    verdict: Verdict
+    found: Difference | None = None
+    why: str = ""
+
+
+class Proof(Struct, frozen=True):
+    """What was compared with what. `where`: the tables of dbt, in words."""
+
+    where: str
+    tables: tuple[Verified, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether all tables that dbt has are there, with the same rows."""
+        return not self.of(Verdict.DIFFERS) and not self.of(Verdict.NOT_BUILT) and bool(self.of(Verdict.EQUAL))
+
+    def of(self, verdict: Verdict) -> Sequence[Verified]:
+        return [one for one in self.tables if one.verdict is verdict]
+
+
+def database_of(output: Output, root: Path, given: Path | None, profiles: Path | None) -> Path:
+    """The DuckDB file in which dbt built: the one that is given, or the one of the profile. Raises ProjectError."""
+    if given is not None:
+        if given.is_file():
+            return given.resolve()
+        raise one_problem("no-database", f"there is no file `{given}`", None, "give the file that dbt wrote to")
+    if output.type != "duckdb":
+        raise one_problem(
+            "not-available-yet",
+            f"`--verify` compares with tables in DuckDB, and dbt's are in {output.type}",
+            None,
+            "copy dbt's tables into a DuckDB file, and name it with `--dbt-database`",
+        )
+    said = str(output.said.get("path") or "")
+    folders = [root, *([profiles if profiles.is_dir() else profiles.parent] if profiles is not None else [])]
+    for folder in folders:
+        if said and (folder / said).is_file():
+            return (folder / said).resolve()
+    message = f"the database of dbt, `{said}`, is not there" if said else "the profile names no database file"
+    raise one_problem("no-database", message, None, "run `dbt build` first, or name the file with `--dbt-database`")
+
+
+def verify(
+    config: Config,
+    module: EngineModule,
+    tables: Sequence[TableName],
+    database: Path,
+    files: Sequence[str],
+    clock: Clock,
+) -> Proof:
+    """Build the project in a copy of dbt's database, and compare `tables` with those that dbt built. Raises ProjectError."""
+    changed = datetime.fromtimestamp(database.stat().st_mtime, UTC)
+    where = f"{database.name}, last written {changed:%Y-%m-%d %H:%M} UTC"
+    project, _ = read_project(config)
+    made = {*(model.name for model in project.models), *project.seeds}
+    # Tables of models that were not converted stay in the copy, for those that read them.
+    with _bench(config, module, [name for name in tables if name in made], database, files) as bench:
+        results = bench.build(clock)
+        return Proof(where, tuple(bench.compare(name, results) for name in tables))
+
+
+class _Bench:
+    """A copy of dbt's database without what dbt built, and beside it the database itself."""
+
+    def __init__(
+        self, config: Config, module: EngineModule, engine: Engine, folder: Path, files: Sequence[str], other: str
+    ) -> None:
+        self._config, self._module, self._engine, self._folder, self._files = config, module, engine, folder, files
+        self._session = engine.session()
+        self._other = other
+        self._checked: Checked | None = None
+        self._made: Mapping[TableName, Found] = {}
+
+    def build(self, clock: Clock) -> Mapping[TableName, TaskResult]:
+        """Build everything. How each task ended."""
+        binder = self._module.open_binder(self._config, files=self._files)
+        store = open_state(self._folder / "state.db", self._config.target.name, _silent, writing=True)
+        assert store is not None
+        try:
+            workshop = Workshop(self._config, binder, NoCache(), "")
+            standing = look_at(self._engine, self._config)
+            self._checked = compile_what_can_be_read(workshop, standing.tables, standing.records)
+            request = Request(threads=2)
+            prepared = prepare(workshop, self._checked, standing, store, request, "verify", clock)
+            record = run(
+                prepared, self._engine, store, request, "migrate", self._config.target.name, "verify", _silent, clock,
+                self._config,
+            )  # fmt: skip
+        finally:
+            store.close()
+            binder.close()
+        self._made = self._engine.tables()
+        return {result.table: result for result in record.results}
+
+    def compare(self, name: TableName, results: Mapping[TableName, TaskResult]) -> Verified:
+        assert self._checked is not None
+        compiled = self._checked.compiled
+        model = compiled.models.get(name)
+        if model is not None and model.model.header.promise.inlined:
+            return Verified(name, Verdict.NO_TABLE, why="it is part of the queries that read it")
+        result = results.get(name)
+        if model is None and name not in compiled.project.seeds:
+            return Verified(name, Verdict.NOT_BUILT, why=_why(name, result, self._checked))
+        if name not in self._made or (result is not None and result.status is not Status.DONE):
+            return Verified(name, Verdict.NOT_BUILT, why=_why(name, result, self._checked))
+        there = compose("{c}.{t}", c=Ident(self._other), t=name)
+        try:
+            theirs = _schema(self._session, there)
+        except EngineError:
+            return Verified(name, Verdict.MISSING, why="dbt's database has no such table")
+        header = model.model.header if model is not None else None
+        key = () if header is None else header.key or next(iter(identities(header.checks)), ())
+        mine = Table(Sql(render(name)), self._made[name].schema)
+        try:
+            found = difference(
+                self._session, ("SQLFlow", "dbt"), mine, Table(there, theirs), key,
+                written_columns(compiled).get(name, frozenset()), SHOWN,
+            )  # fmt: skip
+        except EngineError as error:
+            return Verified(name, Verdict.DIFFERS, why=f"they cannot be compared: {error.message.splitlines()[0]}")
+        return Verified(name, Verdict.EQUAL if found.equal else Verdict.DIFFERS, found)
+
+
+@contextmanager
+def _bench(
+    config: Config, module: EngineModule, tables: Sequence[TableName], database: Path, files: Sequence[str]
+) -> Iterator[_Bench]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="sqlflow-verify-")))
+        own = stack.enter_context(module.scratch_target(config, folder))
+        copy = Path(str(own.target.options["path"]))
+        shutil.copyfile(database, copy)
+        if (log := database.with_name(f"{database.name}.wal")).is_file():
+            shutil.copyfile(log, copy.with_name(f"{copy.name}.wal"))
+        engine = module.open_engine(own, writing=True, create=True, wait=0, emit=_silent, files=files)
+        assert engine is not None
+        stack.callback(engine.close)
+        _drop(engine, tables)
+        target = replace(own.target, name="dbt", options={**own.target.options, "path": str(database)})
+        other = module.attach(engine, replace(own, target=target))
+        yield _Bench(own, module, engine, folder, files, other)
+
+
+def _drop(engine: Engine, tables: Sequence[TableName]) -> None:
+    """Drop what dbt built."""
+    session, there = engine.session(), engine.tables()
+    called = {str(name).lower() for name in tables}
+    for name, found in there.items():
+        if str(name).lower() in called:
+            kind = Sql("VIEW" if found.relation is Relation.VIEW else "TABLE")
+            parts: dict[str, Part] = {"kind": kind, "t": name}
+            session.execute(compose("DROP {kind} {t} CASCADE", **parts))
+
+
+def _schema(session: Session, relation: Sql) -> Schema:
+    rows = session.fetch(compose("DESCRIBE SELECT * FROM {r}", r=relation))
+    return Schema(tuple(Column(str(row[0]), str(row[1])) for row in rows))
+
+
+def _why(name: TableName, result: TaskResult | None, checked: Checked) -> str:
+    if result is not None and result.error is not None:
+        return result.error.message.splitlines()[0]
+    if result is not None and result.blame is not None:
+        return f"it is made from `{result.blame}`, which failed"
+    if name in checked.spoilt:
+        return checked.spoilt[name][0].message
+    return "it is not in the new project"
+
+
+# ---------------------------------------------------------------- told
+
+
+def summary(proof: Proof) -> str:
+    """One line: how many tables are equal."""
+    equal, differ, unbuilt, missing = (
+        len(proof.of(verdict)) for verdict in (Verdict.EQUAL, Verdict.DIFFERS, Verdict.NOT_BUILT, Verdict.MISSING)
+    )
+    told = f"{counted(equal + differ, 'table')} compared with dbt's: {equal} equal, {differ} different"
+    more = [f"{unbuilt} not built"] * bool(unbuilt) + [f"{missing} missing in dbt's database"] * bool(missing)
+    return "; ".join([told, *more])
+
+
+def markdown(proof: Proof, table: Callable[[Sequence[str], Sequence[Sequence[object]]], str]) -> str:
+    """The evidence as a part of the report. `table`: rows as text."""
+    lines = [
+        "## Compared with the tables of dbt",
+        "",
+        f"{summary(proof)}. dbt's tables are those in {proof.where}; dbt was not run again.",
+        "Rows are compared both ways, in any order. `-` is a row that only SQLFlow has, `+` one that only dbt has.",
+        "",
+    ]
+    for one in sorted(proof.tables, key=lambda one: (one.verdict is Verdict.EQUAL, one.verdict is Verdict.NO_TABLE)):
+        lines += _told(one, table)
+    return "\n".join(lines) + "\n"
+
+
+def _told(one: Verified, table: Callable[[Sequence[str], Sequence[Sequence[object]]], str]) -> Iterator[str]:
+    found = one.found
+    if found is None:
+        yield f"- {one.verdict}: `{one.table}`: {one.why}"
+        return
+    if found.equal:
+        yield f"- equal: `{one.table}`: {counted(found.rows, 'row')}"
+    elif not (found.left or found.right or found.changed):
+        yield f"- differs: `{one.table}`: other columns, and no other rows in those that both have"
+    else:
+        changed = f", {counted(found.changed, 'row')} with other values" if found.changed else ""
+        yield f"- differs: `{one.table}`: {counted(found.left, 'row')} only here (-), {found.right:,} only in dbt (+){changed}"
+    for text in (
+        *(f"column {c}" for c in found.columns), *(f"other values in {c}" for c in told(found)), *found.notes
+    ):  # fmt: skip
+        yield f"  - {text}"
+    if found.sample:
+        yield from (
+            "",
+            "  ```text",
+            *(f"  {line}" for line in table(found.names, found.sample).splitlines()),
+            "  ```",
+            "",
+        )
+
+
+def as_json(proof: Proof) -> dict[str, object]:
+    return {"database": proof.where, "proven": proof.proven, "tables": [_json(one) for one in proof.tables]}
+
+
+def _json(one: Verified) -> dict[str, Any]:
+    said: dict[str, Any] = {"table": str(one.table), "verdict": str(one.verdict), "why": one.why or None}
+    found = one.found
+    if found is None:
+        return said
+    return {
+        **said, "rows": found.rows, "only_here": found.left, "only_in_dbt": found.right, "changed": found.changed,
+        "columns": list(found.columns), "cells": dict(found.cells), "notes": list(found.notes),
+        "names": list(found.names), "sample": [list(row) for row in found.sample],
+    }  # fmt: skip
+
+
+def _silent(event: Event) -> None:
+    """The report tells what is worth telling."""
