@@ -222,13 +222,26 @@ def lint(project: Project = None, target: Target = None, var: Var = None, json: 
 def show(
     model: Annotated[str, typer.Argument(help="A model, seed or source.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Rows to show.")] = 20,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Instead of rows: nulls, distinct values, quantiles, histograms, top values."),
+    ] = False,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="With --profile: checks that hold today, as lines to paste.")
+    ] = False,
     project: Project = None,
     target: Target = None,
     var: Var = None,
     wait: Wait = 10.0,
     json: Json = False,
 ) -> None:
-    """Print rows of a table of the project."""
+    """Print rows of a table of the project, or what its values are like."""
+    if suggest and not profile:
+        raise typer.BadParameter("--suggest goes with --profile")
+    if profile:
+        from sqlflow.cli.profile import show_profile
+
+        _exit(show_profile(model, project, target, var or (), suggest=suggest, wait=wait, json=json))
     from sqlflow.cli.show import show_rows
 
     _exit(show_rows(model, limit, project, target, var or (), wait=wait, json=json))

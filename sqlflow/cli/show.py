@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sqlflow.build.selecting import called
-from sqlflow.cli.reading import find_name, reading
+from sqlflow.cli.reading import Reading, find_name, reading
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import EngineError
+from sqlflow.core.names import TableName
+from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, compose, render
 
 
@@ -28,15 +30,9 @@ def show_rows(
     """Print the first rows of a model, seed or source. The exit code."""
     with reading(project, target, variables, wait=wait, wanted=called(name)) as found:
         table = find_name(found.checked, name)
-        model = found.checked.compiled.models.get(table)
-        stands = model is None or model.model.header.promise.stands
-        if found.opened.engine is None or (stands and table not in (found.tables or {})):
-            raise one_problem("not-built", f"`{table}` is not built yet", None, f"`sqlflow build +{table}` builds it")
-        if model is not None and not stands:
-            columns, relation = model.schema.names, Sql(f"(\n{model.query.text}\n) AS _q")
-        else:
-            assert found.tables is not None
-            columns, relation = found.tables[table].schema.names, Sql(render(table))
+        schema, relation = relation_of(found, table)
+        columns = schema.names
+        assert found.opened.engine is not None
         try:
             rows = found.opened.engine.session().fetch(
                 compose("SELECT * FROM {relation} LIMIT {n}", relation=relation, n=limit)
@@ -51,3 +47,15 @@ def show_rows(
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         print(render_table(columns, rows, width=width))
     return 0
+
+
+def relation_of(found: Reading, table: TableName) -> tuple[Schema, Sql]:
+    """The columns of a model, seed or source, and what gives its rows, after FROM. Raises ProjectError when it is not built."""
+    model = found.checked.compiled.models.get(table)
+    stands = model is None or model.model.header.promise.stands
+    if found.opened.engine is None or (stands and table not in (found.tables or {})):
+        raise one_problem("not-built", f"`{table}` is not built yet", None, f"`sqlflow build +{table}` builds it")
+    if model is not None and not stands:
+        return model.schema, Sql(f"(\n{model.query.text}\n) AS _q")
+    assert found.tables is not None
+    return found.tables[table].schema, Sql(render(table))

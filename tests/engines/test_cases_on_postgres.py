@@ -30,6 +30,7 @@ FILES = (
     "verify",
     "queries_in_tests",
     "unit_tests",
+    "profile",
     "clock",
     "equality",
 )

@@ -1,0 +1,1 @@
+"""What the values of a table are like, found in one scan; and checks that they would pass."""
