@@ -43,7 +43,7 @@ test: setup ## everything that CI runs: the checks, and beside them the tests
 
 .PHONY: tests
 tests: setup
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long"
+	$(BIN)/python -m pytest -n $(JOBS) -m "not long"
 
 quick: setup ## the tests that a change can reach, within a minute: SINCE=COMMIT, or what is not committed
 	$(BIN)/python tests/quick.py $(SINCE)

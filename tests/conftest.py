@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 
 import hypothesis
@@ -27,24 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[CORRECTIONS] = []
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A longer run takes what it takes. What a module makes once is made by one worker (`--dist loadgroup`)."""
+    """A longer run takes what it takes."""
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.timeout(at_length(1800)))
-        shared = _shared_by_a_module(item)
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(shared))
-
-
-def _shared_by_a_module(item: pytest.Item) -> str:
-    """The file and the fixtures that its module makes once, with what they are made for; empty if there are none."""
-    known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
-    names = sorted(name for name, found in known.items() if found[-1].scope == "module")
-    given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    told = " ".join([item.path.stem, *(f"{name} {given.get(name, '')}" for name in names)]) if names else ""
-    return re.sub(r"[^\w.]+", "-", told)  # xdist finds no group behind a bracket
 
 
 @pytest.fixture

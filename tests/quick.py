@@ -94,7 +94,7 @@ def main() -> int:
         print("nothing that a test reaches was changed")
         return 0
     print("reached:", *tests)
-    command = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadgroup", "-q", "-m", "not long", *files]
+    command = [sys.executable, "-m", "pytest", "-n", "auto", "-q", "-m", "not long", *files]
     environ = {**os.environ, CHOSEN_CASES: ",".join(cases)} if cases else dict(os.environ)
     return subprocess.run(command, cwd=ROOT, env=environ).returncode
 
