@@ -257,15 +257,25 @@ def check(
     failures: Annotated[
         bool, typer.Option("--failures", help="Show the rows that fail, and the SQL that finds all of them.")
     ] = False,
+    report: Annotated[
+        str | None, typer.Option("--report", help="Print a report with scores: text, json, junit or markdown.")
+    ] = None,
     wait: Wait = 10.0,
     json: Json = False,
 ) -> None:
     """Run the checks of models, sources and seeds on their tables as they stand, and the queries in tests/."""
     from sqlflow.cli.check import run_checks
 
+    if report is not None and report not in ("text", "json", "junit", "markdown"):
+        raise typer.BadParameter(f"there is no report `{report}`: it is text, json, junit or markdown")
+    if report is not None and (json or failures):
+        raise typer.BadParameter("--report is a form of its own: leave out --json and --failures")
     _exit(
-        run_checks(selection or (), exclude or (), project, target, var or (), failures=failures, wait=wait, json=json)
-    )
+        run_checks(
+            selection or (), exclude or (), project, target, var or (),
+            failures=failures, form=report, wait=wait, json=json,
+        )
+    )  # fmt: skip
 
 
 @app.command("test")

@@ -31,10 +31,12 @@ def run_checks(
     variables: Sequence[str],
     *,
     failures: bool,
+    form: str | None,
     wait: float,
     json: bool,
 ) -> int:
-    """Run checks and print how each came out, with `failures` the rows too. Exit code 1 when a blocking one fails."""
+    """Run checks and print how each came out, with `failures` the rows too, or as a report. Exit code 1 when a blocking one
+    fails."""
     found: list[tuple[str, CheckResult, CheckQuery]] = []
     rows: dict[int, list[str]] = {}  # of the results that fail, by their place
     broken: list[str] = []
@@ -64,7 +66,17 @@ def run_checks(
                 except TaskError as error:
                     broken.append(f"{label}: {error.problem.message}")
     failed = [result for _, result, _ in found if result.status is CheckStatus.FAILED]
-    if json:
+    if form is not None:
+        from sqlflow.cli.check_report import Entry, ReportForm, categories, report
+        from sqlflow.quality.forms import Category
+
+        about = categories(compiled)
+        entries = [
+            Entry(label, about.get((label, check.name), Category.BUSINESS), check.blocking, result)
+            for label, result, check in found
+        ]
+        print(report(ReportForm(form), entries, broken))
+    elif json:
         told = [{**_json(*one), **({"rows": rows[at]} if at in rows else {})} for at, one in enumerate(found)]
         print(to_json({"checks": told, "errors": broken}))
     else:
