@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sqlflow.build.examine import examine
 from sqlflow.cli.migrate_verify import prove, told
-from sqlflow.cli.opening import opened, read_settings
+from sqlflow.cli.opening import clock, opened, read_settings
 from sqlflow.cli.render import to_json
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, Severity, one_problem
 from sqlflow.core.events import Event
@@ -46,7 +46,7 @@ def migrate_dbt(asked: Asked) -> int:
     """Convert, write and report. The exit code: 1 when a table was compared with dbt's and is not proven equal."""
     root = asked.path.resolve()
     project = read_dbt_project(
-        root, asked.profiles, _variables(asked.variables), os.environ, asked.dialect, asked.profile_target
+        root, asked.profiles, _variables(asked.variables), os.environ, asked.dialect, clock(), asked.profile_target
     )
     proof = None
     if asked.check:

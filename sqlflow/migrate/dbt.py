@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -89,6 +90,7 @@ class DbtProject(Struct, frozen=True):
     output: Output
     variables: Mapping[str, Any]  # of --vars
     environment: Mapping[str, str]
+    started: datetime
     missing_packages: tuple[str, ...] = ()
     left: tuple[Left, ...] = ()
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta, timezone
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -95,6 +96,7 @@ class Note(Struct, frozen=True):
     line: int = 0
     hint: str = ""
     harmless: bool = False  # whether the text is what dbt would make, in this environment
+    by_hand: bool = False
 
 
 class Rendered(Struct, frozen=True):
@@ -142,8 +144,8 @@ class _Current:
     def config(self) -> Mapping[str, Any]:
         return merged(self.known, self.said)
 
-    def note(self, reason: str, hint: str = "", *, harmless: bool = False) -> None:
-        self.notes.setdefault(reason, Note(reason, 0, hint, harmless))
+    def note(self, reason: str, hint: str = "", *, harmless: bool = False, by_hand: bool = False) -> None:
+        self.notes.setdefault(reason, Note(reason, 0, hint, harmless, by_hand))
 
 
 class Renderer:
@@ -164,6 +166,10 @@ class Renderer:
         self.adapter = _Adapter(self)
         for context in self._contexts.values():
             context["adapter"] = self.adapter
+
+    @property
+    def started(self) -> datetime:
+        return self._project.started
 
     @property
     def adapter_type(self) -> str:
@@ -816,18 +822,32 @@ class _Graph:
 
 
 class _Moment:
-    """`run_started_at`: a time that nobody knows yet."""
+    """`run_started_at`: the time of the migration, with a word that it stands in the text."""
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
 
+    def now(self) -> datetime:
+        self._renderer.current.note(
+            "the time of the run is written into the SQL; the time of the migration stands there now",
+            "use `current_date` or `current_timestamp` in the SQL",
+            by_hand=True,
+        )
+        return self._renderer.started
+
     def __getattr__(self, name: str) -> object:
         if name.startswith("_"):
             raise AttributeError(name)
-        raise NotRendered("the time of the run is written into the SQL", "use `current_timestamp` in the SQL")
+        return getattr(self.now(), name)
 
     def __str__(self) -> str:
-        raise NotRendered("the time of the run is written into the SQL", "use `current_timestamp` in the SQL")
+        return str(self.now())
+
+    def __add__(self, other: timedelta) -> datetime:
+        return self.now() + other
+
+    def __sub__(self, other: timedelta) -> datetime:
+        return self.now() - other
 
 
 _FLAGS = SimpleNamespace(
@@ -837,31 +857,30 @@ _FLAGS = SimpleNamespace(
 
 
 def _modules(renderer: Renderer) -> SimpleNamespace:
-    import datetime
     import itertools
 
     clock = _Moment(renderer)
 
-    class Day(datetime.date):
+    class Day(date):
         @classmethod
         def today(cls) -> Any:
-            return str(clock)
+            return clock.now().date()
 
-    class Time(datetime.datetime):
+    class Moment(datetime):
         @classmethod
         def now(cls, tz: object = None) -> Any:
-            return str(clock)
+            return clock.now().replace(tzinfo=None)
 
         @classmethod
         def utcnow(cls) -> Any:
-            return str(clock)
+            return clock.now().replace(tzinfo=None)
 
         @classmethod
         def today(cls) -> Any:
-            return str(clock)
+            return clock.now().replace(tzinfo=None)
 
     return SimpleNamespace(
-        datetime=SimpleNamespace(date=Day, datetime=Time, time=datetime.time, timedelta=datetime.timedelta, timezone=datetime.timezone),
+        datetime=SimpleNamespace(date=Day, datetime=Moment, time=time, timedelta=timedelta, timezone=timezone),
         re=SimpleNamespace(
             match=re.match, search=re.search, sub=re.sub, findall=re.findall, split=re.split, fullmatch=re.fullmatch,
             compile=re.compile, escape=re.escape, IGNORECASE=re.IGNORECASE, MULTILINE=re.MULTILINE, DOTALL=re.DOTALL,

@@ -106,7 +106,7 @@ def convert(
         first, reads = rendered.text, rendered.reads
         remarks += [
             Remark(
-                Outcome.EXACT if note.harmless else Outcome.NOTED,
+                Outcome.EXACT if note.harmless else Outcome.BY_HAND if note.by_hand else Outcome.NOTED,
                 note.reason,
                 Place(node.file.path, note.line),
                 note.hint,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,6 +30,7 @@ def read_dbt_project(
     variables: Mapping[str, Any],
     environment: Mapping[str, str],
     dialect: str | None,
+    started: datetime,
     target: str | None = None,
 ) -> DbtProject:
     """The project in `root`. Raises ProjectError when it is none."""
@@ -74,7 +76,17 @@ def read_dbt_project(
                 )
             )
     return DbtProject(
-        root, name, tuple(packages), tuple(nodes), properties, output, variables, environment, missing, tuple(left)
+        root,
+        name,
+        tuple(packages),
+        tuple(nodes),
+        properties,
+        output,
+        variables,
+        environment,
+        started,
+        missing,
+        tuple(left),
     )
 
 
