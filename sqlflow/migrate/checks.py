@@ -177,6 +177,11 @@ def checks_of(
             arguments = _resolved(test, names, renderer)
             own = renderer.macro(f"test_{test.kind}")
             found = f"{on} is the project's own" if own is not None else equivalent(test.kind, arguments)
+            if isinstance(found, Equivalent):
+                about = CHECKS[found.kind].about
+                said = found.arguments.get(about.name) if about is not None else None
+                if (about is not None and about.required and not said) or "None" in str(found.arguments.get("to", "")):
+                    raise NotRendered("it does not say of which column")
             if isinstance(found, Equivalent) and found.kind == "references":
                 other = TableName.parse(str(found.arguments.get("to", "")).rpartition(".")[0], named.table.schema)
                 if other == named.table or named.table in made_from(other):

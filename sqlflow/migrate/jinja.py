@@ -360,6 +360,7 @@ class Renderer:
              "database": output.said.get("database") or output.said.get("dbname") or output.said.get("project") or output.said.get("catalog") or ""}
         )  # fmt: skip
         found: dict[str, Any] = {
+            **self._environment.globals,  # range, dict, namespace and the like
             "ref": self._ref, "source": self._source, "var": _Var(self), "env_var": self._env_var, "target": target,
             "is_incremental": self._is_incremental, "return": _give_back, "log": _nothing, "print": _nothing,
             "exceptions": SimpleNamespace(raise_compiler_error=_refuse, warn=_nothing, raise_not_implemented=_refuse, missing_config=_refuse),
@@ -1022,7 +1023,9 @@ def _library() -> Any:
 
 # ---------------------------------------------------------------- what a template uses
 
-_STRUCTURAL = frozenset(["ref", "source", "config", "var", "env_var", "is_incremental", "range", "loop"])
+_STRUCTURAL = frozenset(
+    ["ref", "source", "config", "var", "env_var", "is_incremental", "range", "loop", "namespace", "dict"]
+)
 
 
 class Use(Struct, frozen=True):

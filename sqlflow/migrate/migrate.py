@@ -58,7 +58,12 @@ def migrate(
     adapter = project.output.type
     dialect = written_in(adapter)
 
-    models = {one.table: one for one in named if one.node.resource == "model"}
+    models: dict[TableName, Named] = {}
+    for node in sorted((one for one in named if one.node.resource == "model"), key=lambda one: not one.enabled):
+        first = models.setdefault(node.table, node)
+        if first is not node and node.enabled:
+            reason = f"`{first.node.file.path}` makes the same table `{node.table}`; this one is left out, and dbt refuses both"
+            left.append(Left(f"model {node.node.name}", node.node.place, reason, "give one of them another name"))
     headings = {one.table: _heading(project, one) for one in named if one.node.resource == "seed"}
     done: dict[TableName, Converted | None] = {}
 
