@@ -528,6 +528,7 @@ class PostgresBinder:
         self._opened: Connection[Row] | None = None
         self._standing: dict[tuple[str, str], str] = {}
         self._types: dict[tuple[int, int], str] = {}
+        self._without_key: set[tuple[str, str]] = set()
         self._files: FileReader | None = None
 
     @property
@@ -547,6 +548,7 @@ class PostgresBinder:
         before = self._standing.get(table.key)
         if before is not None:
             self._execute(compose("DROP TABLE pg_temp.{t}", t=Ident(before)))
+            self._without_key.discard(table.key)
         name = f"_sqlflow_{len(self._standing)}" if before is None else before
         columns = [compose("{n} {k}", n=Ident(c.name), k=Sql(c.type)) for c in schema]
         self._execute(compose("CREATE TEMP TABLE {t} ({cs})", t=Ident(name), cs=columns))
@@ -667,10 +669,29 @@ class PostgresBinder:
     def fill(self, table: TableName, columns: Sequence[str], query: Sql) -> None:
         names = [Ident(name) for name in columns]
         name = Ident(self._standing[table.key])
-        self._execute(compose("INSERT INTO pg_temp.{t} ({names}) {query}", t=name, names=names, query=query))
+        insert = compose("INSERT INTO pg_temp.{t} ({names}) {query}", t=name, names=names, query=query)
+        try:
+            self._execute(insert)
+        except EngineError as error:
+            if error.kind not in _BREAKS_A_KEY:
+                raise
+            self._drop_key(table)
+            self._execute(insert)
 
     def clear(self, table: TableName) -> None:
-        self._execute(compose("DELETE FROM pg_temp.{t}", t=Ident(self._standing[table.key])))
+        name = self._standing[table.key]
+        self._execute(compose("DELETE FROM pg_temp.{t}", t=Ident(name)))
+        if table.key in self._without_key:
+            self._without_key.discard(table.key)
+            self._add_key(name, self._keys[table.key])
+
+    def _drop_key(self, table: TableName) -> None:
+        """Rows of a test need not have the key, without which a query that groups by it is refused."""
+        name = self._standing[table.key]
+        self._without_key.add(table.key)
+        drops = [compose("DROP CONSTRAINT IF EXISTS {k}", k=Ident(f"{name}_pkey"))]
+        drops += [compose("ALTER COLUMN {c} DROP NOT NULL", c=Ident(column)) for column in self._keys[table.key]]
+        self._execute(compose("ALTER TABLE pg_temp.{t} {drops}", t=Ident(name), drops=drops))
 
     def answer(self, query: str) -> list[Row]:
         text, edits = self._with_stand_ins(query)
@@ -797,6 +818,7 @@ def _placed(error: BindError, edits: Sequence[tuple[int, int, int]]) -> BindErro
 
 
 _READ = re.compile(r":relid (\d+)")
+_BREAKS_A_KEY = ("23502", "23505")  # a NULL in it, and two rows of one key
 _UNGROUPED = "name it in GROUP BY too: a primary key stands for its table only where the database has one"
 _BEYOND = "write it in another way, or make it a view of the database, and read that"
 _MISSING_COLUMN = re.compile(r'column (?:"?(?P<table>[\w$]+)"?\.)?"?(?P<column>.+?)"? does not exist')
