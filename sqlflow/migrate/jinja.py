@@ -795,6 +795,9 @@ class _Var:
 
     def __call__(self, name: str, default: object = None) -> object:
         known, value = self._renderer.variable(name)
+        current = self._renderer._current
+        if current is not None:
+            current.note(f"the value of the variable `{name}` stands in the text now", harmless=True)
         if known:
             return value
         if default is None:
