@@ -63,6 +63,11 @@ class _Checker:
         compiled = self._around.compiled.models.get(name) if name is not None else None
         if name is None or compiled is None:
             return None
+        if test.scenario and not compiled.model.header.promise.stands:
+            message = f"`{name}` is inline, so there is no table to build step by step"
+            hint = "give it one step, with `given` and `expect` instead of `steps`"
+            self.problems.append(Diagnostic("invalid-for-mode", message, test.place.span, hint))
+            return None
         inlines = self._inlines_given(test)
         read, inlined = self._around.read_by(name, inlines)
         inputs = {table: self._around.columns(table) for table in read}
