@@ -50,7 +50,10 @@ def translate(sql: str, adapter: str) -> Translated | str:
         text = generator.generate(trees[0], copy=True)
         if not generator.unsupported_messages and _means_the_same(sql, text):
             return Translated(sql)
-        return Translated(text, tuple(dict.fromkeys(generator.unsupported_messages)))
+        lost = [*generator.unsupported_messages]
+        if "UNNEST(input =>" in text:
+            lost.append("`FLATTEN` has other words in DuckDB: write `unnest`")
+        return Translated(text, tuple(dict.fromkeys(lost)))
     except SqlglotError as error:
         return str(error).split("\n", maxsplit=1)[0]
     except (RecursionError, ValueError, TypeError, AttributeError, KeyError, IndexError, AssertionError) as error:
