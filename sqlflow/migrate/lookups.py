@@ -13,6 +13,7 @@ from sqlflow.migrate.configs import merged
 from sqlflow.migrate.dbt import DbtModel, DbtProject, Left, Place, Properties
 from sqlflow.migrate.jinja import NotRendered, Relation, Renderer
 from sqlflow.migrate.naming import Named, relation_of, written
+from sqlflow.migrate.versions import file_names, latest
 
 
 class SourceTable(Struct, frozen=True):
@@ -54,8 +55,7 @@ class Names(Struct, frozen=True):
         return relation_of(self.node(package, name, version), self.dialect)
 
     def node(self, package: str | None, name: str, version: object = None) -> Named:
-        names = [f"{name}_v{version}", f"{name}.v{version}"] if version is not None else [name, *self._latest(name)]
-        for one in names:
+        for one in self._files(name, version):
             found = [named for named in self.called.get(one, ()) if package is None or named.node.package == package]
             enabled = [named for named in found if named.enabled]
             if enabled:
@@ -66,17 +66,13 @@ class Names(Struct, frozen=True):
         hint = f"did you mean `{near[0]}`?" if near else "if it is of a package, run `dbt deps`, and migrate again"
         raise NotRendered(f"`ref('{name}')`: there is no such model, seed or snapshot", hint)
 
-    def _latest(self, name: str) -> list[str]:
-        for one in self.project.properties:
-            if one.kind == "models" and one.name == name and isinstance(one.said.get("versions"), list):
-                known = [version.get("v") for version in one.said["versions"] if isinstance(version, dict)]
-                latest = one.said.get("latest_version", max(known, key=str, default=None))
-                defined = next(
-                    (v.get("defined_in") for v in one.said["versions"] if isinstance(v, dict) and v.get("v") == latest),
-                    None,
-                )
-                return [str(n) for n in (defined, f"{name}_v{latest}", f"{name}.v{latest}") if n]
-        return []
+    def _files(self, name: str, version: object) -> Sequence[str]:
+        """What the file may be called that `ref` means: of a model with versions that of the latest one comes first."""
+        said = next((one.said for one in self.project.properties if one.kind == "models" and one.name == name), {})
+        if version is None:
+            newest = latest(said)
+            return [name] if newest is None else [*file_names(name, said, newest), name]
+        return file_names(name, said, version)
 
     def source(self, source: str, name: str) -> Relation:
         found = self.sources.get((source, name))

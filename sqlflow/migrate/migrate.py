@@ -25,6 +25,7 @@ from sqlflow.migrate.models import Compiled, Converted, Outcome, Remark, convert
 from sqlflow.migrate.naming import Named, name_node
 from sqlflow.migrate.report import Entry, Report, entry_of
 from sqlflow.migrate.unit_tests import unit_tests
+from sqlflow.migrate.unsaid import indexes, of_nothing, unsaid
 from sqlflow.migrate.writing import folder_defaults, model_paths, project_file, seed_settings, source_files
 
 
@@ -54,7 +55,9 @@ def migrate(
     )  # fmt: skip
     renderer.answer_with(Lookups(names.ref, names.source, names.this, names.columns))
     docs = Docs(project)
-    tests = {one.table: list(tests_of(one.node.properties)) for one in named}
+    # Of two nodes with one table, the one that is enabled counts.
+    by_use = sorted(named, key=lambda one: one.enabled)
+    tests = {one.table: list(tests_of(one.node.properties)) for one in by_use}
     adapter = project.output.type
     dialect = written_in(adapter)
 
@@ -64,6 +67,9 @@ def migrate(
         if first is not node and node.enabled:
             reason = f"`{first.node.file.path}` makes the same table `{node.table}`; this one is left out, and dbt refuses both"
             left.append(Left(f"model {node.node.name}", node.node.place, reason, "give one of them another name"))
+        elif first is not node:
+            reason = f"it is disabled, and `{first.node.file.path}` makes the same table `{node.table}`; it is left out"
+            left.append(Left(f"model {node.node.name}", node.node.place, reason))
     headings = {one.table: _heading(project, one) for one in named if one.node.resource == "seed"}
     done: dict[TableName, Converted | None] = {}
 
@@ -99,12 +105,11 @@ def migrate(
 
     checks = {
         one.table: checks_of(tests[one.table], one, names, renderer, known(one.table.schema, one.table.name), made_from)
-        for one in named
-        if one.node.resource == "model"
+        for one in models.values()
     }
     paths = model_paths((one.named for one in converted.values() if one.sql is not None), project)
     said = {
-        paths[table]: {"schema": table.schema, **one.directives}
+        paths[table]: {"schema": table.schema, **one.directives, "index": indexes(one.named, engine or dialect) or None}
         for table, one in converted.items()
         if one.sql is not None
     }
@@ -112,7 +117,7 @@ def migrate(
     files: dict[PurePosixPath, str] = {}
     entries: list[Entry] = []
     for table, one in converted.items():
-        remarks = list(checks[table].remarks)
+        remarks = [*checks[table].remarks, *unsaid(one.named, adapter, engine or dialect)]
         if one.sql is None:
             entries.append(entry_of(one, "", remarks))
             continue
@@ -154,7 +159,9 @@ def migrate(
         left += told
         for query in queries:
             _generic(query, adapter, files, left)
-    files |= unit_tests(project, names, left)
+    tested, fixtures = unit_tests(project, names, renderer, left)
+    files |= tested
+    copied |= fixtures
     outside: list[str] = []
 
     def relocate(path: str) -> str:
@@ -198,6 +205,7 @@ def migrate(
         project, dialect, engine, defaults, schemas, {}, outside=bool(outside)
     )
     left += _beside(project)
+    left += of_nothing(project)
     for package in project.missing_packages:
         left.append(
             Left(

@@ -15,6 +15,7 @@ from sqlflow.migrate.blocks import blocks_of
 from sqlflow.migrate.configs import folder_config
 from sqlflow.migrate.dbt import DbtModel, DbtProject, Left, Output, Package, Place, Properties, TextFile
 from sqlflow.migrate.jinja import rendered_values
+from sqlflow.migrate.versions import each_version
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PROPERTY_KINDS = (
@@ -58,7 +59,7 @@ def read_dbt_project(
     known = {one.name for one in packages}
     missing = tuple(one for one in _wanted_packages(root, left) if one not in known)
     properties = tuple(found for package in packages for found in _properties(root, package, left))
-    by_name = {(one.kind, one.name): one for one in reversed(properties)}
+    by_name = {(one.kind, one.name): one for one in reversed([*each_version(properties), *properties])}
     nodes = []
     for package in packages:
         for node in (*_nodes(root, package, packages[0], left), *_snapshots(properties, package, packages[0])):
@@ -310,7 +311,7 @@ def _nodes(root: Path, package: Package, main: Package, left: list[Left]) -> Ite
         for top in _paths(settings, key, default):
             for file in _files(root, package.root, [top], endings, left):
                 inside = file.path.relative_to(package.root / top)
-                if resource == "test" and inside.parts[0] == "generic":
+                if resource == "test" and inside.parts[0] in ("generic", "fixtures"):
                     continue
                 yield from _nodes_of(file, inside, resource, package, main)
 
