@@ -82,6 +82,9 @@ def build(
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Rebuild the selected tables from scratch.")
     ] = False,
+    discard_history: Annotated[
+        bool, typer.Option("--discard-history", help="With --full-refresh: throw away what snapshots have kept, too.")
+    ] = False,
     start: Annotated[
         str | None, typer.Option("--start", help="Compute intervals again from this date or time.")
     ] = None,
@@ -106,6 +109,8 @@ def build(
         raise typer.BadParameter("--sql goes with --dry-run")
     if test and dry_run:
         raise typer.BadParameter("--test runs before a build, and --dry-run builds nothing: use `sqlflow test`")
+    if discard_history and not full_refresh:
+        raise typer.BadParameter("--discard-history goes with --full-refresh")
     if full_refresh and (start is not None or end is not None):
         raise typer.BadParameter(
             "--full-refresh rebuilds whole tables, --start and --end only an interval: give one of them"
@@ -118,6 +123,7 @@ def build(
                 dry_run=dry_run,
                 sql=sql,
                 full_refresh=full_refresh,
+                discard_history=discard_history,
                 start=start,
                 end=end,
                 threads=threads,

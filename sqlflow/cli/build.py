@@ -36,6 +36,7 @@ class Asked(Struct, frozen=True):
     dry_run: bool = False
     sql: bool = False
     full_refresh: bool = False
+    discard_history: bool = False
     start: str | None = None
     end: str | None = None
     threads: int | None = None
@@ -64,6 +65,7 @@ def _request(asked: Asked) -> Request:
         selection=tuple(asked.selection),
         exclude=tuple(asked.exclude),
         full_refresh=asked.full_refresh,
+        discard_history=asked.discard_history,
         start=_moment("--start", asked.start),
         end=_moment("--end", asked.end),
         threads=asked.threads or os.cpu_count() or 1,

@@ -20,6 +20,7 @@ from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping, Traces
 from sqlflow.core.diagnostics import Diagnostic, Severity, did_you_mean
 from sqlflow.core.engine import Binder, BindError, ReadTable
 from sqlflow.core.graph import ModelGraph, Reader
+from sqlflow.core.history import taken_names, with_validity
 from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Facts, KnownModel, KnownProject, Parsed
 from sqlflow.core.later import Later
@@ -243,20 +244,24 @@ class _Compiler:
         if reserved := reserved_columns(facts.schema, f"`{name}`", model.query.span(0)):
             self.problems += reserved
             return
+        if taken := taken_names(model.header, facts.schema, model.query.span(0)):
+            self.problems += taken
+            return
+        schema = with_validity(model.header, facts.schema)
         by_text = self._by_text(model, facts.schema)
-        if not self._header_fits(model, facts.schema, by_text):
+        if not self._header_fits(model, schema, by_text):
             return
         traces = Traces(
             facts.lineage,
             {item.table: self._placed(item.mapping, text, bounds, time or stands_for) for item in facts.times},
             {item.table: frozenset(item.columns) for item in facts.reads},
         )
-        self._columns[name] = facts.schema
+        self._columns[name] = schema
         clock, written = self._moving(model, text, facts)
         compiled = CompiledModel(
             model=model,
             query=whole.query,
-            schema=facts.schema,
+            schema=schema,
             traces=Later.of(traces),
             parents=whole.parents,
             fingerprint=self._fingerprint(model, text, facts),
@@ -269,7 +274,7 @@ class _Compiler:
         )
         problem = not_incremental(compiled)
         if problem is None:
-            self._take(compiled, self._given(whole.parents), _schema_digest(facts.schema))
+            self._take(compiled, self._given(whole.parents), _schema_digest(schema))
         else:
             self.problems.append(problem)
 
@@ -395,7 +400,7 @@ class _Compiler:
         header = model.header
         key = "header:" + _hash(
             self._version, repr(schema), repr((header.checks, header.deleted, header.key, header.time, header.cursor, header.index, header.partition_by)),
-            repr((header.grain, header.lookback, header.mode, sorted(header.columns))),
+            repr((header.grain, header.lookback, header.mode, sorted(header.columns), header.compare, header.added)),
         )  # fmt: skip
         if self._cache.get(key) is not None:
             return True
@@ -739,7 +744,7 @@ class _Compiler:
         within = [self.done[p].fingerprint.query for p in text.parents if p in self._inline]
         return Fingerprint(
             query=_hash(parsed.meaning, *within) if within else parsed.meaning,
-            header=_hash(*_row_deciding(model.header)),
+            header=_hash_of_header(model.header),
             checks=_hash(*_checking(model.header)),
             columns=facts.columns,
             rows=facts.rows,
@@ -784,6 +789,16 @@ def _schema_digest(schema: Schema) -> str:
     return _hash(*[f"{column.name} {column.type}" for column in schema])
 
 
+def _hash_of_header(header: Header) -> str:
+    """Of a history in two words: what it is a history of, and what only decides how it goes on."""
+    if not header.promise.history:
+        return _hash(*_row_deciding(header))
+    validity = header.validity
+    names = (validity.start, validity.end, validity.current, validity.open)
+    later = (header.deleted, header.absent, header.compare, validity.deleted, header.before, header.after)
+    return f"{_hash(*map(repr, (header.mode, header.key, header.cursor, *names)))} {_hash(*map(repr, later))}"
+
+
 def _row_deciding(header: Header) -> list[str]:
     """The directives that decide which rows a table has; `auto` and `replace` promise the same rows."""
     mode = Mode.AUTO if header.promise.whole else header.mode
@@ -805,7 +820,7 @@ def _checking(header: Header) -> list[str]:
 
 def _deciding_columns(header: Header, columns: Collection[str]) -> list[str]:
     """Those of the columns that the directives give a meaning."""
-    named = {*header.key, header.time or "", header.cursor or ""}
+    named = {*header.key, *header.compare, header.time or "", header.cursor or ""}
     if header.partition_by is not None:
         named.add(header.partition_by.column)
     if header.deleted is not None:

@@ -19,6 +19,7 @@ from sqlflow.quality.forms import Shape
 from sqlflow.quality.kinds import kind_of
 
 _SCRATCH = TableName("_sqlflow", "checked")
+_MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE")
 
 
 def check_header(model: Model, schema: Schema, by_text: Collection[str], binder: Binder) -> list[Diagnostic]:
@@ -55,17 +56,20 @@ def _refused(names: Sequence[str], binder: Binder) -> bool:
 
 def _missing_columns(model: Model, schema: Schema) -> Iterator[Diagnostic]:
     header = model.header
+    queried = schema.without({name.lower() for name in header.added})
     named: list[tuple[str, str]] = [("key", name) for name in header.key]
     named += [(word, name) for word, name in (("time", header.time), ("cursor", header.cursor)) if name is not None]
     if header.deleted is not None and header.deleted.column is not None:
         named.append(("deleted", header.deleted.column))
+    named += [("compare", name) for name in header.compare]
+    of_table = [("index", name) for index in header.index for name in index.columns]
     if header.partition_by is not None:
-        named.append(("partition_by", header.partition_by.column))
-    named += [("index", name) for index in header.index for name in index.columns]
-    for word, name in named:
-        if schema.find(name) is None:
-            span = header.spans.get(word, model.query.span(0))
-            yield _unknown(name, f"`@{word}`", span, schema)
+        of_table.append(("partition_by", header.partition_by.column))
+    for places, columns in ((named, queried), (of_table, schema)):
+        for word, name in places:
+            if columns.find(name) is None:
+                span = header.spans.get(word, model.query.span(0))
+                yield _unknown(name, f"`@{word}`", span, columns)
     for name in header.columns:
         if schema.find(name) is None:
             yield _unknown(name, "`@columns`", header.spans.get("columns", model.query.span(0)), schema)
@@ -112,6 +116,13 @@ def _wrong_types(model: Model, schema: Schema) -> Iterator[Diagnostic]:
                 "name a column of time, and a unit that it has",
             )
     cursor = schema.find(header.cursor) if header.cursor is not None else None
+    if header.promise.history and cursor is not None and cursor.type not in _MOMENTS:
+        yield Diagnostic(
+            "time-type",
+            f"`@cursor` of a snapshot says when a row changed, and `{cursor.name}` is {cursor.type}",
+            header.spans.get("cursor"),
+            "name a column that is a date or a timestamp in microseconds, or leave `@cursor` out: then rows are compared",
+        )
     keyed = header.promise.keeps
     if keyed and header.lookback is not None and cursor is not None and cursor.type not in TIMES:
         yield Diagnostic(

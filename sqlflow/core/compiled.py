@@ -127,9 +127,15 @@ class CompiledModel(Struct, frozen=True):
         return self.model.header.clock.applied(self.clock)
 
     @property
+    def queried(self) -> Schema:
+        """The columns that the query gives; a history has more."""
+        added = self.model.header.added
+        return self.schema.without({name.lower() for name in added}) if added else self.schema
+
+    @property
     def kept(self) -> Schema:
         """The columns that a rebuild would give again."""
-        return self.schema.without(self.written) if self.written else self.schema
+        return self.queried.without(self.written) if self.written else self.queried
 
     @property
     def lineage(self) -> Lineage:

@@ -71,6 +71,7 @@ class Request(Struct, frozen=True):
     selection: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     full_refresh: bool = False
+    discard_history: bool = False
     start: datetime | None = None
     end: datetime | None = None
     threads: int = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -72,6 +72,25 @@ class Deleted(Struct, frozen=True):
     sql: str | None = None
 
 
+class DeletedRows(StrEnum):
+    """What a history does with keys that the query does not give any more."""
+
+    CLOSE = "close"
+    IGNORE = "ignore"
+    TOMBSTONE = "tombstone"
+
+
+class Validity(Struct, frozen=True):
+    """The columns that a history has beside those of its query, by what they say of a version: from when and up to when it was
+    valid, and whether it is. `deleted`: of a tombstone. `open`: how the end of a version is written that has none; None: as NULL."""
+
+    start: str = "valid_from"
+    end: str = "valid_to"
+    current: str = "is_current"
+    deleted: str = "is_deleted"
+    open: date | None = None
+
+
 class ColumnNote(Struct, frozen=True):
     """What the author says about a column of the outermost SELECT."""
 
@@ -98,6 +117,9 @@ class Header(Struct, frozen=True):
     incremental: Incremental = Incremental.AUTO
     conflict: Conflict = Conflict.SOURCE_WINS
     deleted: Deleted | None = None
+    deleted_rows: DeletedRows | None = None
+    compare: tuple[str, ...] = ()
+    validity: Validity = Validity()
     on_schema_change: OnSchemaChange = OnSchemaChange.REBUILD
     full_refresh: bool = True
     checks: tuple[CheckSpec, ...] = ()
@@ -119,6 +141,19 @@ class Header(Struct, frozen=True):
     @property
     def promise(self) -> Promise:
         return PROMISES[self.mode]
+
+    @property
+    def absent(self) -> DeletedRows:
+        """What happens to keys that the query does not give: where it tells of deletions itself, they need not be all there."""
+        return self.deleted_rows or (DeletedRows.CLOSE if self.deleted is None else DeletedRows.IGNORE)
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The columns that the table has beside those of the query."""
+        if not self.promise.history:
+            return ()
+        names = (self.validity.start, self.validity.end, self.validity.current)
+        return (*names, self.validity.deleted) if self.deleted_rows is DeletedRows.TOMBSTONE else names
 
 
 class Model(Struct, frozen=True):

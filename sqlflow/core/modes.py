@@ -20,6 +20,7 @@ class Mode(StrEnum):
     APPEND = "append"
     MERGE = "merge"
     INCREMENTAL = "incremental"
+    SNAPSHOT = "snapshot"
     TEST = "test"  # a query in tests/: nobody writes it
 
 
@@ -45,6 +46,7 @@ class Promise(Struct, frozen=True):
     keyed: bool = False  # it sees to one row for each value of `@key` itself, and remembers what was deleted
     timed: bool = False  # each row belongs to an interval of `@time`, and intervals are replaced
     keeps: bool = False  # rows stay that the query does not give any more, so a rebuild may lose them
+    history: bool = False  # it has a row for each version of a key, with columns of its own, and is never made again
     follows: bool = False  # it may be brought up to date by the rows that changed in what it reads
     needs: tuple[str, ...] = ()  # the directives without which it cannot be
     strategies: tuple[Strategy, ...] = ()  # the first is the default
@@ -101,6 +103,14 @@ PROMISES: Mapping[str, Promise] = {
         follows=True,
         needs=("time",),
         strategies=(Strategy.AUTO, Strategy.PARTITION, Strategy.DELTA, Strategy.FULL),
+    ),
+    Mode.SNAPSHOT: Promise(
+        Relation.TABLE,
+        keyed=True,
+        keeps=True,
+        history=True,
+        needs=("key",),
+        strategies=(Strategy.AUTO,),
     ),
     Mode.TEST: Promise(Relation.NOTHING, tests=True),
 }

@@ -7,8 +7,11 @@ from collections.abc import Container
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import OnSchemaChange
+from sqlflow.core.modes import promised
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, ReasonKind
+from sqlflow.core.records import Relation
+from sqlflow.core.sql import Ident, compose
 from sqlflow.plan.subject import Subject
 from sqlflow.plan.world import World
 
@@ -74,12 +77,13 @@ def foreign(world: World, name: TableName) -> Diagnostic | None:
         return None
     model = world.compiled.models.get(name)
     if model is not None and name in world.inputs.lost:
+        also = " --discard-history" if model.model.header.promise.history else ""
         return Diagnostic(
             "record-lost",
             f"the record of `{name}` is lost: nobody knows what was read for the rows that it has",
             model.query.span(0),
             f"restore the schema `_sqlflow` from a backup, or make the table anew with `sqlflow build {name} "
-            "--full-refresh`: rows that its source no longer has are lost then",
+            f"--full-refresh{also}`: rows that its source no longer has are lost then",
         )
     return Diagnostic(
         "foreign-table",
@@ -92,35 +96,117 @@ def foreign(world: World, name: TableName) -> Diagnostic | None:
 def _may_take(world: World, name: TableName) -> bool:
     """Whether a table that stands without a record may be made anew: because that was asked for, or because the run-state
     file says that SQLFlow made it, out of what it can be made of again."""
-    if world.request.full_refresh:
-        return True
-    if name not in world.inputs.lost:
-        return False
     model = world.compiled.models.get(name)
+    lost = name in world.inputs.lost
+    if world.request.full_refresh:
+        return world.request.discard_history or not (lost and model is not None and model.model.header.promise.history)
+    if not lost:
+        return False
     return model is None or (model.model.header.full_refresh and not model.model.header.promise.keeps)
 
 
 def forbidden(world: World, subject: Subject, reason: Reason) -> Diagnostic | None:
     """The author forbade what would have to be done."""
     header = subject.model.model.header
+    if (lost := history_lost(world, subject, reason)) is not None:
+        return lost
     if header.promise.is_view:
         return None
-    span = subject.model.query.span(0)
+    if carries_on(world, subject):
+        return _other_shape(world, subject) or _columns_must_stay(subject, reason)
     if not header.full_refresh and reason.kind is not ReasonKind.MISSING:
         return never_rebuilt(subject, reason)
     keeps = header.promise.keeps
     if keeps and reason.kind is ReasonKind.SETTINGS_CHANGED and not world.request.full_refresh:
         return reset(subject, str(reason))
-    if header.on_schema_change is OnSchemaChange.FAIL and (why := _other_columns(subject, reason)):
+    return _columns_must_stay(subject, reason)
+
+
+def _columns_must_stay(subject: Subject, reason: Reason) -> Diagnostic | None:
+    header = subject.model.model.header
+    if header.on_schema_change is not OnSchemaChange.FAIL or not (why := _other_columns(subject, reason)):
+        return None
+    undo = "name the columns in the query" if reason.kind is ReasonKind.COLUMNS_CHANGED else "undo the edit"
+    allow = "leave `@on_schema_change` out" if header.promise.history else "set `on_schema_change: rebuild`"
+    return Diagnostic(
+        "schema-changed",
+        f"the columns of `{subject.table}` changed, and `on_schema_change: fail` forbids it: {why}",
+        header.spans.get("on_schema_change", subject.model.query.span(0)),
+        f"{undo}, or {allow}",
+    )
+
+
+def carries_on(world: World, subject: Subject) -> bool:
+    """Whether a table that must not stay as it is has a history that goes on in it."""
+    before, now = subject.before, subject.model.fingerprint
+    return (
+        before is not None
+        and promised(before.mode).history
+        and subject.model.model.header.promise.history
+        and subject.standing is Relation.TABLE
+        and before.fingerprint.header.split(" ")[0] == now.header.split(" ")[0]
+        and not world.request.full_refresh
+    )
+
+
+def history_lost(world: World, subject: Subject, reason: Reason) -> Diagnostic | None:
+    """A history would be thrown away, or rows that a table keeps would not come into the history that it becomes."""
+    before, header = subject.before, subject.model.model.header
+    if before is None or carries_on(world, subject):
+        return None
+    if promised(before.mode).history:
+        if world.request.full_refresh and world.request.discard_history:
+            return None
         return Diagnostic(
-            "schema-changed",
-            f"the columns of `{subject.table}` changed, and `on_schema_change: fail` forbids it: {why}",
-            header.spans.get("on_schema_change", span),
-            "name the columns in the query, or set `on_schema_change: rebuild`"
-            if reason.kind is ReasonKind.COLUMNS_CHANGED
-            else "undo the edit, or set `on_schema_change: rebuild`",
+            "history-lost",
+            f"the history in `{subject.table}` would be thrown away, because {_why_lost(world, subject, reason)}",
+            subject.model.query.span(0),
+            _keep_history(subject),
         )
-    return None
+    becomes = header.promise.history and promised(before.mode).keeps and subject.standing is Relation.TABLE
+    if not becomes or world.request.full_refresh:
+        return None
+    return Diagnostic(
+        "history-lost",
+        f"`{subject.table}` keeps rows as mode `{before.mode}`, and its history as `{header.mode}` begins with those of the query",
+        header.spans.get("mode", subject.model.query.span(0)),
+        f"give the snapshot another name, or let it begin with what the query gives: `sqlflow build {subject.table} --full-refresh`",
+    )
+
+
+def _why_lost(world: World, subject: Subject, reason: Reason) -> str:
+    header = subject.model.model.header
+    if world.request.full_refresh:
+        return "`--full-refresh` makes tables anew"
+    if not header.promise.history:
+        return f"its mode is `{header.mode}` now"
+    if reason.kind is ReasonKind.HEADER_CHANGED:
+        return "its key, its cursor or its columns of validity changed"
+    return str(reason)
+
+
+def _keep_history(subject: Subject) -> str:
+    discard = f"throw it away with `sqlflow build {subject.table} --full-refresh --discard-history`"
+    if subject.standing is None:
+        return f"restore the table from a backup, or {discard}"
+    return f"undo the change, leave the model out with `--exclude {subject.table}`, or {discard}"
+
+
+def _other_shape(world: World, subject: Subject) -> Diagnostic | None:
+    """The table has a column that the query does not give any more."""
+    found = world.inputs.tables.get(subject.table)
+    gone = [] if found is None else [c for c in found.schema if subject.model.schema.find(c.name) is None]
+    if not gone:
+        return None
+    listed = ", ".join(f"`{column.name}`" for column in gone)
+    column = gone[0]
+    drop = compose("ALTER TABLE {t} DROP COLUMN {c}", t=subject.table, c=Ident(column.name))
+    return Diagnostic(
+        "schema-changed",
+        f"the history in `{subject.table}` has {listed}, and the query does not give {'it' if len(gone) == 1 else 'them'} any more",
+        subject.model.query.span(0),
+        f"go on with `CAST(NULL AS {column.type}) AS {column.name}` in the query, or run by hand what loses the column's values: `{drop}`",
+    )
 
 
 def never_rebuilt(subject: Subject, reason: Reason) -> Diagnostic:

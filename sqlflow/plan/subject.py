@@ -95,6 +95,17 @@ def matches(words: Wording, left: str, right: str, key: tuple[str, ...]) -> Sql:
     )
 
 
+def is_deletion(subject: Subject) -> Sql:
+    """The condition that a row means "delete this key"."""
+    deleted = subject.model.model.header.deleted
+    if deleted is None:
+        return Sql("FALSE")
+    if deleted.column is not None:
+        values = [Value(value) for value in deleted.values]
+        return compose("coalesce({c} IN ({values}), FALSE)", c=Ident(deleted.column), values=values)
+    return compose("coalesce(({condition}), FALSE)", condition=Sql(deleted.sql or "FALSE"))
+
+
 def moment_literal(moment: datetime, kind: str) -> Sql:
     """A point in time as a literal of the time column's own type."""
     naive = moment.replace(tzinfo=None)

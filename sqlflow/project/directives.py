@@ -10,7 +10,17 @@ from msgspec import Struct
 from sqlflow.core.clock import ClockRule
 from sqlflow.core.diagnostics import Diagnostic, Severity, did_you_mean
 from sqlflow.core.intervals import Grain, moment_of
-from sqlflow.core.model import ColumnNote, Conflict, Deleted, Incremental, Index, OnSchemaChange, PartitionBy
+from sqlflow.core.model import (
+    ColumnNote,
+    Conflict,
+    Deleted,
+    DeletedRows,
+    Incremental,
+    Index,
+    OnSchemaChange,
+    PartitionBy,
+    Validity,
+)
 from sqlflow.core.modes import PROMISES, Mode, Strategy
 from sqlflow.project.checks import read_checks
 from sqlflow.project.names import refuse_reserved_schema
@@ -35,9 +45,6 @@ class Directive(Struct, frozen=True):
 
 
 def _mode(given: Given, _: Vocabulary) -> object:
-    if given.value == "snapshot":
-        _not_yet(given, "the mode `snapshot`", "keep history with `merge` and a key of its own")
-        return None
     word = given.choice("mode", _MODES)
     return None if word is None else Mode(word)
 
@@ -113,6 +120,43 @@ def _deleted(given: Given, vocabulary: Vocabulary) -> object:
         fields["values"].expected("a list of values")
         return None
     return None if column is None else Deleted(column, tuple(values))
+
+
+def _deleted_rows(given: Given, _: Vocabulary) -> object:
+    word = given.choice("rule", tuple(DeletedRows))
+    return None if word is None else DeletedRows(word)
+
+
+def _validity(given: Given, _: Vocabulary) -> object:
+    if not isinstance(given.value, dict):
+        given.expected("a mapping such as `{from: valid_from, to: valid_to, current: is_current}`")
+        return None
+    fields = given.fields(("from", "to", "current", "deleted", "open"))
+    names = {
+        word: text for word in ("from", "to", "current", "deleted") if word in fields and (text := fields[word].text())
+    }
+    usual = Validity()
+    found = Validity(
+        names.get("from", usual.start),
+        names.get("to", usual.end),
+        names.get("current", usual.current),
+        names.get("deleted", usual.deleted),
+        _open_end(fields["open"]) if "open" in fields else None,
+    )
+    columns = [name.lower() for name in (found.start, found.end, found.current, found.deleted)]
+    if len(set(columns)) < len(columns):
+        given.fail("two columns of a snapshot have one name", "invalid-value", "give each another name")
+        return None
+    return found
+
+
+def _open_end(given: Given) -> date | None:
+    if given.value is None:
+        return None
+    if isinstance(given.value, date) and not isinstance(given.value, datetime) and given.value.year >= 2100:
+        return given.value
+    given.expected("`null` or a far date", "write `null`, or a date such as `9999-12-31`")
+    return None
 
 
 def _on_schema_change(given: Given, _: Vocabulary) -> object:
@@ -250,6 +294,7 @@ _TIMED = frozenset(mode for mode in Mode if PROMISES[mode].timed)
 _BY_CURSOR = frozenset(mode for mode in Mode if PROMISES[mode].keeps)
 _LOOKING_BACK = _TIMED | _BY_CURSOR
 _KEYED = frozenset(mode for mode in Mode if PROMISES[mode].keyed)
+_HISTORIES = frozenset(mode for mode in Mode if PROMISES[mode].history)
 
 DIRECTIVES: Mapping[str, Directive] = {
     "mode": Directive(
@@ -285,13 +330,31 @@ DIRECTIVES: Mapping[str, Directive] = {
         ", ".join(f"`{rule}`" for rule in Conflict),
         "which of two versions of one key stays (default `source_wins`)",
         _conflict,
-        _KEYED,
+        _KEYED - _HISTORIES,
     ),
     "deleted": Directive(
         "a condition, or `{column: op, values: [D]}`",
         'rows that mean "delete this key"',
         _deleted,
         _KEYED,
+    ),
+    "deleted_rows": Directive(
+        ", ".join(f"`{rule}`" for rule in DeletedRows),
+        "what a snapshot does with keys that the query does not give any more (default `close`; with `deleted`, `ignore`)",
+        _deleted_rows,
+        _HISTORIES,
+    ),
+    "compare": Directive(
+        "a column or a list",
+        "the columns that make a new version of a row when they change (default: all)",
+        _names,
+        _HISTORIES,
+    ),
+    "validity": Directive(
+        "`{from, to, current, deleted, open}`",
+        "the names of the columns that a snapshot adds, and how the end of a version is written that has none (`open`: `null` or a far date)",
+        _validity,
+        _HISTORIES,
     ),
     "on_schema_change": Directive(
         ", ".join(f"`{policy}`" for policy in OnSchemaChange),
@@ -343,7 +406,7 @@ DIRECTIVES: Mapping[str, Directive] = {
         "a time column, or `{column, by}`",
         "one partition of the table for each `by` of the column (default `month`), on engines that have such tables",
         _partition_by,
-        _TABLES,
+        _TABLES - _HISTORIES,
     ),
     "depends_on": Directive("a table or a list", "tables that must be built first, besides those in the query", _names),
     "before": Directive("a statement or a list", "SQL that runs before the table is written", _statements, _OBJECTS),

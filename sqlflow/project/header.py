@@ -258,6 +258,15 @@ def _refuse_ways(
                 )
             )
         fields["conflict"] = Conflict.LATEST_WINS
+    if promise.history and "compare" in fields and "cursor" in fields:
+        problems.append(
+            Diagnostic(
+                "invalid-for-mode",
+                "`@compare` is for snapshots without `@cursor`: with one, a row that has a new cursor is a new version",
+                spans["compare"],
+                "leave one of them out",
+            )
+        )
     if fields.get("incremental") is not Incremental.OFF:
         return
     if promise.keyed and strategy in (Strategy.MERGE, Strategy.CDC):

@@ -10,7 +10,7 @@ from sqlflow.core.modes import Mode
 from sqlflow.core.plan import Reason
 from sqlflow.core.records import TableRecord
 from sqlflow.plan.draft import Decision, Sight, Write
-from sqlflow.plan.modes import append, auto, incremental, merge, test, view
+from sqlflow.plan.modes import append, auto, incremental, merge, snapshot, test, view
 from sqlflow.plan.stale import Effect
 from sqlflow.plan.subject import Subject
 from sqlflow.plan.verify import Proof
@@ -43,6 +43,7 @@ MODES: Mapping[Mode, ModeModule] = {
     Mode.APPEND: append,
     Mode.MERGE: merge,
     Mode.INCREMENTAL: incremental,
+    Mode.SNAPSHOT: snapshot,
     Mode.TEST: test,
 }
 

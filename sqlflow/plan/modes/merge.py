@@ -32,7 +32,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, ReasonKind, Step, StepKind
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make, make_temporary
+from sqlflow.core.sql import Ident, Part, Sql, compose, joined, make, make_temporary
 from sqlflow.core.ways import Fact, Method
 from sqlflow.plan import strategies
 from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, measure, prove_below
@@ -43,7 +43,7 @@ from sqlflow.plan.met import MET, is_met, meet
 from sqlflow.plan.rebuild import forget, rebuilt, record_of
 from sqlflow.plan.stale import Effect
 from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SWAP, Choice
-from sqlflow.plan.subject import Subject, matches, replace_table, watermark_literal, write
+from sqlflow.plan.subject import Subject, is_deletion, matches, replace_table, watermark_literal, write
 from sqlflow.plan.values import once_each, same_values
 from sqlflow.plan.verify import WRONG, Proof, count, left_out
 from sqlflow.plan.world import World
@@ -110,7 +110,7 @@ def _made(subject: Subject, keeps: Schema) -> tuple[Step, ...]:
             cs=[_cast(column, subject) if column in retyped else Ident(column.name) for column in keeps],
         )  # fmt: skip
         steps += [*_same_keys_after(subject, retyped, table), replace(write(was), hint=_keep_type(subject, retyped))]
-    marked = compose("SELECT *, {gone} AS {mark} FROM {t}", gone=_deleted(subject), mark=_GONE, t=table)
+    marked = compose("SELECT *, {gone} AS {mark} FROM {t}", gone=is_deletion(subject), mark=_GONE, t=table)
     steps += [
         *replace_table(subject, compose("SELECT {cs} FROM (\n{q}\n) AS _q", cs=subject.columns, q=subject.query)),
         *_measure(subject, table, None),
@@ -120,9 +120,9 @@ def _made(subject: Subject, keeps: Schema) -> tuple[Step, ...]:
     if header.deleted is not None:
         removed = make_temporary(
             _REMOVED, "SELECT {key} FROM {t} WHERE {when}",
-            key=[Ident(name) for name in header.key], t=table, when=_deleted(subject),
+            key=[Ident(name) for name in header.key], t=table, when=is_deletion(subject),
         )  # fmt: skip
-        steps += [write(removed), write(compose("DELETE FROM {t} WHERE {when}", t=table, when=_deleted(subject)))]
+        steps += [write(removed), write(compose("DELETE FROM {t} WHERE {when}", t=table, when=is_deletion(subject)))]
     if shared:
         others: list[Part] = [table] if header.deleted is None else [table, _REMOVED]
         same = matches(subject.words, "_was", "_other", header.key)
@@ -360,7 +360,7 @@ def _read(subject: Subject, condition: Sql, only_if: Sql | None = None) -> Step:
         make_temporary(
             _LATEST, "SELECT *, {gone} AS {mark} FROM "
             "(SELECT {cs} FROM (\n{q}\n) AS _q WHERE {condition}) AS _rows",
-            cs=subject.columns, q=subject.query, condition=condition, gone=_deleted(subject), mark=_GONE,
+            cs=subject.columns, q=subject.query, condition=condition, gone=is_deletion(subject), mark=_GONE,
         ),
         only_if=only_if,
     )  # fmt: skip
@@ -581,17 +581,6 @@ def _without_deleted(subject: Subject) -> Step:
     return write(
         compose("DELETE FROM {latest} USING {deleted} AS _deleted WHERE {same} AND {older}", older=older, **parts)
     )
-
-
-def _deleted(subject: Subject) -> Sql:
-    """The condition that a row means "delete this key"."""
-    deleted = subject.model.model.header.deleted
-    if deleted is None:
-        return Sql("FALSE")
-    if deleted.column is not None:
-        values = [Value(value) for value in deleted.values]
-        return compose("coalesce({c} IN ({values}), FALSE)", c=Ident(deleted.column), values=values)
-    return compose("coalesce(({condition}), FALSE)", condition=Sql(deleted.sql or "FALSE"))
 
 
 def _measure(subject: Subject, rows: Part, limit: Sql | None) -> tuple[Step, ...]:
