@@ -57,6 +57,11 @@ raw.changes: {table: ext.changes, cursor: c}
     "models/kept/unmatched.sql": "-- @strategy: delta\nSELECT s.k2, count(*) AS n, count(w.c) AS matched FROM keyed.stream AS s "
     "LEFT JOIN kept.swapped AS w ON w.k2 = s.k2 AND w.c = s.c GROUP BY ALL\n",
     "models/kept/pieces.sql": "-- @strategy: delta\nSELECT p.k, l.name, sum(p.n) AS n FROM raw.files AS p LEFT JOIN kept.linear AS l ON l.id = p.n GROUP BY ALL\n",
+    "models/hist/versions.sql": "-- @mode: snapshot\n-- @key: [k1, k2]\n-- @cursor: c\n-- @deleted: {column: op, values: [D]}\n"
+    "SELECT k1, k2, c, v, op FROM raw.changes\n",
+    "models/hist/buried.sql": "-- @mode: snapshot\n-- @key: [k1, k2]\n-- @cursor: c\n-- @deleted: op = 'D'\n-- @deleted_rows: tombstone\n"
+    "SELECT k1, k2, c, v, op FROM raw.changes WHERE k2 IS NOT NULL\n",
+    "models/kept/ended.sql": "-- @strategy: delta\nSELECT k2, count(*) AS n, sum(v) AS total, max(valid_to) AS ended FROM hist.versions GROUP BY k2\n",
     "models/marts/lines.sql": "-- @mode: view\nSELECT count(*) AS n, max(c) AS newest FROM log.lines\n",
 }
 

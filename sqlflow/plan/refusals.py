@@ -157,12 +157,10 @@ def history_lost(world: World, subject: Subject, reason: Reason) -> Diagnostic |
     if promised(before.mode).history:
         if world.request.full_refresh and world.request.discard_history:
             return None
-        return Diagnostic(
-            "history-lost",
-            f"the history in `{subject.table}` would be thrown away, because {_why_lost(world, subject, reason)}",
-            subject.model.query.span(0),
-            _keep_history(subject),
-        )
+        would = f"the history in `{subject.table}` would be thrown away, because {_why_lost(world, subject, reason)}"
+        gone = f"the table `{subject.table}` is missing in the database, and its history with it"
+        message = gone if subject.standing is None else would
+        return Diagnostic("history-lost", message, subject.model.query.span(0), _keep_history(subject))
     becomes = header.promise.history and promised(before.mode).keeps and subject.standing is Relation.TABLE
     if not becomes or world.request.full_refresh:
         return None
@@ -186,10 +184,10 @@ def _why_lost(world: World, subject: Subject, reason: Reason) -> str:
 
 
 def _keep_history(subject: Subject) -> str:
-    discard = f"throw it away with `sqlflow build {subject.table} --full-refresh --discard-history`"
+    anew = f"`sqlflow build {subject.table} --full-refresh --discard-history`"
     if subject.standing is None:
-        return f"restore the table from a backup, or {discard}"
-    return f"undo the change, leave the model out with `--exclude {subject.table}`, or {discard}"
+        return f"restore the table from a backup, or begin a new history with {anew}"
+    return f"undo the change, leave the model out with `--exclude {subject.table}`, or throw it away with {anew}"
 
 
 def _other_shape(world: World, subject: Subject) -> Diagnostic | None:

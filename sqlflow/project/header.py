@@ -216,7 +216,7 @@ def _require(
 ) -> None:
     promise = PROMISES[mode]
     wanted = [("mode", f"mode `{mode}`", name) for name in promise.needs]
-    if fields.get("conflict") is Conflict.LATEST_WINS and promise.keyed:
+    if fields.get("conflict") is Conflict.LATEST_WINS and promise.keyed and not promise.history:
         wanted.append(("conflict", "`latest_wins`", "cursor"))
     if fields.get("strategy") is Strategy.CDC and promise.keyed:
         wanted += [("strategy", "`strategy: cdc`", "cursor"), ("strategy", "`strategy: cdc`", "deleted")]
