@@ -192,7 +192,8 @@ The same can be said in a comment behind the column.
     "conflict": "See [modes](../modes.md#conflict).",
     "cursor": """
 `append` and `merge` read rows with a cursor at or beyond the greatest one that they have read. It may be a date, a
-timestamp or a number. `append` needs one; other modes refuse it. See [modes](../modes.md#append).
+timestamp or a number. `append` needs one. `snapshot` takes it for the time when a row became what it is, so there it is a date
+or a timestamp. Other modes refuse it. See [modes](../modes.md#append).
 """,
     "deleted": """
 Rows that mean "remove this key": a condition over the columns of the result, or a column with the values that say so.
@@ -234,6 +235,23 @@ a change of theirs does not rebuild this model.
 `never` refuses each build that would make the whole table anew, with [`refused-rebuild`](../hints/refused-rebuild.md).
 The first build, and a build whose table is missing, are allowed.
 """,
+    "compare": """
+`snapshot` without `cursor`: a row is a new version when one of these columns has another value. The other columns are
+written with each version, and a change in them alone is left out. Without `compare` all columns count, but for those that
+only say [when a row was written](../modes.md#the-clock). With a `cursor` it is refused.
+""",
+    "deleted_rows": """
+`snapshot`: what happens when the query does not give a key any more. `close`: its version ends. `ignore`: it stays current.
+`tombstone`: its version ends, and a row with `is_deleted` follows it. The default is `close`; with
+[`deleted`](#deleted) it is `ignore`, because rows say themselves what was deleted. See [histories](../guides/history.md).
+""",
+    "validity": """
+`snapshot`: the columns that the table has beside those of the query. `{from: valid_from, to: valid_to, current: is_current,
+deleted: is_deleted, open: null}` is what you get without it; name only what you want otherwise. `open: 9999-12-31` writes
+this day as the end of a version that has none. `deleted` is there with `deleted_rows: tombstone` alone. Another name, or
+another `open`, is another history: a table that stands is not changed for it
+([`history-lost`](../hints/history-lost.md)).
+""",
     "grain": "Partitions of the time column; weeks begin on Monday. `hour` needs a timestamp.",
     "incremental": """
 `off`: all is read and written anew at each change. `required`: a query without a proven incremental way is refused
@@ -241,20 +259,21 @@ The first build, and a build whose table is missing, are allowed.
 [strategies](../strategies.md#incremental-off-and-required).
 """,
     "key": """
-The identity of a row. `merge` needs it and keeps one row per key; NULL is a value like any other. In the other modes it is
+The identity of a row. `merge` and `snapshot` need it: one keeps one row per key, the other its versions; NULL is a value like any other. In the other modes it is
 a `unique` check on these columns that stops the build. To be warned only, leave `key` out and write the check.
 """,
     "lookback": """
-`append` and `merge`: read so much before the watermark again; the cursor must be a date or a timestamp. `incremental`:
+`append`, `merge` and `snapshot`: read so much before the watermark again; the cursor must be a date or a timestamp. `incremental`:
 whenever an input has changed, the intervals from the watermark less this are rewritten too. SQLFlow finds late rows
 without it, so it is needed seldom; see [incremental models](../guides/incremental.md#lookback).
 """,
     "name": "Replaces the file's name. It may not end in `__building`.",
-    "mode": "See [modes](../modes.md). `snapshot` is not available yet.",
+    "mode": "See [modes](../modes.md).",
     "on_schema_change": """
 `rebuild`: when the columns of the result change, the table is built anew. `fail`: it is an error
 ([`schema-changed`](../hints/schema-changed.md)). It does not matter who changed them: an edit of the model's own query
-counts, and so does one of what it reads, or of the table by hand. An edit that keeps names, types and order of the columns is built. `evolve`, `sync` and `ignore` are not available yet.
+counts, and so does one of what it reads, or of the table by hand. An edit that keeps names, types and order of the columns is built.
+A `snapshot` is never built anew: without `fail` its table [gets new columns and wider types](../guides/history.md#columns-that-change). `evolve`, `sync` and `ignore` are not available yet.
 """,
     "owner": "Select by it with `owner:NAME`.",
     "schema": "Replaces the first folder under `models/`. `_sqlflow`, the database's own schemas, and one that is called like the database file are refused.",

@@ -160,7 +160,7 @@ def history_lost(world: World, subject: Subject, reason: Reason) -> Diagnostic |
         would = f"the history in `{subject.table}` would be thrown away, because {_why_lost(world, subject, reason)}"
         gone = f"the table `{subject.table}` is missing in the database, and its history with it"
         message = gone if subject.standing is None else would
-        return Diagnostic("history-lost", message, subject.model.query.span(0), _keep_history(subject))
+        return Diagnostic("history-lost", message, subject.model.query.span(0), _keep_history(world, subject))
     becomes = header.promise.history and promised(before.mode).keeps and subject.standing is Relation.TABLE
     if not becomes or world.request.full_refresh:
         return None
@@ -183,11 +183,12 @@ def _why_lost(world: World, subject: Subject, reason: Reason) -> str:
     return str(reason)
 
 
-def _keep_history(subject: Subject) -> str:
+def _keep_history(world: World, subject: Subject) -> str:
     anew = f"`sqlflow build {subject.table} --full-refresh --discard-history`"
     if subject.standing is None:
         return f"restore the table from a backup, or begin a new history with {anew}"
-    return f"undo the change, leave the model out with `--exclude {subject.table}`, or throw it away with {anew}"
+    undo = "leave `--full-refresh` out" if world.request.full_refresh else "undo the change"
+    return f"{undo}, leave the model out with `--exclude {subject.table}`, or throw it away with {anew}"
 
 
 def _other_shape(world: World, subject: Subject) -> Diagnostic | None:

@@ -120,7 +120,6 @@ def _carried_on(
         record=record,
         opened=() if log is None else log.opened(subject.table),
         anew=bool(shaped),
-        signatures=sight.world.signatures(subject.table),
     )
     return Write((draft,), record, "has other versions in this build", subject.causes)
 
