@@ -389,6 +389,9 @@ def clean(
     unclaimed: Annotated[
         bool, typer.Option("--unclaimed", help="Also those of which an older version did not write down the project.")
     ] = False,
+    discard_history: Annotated[
+        bool, typer.Option("--discard-history", help="Also histories, which cannot be made again.")
+    ] = False,
     project: Project = None,
     target: Target = None,
     var: Var = None,
@@ -400,7 +403,15 @@ def clean(
 
     _exit(
         clean_tables(
-            project, target, var or (), drop=drop, dry_run=dry_run, also_unclaimed=unclaimed, wait=wait, json=json
+            project,
+            target,
+            var or (),
+            drop=drop,
+            dry_run=dry_run,
+            also_unclaimed=unclaimed,
+            discard_history=discard_history,
+            wait=wait,
+            json=json,
         )
     )
 

@@ -10,6 +10,7 @@ from sqlflow.build.examine import compile_project
 from sqlflow.cli.opening import opened, read_settings, tell
 from sqlflow.cli.render import to_json
 from sqlflow.core.engine import Engine
+from sqlflow.core.modes import promised
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation
 from sqlflow.core.sql import Sql, compose
@@ -27,6 +28,7 @@ def clean_tables(
     drop: bool,
     dry_run: bool,
     also_unclaimed: bool = False,
+    discard_history: bool = False,
     wait: float,
     json: bool,
 ) -> int:
@@ -36,6 +38,7 @@ def clean_tables(
     with opened(config, tell, writing=really, wait=wait) as found:
         names: tuple[TableName, ...] = ()
         unclaimed: tuple[TableName, ...] = ()
+        histories: tuple[TableName, ...] = ()
         scratch = left_over(config.root)
         if found.engine is not None:
             tables = found.engine.tables()
@@ -47,6 +50,9 @@ def clean_tables(
             unclaimed = orphans(checked.compiled, records, tables, "")
             if also_unclaimed:
                 names, unclaimed = (*names, *unclaimed), ()
+            if not discard_history:
+                histories = tuple(name for name in names if promised(records[name].mode).history)
+                names = tuple(name for name in names if name not in histories)
             if really and found.store is not None:
                 _drop(found.engine, found.store, {name: tables[name].relation for name in names}, config.name)
     if really:
@@ -66,7 +72,14 @@ def clean_tables(
             "builds into this database, `sqlflow clean --drop --unclaimed` drops them as well",
             file=sys.stderr,
         )
-    if not listed and unclaimed:
+    if histories:
+        shown = ", ".join(f"`{name}`" for name in histories)
+        print(
+            f"histories that belong to no model any more, and cannot be made again: {shown}; "
+            "`sqlflow clean --drop --discard-history` drops them as well",
+            file=sys.stderr,
+        )
+    if not listed and (unclaimed or histories):
         return 0
     if not listed:
         print("nothing to clean: every table has its owner", file=sys.stderr)

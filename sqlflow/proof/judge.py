@@ -48,7 +48,10 @@ def written_columns(compiled: Compiled) -> Mapping[TableName, frozenset[str]]:
     found: dict[TableName, frozenset[str]] = {}
     for name in compiled.order:
         model = compiled.models[name]
+        header = model.model.header
         moving = set(model.written)
+        if header.promise.history and header.cursor is None:  # the moments of builds
+            moving |= {header.validity.start.lower(), header.validity.end.lower()}
         for column in model.lineage.columns if found else ():
             if any(ref.column.lower() in found.get(ref.table, ()) for ref in column.direct):
                 moving.add(column.name.lower())

@@ -26,7 +26,9 @@ VALUES: tuple[Value, ...] = ("a", "b", None)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    on_every_engine(metafunc, short=("test_a_history_is_what_a_replay_gives", "test_an_edit_opens_versions_for_what_differs"))
+    on_every_engine(
+        metafunc, short=("test_a_history_is_what_a_replay_gives", "test_an_edit_opens_versions_for_what_differs")
+    )
 
 
 class Line:
@@ -156,7 +158,11 @@ def test_a_history_is_what_a_replay_gives(new_project: NewProject, tmp_path: Pat
             for line in (closed, stones):
                 known = line.events[key].get((0, at))
                 new = (2 if op == "D" else 0, value)
-                if known is None or (new[0], new[1] is not None, new[1] or "") > (known[0], known[1] is not None, known[1] or ""):
+                if known is None or (new[0], new[1] is not None, new[1] or "") > (
+                    known[0],
+                    known[1] is not None,
+                    known[1] or "",
+                ):
                     line.events[key][0, at] = new
         _change(dice, state, build)
         project.sql("DELETE FROM ext.states WHERE TRUE")
