@@ -29,6 +29,7 @@ from sqlflow.core.plan import Reason, ReasonKind, Step, StepKind
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make, make_temporary, quoted
+from sqlflow.core.ways import Fact, Method
 from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, measure, prove_below
 from sqlflow.plan.draft import Decision, Draft, Leave, Sight, Write, seen
 from sqlflow.plan.following import changelog
@@ -111,10 +112,10 @@ def _carried_on(
         found = _by_cursor(sight, subject, everything=everything, edited=edited)
     else:
         found = _by_comparison(sight, subject)
-    rows = Step(StepKind.MEASURE, compose("SELECT count(*) FROM {t}", t=subject.table), facts=("rows",))
+    rows = Step(StepKind.MEASURE, compose("SELECT count(*) FROM {t}", t=subject.table), facts=(Fact.ROWS,))
     draft = Draft(
         action="snapshot",
-        strategy="cursor" if by_cursor else "compare",
+        strategy=Method.CHANGES,
         reason=reason,
         steps=(*shaped, *found, *_applied(subject, log), rows, *seen(sight.world, subject.model)),
         record=record,
@@ -228,7 +229,7 @@ def _read(subject: Subject, condition: Sql, only_if: Sql | None = None) -> Step:
 
 
 def _rows_read() -> Step:
-    return Step(StepKind.MEASURE, compose("SELECT count(*) FROM {rows}", rows=_BATCH), facts=("rows_read",))
+    return Step(StepKind.MEASURE, compose("SELECT count(*) FROM {rows}", rows=_BATCH), facts=(Fact.ROWS_READ,))
 
 
 # ------------------------------------------------------------------ the first versions
@@ -617,9 +618,9 @@ def _applied(subject: Subject, log: Log | None) -> tuple[Step, ...]:
     )
     return (
         *told,
-        write(gone, timed=True, fact="rows_closed"),
-        write(come, counts=True, timed=True, fact="rows_opened"),
-        Step(StepKind.MEASURE, changed, facts=("changed",)),
+        write(gone, timed=True, fact=Fact.REMOVED_ROWS),
+        write(come, counts=True, timed=True, fact=Fact.ADDED_ROWS),
+        Step(StepKind.MEASURE, changed, facts=(Fact.CHANGED,)),
     )
 
 
