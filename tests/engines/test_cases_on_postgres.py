@@ -25,6 +25,7 @@ CONFIG = f"name: tiny\ndialect: duckdb\ntargets: {{dev: {TARGET}}}\n"
 FILES = (
     "checks",
     "modes",
+    "histories",
     "following",
     "strategies",
     "verify",
