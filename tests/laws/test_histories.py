@@ -195,6 +195,8 @@ def _change(dice: random.Random, state: dict[Key, tuple[Value, int]], build: int
                     state[key] = (dice.choice(VALUES), 0)
             case 2:
                 state.pop(key, None)
+            case _:
+                pass
 
 
 def _by_cursor(line: Line, state: Mapping[Key, tuple[Value, int]], build: int, *, vanish: bool) -> None:
