@@ -107,7 +107,8 @@ def columns_read(sql: str, table: TableName, dialect: str) -> set[str] | None:
 def reads_as_query(sql: str, adapter: str) -> str | None:
     """Why a text is no query in an adapter's SQL; None when it is one."""
     try:
-        trees = [tree for tree in sqlglot.parse(sql, read=sqlglot_name(adapter)) if tree is not None]
+        found = sqlglot.parse(sql, read=sqlglot_name(adapter))
+        trees = [tree for tree in found if tree is not None and not isinstance(tree, exp.Semicolon)]
     except SqlglotError as error:
         return str(error).split("\n", maxsplit=1)[0]
     except (RecursionError, ValueError) as error:

@@ -19,6 +19,7 @@ import yaml
 from msgspec import Struct
 
 from sqlflow.core.diagnostics import one_problem
+from sqlflow.migrate.asked import Flags, Target
 from sqlflow.migrate.blocks import tags_of
 from sqlflow.migrate.configs import merged
 from sqlflow.migrate.dbt import DbtModel, DbtProject, Package, TextFile
@@ -353,11 +354,12 @@ class Renderer:
 
     def _globals(self) -> dict[str, Any]:
         output = self._project.output
-        target = _Target(
+        target = Target(
             {**{k: v for k, v in output.said.items() if k not in ("password", "pass", "token", "private_key", "keyfile_json")},
              "name": output.name, "schema": output.schema, "type": output.type, "target_name": output.name,
              "profile_name": output.profile, "threads": output.said.get("threads", 1),
-             "database": output.said.get("database") or output.said.get("dbname") or output.said.get("project") or output.said.get("catalog") or ""}
+             "database": output.said.get("database") or output.said.get("dbname") or output.said.get("project") or output.said.get("catalog") or ""},
+            self.remark,
         )  # fmt: skip
         found: dict[str, Any] = {
             **self._environment.globals,  # range, dict, namespace and the like
@@ -369,7 +371,7 @@ class Renderer:
             "store_result": _nothing, "run_started_at": _Moment(self), "invocation_id": "00000000-0000-0000-0000-000000000000",
             "dbt_version": "1.12.6", "project_name": self._project.name, "tojson": _to_json, "fromjson": _from_json,
             "toyaml": _to_yaml, "fromyaml": _from_yaml, "set": _set, "set_strict": _set, "zip": _zip, "zip_strict": _zip,
-            "modules": _modules(self), "flags": _FLAGS, "graph": _Graph(self), "doc": self._doc, "builtins": {},
+            "modules": _modules(self), "flags": Flags(self.remark), "graph": _Graph(self), "doc": self._doc, "builtins": {},
             "local_md5": _md5, "invocation_args_dict": {}, "dbt_metadata_envs": {}, "selected_resources": [], "thread_id": "main",
             "api": SimpleNamespace(Relation=SimpleNamespace(create=_relation), Column=_Column), "should_full_refresh": lambda: False,
             "render": lambda text: text, "column_name": "", "as_bool": _as_bool,
@@ -381,6 +383,11 @@ class Renderer:
     def current(self) -> _Current:
         assert self._current is not None
         return self._current
+
+    def remark(self, reason: str, hint: str = "") -> None:
+        """Tell what is worth knowing about a query that is as it should be."""
+        if self._current is not None:
+            self._current.note(reason, hint, harmless=True)
 
     def note(self, reason: str, hint: str = "") -> None:
         if self._current is not None:
@@ -411,9 +418,8 @@ class Renderer:
         value = self._project.environment.get(name)
         if value is None and default is None:
             raise NotRendered(f"the environment variable `{name}` is not set", f"set `{name}`, and migrate again")
-        if self._current is not None and value is not None:
-            told = f"the environment variable `{name}` was read while migrating; its value stands in the text now"
-            self._current.note(told, harmless=True)
+        known = "was read while migrating; its value" if value is not None else "is not set; its default"
+        self.remark(f"the environment variable `{name}` {known} stands in the text now")
         return value if value is not None else default
 
     def variable(self, name: str) -> tuple[bool, object]:
@@ -811,10 +817,6 @@ class _Var:
         return self._renderer.variable(name)[0]
 
 
-class _Target(dict[str, Any]):
-    pass
-
-
 class _Graph:
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
@@ -852,12 +854,6 @@ class _Moment:
 
     def __sub__(self, other: timedelta) -> datetime:
         return self.now() - other
-
-
-_FLAGS = SimpleNamespace(
-    FULL_REFRESH=False, STORE_FAILURES=False, WHICH="run", DEBUG=False, EMPTY=False, STRICT_MODE=False, WARN_ERROR=False,
-    PRINT=True, INDIRECT_SELECTION="eager", TARGET_PATH="target", LOG_PATH="logs",
-)  # fmt: skip
 
 
 def _modules(renderer: Renderer) -> SimpleNamespace:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from sqlflow.core.names import TableName
 from sqlflow.migrate.blocks import tags_of
 from sqlflow.migrate.checks import Checked, TestQuery, checks_of, queries_of, tests_of, unique_columns
+from sqlflow.migrate.comments import without_directives
 from sqlflow.migrate.configs import as_list, merged
 from sqlflow.migrate.dbt import DbtModel, DbtProject, Left, Place, Properties
 from sqlflow.migrate.dialects import columns_read, sqlglot_name, translate, written_in
@@ -339,7 +340,11 @@ def _model_file(
             )
         columns = {name: text for name, text in columns.items() if name.lower() in there}
     text = header(description, said, checks.checks if one.directives.get("mode") != "inline" else (), columns)
-    return f"{text}{one.sql}\n"
+    sql, words = without_directives(one.sql or "")
+    if words:
+        listed = ", ".join(f"`@{word}`" for word in words)
+        remarks.append(Remark(Outcome.EXACT, f"comments with {listed} are written otherwise", one.named.node.place))
+    return f"{text}{sql}\n"
 
 
 def _singular(

@@ -26,6 +26,14 @@ def unsaid(named: Named, dialect: str, engine: str) -> Iterator[Remark]:
     if config.get("database"):
         reason = f"dbt writes it into the database `{config['database']}`; SQLFlow has all tables of a target in one"
         yield Remark(Outcome.NOTED, reason, place)
+    if predicates := as_list(config.get("incremental_predicates") or config.get("predicates")):
+        listed = ", ".join(f"`{one}`" for one in predicates)
+        yield Remark(
+            Outcome.NOTED,
+            f"`incremental_predicates` are left out ({listed}): SQLFlow looks for a key in all rows of the table",
+            place,
+            "rows of a key that the predicates hid from dbt are replaced, too, and not doubled",
+        )
     if any(as_mapping(config.get("persist_docs")).values()):
         reason = "`persist_docs` is left out: descriptions are in the header of the model, and not in the database"
         yield Remark(Outcome.EXACT, reason, place)
