@@ -221,7 +221,7 @@ _GONE = frozenset(
     ["materialized", "schema", "alias", "database", "enabled", "tags", "meta", "unique_key", "incremental_strategy", "on_schema_change",
      "full_refresh", "pre_hook", "post_hook", "docs", "persist_docs", "description", "event_time", "begin", "batch_size", "lookback",
      "concurrent_batches", "merge_update_columns", "merge_exclude_columns", "partition_by", "static_analysis", "docs", "sql_header", "contract",
-     "incremental_predicates", "predicates", "indexes", "group", "access", "columns", "required_docs", "required_tests"]
+     "incremental_predicates", "predicates", "indexes", "group", "access", "grants", "columns", "required_docs", "required_tests"]
 )  # fmt: skip
 
 
