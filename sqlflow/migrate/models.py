@@ -260,9 +260,6 @@ def _plain_directives(named: Named, remarks: list[Remark]) -> dict[str, Any]:
         remarks.append(
             Remark(Outcome.NOTED, f"`on_schema_change: {policy}`: a change of columns rebuilds the table", place)
         )
-    indexes = [one for one in as_list(config.get("indexes")) if isinstance(one, Mapping) and one.get("columns")]
-    if indexes and kind in ("table", "incremental"):
-        found["index"] = [_index(one) for one in indexes]
     owner = _owner(config)
     if owner:
         found["owner"] = owner
@@ -320,18 +317,6 @@ def hooks(named: Named, renderer: Renderer, adapter: str, remarks: list[Remark])
 def _short(sql: str) -> str:
     line = " ".join(sql.split())
     return line if len(line) < 120 else f"{line[:117]}..."
-
-
-def _index(said: Mapping[str, Any]) -> object:
-    columns = [str(one) for one in as_list(said["columns"])]
-    more = {
-        key: value
-        for key, value in (("unique", said.get("unique")), ("using", said.get("type")))
-        if value and value != "btree"
-    }
-    if more:
-        return {"columns": columns, **more}
-    return columns[0] if len(columns) == 1 else columns
 
 
 def _owner(config: Mapping[str, Any]) -> str:

@@ -56,9 +56,9 @@ def indexes(named: Named, engine: str) -> list[Any]:
         if not columns:
             continue
         unique = {"unique": True} if one.get("unique") is True else {}
-        using = {"using": str(one["type"])} if one.get("type") else {}
+        using = {"using": str(one["type"])} if one.get("type") not in (None, "btree") else {}
         more = {**unique, **using} if engine == "postgres" else {}
-        found.append({"columns": columns, **more} if more else columns)
+        found.append({"columns": columns, **more} if more else columns[0] if len(columns) == 1 else columns)
     return found
 
 
