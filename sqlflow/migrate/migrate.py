@@ -26,7 +26,7 @@ from sqlflow.migrate.models import Compiled, Converted, Outcome, Remark, convert
 from sqlflow.migrate.naming import Named, name_node
 from sqlflow.migrate.report import Entry, Report, entry_of
 from sqlflow.migrate.unit_tests import unit_tests
-from sqlflow.migrate.unsaid import indexes, of_nothing, unsaid
+from sqlflow.migrate.unsaid import indexes, line_in_settings, of_nothing, unsaid
 from sqlflow.migrate.writing import folder_defaults, model_paths, project_file, seed_settings, source_files
 
 
@@ -244,8 +244,8 @@ def _beside(project: DbtProject) -> Iterator[Left]:
                 one.place,
                 "each version is a model of its own; nothing says which is the latest",
             )
-    place = Place(PurePosixPath("dbt_project.yml"))
     for key in ("on-run-start", "on-run-end"):
+        place = line_in_settings(project, f"{key}:")
         for sql in as_list(project.main.settings.get(key)):
             yield Left(
                 key,

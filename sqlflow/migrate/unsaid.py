@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlflow.migrate.configs import as_list, as_mapping
 from sqlflow.migrate.dbt import DbtProject, Left, Place
 from sqlflow.migrate.models import Outcome, Remark
 from sqlflow.migrate.naming import Named, quoted, written
+from sqlflow.migrate.reading import line_of
 from sqlflow.migrate.versions import versions_in
 
 
@@ -85,3 +87,11 @@ def of_nothing(project: DbtProject) -> Iterator[Left]:
         if one.place.path.parts[:1] != ("dbt_packages",):
             reason = "nothing in the project has this name, so what is said of it is left out"
             yield Left(f"{one.kind.removesuffix('s')} {one.name}", one.place, reason)
+
+
+def line_in_settings(project: DbtProject, needle: str) -> Place:
+    """Where dbt_project.yml says something."""
+    name = next((one for one in ("dbt_project.yml", "dbt_project.yaml") if (project.root / one).is_file()), None)
+    if name is None:
+        return Place(PurePosixPath("dbt_project.yml"))
+    return Place(PurePosixPath(name), line_of((project.root / name).read_text("utf-8-sig", "replace"), needle))
