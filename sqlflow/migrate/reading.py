@@ -102,6 +102,7 @@ def _settings(
 ) -> Mapping[str, Any]:
     loaded = _yaml(path, PurePosixPath(path.relative_to(root).as_posix()), left)
     if not isinstance(loaded, dict):
+        left.append(Left(path.name, Place(PurePosixPath(path.relative_to(root).as_posix())), "it is no mapping"))
         return {}
     kept = {key: value for key, value in loaded.items() if key in _RENDERED_LATER}
     problems: list[str] = []

@@ -160,7 +160,10 @@ def _rows(said: Mapping[str, Any], project: DbtProject, fixtures: dict[PurePosix
     if kind == "csv":
         lines = [line.strip() for line in str(rows or "").strip().splitlines()]
         return "\n".join(lines) + "\n" if lines else []
-    return [dict(one) for one in as_list(rows) if isinstance(one, Mapping)]
+    found = [one for one in as_list(rows) if isinstance(one, Mapping)]
+    if len(found) != len(as_list(rows)) or isinstance(rows, Mapping):
+        raise NotRendered("its rows are no list of mappings")
+    return [dict(one) for one in found]
 
 
 def _fixture(name: str, kind: str, project: DbtProject, fixtures: dict[PurePosixPath, PurePosixPath]) -> object:
