@@ -181,6 +181,10 @@ def content(state: InputState, now: Seen | None = None) -> Content:
     return Content(_made_of(state), seen)
 
 
+def _is_view(found: Found | None) -> bool:
+    return found is not None and found.relation is Relation.VIEW
+
+
 def _made_of(state: InputState) -> str:
     """What the rows of an input depend on besides themselves."""
     made = state.record.fingerprint
@@ -274,13 +278,13 @@ class _Look:
             )
             if not self._warehouse.traits.reads_files:
                 fits = found is not None and found.relation is Relation.TABLE and found.schema == schema
-                load = Load(seed.name, schema, relation, anew=True, fits=fits)
+                load = Load(seed.name, schema, relation, anew=True, fits=fits, was_view=_is_view(found))
                 return InputState(
                     record, Sql(render(seed.name)), why, loads=(load,), reloads=True, watch=watch, copied=copied
                 )
             create = make(seed.name, "SELECT * FROM {relation}", relation=relation)
             work: tuple[Sql, ...] = (create,)
-            if found is not None and found.relation is Relation.VIEW:
+            if _is_view(found):
                 work = (compose("DROP VIEW {t}", t=seed.name), create)
             return InputState(record, relation, why, work, reloads=True, watch=watch, copied=copied)
         changed = before is not None and seen != before.seen  # this run has just loaded it
@@ -358,7 +362,7 @@ class _Look:
         if known and not changed:
             return replace(state, work=(), relation=Sql(render(name)))
         plain = readings.plain_csv(self._config, source, self._compiled.readings[name])
-        load = Load(name, schema, relation, anew=True, fits=fits, csv=plain)
+        load = Load(name, schema, relation, anew=True, fits=fits, csv=plain, was_view=_is_view(found))
         copied = Copied(str(self._config.root), identity)
         if known and added is not None:
             load = Load(name, schema, added, anew=False, fits=True)
@@ -492,11 +496,12 @@ class _Look:
             or before.fingerprint.query != made_of
             or before.fingerprint.header != where
             or found is None
+            or found.relation is not view
             or found.schema != schema
         ):
             query = compose("SELECT * FROM {relation}", relation=relation)
-            # A table of that name is somebody's, and the engine refuses to put a view in its place.
-            stands = Relation.VIEW if found is not None and found.relation is Relation.VIEW else None
+            # What stands there is ours, or may be taken: the plan refuses to write over what is somebody's.
+            stands = found.relation if found is not None else None
             words = self._warehouse.traits.wording
             work = tuple(
                 words.create_view(name, query, stands=stands, fits=found is not None and found.schema == schema)

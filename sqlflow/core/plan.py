@@ -69,14 +69,15 @@ class StepKind(StrEnum):
 
 class Load(Struct, frozen=True):
     """Files to be copied into a table: `reading` is what DuckDB reads them with, after FROM. `anew`: in place of what the
-    table has; it `fits` when it stands with these columns. `csv`: the one file, when it is plain CSV with a type declared for
-    each column, so that an engine may take its text as it is."""
+    table has; it `fits` when it stands with these columns. `was_view`: a view stands in its place. `csv`: the one file, when it
+    is plain CSV with a type declared for each column, so that an engine may take its text as it is."""
 
     table: TableName
     schema: Schema
     reading: Sql
     anew: bool
     fits: bool
+    was_view: bool = False
     csv: str = ""
 
 

@@ -240,7 +240,7 @@ class PostgresSession:
                         copy.write(block)
                 count = cursor.rowcount
             if target is not table:
-                for statement in self.wording.swap_in(target, table, load.schema, fits=False):
+                for statement in self.wording.swap_in(target, table, load.schema, fits=False, was_view=load.was_view):
                     self.connection.execute(statement)
             self.connection.execute(f"ANALYZE {render(table)}")
             return count

@@ -50,7 +50,6 @@ def plan_input(world: World, name: TableName, state: InputState) -> PlannedInput
         if problem is not None:
             return PlannedInput(version, problem=problem)
     steps = (
-        *(_cleared(world, name, record) if record.made and makes and before is None else ()),
         *(write(sql, counts=record.kind is TableKind.SEED) for sql in state.work),
         *(Step(StepKind.LOAD, load.reading, counts=True, load=load) for load in state.loads),
         *capture,
@@ -70,15 +69,6 @@ def _audits(world: World, name: TableName, record: TableRecord) -> tuple[Audit, 
     """The checks of a seed. Those of a source would be asked too seldom here, as its rows come without a task."""
     seed = world.compiled.project.seeds.get(name)
     return () if seed is None else audits(name, seed.checks, None, record.schema.names, world.now)
-
-
-def _cleared(world: World, name: TableName, record: TableRecord) -> tuple[Step, ...]:
-    """What drops an object of another kind that stands under the name."""
-    standing = world.inputs.tables.get(name)
-    if standing is None or standing.relation is record.relation:
-        return ()
-    kind = Sql(str(standing.relation).upper())
-    return (write(compose("DROP {kind} IF EXISTS {t}", kind=kind, t=name)),)
 
 
 def _signature(world: World, name: TableName, schema: Schema) -> Step:

@@ -72,8 +72,8 @@ def made_by_another(world: World, name: TableName) -> Diagnostic | None:
 
 def foreign(world: World, name: TableName) -> Diagnostic | None:
     """What stands there was not made by SQLFlow, or nobody knows any more how, and it may not be taken."""
-    standing = world.inputs.tables.get(name)
-    if name in world.inputs.records or standing is None or _may_take(world, name):
+    standing, record = world.inputs.tables.get(name), world.inputs.records.get(name)
+    if standing is None or (record is not None and record.made) or _may_take(world, name):
         return None
     model = world.compiled.models.get(name)
     if model is not None and name in world.inputs.lost:
