@@ -435,6 +435,9 @@ class _Compiler:
                 continue
             if read.schema is None:
                 edits.append(Edit(read.start, read.end, render(table)))
+            elif self._is_spelled_otherwise(model, read, table, query.text):
+                alias = "" if read.aliased else f" AS {read.name}"  # what names its columns is folded as this is
+                edits.append(Edit(read.start, read.end, f"{render(table)}{alias}"))
             parents[table] = None
             reads[table.key] = table
         body = query.edit(edits) if edits else query
@@ -443,6 +446,13 @@ class _Compiler:
         else:
             made = query.edit([*edits, self._in_front(query.text, inlines)])
         return _Text(made, tuple(sorted(parents)), reads, body, tuple(inlines), copies)
+
+    def _is_spelled_otherwise(self, model: Model, read: ReadTable, table: TableName, text: str) -> bool:
+        """Whether a name means a model in the author's SQL, whatever its case, and another table in the target's."""
+        if not model.dialect or self._dialect != "postgres" or table not in self.models:
+            return False
+        lower = TableName(table.schema.lower(), table.name.lower())
+        return render(table) != render(lower) and '"' not in text[read.start : read.end]
 
     def _by_itself(self, model: Model) -> _Text:
         """The query of an inline model as if those that it reads were tables; its readers look at all of it again."""

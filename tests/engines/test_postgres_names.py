@@ -75,3 +75,22 @@ def test_long_names_are_as_good_as_short_ones(project: LawfulPostgres) -> None:
         (f"SELECT v % 2 AS odd, count(*) AS n FROM a.{merged} GROUP BY 1", followed),
     ):
         assert sorted(map(repr, project.rows(query))) == sorted(map(repr, project.rows(f"SELECT * FROM a.{table}")))
+
+
+def test_a_model_whose_name_has_capitals_is_read_in_any_case_by_the_sql_of_duckdb(project: LawfulPostgres) -> None:
+    project.write(
+        {
+            "models/b/Model7.sql": "SELECT 1 AS id",
+            "models/a/one.sql": "SELECT id FROM b.Model7",
+            "models/a/two.sql": "SELECT Model7.id FROM b.MODEL7",
+            "models/a/three.sql": "SELECT x.id FROM b.Model7 x JOIN b.model7 ON model7.id = x.id",
+            "models/a/four.sql": 'SELECT id FROM b."Model7"',
+        }
+    )
+    built = project.build()
+    assert built.code == 0, built.told
+    assert project.planned() == []
+    assert (
+        project.rows("SELECT id FROM a.one UNION ALL SELECT id FROM a.two UNION ALL SELECT id FROM a.three")
+        == [(1,)] * 3
+    )
