@@ -49,6 +49,9 @@ TRAITS = traits_with(frozenset())
 _POLL_SECONDS = 0.1
 _UNSURE_SECONDS = 5.0
 _MOST_TRANSACTIONS = 10_000  # of others, that are looked at one by one
+_ENDING = "it is just ending"
+_ENDING_SECONDS = 2.0  # what the server may take to end the transactions of a build that is gone
+
 # Our advisory locks have two halves: "SQLF" or "SQLG", and what they are about.
 _LOCK_CLASS = 0x53514C46
 _BUILDING, _COMMITTING = 1, 2
@@ -368,6 +371,14 @@ class PostgresSession:
             with suppress(psycopg.Error):
                 self._connection.cancel_safe(timeout=5)
 
+    def release(self) -> None:
+        """Give the locks of the session back now; the server may notice only later that a connection was closed."""
+        import psycopg
+
+        if self._connection is not None and not self._connection.closed:
+            with suppress(psycopg.Error):
+                self._connection.execute("SELECT pg_advisory_unlock_all()")
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -390,6 +401,7 @@ class PostgresEngine:
         self.broken = _broken(config, self.name, keep=keep)
         self.traits = traits_with(self.broken)
         self._sessions: list[PostgresSession] = [self._main]
+        self._holder: PostgresSession | None = None  # of the lock of a build
 
     @property
     def version(self) -> str:
@@ -407,11 +419,11 @@ class PostgresEngine:
         """Hold the lock of this database against other builds, here and on other machines, until the engine is closed.
         Raises ProjectError that says who holds it."""
         holder = PostgresSession(self, self.connect())
-        self._sessions.append(holder)
-        deadline, told = time.monotonic() + wait, False
+        self._holder = holder
+        began, told = time.monotonic(), False
         while not self._take(holder):
             who = self._who(holder)
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= began + (max(wait, _ENDING_SECONDS) if who == _ENDING else wait):
                 raise one_problem(
                     "build-running",
                     f"another build into this database is running: {who}",
@@ -449,7 +461,7 @@ class PostgresEngine:
             [_LOCK_CLASS, _BUILDING],
         )
         if not found:
-            return "it is just ending"
+            return _ENDING
         name, user, since = found[0]
         return f"`{name}` as user `{user}`" + (f", since {since}" if since is not None else "")
 
@@ -511,6 +523,9 @@ class PostgresEngine:
     def close(self) -> None:
         for session in self._sessions:
             session.close()
+        if self._holder is not None:
+            self._holder.release()
+            self._holder.close()
 
 
 def _texts(value: object) -> list[str]:
