@@ -490,7 +490,7 @@ def migrate_dbt(
         typer.Option("--target", "-t", help="Engine of the new project: duckdb or postgres; default: as dbt's."),
     ] = None,
     profiles: Annotated[
-        Path | None, typer.Option("--profiles", help="Folder of profiles.yml; default: the project's.")
+        Path | None, typer.Option("--profiles", help="Folder of profiles.yml; default: where dbt looks.")
     ] = None,
     profile_target: Annotated[
         str | None, typer.Option("--dbt-target", help="Target of profiles.yml; default: the profile's.")

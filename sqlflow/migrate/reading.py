@@ -138,20 +138,21 @@ def _output(
 ) -> Output:
     """The output of profiles.yml that is in use; where there is none, what can be told from the project."""
     profile = settings.get("profile")
-    folders = (
-        [profiles]
-        if profiles is not None
-        else [root, *([Path(environment["DBT_PROFILES_DIR"])] if environment.get("DBT_PROFILES_DIR") else [])]
-    )
-    for folder in folders:
+    for folder in [profiles] if profiles is not None else _folders_of_profiles(root, environment):
         path = folder if folder.is_file() else folder / "profiles.yml"
         if not path.is_file():
+            if profiles is not None:
+                hint = "give the folder of profiles.yml, or the file itself; without `--profiles` SQLFlow looks where dbt does"
+                raise one_problem("no-dbt-project", f"`{profiles}` has no profiles.yml", None, hint)
             continue
         loaded = _yaml(path, PurePosixPath(path.name), left)
         if not isinstance(loaded, dict):
             continue
         known = [key for key in loaded if key != "config"]
         chosen = profile if profile in loaded else known[0] if len(known) == 1 else None
+        if chosen is None and profiles is not None:
+            listed = ", ".join(f"`{one}`" for one in known)
+            raise one_problem("no-dbt-project", f"`{path}` has no profile `{profile}`", None, f"its profiles: {listed}")
         if chosen is None or not isinstance(loaded[chosen], dict):
             continue
         problems: list[str] = []
@@ -174,6 +175,13 @@ def _output(
             return Output(str(name), kind, str(schema), found, str(chosen))
     kind = dialect or _guessed_dialect(root, settings)
     return Output(target or "dev", kind, "main" if kind == "duckdb" else "public", {}, str(profile or ""), assumed=True)
+
+
+def _folders_of_profiles(root: Path, environment: Mapping[str, str]) -> list[Path]:
+    """Where dbt looks for profiles.yml, first what is most special."""
+    home = environment.get("HOME")
+    given = environment.get("DBT_PROFILES_DIR")
+    return [root, *([Path(given)] if given else []), *([Path(home) / ".dbt"] if home else [])]
 
 
 _ADAPTERS = ("duckdb", "postgres", "snowflake", "bigquery", "redshift", "databricks", "spark", "trino", "athena", "clickhouse", "sqlserver", "tsql", "mysql", "presto", "synapse", "fabric", "sqlite", "oracle", "motherduck")  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, partial
-from itertools import count
+from itertools import count, zip_longest
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
@@ -95,7 +95,7 @@ def seen_of(header: str, source: str = "table: ext.src") -> Seen:
 
 def differ(one: Iterable[str], other: Iterable[str]) -> bool:
     """Whether any two things that are seen differ. What comes after the first that do is not looked at."""
-    return any(a != b for a, b in zip(one, other, strict=True))
+    return any(a != b for a, b in zip_longest(one, other))
 
 
 def _run(root: Path, command: str) -> str:
@@ -106,6 +106,7 @@ def _run(root: Path, command: str) -> str:
     return re.sub(r"\b\d+(?:\.\d+)?m?s\b|\"expected_seconds\":[^,]*", "TIME", text)
 
 
+HISTORY = "-- @mode: snapshot\n-- @key: id\n"
 INCREMENTAL = "-- @mode: incremental\n-- @time: d\n"
 MERGE = "-- @mode: merge\n-- @key: id\n"
 
@@ -138,6 +139,9 @@ HEADERS = {
     "name": ("", "-- @name: otherwise\n"),
     "contract": ("", "-- @contract: true\n"),
     "pii": ("", "-- @pii: [id]\n"),
+    "compare": (HISTORY, "-- @compare: [v]\n"),
+    "deleted_rows": (HISTORY, "-- @deleted_rows: ignore\n"),
+    "validity": (HISTORY, "-- @validity: {start: since}\n"),
 }  # fmt: skip
 ELSEWHERE = {"columns", "severity", "clock", "on_schema_change"}  # below; tests/cases/modes.md
 
@@ -221,6 +225,8 @@ OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "--threads": ("build", "build --threads none"),
         "--fail-fast": ("build --var n=9", "build --var n=9 --fail-fast"),
         "--wait": ("build", "build --wait none"),
+        "--test": ("build", "build --test"),
+        "--discard-history": ("build --full-refresh", "build --full-refresh --discard-history"),
     },
     "compile": {
         "--exclude": ("compile --dry-run", "compile --dry-run --exclude other"),
@@ -229,11 +235,24 @@ OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "--wait": ("compile", "compile --wait 1"),
     },
     "list": {"--exclude": ("list", "list --exclude other")},
-    "show": {"--limit": ("show one", "show one --limit 1"), "--wait": ("show one", "show one --wait none")},
+    "show": {
+        "--limit": ("show one", "show one --limit 1"),
+        "--wait": ("show one", "show one --wait none"),
+        "--profile": ("show one", "show one --profile"),
+        "--suggest": ("show one --profile", "show one --profile --suggest"),
+    },
     "check": {
         "--exclude": ("check", "check --exclude none"),
         "--wait": ("check", "check --wait none"),
         "--failures": ("check", "check --failures"),
+        "--report": ("check", "check --report markdown"),
+    },
+    "test": {
+        "--exclude": ("test", "test --exclude of_one"),
+        "--threads": ("test", "test --threads none"),
+        "--record": ("test", "test --record one"),
+        "--rows": ("test --record one", "test --record one --rows 1"),
+        "--wait": ("test --record one", "test --record one --wait none"),
     },
     "verify": {
         "--exclude": ("verify", "verify --exclude other"),
@@ -246,8 +265,25 @@ OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "--wait": ("diff one one", "diff one one --wait none"),
     },
     "lineage": {"--mermaid": ("lineage one", "lineage one --mermaid"), "--downstream": ("lineage one", "lineage one --downstream")},
-    "clean": {"--drop": ("clean", "clean --drop"), "--dry-run": ("clean --drop", "clean --drop --dry-run"),  "--wait": ("clean", "clean --wait none")},
+    "clean": {
+        "--drop": ("clean", "clean --drop"),
+        "--dry-run": ("clean --drop", "clean --drop --dry-run"),
+        "--wait": ("clean", "clean --wait none"),
+        "--discard-history": ("clean --drop", "clean --drop --discard-history"),
+    },
     "runs": {"--limit": ("runs", "runs --limit 1")},
+    "migrate dbt": {
+        "--out": ("migrate dbt dbt", "migrate dbt dbt --out elsewhere"),
+        "--target": ("migrate dbt dbt", "migrate dbt dbt --target postgres"),
+        "--profiles": ("migrate dbt dbt", "migrate dbt dbt --profiles nowhere"),
+        "--dbt-target": ("migrate dbt dbt", "migrate dbt dbt --dbt-target prod"),
+        "--dialect": ("migrate dbt dbt", "migrate dbt dbt --dialect snowflake"),
+        "--vars": ("migrate dbt dbt", "migrate dbt dbt --vars '{n: 7}'"),
+        "--manifest": ("migrate dbt dbt", "migrate dbt dbt --manifest nowhere.json"),
+        "--check": ("migrate dbt dbt", "migrate dbt dbt --check"),
+        "--verify": ("migrate dbt dbt", "migrate dbt dbt --verify"),
+        "--dbt-database": ("migrate dbt dbt --verify", "migrate dbt dbt --verify --dbt-database nowhere.duckdb"),
+    },
     "explain": {},
     "lint": {},
     "state show": {},
@@ -255,7 +291,14 @@ OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "state rebuild": {"--wait": ("state rebuild", "state rebuild --wait none")},
     "state unlock": {},
 }  # fmt: skip
-ARGUMENTS = {"show": " one", "diff": " one one", "lineage": " one", "state schema": " one", "explain": " cycle"}
+ARGUMENTS = {
+    "migrate dbt": " dbt",
+    "show": " one",
+    "diff": " one one",
+    "lineage": " one",
+    "state schema": " one",
+    "explain": " cycle",
+}
 EVERYWHERE = {
     "--project": " --project nowhere",
     "--target": " --target nowhere",
@@ -264,6 +307,17 @@ EVERYWHERE = {
 }
 IN_A_TERMINAL = {"watch"}  # tests/commands/test_watch.py
 OF_OLDER_VERSIONS = {"--unclaimed"}  # tests/cases/projects.md
+
+UNIT = """\
+of_one:
+  model: main.unbuilt
+  expect: [{a: 2}]
+"""
+DBT = {
+    "dbt_project.yml": "name: small\nprofile: small\nversion: '1'\nvars: {n: 3}\n",
+    "profiles.yml": "small: {target: dev, outputs: {dev: {type: duckdb, path: d.db}, prod: {type: postgres, host: h, schema: s}}}\n",
+    "models/some.sql": "SELECT {{ var('n') }} AS n, IFF(true, 1, 2) AS one, '{{ target.name }}' AS t",
+}
 
 
 def _options() -> list[tuple[str, str]]:
@@ -295,16 +349,25 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "models/new.sql").write_text(warned + "SELECT count(*) AS a FROM main.other WHERE $n < 99")
     assert _run(root, "build main.new").startswith("0")
     (root / "models/unbuilt.sql").write_text("SELECT 1 AS a")
+    (root / "models/history.sql").write_text(HISTORY + "SELECT id, v FROM raw.src")
+    (root / "models/history_gone.sql").write_text(HISTORY + "SELECT id, v FROM raw.src")
+    assert _run(root, "build main.history main.history_gone").startswith("0")
+    (root / "models/history_gone.sql").unlink()
+    (root / "tests/of_one.yml").write_text(UNIT)
+    for path, text in DBT.items():
+        (root / "dbt" / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / "dbt" / path).write_text(text)
     return root
 
 
 def _left_by(built: Path, line: str) -> Iterator[str]:
-    """What a command tells, and what it leaves behind, in a copy of the project."""
+    """What a command tells, and what it leaves behind in a copy of the project."""
     with TemporaryDirectory() as folder:
         root = copytree(built, Path(folder).resolve() / "project")
         yield _run(root, line)
         yield _run(root, "clean")
-        yield " ".join(sorted(path.name for path in root.rglob("*.sql")))
+        for path in sorted(root.rglob("*.sql")):
+            yield f"{path.relative_to(root)}\n{path.read_text()}"
 
 
 @pytest.mark.parametrize(("command", "option"), _options())
