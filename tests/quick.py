@@ -33,6 +33,8 @@ REACH: Mapping[str, Sequence[str]] = {
     "sqlflow/runner/*": ("cases/failure_demos", "tests/commands/test_two_processes.py", "tests/test_memory.py"),
     "sqlflow/proof/*": ("cases/verify", "cases/equality", "tests/commands/test_verify.py"),
     "sqlflow/quality/*": ("cases/checks", "cases/queries_in_tests", "tests/project/test_columns.py"),
+    "sqlflow/unit/*": ("cases/unit_tests",),
+    "sqlflow/profile/*": ("cases/profile",),
     "sqlflow/state/*": ("cases/state", "cases/projects", "tests/commands/test_two_processes.py"),
     "sqlflow/cache/*": ("tests/cache", "tests/commands/test_cache.py"),
     "sqlflow/watch/*": ("tests/watch", "tests/commands/test_watch.py"),

@@ -34,11 +34,11 @@ SOURCE = {
     "name": "name", "span": "none", "path": "text", "table": "text", "time": "look", "cursor": "look", "key": "look",
     "append_only": "look", "types": "text", "description": "none", "delimiter": "text", "skip": "text", "nulls": "text",
     "date_format": "text", "timestamp_format": "text", "folders": "text", "missing_file": "none",
-    "missing_column": "text", "spans": "none",
+    "missing_column": "text", "spans": "none", "checks": "none",
 }  # fmt: skip
 SEED = {
     "name": "name", "path": "text", "types": "text", "nulls": "text", "delimiter": "text", "description": "none",
-    "span": "none", "date_format": "text", "timestamp_format": "text",
+    "span": "none", "date_format": "text", "timestamp_format": "text", "checks": "none",
 }  # fmt: skip
 HEADER = {
     "mode": "header", "key": "header", "time": "header", "grain": "header", "cursor": "header", "lookback": "look",
@@ -46,7 +46,8 @@ HEADER = {
     "deleted": "header", "on_schema_change": "none", "full_refresh": "none", "checks": "none", "columns": "none",
     "tags": "none", "owner": "none", "description": "none", "enabled": "name", "index": "none",
     "partition_by": "header", "depends_on": "none", "before": "header", "after": "header", "schema": "name",
-    "name": "name", "spans": "none", "clock": "look", "severity": "none",
+    "name": "name", "spans": "none", "clock": "look", "severity": "none", "compare": "header",
+    "deleted_rows": "header", "validity": "header",
 }  # fmt: skip
 
 

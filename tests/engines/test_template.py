@@ -65,9 +65,8 @@ def test_compile_shows_both_texts(there: LawfulPostgres, monkeypatch: pytest.Mon
             "sources/raw.yml": "raw.t: {table: ext.t, columns: {k: INTEGER, v: INTEGER}}\n",
         }
     )
-    shutil.rmtree(there.root / "models")
-    shutil.rmtree(there.root / "macros", ignore_errors=True)
-    shutil.rmtree(there.root / "seeds", ignore_errors=True)
+    for folder in ("models", "macros", "seeds", "tests"):
+        shutil.rmtree(there.root / folder)
     there.write({"models/m/sums.sql": "SELECT k, sum(v) AS n\nFROM raw.t GROUP BY ALL\n"})
     there.sql("CREATE SCHEMA ext", "CREATE TABLE ext.t (k INTEGER, v INTEGER)")
     assert compile_project(there.root, None, (), json=False) == 0

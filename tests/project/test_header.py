@@ -119,10 +119,7 @@ SELECT 1 AS id"""
     [
         ("-- @mdoe: view", "unknown-directive: there is no directive `@mdoe` [1:4+5]"),
         ("-- @mode: vieww", "invalid-value: @mode: unknown mode `vieww` [1:11+5]"),
-        (
-            "-- @mode: snapshot",
-            "not-available-yet: @mode: the mode `snapshot` is not available yet [1:11+8]",
-        ),
+        ("-- @mode: snapshot", "missing-directive: mode `snapshot` needs `@key` [1:11+8]"),
         ("-- @mode: [view]", "wrong-type: @mode: expected text, found a list [1:11+6]"),
         ("-- @mode:", "wrong-type: @mode: has no value [1:4+5]"),
         ("-- @mode view", "malformed-directive: `@mode` has no colon behind it [1:4+5]"),
