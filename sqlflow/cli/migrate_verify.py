@@ -41,7 +41,7 @@ def prove(project: DbtProject, report: Report, target: Path, profiles: Path | No
 
 def told(proof: Proof) -> str:
     """The tables that are not equal, and one line about all of them."""
-    wrong = [one for one in proof.tables if one.verdict not in (Verdict.EQUAL, Verdict.NO_TABLE)]
+    wrong = [one for one in proof.tables if one.verdict not in (Verdict.EQUAL, Verdict.NO_TABLE, Verdict.TAKEN_OVER)]
     lines = [f"{one.verdict:9}  {one.table}" + (f"  {one.why}" if one.why else "") for one in wrong]
     return "\n".join([*lines, f"{summary(proof)} (see migration-report.md)"])
 

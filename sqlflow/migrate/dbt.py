@@ -55,7 +55,7 @@ class DbtModel(Struct, frozen=True):
 
     @property
     def place(self) -> Place:
-        return Place(self.file.path)
+        return Place(self.file.path, self.first_line if self.first_line > 1 else 0)
 
 
 class Output(Struct, frozen=True):

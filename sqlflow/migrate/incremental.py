@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlglot
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
@@ -237,11 +237,23 @@ def kept(
     unique: Sequence[tuple[str, ...]],
 ) -> Kept:
     """How SQLFlow keeps a table that dbt keeps so. `columns`: of the result, None when nobody knows. `unique`: what tests hold to be unique."""
-    key, wrong = _key(config.get("unique_key"))
+    key, told, wrong = key_of(config.get("unique_key"), adapter)
     if wrong:
         return Kept(
             {}, (), wrong, "give the expression a name in the SELECT, and write `-- @mode: merge` and `-- @key: NAME`"
         )
+    found = _kept(config, later, columns, adapter, unique, key)
+    return structs.replace(found, notes=(*told, *found.notes))
+
+
+def _kept(
+    config: Mapping[str, Any],
+    later: Later,
+    columns: Sequence[str] | None,
+    adapter: str,
+    unique: Sequence[tuple[str, ...]],
+    key: Sequence[str],
+) -> Kept:
     strategy = str(config.get("incremental_strategy") or ("" if key else "append")).lower() or (
         "merge" if adapter in _MERGES_BY_DEFAULT else "delete+insert"
     )
@@ -260,7 +272,7 @@ def kept(
         reason = f"later runs of dbt run another query: {later.other}"
         if key:
             return Kept(
-                {"mode": "merge", "key": _one_or_list(key)},
+                {"mode": "merge", "key": one_or_list(key)},
                 (),
                 reason,
                 "the query of the first run stands here; say in it what later runs shall give",
@@ -333,7 +345,7 @@ def _merge(key: Sequence[str], later: Later, columns: Sequence[str] | None) -> d
     lookback = next((one.lookback for one in later.filters if one.watermark), "")
     return {
         "mode": "merge",
-        "key": _one_or_list(key),
+        "key": one_or_list(key),
         **({"cursor": cursor} if cursor else {}),
         **({"lookback": lookback} if cursor and lookback else {}),
         **({"conflict": "target_wins"} if known and not cursor else {}),
@@ -359,21 +371,42 @@ def _cursor(later: Later, columns: Sequence[str] | None) -> str:
     return ""
 
 
-def _key(value: object) -> tuple[list[str], str]:
+def key_of(value: object, adapter: str) -> tuple[Sequence[str], Sequence[str], str]:
+    """The columns of a `unique_key`, what its reader should know, and why it is no key."""
     names: list[str] = []
+    notes: list[str] = []
     for one in as_list(value):
-        for name in (
-            str(one).split(",") if _COLUMN.fullmatch(str(one).replace(",", "").replace(" ", "")) else [str(one)]
-        ):
-            bare = name.strip().strip('"`')
-            if not _COLUMN.fullmatch(bare):
-                return [], f"`unique_key` is no column but `{one}`"
-            if bare.lower() not in [known.lower() for known in names]:
-                names.append(bare)
-    return names, ""
+        text = str(one).strip()
+        parts = text.split(",") if _COLUMN.fullmatch(text.replace(",", "").replace(" ", "")) else [text]
+        found: Sequence[str] = [part.strip().strip('"`') for part in parts]
+        if not all(_COLUMN.fullmatch(name) for name in found):
+            found = _put_together(text, adapter)
+            if not found:
+                return [], [], f"`unique_key` is no column but `{one}`"
+            listed = ", ".join(f"`{name}`" for name in found)
+            notes.append(f"dbt's key is a text made of {listed}: `{text}`; here the columns themselves are the key")
+        names += [name for name in found if name.lower() not in [known.lower() for known in names]]
+    return names, notes, ""
 
 
-def _one_or_list(key: Sequence[str]) -> object:
+_TOGETHER = (
+    exp.DPipe, exp.Concat, exp.ConcatWs, exp.Column, exp.Identifier, exp.Literal, exp.Cast, exp.DataType, exp.Paren,
+    exp.Coalesce, exp.MD5, exp.DataTypeParam,
+)  # fmt: skip
+
+
+def _put_together(text: str, adapter: str) -> Sequence[str]:
+    """The columns of a text that is put together of columns and constants; none when it is something else."""
+    try:
+        tree = sqlglot.parse_one(text, read=sqlglot_name(adapter))
+    except (SqlglotError, RecursionError, ValueError):
+        return []
+    if not all(isinstance(node, _TOGETHER) for node in tree.walk()):
+        return []
+    return list(dict.fromkeys(column.name for column in tree.find_all(exp.Column, bfs=False)))
+
+
+def one_or_list(key: Sequence[str]) -> object:
     return key[0] if len(key) == 1 else list(key)
 
 

@@ -20,6 +20,7 @@ from sqlflow.migrate.dialects import columns_read, sqlglot_name, translate, writ
 from sqlflow.migrate.docs import Docs
 from sqlflow.migrate.equivalents import EQUIVALENTS
 from sqlflow.migrate.headers import header
+from sqlflow.migrate.histories import TAKE_OVER, taking_over
 from sqlflow.migrate.jinja import Failed, Lookups, Relation, Renderer
 from sqlflow.migrate.lookups import Names, by_name, source_tables
 from sqlflow.migrate.models import Compiled, Converted, Outcome, Remark, convert
@@ -63,14 +64,18 @@ def migrate(
     dialect = written_in(adapter)
 
     models: dict[TableName, Named] = {}
-    for node in sorted((one for one in named if one.node.resource == "model"), key=lambda one: not one.enabled):
+    for node in sorted(
+        (one for one in named if one.node.resource in ("model", "snapshot")), key=lambda one: not one.enabled
+    ):
         first = models.setdefault(node.table, node)
         if first is not node and node.enabled:
             reason = f"`{first.node.file.path}` makes the same table `{node.table}`; this one is left out, and dbt refuses both"
-            left.append(Left(f"model {node.node.name}", node.node.place, reason, "give one of them another name"))
+            left.append(
+                Left(f"{node.node.resource} {node.node.name}", node.node.place, reason, "give one of them another name")
+            )
         elif first is not node:
             reason = f"it is disabled, and `{first.node.file.path}` makes the same table `{node.table}`; it is left out"
-            left.append(Left(f"model {node.node.name}", node.node.place, reason))
+            left.append(Left(f"{node.node.resource} {node.node.name}", node.node.place, reason))
     headings = {one.table: _heading(project, one) for one in named if one.node.resource == "seed"}
     done: dict[TableName, Converted | None] = {}
 
@@ -183,15 +188,6 @@ def migrate(
     for test in named:
         if test.node.resource == "test" and test.enabled:
             _singular(test, renderer, adapter, files, entries)
-        elif test.node.resource == "snapshot" and test.enabled:
-            left.append(
-                Left(
-                    f"snapshot {test.node.name}",
-                    test.node.place,
-                    "snapshots need the mode `snapshot`, which is not available yet",
-                    "keep the table that dbt made, and read it as a source",
-                )
-            )
         elif test.node.resource == "analysis":
             left.append(
                 Left(
@@ -202,6 +198,13 @@ def migrate(
             )
     engine = engine or ("postgres" if dialect == "postgres" else "duckdb")
     schemas = {table.schema for table in used}
+    kept = [one for one in converted.values() if one.named.node.resource == "snapshot" and one.sql is not None]
+    if text := taking_over([one for one in kept if one.named.enabled and one.directives.get("key")], engine):
+        files[PurePosixPath(TAKE_OVER)] = text
+        reason = (
+            f"the versions that dbt gathered are not in the new tables by themselves; `{TAKE_OVER}` puts them there"
+        )
+        left.append(Left("snapshots", kept[0].named.node.place, reason, "read the first lines of that file"))
     files[PurePosixPath("sqlflow.yml")] = project_file(
         project, dialect, engine, defaults, schemas, {}, outside=bool(outside)
     )

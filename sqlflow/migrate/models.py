@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from typing import Any
 
 import sqlglot
@@ -19,27 +18,10 @@ from sqlflow.migrate.dbt import DbtModel, Place
 from sqlflow.migrate.dialects import Known, output_columns, reads_as_query, sqlglot_name, translate, written_in
 from sqlflow.migrate.jinja import Failed, NotRendered, Relation, Rendered, Renderer, uses_of
 from sqlflow.migrate.naming import Named
-
-
-class Outcome(StrEnum):
-    """How well a model came over. The order is from best to worst."""
-
-    EXACT = "exact"
-    NOTED = "noted"
-    BY_HAND = "by hand"
-    UNSUPPORTED = "unsupported"
-
+from sqlflow.migrate.remarks import Outcome, Remark
+from sqlflow.migrate.snapshots import CONFIGS, history
 
 _RANK = list(Outcome)
-
-
-class Remark(Struct, frozen=True):
-    """Something about a model for the report. `outcome`: how well it came over because of this."""
-
-    outcome: Outcome
-    reason: str
-    place: Place
-    hint: str = ""
 
 
 class Converted(Struct, frozen=True):
@@ -127,6 +109,10 @@ def convert(
     columns = output_columns(sql, adapter, known)
     if named.materialized == "incremental":
         directives = {**_kept(named, sql, rendered, renderer, columns, adapter, unique, remarks), **directives}
+    if node.resource == "snapshot":
+        kept, added = history(named, columns, adapter, remarks)
+        directives = {**kept, **directives}
+        columns = None if columns is None else [*columns, *added]
     directives |= hooks(named, renderer, adapter, remarks)
     sql = _in_dialect(sql, node, adapter, remarks)
     return Converted(named, sql, directives, tuple(remarks), reads, frozen, None if columns is None else tuple(columns))
@@ -216,12 +202,20 @@ def _in_dialect(sql: str, node: DbtModel, adapter: str, remarks: list[Remark]) -
 
 # ---------------------------------------------------------------- directives
 
-_MODES = {"view": "view", "ephemeral": "inline", "table": "auto", "incremental": "auto", "materialized_view": "auto"}
+_MODES = {
+    "view": "view",
+    "ephemeral": "inline",
+    "table": "auto",
+    "incremental": "auto",
+    "materialized_view": "auto",
+    "snapshot": "auto",
+}
 _GONE = frozenset(
     ["materialized", "schema", "alias", "database", "enabled", "tags", "meta", "unique_key", "incremental_strategy", "on_schema_change",
      "full_refresh", "pre_hook", "post_hook", "docs", "persist_docs", "description", "event_time", "begin", "batch_size", "lookback",
      "concurrent_batches", "merge_update_columns", "merge_exclude_columns", "partition_by", "static_analysis", "docs", "sql_header", "contract",
-     "incremental_predicates", "predicates", "indexes", "group", "access", "grants", "columns", "required_docs", "required_tests"]
+     "incremental_predicates", "predicates", "indexes", "group", "access", "grants", "columns", "required_docs", "required_tests",
+     *CONFIGS]
 )  # fmt: skip
 
 

@@ -126,10 +126,10 @@ def name_node(
     )
     custom = _text(custom, renderer, node, left)
     plain = project.output.schema if custom is None else f"{project.output.schema}_{custom.strip()}"
-    if node.resource == "snapshot" and config.get("target_schema"):
-        plain = str(custom)
     schema = plain
-    if renderer.macro("generate_schema_name") is not None:
+    if node.resource == "snapshot" and config.get("target_schema"):
+        schema = str(custom)
+    elif renderer.macro("generate_schema_name") is not None:
         schema = _asked(renderer, "generate_schema_name", node, plain, left, custom)
     alias = _text(config.get("alias"), renderer, node, left)
     name = _version_name(node) if alias is None else alias.strip()

@@ -33,7 +33,7 @@ class Report(Struct, frozen=True):
 
     @property
     def models(self) -> tuple[Entry, ...]:
-        return tuple(one for one in self.entries if one.resource == "model")
+        return tuple(one for one in self.entries if one.resource in ("model", "snapshot"))
 
     def counts(self) -> Mapping[Outcome, int]:
         found = Counter(one.outcome for one in self.models)

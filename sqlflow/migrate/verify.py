@@ -23,6 +23,7 @@ from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import Engine, EngineError, Found, Session
 from sqlflow.core.events import Clock, Event
+from sqlflow.core.modes import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Relation, Status, TaskResult
 from sqlflow.core.schema import Column, Schema
@@ -31,6 +32,7 @@ from sqlflow.core.words import counted
 from sqlflow.core.workshop import Workshop
 from sqlflow.engines import EngineModule
 from sqlflow.migrate.dbt import Output
+from sqlflow.migrate.histories import History, put_in
 from sqlflow.project.read import read_project
 from sqlflow.proof.judge import written_columns
 from sqlflow.proof.tables import Difference, Table, difference, told
@@ -46,6 +48,7 @@ class Verdict(StrEnum):
     NOT_BUILT = "not built"
     MISSING = "missing"  # in the database of dbt
     NO_TABLE = "no table"
+    TAKEN_OVER = "taken over"
 
 
 class Verified(Struct, frozen=True):
@@ -66,7 +69,8 @@ class Proof(Struct, frozen=True):
     @property
     def proven(self) -> bool:
         """Whether all tables that dbt has are there, with the same rows."""
-        return not self.of(Verdict.DIFFERS) and not self.of(Verdict.NOT_BUILT) and bool(self.of(Verdict.EQUAL))
+        good = bool(self.of(Verdict.EQUAL)) or bool(self.of(Verdict.TAKEN_OVER))
+        return good and not self.of(Verdict.DIFFERS) and not self.of(Verdict.NOT_BUILT)
 
     def of(self, verdict: Verdict) -> Sequence[Verified]:
         return [one for one in self.tables if one.verdict is verdict]
@@ -124,9 +128,15 @@ class _Bench:
         self._other = other
         self._checked: Checked | None = None
         self._made: Mapping[TableName, Found] = {}
+        self._versions: dict[TableName, int] = {}
 
     def build(self, clock: Clock) -> Mapping[TableName, TaskResult]:
-        """Build everything. How each task ended."""
+        """Build everything, with the versions in its histories that dbt gathered. How each task ended."""
+        histories = self._built((f"+mode:{Mode.SNAPSHOT}",), clock)
+        self._take_over()
+        return {**histories, **self._built((), clock)}
+
+    def _built(self, selection: Sequence[str], clock: Clock) -> Mapping[TableName, TaskResult]:
         binder = self._module.open_binder(self._config, files=self._files)
         store = open_state(self._folder / "state.db", self._config.target.name, _silent, writing=True)
         assert store is not None
@@ -134,7 +144,11 @@ class _Bench:
             workshop = Workshop(self._config, binder, NoCache(), "")
             standing = look_at(self._engine, self._config)
             self._checked = compile_what_can_be_read(workshop, standing.tables, standing.records)
-            request = Request(threads=2)
+            if selection and not any(
+                one.model.header.promise.history for one in self._checked.compiled.models.values()
+            ):
+                return {}
+            request = Request(tuple(selection), threads=2)
             prepared = prepare(workshop, self._checked, standing, store, request, "verify", clock)
             record = run(
                 prepared, self._engine, store, request, "migrate", self._config.target.name, "verify", _silent, clock,
@@ -145,6 +159,35 @@ class _Bench:
             binder.close()
         self._made = self._engine.tables()
         return {result.table: result for result in record.results}
+
+    def _take_over(self) -> None:
+        """Put the versions that dbt gathered into the histories."""
+        assert self._checked is not None
+        for name, model in self._checked.compiled.models.items():
+            header = model.model.header
+            there = compose("{c}.{t}", c=Ident(self._other), t=name)
+            if not header.promise.history or name not in self._made:
+                continue
+            try:
+                theirs = _schema(self._session, there)
+            except EngineError:
+                continue
+            validity = header.validity
+            deleted = validity.deleted if validity.deleted in header.added else ""
+            history = History(
+                header.key,
+                header.cursor is not None,
+                validity.start,
+                validity.end,
+                validity.current,
+                deleted,
+                validity.open,
+            )
+            columns = [one.name for one in model.queried if theirs.find(one.name) is not None]
+            for sql in put_in(history, render(name), render(there), columns, (), "duckdb"):
+                self._session.execute(Sql(sql))
+            rows = self._session.fetch(compose("SELECT count(*) FROM {t}", t=there))
+            self._versions[name] = int(str(rows[0][0]))
 
     def compare(self, name: TableName, results: Mapping[TableName, TaskResult]) -> Verified:
         assert self._checked is not None
@@ -157,6 +200,8 @@ class _Bench:
             return Verified(name, Verdict.NOT_BUILT, why=_why(name, result, self._checked))
         if name not in self._made or (result is not None and result.status is not Status.DONE):
             return Verified(name, Verdict.NOT_BUILT, why=_why(name, result, self._checked))
+        if name in self._versions:
+            return Verified(name, Verdict.TAKEN_OVER, why=f"{counted(self._versions[name], 'version')} of dbt")
         there = compose("{c}.{t}", c=Ident(self._other), t=name)
         try:
             theirs = _schema(self._session, there)
@@ -230,7 +275,9 @@ def summary(proof: Proof) -> str:
         len(proof.of(verdict)) for verdict in (Verdict.EQUAL, Verdict.DIFFERS, Verdict.NOT_BUILT, Verdict.MISSING)
     )
     told = f"{counted(equal + differ, 'table')} compared with dbt's: {equal} equal, {differ} different"
-    more = [f"{unbuilt} not built"] * bool(unbuilt) + [f"{missing} missing in dbt's database"] * bool(missing)
+    histories = len(proof.of(Verdict.TAKEN_OVER))
+    more = [f"{counted(histories, 'snapshot')} taken over"] * bool(histories)
+    more += [f"{unbuilt} not built"] * bool(unbuilt) + [f"{missing} missing in dbt's database"] * bool(missing)
     return "; ".join([told, *more])
 
 

@@ -28,6 +28,8 @@ def model_paths(nodes: Iterable[Named], project: DbtProject) -> dict[TableName, 
     taken: set[str] = set()
     for named in nodes:
         folders = named.node.fqn[1:-1]
+        if named.node.resource == "snapshot":
+            folders = ("snapshots", *folders[:-1])
         if named.node.package != project.name:
             folders = (named.node.package, *folders)
         path = PurePosixPath("models", *folders, f"{named.table.name}.sql")

@@ -27,9 +27,6 @@ OTHERWISE = {
     "INC-19": "later runs of dbt run another query",
     "INC-22": "later runs of dbt run another query",
     "OSC-01": "later runs of dbt run another query",
-    "SNP-01": "snapshots need the mode `snapshot`",
-    "SNP-04": "snapshots need the mode `snapshot`",
-    "SNP-13": "snapshots need the mode `snapshot`",
     "MIC-01": "SQLFlow writes the intervals whose inputs changed",
     "MIC-04": "a microbatch model needs `event_time`",
 }
@@ -106,6 +103,8 @@ class Run:
         migrated = sqlflow(self.root, "sqlflow migrate dbt dbt --out new")
         assert migrated.code == 0, migrated.err
         words = "sqlflow check" if command == "test" else "sqlflow build"
+        if command == "snapshot":
+            words += " +mode:snapshot"
         if command == "seed":
             words += "".join(f" main.{seed.stem}" for seed in self.dbt.glob("seeds/*.csv"))
         if "--full-refresh" in options:
