@@ -78,6 +78,11 @@ def test_the_right_arm_of_an_except_only_decides_which_rows_are() -> None:
         assert direct(lineage(f"SELECT a FROM x {join} JOIN y ON x.a = y.d")) == {"a": ["x.a"]}
 
 
+def test_columns_of_a_query_in_the_list_stay_its_own() -> None:
+    found = lineage("SELECT d, (SELECT max(COLUMNS('a')) FROM x) AS m FROM y")
+    assert direct(found) == {"d": ["y.d"], "m": ["x.a"]}
+
+
 def test_the_final_order_decides_nothing_without_a_limit() -> None:
     assert not lineage("select a from x order by b").rows
     assert short(lineage("select a from x order by b limit 1").rows) == ["x.b"]

@@ -61,10 +61,10 @@ def _predicate(node: exp.Expr, name: str) -> Callable[[str], bool] | None:
         return lambda text: text.startswith(value)
     if isinstance(node, exp.EndsWith):
         return lambda text: text.endswith(value)
-    return _like(node)
+    return like_test(node)
 
 
-def _like(node: exp.Expr) -> Callable[[str], bool] | None:
+def like_test(node: exp.Expr) -> Callable[[str], bool] | None:
     """The test that `x LIKE 'pattern'` is."""
     pattern = node.args.get("expression")
     if type(node) not in (exp.Like, exp.ILike) or not isinstance(pattern, exp.Expr):
