@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlflow.compiler.lineage import canonical
+from sqlflow.compiler.prints import canonical
 from sqlflow.compiler.scopes import (
     Alias,
     Direct,

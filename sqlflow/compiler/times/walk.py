@@ -6,7 +6,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 from sqlglot import exp
 
-from sqlflow.compiler.lineage import canonical
+from sqlflow.compiler.prints import canonical
 from sqlflow.compiler.relations import expressions_of
 from sqlflow.compiler.scopes import (
     Direct,
