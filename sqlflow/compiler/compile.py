@@ -729,7 +729,7 @@ class _Compiler:
 
     def _judged(self, facts: Facts, words: Collection[str]) -> Facts:
         """With what the engine says of the functions that SQLFlow does not know, and the names that the text has."""
-        from sqlflow.compiler.functions import as_written
+        from sqlflow.compiler.functions.spelled import as_written
 
         everything = {*facts.moving, *(item for items in facts.written.values() for item in items)}
         steady = {i for i in everything if i.nature is Nature.UNKNOWN and self._binder.steady(i.word)}

@@ -14,7 +14,7 @@ from typing import assert_never
 from msgspec import Struct, field
 from sqlglot import exp
 
-from sqlflow.compiler import functions
+from sqlflow.compiler.functions.nodes import table_function
 from sqlflow.compiler.prints import prints_of
 from sqlflow.compiler.scopes import (
     Alias,
@@ -294,7 +294,7 @@ class _Tracer:
             facts.complete = False
         if source.kind is SourceKind.FUNCTION and source.columns is None:
             facts.complete = False
-        if source.kind is SourceKind.FUNCTION and (found := functions.table_function(source.node, self.dialect)):
+        if source.kind is SourceKind.FUNCTION and (found := table_function(source.node, self.dialect)):
             facts.add("unnest", (found,))
         if source.sampled:
             facts.add("limit", (_SAMPLE,))

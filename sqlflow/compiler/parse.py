@@ -15,7 +15,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from sqlflow.compiler.functions import named_in
+from sqlflow.compiler.functions.spelled import named_in
 from sqlflow.core.beyond import readable
 from sqlflow.core.clock import Moving, Nature
 from sqlflow.core.engine import Binder, BindError, ReadTable, may_be_catalogue

@@ -12,7 +12,9 @@ import pytest
 from on_postgres import drop_database, new_database
 
 from sqlflow.compiler.facts import resolve_query
-from sqlflow.compiler.functions import DUCKDB, POSTGRES, _words
+from sqlflow.compiler.functions.duckdb import DUCKDB
+from sqlflow.compiler.functions.natures import words
+from sqlflow.compiler.functions.postgres import POSTGRES
 from sqlflow.compiler.lineage import trace
 from sqlflow.core.clock import Moving, Nature
 from sqlflow.core.names import TableName
@@ -68,7 +70,7 @@ def test_each_function_of_duckdb_is_known_or_always_the_same() -> None:
 
 
 # Table functions of DuckDB that stand behind statements, and cannot be in a query that reads.
-_STATEMENTS = _words(
+_STATEMENTS = words(
     """
     add_grammar_extension arrow_scan arrow_scan_dumb checkpoint create_external_resource deregister_external_resource
     destroy_external_resource disable_logging disable_profiling enable_logging enable_profiling force_checkpoint

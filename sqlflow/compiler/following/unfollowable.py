@@ -10,7 +10,7 @@ from sqlglot import exp
 from sqlflow.compiler.following.aggregates import asked_of, why_no_average
 from sqlflow.compiler.following.question import Question
 from sqlflow.compiler.following.refused import Refused
-from sqlflow.compiler.functions import RESTLESS_NAMES
+from sqlflow.compiler.functions.known import RESTLESS_NAMES
 from sqlflow.compiler.relations import expressions_of, relations_of
 from sqlflow.compiler.scopes import (
     Direct,

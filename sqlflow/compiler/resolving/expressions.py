@@ -5,12 +5,13 @@ from __future__ import annotations
 from msgspec import Struct, field
 from sqlglot import exp
 
-from sqlflow.compiler import functions
+from sqlflow.compiler.functions import nodes, now
+from sqlflow.compiler.functions.known import RESTLESS_NAMES, moving
+from sqlflow.compiler.functions.vocabulary import AGGREGATES, SCALARS
 from sqlflow.compiler.resolving.names import Names, row_of
 from sqlflow.compiler.resolving.scope import Prefer, Queries, Scope
 from sqlflow.compiler.resolving.stars import Stars
 from sqlflow.compiler.scopes import Expression, Feature, Named, Reference, Relation, Several, Unknown
-from sqlflow.compiler.vocabulary import AGGREGATES, SCALARS
 from sqlflow.core.clock import Moving, Nature
 from sqlflow.core.intervals import Grain
 
@@ -41,7 +42,7 @@ class Expressions:
         self._stars = stars
         self._queries = queries
         self._dialect = dialect
-        self._restless = _RESTLESS_POSTGRES if dialect == "postgres" else functions.CALLS
+        self._restless = _RESTLESS_POSTGRES if dialect == "postgres" else nodes.CALLS
 
     def bind(
         self, node: exp.Expr, scope: Scope, prefer: Prefer = Prefer.COLUMN, star: Reference | None = None
@@ -111,43 +112,43 @@ class Expressions:
 
     def _moves(self, node: exp.Expr, binding: _Binding) -> bool:
         """Note what may be something else in another build; whether there is no more to see below the node."""
-        cut = functions.slowed(node)
+        cut = nodes.slowed(node)
         if cut is not None:
-            found = functions.moving_of(cut[0], self._dialect) or self._text_of_now(cut[0])
+            found = nodes.moving_of(cut[0], self._dialect) or self._text_of_now(cut[0])
             if found is not None and found.nature is Nature.CLOCK:
                 every = max(cut[1], found.every or cut[1], key=_GRAINS.index)
                 binding.moving.append(Moving(found.word, found.nature, every))
                 binding.features |= Feature.VOLATILE
                 return True
-        found = functions.moving_of(node, self._dialect) or self._text_of_now(node)
+        found = nodes.moving_of(node, self._dialect) or self._text_of_now(node)
         if found is not None:
             binding.moving.append(found)
             if found.nature is not Nature.UNKNOWN:
                 binding.features |= Feature.VOLATILE
-        for text in node.iter_expressions() if isinstance(node, functions.COMPARING) else ():
+        for text in node.iter_expressions() if isinstance(node, now.COMPARING) else ():
             if isinstance(text, exp.Literal) and (found := self._text_of_now(text)) is not None:
                 binding.moving.append(found)
                 binding.features |= Feature.VOLATILE
         return False
 
     def _text_of_now(self, node: exp.Expr) -> Moving | None:
-        return functions.text_of_now(node) if self._dialect == "postgres" else None
+        return now.text_of_now(node) if self._dialect == "postgres" else None
 
     def _walk_aggregate(self, node: exp.Expr, binding: _Binding) -> None:
         """A clock that an aggregate holds against its rows decides which of them it is made of."""
-        moving, names = len(binding.moving), len(binding.bindings) + len(binding.nested)
+        before, names = len(binding.moving), len(binding.bindings) + len(binding.nested)
         self._walk_below(node, binding)
         if len(binding.bindings) + len(binding.nested) > names:
-            binding.deciding += binding.moving[moving:]
+            binding.deciding += binding.moving[before:]
 
     def _walk_deciding(self, node: exp.Expr, binding: _Binding) -> None:
         """FILTER, and the order in which an aggregate takes its rows."""
         if isinstance(node, (exp.Filter, exp.WithinGroup)):
             self._walk(node.this, binding)
             node = node.expression
-        moving = len(binding.moving)
+        before = len(binding.moving)
         self._walk_below(node, binding)
-        binding.deciding += binding.moving[moving:]
+        binding.deciding += binding.moving[before:]
 
     def _walk_column(self, node: exp.Expr, binding: _Binding) -> None:
         if binding.locals:
@@ -162,7 +163,7 @@ class Expressions:
         reference = self._names.lookup(node, binding.scope, binding.prefer)
         if reference is not None:
             binding.bindings[id(node)] = reference
-        elif (found := functions.moving(node.name.lower(), self._dialect)) is not None:
+        elif (found := moving(node.name.lower(), self._dialect)) is not None:
             binding.moving.append(found)
             binding.features |= Feature.VOLATILE
 
@@ -228,22 +229,22 @@ class Expressions:
         while isinstance(call, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter, exp.WithinGroup)):
             for value in (call.args.get("expression"),):
                 if isinstance(value, exp.Expr):
-                    moving = len(binding.moving)
+                    before = len(binding.moving)
                     self._walk(value, binding)
-                    binding.deciding += binding.moving[moving:]
+                    binding.deciding += binding.moving[before:]
             call = call.this
         if isinstance(call, exp.Identifier):
             features |= Feature.WINDOW
         else:
             # The function itself is a window function; what it is called with may aggregate.
             self._walk_aggregate(call, binding)
-        moving = len(binding.moving)
+        before = len(binding.moving)
         for key in ("partition_by", "order", "spec"):
             value = node.args.get(key)
             for item in value if isinstance(value, list) else (value,):
                 if isinstance(item, exp.Expr):
                     self._walk(item, binding)
-        binding.deciding += binding.moving[moving:]
+        binding.deciding += binding.moving[before:]
         binding.features |= features | Feature.WINDOW
         name = node.args.get("alias")
         if name is not None and not isinstance(node.this, exp.Identifier):
@@ -285,7 +286,7 @@ def _feature(kind: type[exp.Expr], node: exp.Expr) -> int:
         name = str(node.this).lower()
         if name in AGGREGATES:
             return Feature.AGGREGATE
-        if name in functions.RESTLESS_NAMES:
+        if name in RESTLESS_NAMES:
             return Feature.VOLATILE
         if name in ("unnest", "unlist"):
             return Feature.UNNEST
@@ -298,14 +299,14 @@ def _feature_of(kind: type[exp.Expr]) -> int:
         return Feature.AGGREGATE
     if issubclass(kind, (exp.UDTF, exp.Explode, exp.Posexplode, exp.ExplodingGenerateSeries)):
         return Feature.UNNEST
-    if functions.RESTLESS_CLASS.match(kind.__name__):
+    if nodes.RESTLESS_CLASS.match(kind.__name__):
         return Feature.VOLATILE
     return Feature.NONE
 
 
 _FEATURES: dict[type[exp.Expr], int] = {}
 
-_RESTLESS_POSTGRES = functions.CALLS | functions.CASTS
+_RESTLESS_POSTGRES = nodes.CALLS | now.CASTS
 _GRAINS = tuple(Grain)
 
 # Below these, a clock decides which rows a value is made of.

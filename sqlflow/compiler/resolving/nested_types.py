@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from sqlflow.compiler.functions.vocabulary import LIST_FUNCTIONS
 from sqlflow.compiler.resolving.value_types import ValueType, element_of, field_of, is_list, type_named
 from sqlflow.compiler.scopes import Alias, Direct, Expression, Feature, Field, Reference, Select, SourceKind
-from sqlflow.compiler.vocabulary import LIST_FUNCTIONS
 from sqlflow.core.names import ColumnRef
 
 

@@ -1,13 +1,10 @@
-"""Words of SQL by what they do: aggregates, scalars, functions of lists, and the syntax of each."""
+"""Functions without a class in sqlglot, by what they do: aggregates, scalars, those that give a list."""
 
 from __future__ import annotations
 
+from sqlflow.compiler.functions.natures import words
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-AGGREGATES = _words(
+AGGREGATES = words(
     """
     any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null
     arg_max_nulls_last arg_min arg_min_null arg_min_nulls_last argmax argmin array_agg avg bit_and
@@ -22,9 +19,8 @@ AGGREGATES = _words(
     """
 )
 
-
-# Functions without a class in sqlglot that are known to be scalar and to depend on nothing else.
-SCALARS = _words(
+# Those that are known to be scalar and to depend on nothing else.
+SCALARS = words(
     """
     row epoch epoch_us epoch_ns make_timestamptz century decade millennium era isoyear yearweek
     to_years to_months to_days to_hours to_minutes to_seconds to_milliseconds to_microseconds
@@ -37,8 +33,7 @@ SCALARS = _words(
     """
 )
 
-
-LIST_FUNCTIONS = _words(
+LIST_FUNCTIONS = words(
     """
     list_value list_concat list_sort list_distinct list_transform list_filter string_split
     str_split split regexp_split_to_array regexp_extract_all map_keys map_values map_entries
