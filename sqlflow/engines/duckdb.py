@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -282,6 +282,15 @@ def _cannot_open(path: Path, error: duckdb.Error) -> Exception:
 def _extensions(config: Config) -> Sequence[object]:
     found = config.target.options.get("extensions", ())
     return found if isinstance(found, list | tuple) else ()
+
+
+@cache
+def function_names() -> frozenset[str]:
+    """The functions that DuckDB has, in lower case."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        return frozenset(str(name).lower() for name, *_ in _functions(connection))
 
 
 def _functions(connection: duckdb.DuckDBPyConnection) -> frozenset[Row]:

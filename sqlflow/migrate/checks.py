@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, structs
@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from sqlflow.core.names import TableName
 from sqlflow.migrate.configs import as_list, as_mapping
 from sqlflow.migrate.dbt import Left, Place, Properties
+from sqlflow.migrate.dialects import sqlglot_name, translate_expression, written_in
 from sqlflow.migrate.jinja import Failed, NotRendered, Renderer
 from sqlflow.migrate.lookups import Names
 from sqlflow.migrate.models import Outcome, Remark
@@ -158,9 +159,9 @@ def checks_of(
     names: Names,
     renderer: Renderer,
     columns: Sequence[str] | None,
-    made_from: Callable[[TableName], Container[TableName]],
+    can_wait_for: Callable[[TableName, TableName], bool],
 ) -> Checked:
-    """Tests of a table as checks. `columns`: its own, None when nobody knows them. `made_from`: all that a table is made from."""
+    """Tests of a table as checks. `columns`: its own, None when nobody knows them. `can_wait_for`: whether a table can wait until another is built."""
     there = None if columns is None else {name.lower() for name in columns}
     checks: list[Mapping[str, Any]] = []
     remarks: list[Remark] = []
@@ -184,10 +185,16 @@ def checks_of(
                     raise NotRendered("it does not say of which column")
             if isinstance(found, Equivalent) and found.kind == "references":
                 other = TableName.parse(str(found.arguments.get("to", "")).rpartition(".")[0], named.table.schema)
-                if other == named.table or named.table in made_from(other):
+                if not can_wait_for(named.table, other):
                     queries.append(_orphans(test, named, found, names))
                     continue
             if isinstance(found, Equivalent):
+                if isinstance(found.arguments.get("values"), list | tuple) and not any(
+                    one is not None
+                    for one in found.arguments["values"]  # type: ignore[attr-defined]
+                ):
+                    raise NotRendered("it names no value but NULL, so every row passes it")
+                found = _in_duckdb(found, names.dialect, on, test, remarks)
                 checks.append({found.kind: _short(found)})
                 remarks += [Remark(Outcome.NOTED, f"{on}: {note}", test.place) for note in found.notes]
                 continue
@@ -203,6 +210,29 @@ def checks_of(
     if contract is not None:
         checks.append(contract)
     return Checked(tuple(_together(checks)), tuple(remarks), tuple(queries))
+
+
+_OF_SQL = (Form.SQL, Form.AGGREGATE, Form.OTHER_AGGREGATE)
+
+
+def _in_duckdb(found: Equivalent, adapter: str, on: str, test: DbtTest, remarks: list[Remark]) -> Equivalent:
+    """A check whose conditions are in the SQL of the new project."""
+    if written_in(adapter) == sqlglot_name(adapter) or not sqlglot_name(adapter):
+        return found
+    made = dict(found.arguments)
+    forms = {one.name: one.form for one in CHECKS[found.kind].arguments}
+    for name, value in found.arguments.items():
+        if not isinstance(value, str) or (name != "where" and forms.get(name) not in _OF_SQL):
+            continue
+        translated = translate_expression(value, adapter)
+        if isinstance(translated, str):
+            reason = f"`{name}` of {on} could not be translated: {translated}"
+            remarks.append(Remark(Outcome.BY_HAND, reason, test.place, f"write `{value}` in DuckDB's SQL"))
+            continue
+        made[name] = translated.sql
+        lost = [*translated.lost, *(f"`{one}` is no function of DuckDB" for one in translated.unknown)]
+        remarks += [Remark(Outcome.BY_HAND, f"`{name}` of {on}: {one}", test.place) for one in lost]
+    return structs.replace(found, arguments=made)
 
 
 def _resolved(test: DbtTest, names: Names, renderer: Renderer) -> dict[str, Any]:

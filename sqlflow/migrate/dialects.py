@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import sqlglot
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
 
 from sqlflow.core.names import TableName
+from sqlflow.engines.duckdb import function_names
+from sqlflow.migrate.warehouses import mended, unknown_functions
 
 _SQLGLOT = {
     "sqlserver": "tsql", "synapse": "tsql", "fabric": "fabric", "motherduck": "duckdb", "spark": "spark", "databricks": "databricks",
@@ -32,28 +34,43 @@ def written_in(adapter: str) -> str:
 
 
 class Translated(Struct, frozen=True):
-    """A query in another SQL. `lost`: what did not translate, in sqlglot's words."""
+    """A query in another SQL. `told`: what means something else, or may; `lost`: what did not translate; `unknown`: functions
+    that the other SQL does not have."""
 
     sql: str
+    told: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def translate(sql: str, adapter: str) -> Translated | str:
     """A query of an adapter in DuckDB's SQL, or why it cannot be read."""
+    return _translated(sql, adapter, pretty=True)
+
+
+def translate_expression(sql: str, adapter: str) -> Translated | str:
+    """A condition or value of an adapter in DuckDB's SQL, or why it cannot be read."""
+    made = _translated(f"SELECT {sql}", adapter, pretty=False)
+    return made if isinstance(made, str) else structs.replace(made, sql=made.sql.removeprefix("SELECT "))
+
+
+def _translated(sql: str, adapter: str, *, pretty: bool) -> Translated | str:
     try:
         trees = [tree for tree in sqlglot.parse(sql, read=sqlglot_name(adapter)) if tree is not None]
         if len(trees) != 1:
             return f"it holds {len(trees)} statements"
         generator = sqlglot.Dialect.get_or_raise("duckdb").generator(
-            pretty=True, unsupported_level=ErrorLevel.IGNORE, comments=True
+            pretty=pretty, unsupported_level=ErrorLevel.IGNORE, comments=True
         )
-        text = generator.generate(trees[0], copy=True)
+        told: list[str] = []
+        lost: list[str] = []
+        tree = mended(trees[0], sqlglot_name(adapter), told.append, lost.append)
+        text = generator.generate(tree, copy=True)
         if not generator.unsupported_messages and _means_the_same(sql, text):
-            return Translated(sql)
-        lost = [*generator.unsupported_messages]
-        if "UNNEST(input =>" in text:
-            lost.append("`FLATTEN` has other words in DuckDB: write `unnest`")
-        return Translated(text, tuple(dict.fromkeys(lost)))
+            text = sql
+        unknown = tuple(unknown_functions(text, function_names()))
+        lost += [one for one in generator.unsupported_messages if one.split(" ")[0].lower() not in unknown]
+        return Translated(text, tuple(dict.fromkeys(told)), tuple(dict.fromkeys(lost)), unknown)
     except SqlglotError as error:
         return str(error).split("\n", maxsplit=1)[0]
     except (RecursionError, ValueError, TypeError, AttributeError, KeyError, IndexError, AssertionError) as error:

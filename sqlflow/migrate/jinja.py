@@ -130,6 +130,9 @@ class Lookups(Struct, frozen=True):
     columns: Callable[[Relation], Sequence[tuple[str, str]] | None]  # name and type, None when nobody knows
 
 
+_ABSENT = object()
+
+
 class _Current:
     """The template that is being rendered, and what it says on the way."""
 
@@ -205,10 +208,14 @@ class Renderer:
         name = str(node.file.path)
         try:
             context = self._contexts[node.package]
-            context.update(self._of_node(node, current), **(also or {}))
-            result = self._run(text, name, context)
-            for key in also or {}:
-                context.pop(key, None)
+            own = {**self._of_node(node, current), **(also or {})}
+            outer = {key: dict.get(context, key, _ABSENT) for key in own}
+            context.update(own)
+            try:
+                result = self._run(text, name, context)
+            finally:
+                for key, value in outer.items():  # one that asks what another one gives goes on with its own
+                    context.pop(key, None) if value is _ABSENT else context.__setitem__(key, value)
             return Rendered(
                 result,
                 current.said,

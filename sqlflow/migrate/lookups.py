@@ -48,7 +48,6 @@ class Names(Struct, frozen=True):
     nodes: Mapping[tuple[str, str], Named]  # package and name
     sources: Mapping[tuple[str, str], SourceTable]
     dialect: str
-    columns_of: Mapping[str, Sequence[tuple[str, str]]] = {}
     called: Mapping[str, Sequence[Named]] = {}  # the nodes by name alone
 
     def ref(self, package: str | None, name: str, version: object) -> Relation:
@@ -89,9 +88,6 @@ class Names(Struct, frozen=True):
             return Relation(node.name, "", self.project.output.schema, node.name)
         return relation_of(named, self.dialect)
 
-    def columns(self, relation: Relation) -> Sequence[tuple[str, str]] | None:
-        return self.columns_of.get(relation.written)
-
 
 def source_tables(
     properties: Iterable[Properties], project: DbtProject, renderer: Renderer, left: list[Left]
@@ -123,6 +119,15 @@ def source_tables(
                 one.name, name, TableName(schema, identifier), entry, one.said, one.place, database, config
             )
     return _apart(found)
+
+
+def columns_said(said: object) -> Sequence[tuple[str, str]]:
+    """The columns of a table that a YAML file describes, with their types where it says them."""
+    return [
+        (str(one["name"]).strip('"`'), str(one.get("data_type") or ""))
+        for one in (said if isinstance(said, list) else ())
+        if isinstance(one, dict) and one.get("name") is not None
+    ]
 
 
 def _apart(found: dict[tuple[str, str], SourceTable]) -> Mapping[tuple[str, str], SourceTable]:

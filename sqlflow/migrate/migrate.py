@@ -22,10 +22,12 @@ from sqlflow.migrate.equivalents import EQUIVALENTS
 from sqlflow.migrate.headers import header
 from sqlflow.migrate.histories import TAKE_OVER, taking_over
 from sqlflow.migrate.jinja import Failed, Lookups, Relation, Renderer
-from sqlflow.migrate.lookups import Names, by_name, source_tables
-from sqlflow.migrate.models import Compiled, Converted, Outcome, Remark, convert
+from sqlflow.migrate.lookups import Names, by_name, columns_said, source_tables
+from sqlflow.migrate.models import Compiled, Converted, convert
 from sqlflow.migrate.naming import Named, name_node
+from sqlflow.migrate.remarks import Outcome, Remark
 from sqlflow.migrate.report import Entry, Report, entry_of
+from sqlflow.migrate.seeds import mended
 from sqlflow.migrate.unit_tests import unit_tests
 from sqlflow.migrate.unsaid import indexes, line_in_settings, of_nothing, unsaid
 from sqlflow.migrate.writing import folder_defaults, model_paths, project_file, seed_settings, source_files
@@ -55,7 +57,7 @@ def migrate(
         project, {(one.node.package, one.node.name): one for one in named if one.node.resource in _TABLES}, sources, project.output.type,
         called=by_name(one for one in named if one.node.resource in _TABLES),
     )  # fmt: skip
-    renderer.answer_with(Lookups(names.ref, names.source, names.this, names.columns))
+    renderer.answer_with(Lookups(names.ref, names.source, names.this, lambda relation: columns_in(relation)))
     docs = Docs(project)
     # Of two nodes with one table, the one that is enabled counts.
     by_use = sorted(named, key=lambda one: one.enabled)
@@ -86,6 +88,19 @@ def migrate(
         made = convert_one(table) if table in models else None
         return None if made is None else made.columns
 
+    documented = {one.table: columns for one in sources.values() if (columns := columns_said(one.said.get("columns")))}
+
+    def columns_in(relation: Relation) -> Sequence[tuple[str, str]] | None:
+        """What a template that asks the database for columns gets to know."""
+        table = relation_name(relation)
+        found = known(table.schema, table.name)
+        if found is None and table in documented:
+            renderer.note(
+                f"the columns of `{table}` are taken from its description in YAML", "compare them with the table"
+            )
+            return documented[table]
+        return None if found is None else [(name, "") for name in found]
+
     def convert_one(table: TableName) -> Converted | None:
         if table not in done:
             done[table] = None  # for those that read each other in a circle
@@ -99,18 +114,24 @@ def migrate(
 
     converted = {table: made for table in models if (made := convert_one(table)) is not None}
     parents = {table: [relation_name(one) for one in made.reads] for table, made in converted.items()}
-    ancestors: dict[TableName, frozenset[TableName]] = {}
+    needs = {table: set(found) for table, found in parents.items()}
 
-    def made_from(table: TableName) -> frozenset[TableName]:
-        if table not in ancestors:
-            ancestors[table] = frozenset()  # for those that read each other in a circle
-            ancestors[table] = frozenset(
-                one for parent in parents.get(table, ()) for one in (parent, *made_from(parent))
-            )
-        return ancestors[table]
+    def can_wait_for(table: TableName, other: TableName) -> bool:
+        """Whether a table can wait until another one is built, for the sake of a check; from then on it does."""
+        reached, left_to_see = {other}, [other]
+        while left_to_see:
+            new = needs.get(left_to_see.pop(), set()) - reached
+            reached |= new
+            left_to_see += new
+        if table in reached:
+            return False
+        needs.setdefault(table, set()).add(other)
+        return True
 
     checks = {
-        one.table: checks_of(tests[one.table], one, names, renderer, known(one.table.schema, one.table.name), made_from)
+        one.table: checks_of(
+            tests[one.table], one, names, renderer, known(one.table.schema, one.table.name), can_wait_for
+        )
         for one in models.values()
     }
     paths = model_paths((one.named for one in converted.values() if one.sql is not None), project)
@@ -137,7 +158,13 @@ def migrate(
     if text := seed_settings(seeds, docs, project):
         files[PurePosixPath("seeds/seeds.yml")] = text
     for table, seed in seeds.items():
-        entries.append(entry_of(Converted(seed, "", {}, ()), f"seeds/{table.schema}/{table.name}.csv"))
+        path = PurePosixPath("seeds", table.schema, f"{table.name}.csv")
+        remarks = []
+        if better := mended(project.root / seed.node.file.path, str(seed.config.get("delimiter") or ",")):
+            files[path] = better[0]
+            del copied[path]
+            remarks.append(Remark(Outcome.NOTED, f"the file is written otherwise: {better[1]}", seed.node.place))
+        entries.append(entry_of(Converted(seed, "", {}, tuple(remarks)), str(path)))
     for table, checked in checks.items():
         for query in checked.queries:
             if table in converted and converted[table].sql is None:
@@ -160,8 +187,8 @@ def migrate(
                         )
                     )
                     break
-    for table, label, found in described:
-        queries, told = queries_of(found, table, label, names, renderer)
+    for table, label, its_tests in described:
+        queries, told = queries_of(its_tests, table, label, names, renderer)
         left += told
         for query in queries:
             _generic(query, adapter, files, left)

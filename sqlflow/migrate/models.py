@@ -193,11 +193,29 @@ def _in_dialect(sql: str, node: DbtModel, adapter: str, remarks: list[Remark]) -
         return sql
     if made.sql != sql:
         remarks.append(Remark(Outcome.NOTED, f"translated from the SQL of `{adapter}`", node.place))
+    remarks += [Remark(Outcome.NOTED, told, node.place) for told in made.told]
     remarks += [
         Remark(Outcome.BY_HAND, f"a part did not translate: {lost}", node.place, "look at it in the new file")
         for lost in made.lost
     ]
+    remarks += [
+        Remark(
+            Outcome.BY_HAND,
+            f"`{name}` is no function of DuckDB",
+            _place_of(name, node),
+            f"say it in other words, or write `CREATE MACRO {name}(...)` in macros/",
+        )
+        for name in made.unknown
+    ]
     return made.sql
+
+
+def _place_of(word: str, node: DbtModel) -> Place:
+    """Where a word stands in the text of a node."""
+    found = re.search(rf"\b{re.escape(word)}\b", node.file.text, re.IGNORECASE)
+    if found is None:
+        return node.place
+    return Place(node.file.path, node.file.text.count("\n", 0, found.start()) + node.first_line)
 
 
 # ---------------------------------------------------------------- directives

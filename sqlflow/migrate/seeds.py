@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -27,6 +28,27 @@ def types_of(path: Path, delimiter: str) -> dict[str, str] | None:
             return dict(zip(names, _types(rows, len(names)), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error, TypeError):
         return None
+
+
+def mended(path: Path, delimiter: str) -> tuple[str, str] | None:
+    """A CSV file that only dbt reads, as one that SQLFlow reads, and what was wrong with it; None for one that is right."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except (OSError, UnicodeDecodeError, csv.Error, TypeError):
+        return None
+    width = len(rows[0]) if rows else 0
+    short = [number for number, row in enumerate(rows, 1) if 0 < len(row) < width]
+    ends = set(re.findall(r"\r\n|\r|\n", text))
+    if not short and len(ends) < 2:
+        return None
+    wrong = [f"row {short[0]} has less values than there are columns, which are NULL"] if short else []
+    wrong += ["its lines do not end alike"] if len(ends) > 1 else []
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows(
+        [*row, *[""] * (width - len(row))] for row in rows if row
+    )
+    return out.getvalue(), "; ".join(wrong)
 
 
 _KINDS = ("INTEGER", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP", "BOOLEAN", "VARCHAR")
