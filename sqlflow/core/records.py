@@ -101,12 +101,12 @@ class TableRecord(Struct, frozen=True):
     read, as text. `seen`: of an input, its content; of a model, the rows that it has read up to the watermark (append and
     merge).
     `logged`: the change log tells of every version after this one. `image`: a copy of the input is kept. `counters`: a
-    hash of the query whose counters are kept. `costs`: strategy -> seconds that it took last. `distrusted`: why the table
+    hash of the query whose counters are kept. `costs`: the seconds that each method took last, and `followed`: for how many changed rows. `distrusted`: why the table
     is only rebuilt until somebody releases it. `runs`: how often it was written without being rebuilt.
     `indexes`: the names of those that `@index` had made; `partitioned`: as `@partition_by` says.
     `project`: the name of the project that the record belongs to; empty in those of older versions.
-    `strategy`, `facts`: how the last write was done, and the numbers that decided it. `paces`: strategy -> how long
-    it took here against its estimate, for the next choice.
+    `strategy`, `facts`: how the last write was done, and the numbers that decided it. `paces`: how long
+    each method took here against its estimate, for the next choice.
     """
 
     table: TableName
@@ -129,7 +129,8 @@ class TableRecord(Struct, frozen=True):
     logged: int | None = None
     image: bool = False
     counters: str = ""
-    costs: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[Method, float] = field(default_factory=dict)
+    followed: Mapping[Method, int] = field(default_factory=dict)
     distrusted: str = ""
     runs: int = 0
     indexes: tuple[str, ...] = ()
@@ -137,7 +138,7 @@ class TableRecord(Struct, frozen=True):
     project: str = ""
     strategy: Method = Method.NONE
     facts: Facts = field(default_factory=dict)
-    paces: Mapping[str, float] = field(default_factory=dict)
+    paces: Mapping[Method, float] = field(default_factory=dict)
 
     @property
     def made(self) -> bool:

@@ -125,6 +125,7 @@ class Sight(Struct, frozen=True):
             clocks=clocks.shown(self.world, subject.model),
             mode=str(header.mode),
             costs=before.costs if before else {},
+            followed=before.followed if before else {},
             paces=before.paces if before else {},
             distrusted=before.distrusted if before else "",
             indexes=before.indexes if before else (),

@@ -48,7 +48,7 @@ class Choice(Struct, frozen=True):
 
     prices: Prices
     ways: tuple[Method, ...]
-    paces: Mapping[str, float]
+    paces: Mapping[Method, float]
     last: Method
     columns: int
     compares: bool

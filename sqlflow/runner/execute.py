@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -243,9 +243,7 @@ class _Run:
                 self._interrupted([*(item.task for item in done), task])
                 return
             seconds = time.monotonic() - started
-            record = replace(
-                outcome.record, committed_at=started_at, seconds=round(seconds, 4), costs=_costs(outcome, seconds)
-            )
+            record = replace(_timed(outcome, seconds), committed_at=started_at, seconds=round(seconds, 4))
             done.append(_Done(task, replace(outcome, record=record), started_at, seconds))
             task = self._more(task, done, begun, began)
         self._commit(session, done, ended)
@@ -372,16 +370,19 @@ class _Run:
         self._emit(TaskFinished(result))
 
 
-def _costs(outcome: Outcome, seconds: float) -> Mapping[str, float]:
-    """What each strategy took last: seconds, and for how many changed rows."""
-    known = outcome.record.costs
-    if outcome.strategy in (Method.NONE, Method.UNCHANGED) or Fact.CHECKED_ROWS in outcome.facts:
-        return known  # nothing was done, or more than that: what a self-check takes is no cost of the strategy
-    found = {**known, str(outcome.strategy): round(seconds, 4)}
+def _timed(outcome: Outcome, seconds: float) -> TableRecord:
+    """The record, with what the method took: seconds, and for how many changed rows."""
+    record, method = outcome.record, outcome.strategy
+    if method in (Method.NONE, Method.UNCHANGED) or Fact.CHECKED_ROWS in outcome.facts:
+        return record  # nothing was done, or more than that: what a self-check takes is no cost of the method
+    known = {
+        other: took for other, took in record.costs.items() if other is not Method.NONE
+    }  # a word of another version
+    record = replace(record, costs={**known, method: round(seconds, 4)})
     added, removed = outcome.facts.get(Fact.ADDED_ROWS), outcome.facts.get(Fact.REMOVED_ROWS)
-    if isinstance(added, int) and isinstance(removed, int) and outcome.strategy is not Method.FULL:
-        found[f"{outcome.strategy}_rows"] = added + removed
-    return found
+    if isinstance(added, int) and isinstance(removed, int) and method is not Method.FULL:
+        record = replace(record, followed={**record.followed, method: added + removed})
+    return record
 
 
 def _last_of_each(records: Sequence[TableRecord]) -> list[TableRecord]:

@@ -185,7 +185,7 @@ def _fact(value: object) -> str | int | float:
 _SHORTEST = 0.02  # seconds: of less, the clock tells more about other programs than about the rows
 
 
-def _learned(paces: Mapping[str, float], strategy: Method, facts: Facts) -> Mapping[str, float]:
+def _learned(paces: Mapping[Method, float], strategy: Method, facts: Facts) -> Mapping[Method, float]:
     """How long each strategy takes against its price: half of what was known, half of what was seen now.
 
     What is known of the others fades towards the mean, so that one slow run does not rule a strategy out for ever.
@@ -197,7 +197,7 @@ def _learned(paces: Mapping[str, float], strategy: Method, facts: Facts) -> Mapp
     mine = (paces[strategy] + pace) / 2 if strategy in paces else pace
     mean = (sum(other for name, other in paces.items() if name != strategy) + mine) / len({*paces, strategy})
     faded = {name: round(other + (mean - other) / 10, 4) for name, other in paces.items()}
-    return {**faded, str(strategy): round(mine, 4)}
+    return {**faded, strategy: round(mine, 4)}
 
 
 def _statement_problem(error: EngineError, step: Step, task: Task) -> Diagnostic:

@@ -111,7 +111,7 @@ def _limit(before: TableRecord, name: Method, base: int, known: int | None, grow
     per_row = None if full is None or not then else full / then
     weight = _ROWS_PER_ADDED if grown else _ROWS_PER_REMOVED
     fixed = _FIXED_SECONDS
-    last, last_rows = before.costs.get(name), before.costs.get(f"{name}_rows")
+    last, last_rows = before.costs.get(name), before.followed.get(name)
     if last is not None and last_rows is not None and then:
         fixed = min(last, fixed)
         if per_row and last_rows > 1000:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from sqlflow.core.delta import Shape
 from sqlflow.core.plan import Reason, ReasonKind, Step
 from sqlflow.core.records import Relation, TableRecord
+from sqlflow.core.ways import Method
 from sqlflow.plan.draft import Decision, Leave, Rebuild, Sight, Write
 from sqlflow.plan.following import changelog, delta
 from sqlflow.plan.following.apply import follow, followed
@@ -79,7 +80,7 @@ def _prepares(sight: Sight, subject: Subject, reason: Reason) -> bool:
         return True
     world, before = sight.world, subject.before
     inputs = world.data_inputs(subject.model)
-    if before is None or before.costs.get("full", 0.0) <= _WORTH_FOLLOWING:
+    if before is None or before.costs.get(Method.FULL, 0.0) <= _WORTH_FOLLOWING:
         return False
     if reason.kind is not ReasonKind.INPUT_CHANGED or not any(map(world.tells, inputs)):
         return False
