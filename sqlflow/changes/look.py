@@ -463,9 +463,9 @@ class _Look:
             self._followed = {
                 read
                 for model in self._compiled.models.values()
-                if model.model.header.promise.follows
-                or model.model.header.promise.is_view
-                or model.model.header.strategy is Strategy.DELTA
+                if model.header.promise.follows
+                or model.header.promise.is_view
+                or model.header.strategy is Strategy.DELTA
                 for read in model.parents
             }
         return name in self._followed
@@ -564,7 +564,7 @@ class _Look:
         self, model: CompiledModel, states: Mapping[TableName, InputState], known: Inputs | None, *, anew: bool
     ) -> dict[tuple[TableName, TableName], SignatureUpdate]:
         """For an incremental model, which partitions of its inputs differ from when it last read them."""
-        header = model.model.header
+        header = model.header
         session = self._warehouse.session
         if not header.promise.timed or header.time is None or session is None:
             return {}
@@ -630,7 +630,7 @@ class _Look:
         """For each incremental model and input, a query of the partitions that `partitions` compares."""
         found: dict[tuple[TableName, TableName], Sql] = {}
         for model in (self._compiled.models[wanted] for wanted in sorted(self._wanted)):
-            header, words = model.model.header, self._warehouse.traits.wording
+            header, words = model.header, self._warehouse.traits.wording
             column = model.schema.find(header.time or "")
             if not header.promise.timed or column is None:
                 continue
@@ -660,14 +660,14 @@ class _Look:
         if self._readers is None:
             self._readers = {}
             for model in (self._compiled.models[wanted] for wanted in sorted(self._wanted)):
-                if model.model.header.promise.timed:
+                if model.header.promise.timed:
                     for table, mapping in model.times.items():
                         if mapping.occurrences:
                             self._readers.setdefault(table, model)
         reader = self._readers.get(name)
-        column = reader.schema.find(reader.model.header.time or "") if reader is not None else None
+        column = reader.schema.find(reader.header.time or "") if reader is not None else None
         if reader is not None and column is not None:
-            header, mapping = reader.model.header, reader.times[name]
+            header, mapping = reader.header, reader.times[name]
             try:
                 digest = signatures.by_row(self._warehouse.traits.wording, schema)
                 found = self._by_partition(session, relation, digest, mapping.expressions, header.grain, column.type)

@@ -110,21 +110,21 @@ def _asked(
     for name, checks in checks_of_inputs(compiled.project).items():
         if name in wanted and name in compiled.columns:
             yield str(name), audits(name, checks, None, compiled.columns[name].names, clock()), (name,), None
-    for name in sorted(compiled.order, key=lambda name: compiled.models[name].model.header.promise.tests):
+    for name in sorted(compiled.order, key=lambda name: compiled.models[name].header.promise.tests):
         model = compiled.models[name]
         if name not in wanted:
             continue
-        if model.model.header.promise.tests:
+        if model.header.promise.tests:
             parents = tuple(table for table in model.parents if table in compiled.models)
             yield _label(model), test_audits(model), parents, model.query
-        elif model.model.header.promise.stands:
-            queries = audits(name, checks_of(model.model.header), None, model.schema.names, clock())
+        elif model.header.promise.stands:
+            queries = audits(name, checks_of(model.header), None, model.schema.names, clock())
             yield _label(model), queries, (name,), None
 
 
 def _label(model: CompiledModel) -> str:
     """A model by its name, a test by its file."""
-    return str(model.model.file.path if model.model.header.promise.tests else model.name)
+    return str(model.model.file.path if model.header.promise.tests else model.name)
 
 
 _MOST_ROWS = 100

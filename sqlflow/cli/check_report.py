@@ -37,7 +37,7 @@ class Entry(Struct, frozen=True):
 def categories(compiled: Compiled) -> dict[tuple[str, str], Category]:
     """What each check is about, by its table and its name; all others are rules of the business."""
     specs = [(str(name), spec) for name, found in checks_of_inputs(compiled.project).items() for spec in found]
-    specs += [(str(m.name), spec) for m in compiled.models.values() for spec in checks_of(m.model.header)]
+    specs += [(str(m.name), spec) for m in compiled.models.values() for spec in checks_of(m.header)]
     return {(table, spec.name): CHECKS[spec.kind].category for table, spec in specs if spec.kind in CHECKS}
 
 

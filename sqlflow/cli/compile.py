@@ -102,11 +102,11 @@ def manifest_of(checked: Checked) -> dict[str, object]:
 
 def _tests(checked: Checked) -> dict[TableName, CompiledModel]:
     models = checked.compiled.models
-    return {name: models[name] for name in checked.compiled.order if models[name].model.header.promise.tests}
+    return {name: models[name] for name in checked.compiled.order if models[name].header.promise.tests}
 
 
 def _severity(test: CompiledModel) -> str:
-    return "error" if test.model.header.severity is Severity.ERROR else "warn"
+    return "error" if test.header.severity is Severity.ERROR else "warn"
 
 
 def _columns(checked: Checked, name: TableName) -> list[dict[str, str]]:
@@ -114,7 +114,7 @@ def _columns(checked: Checked, name: TableName) -> list[dict[str, str]]:
 
 
 def _model(model: CompiledModel) -> dict[str, object]:
-    header = model.model.header
+    header = model.header
     notes = {name.lower(): note for name, note in header.columns.items()}
     lineage = {column.name.lower(): column for column in model.lineage.columns}
     columns = []

@@ -83,7 +83,7 @@ def _tables(found: Reading) -> list[TableName]:
     """The seeds that were loaded, and all models that are tables or views."""
     compiled = found.checked.compiled
     seeds = [name for name in compiled.project.seeds if name in (found.tables or {})]
-    return [*seeds, *(name for name in compiled.order if compiled.models[name].model.header.promise.stands)]
+    return [*seeds, *(name for name in compiled.order if compiled.models[name].header.promise.stands)]
 
 
 def _compare(
@@ -114,7 +114,7 @@ def _key_of(compiled: Compiled, name: TableName) -> tuple[str, ...]:
     model = compiled.models.get(name)
     if model is None:
         return ()
-    header = model.model.header
+    header = model.header
     return header.key or next(iter(identities(header.checks)), ())
 
 

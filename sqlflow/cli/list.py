@@ -92,7 +92,7 @@ def _worth_a_look(compiled: Compiled) -> list[Diagnostic]:
         )
     for model in compiled.models.values():
         found += _about_the_clock(compiled, model)
-        if not model.lineage.complete and not model.model.header.promise.tests:
+        if not model.lineage.complete and not model.header.promise.tests:
             found.append(
                 Diagnostic(
                     "opaque-query",
@@ -109,7 +109,7 @@ def _holds_data(compiled: Compiled, column: ColumnLineage) -> bool:
     """Whether a column that tells when its row was written is made of data as well, views looked through."""
     for ref in column.direct:
         parent = compiled.models.get(ref.table)
-        if parent is None or ref.column.lower() not in parent.written or not parent.model.header.promise.is_view:
+        if parent is None or ref.column.lower() not in parent.written or not parent.header.promise.is_view:
             return True
         if any(_holds_data(compiled, c) for c in parent.lineage.columns if c.name.lower() == ref.column.lower()):
             return True
@@ -118,12 +118,12 @@ def _holds_data(compiled: Compiled, column: ColumnLineage) -> bool:
 
 def _about_the_clock(compiled: Compiled, model: CompiledModel) -> Iterator[Diagnostic]:
     """What of a table depends on when it is built, by whom, or on chance."""
-    rule, name = model.model.header.clock, model.name
-    place = model.model.header.spans.get("clock", model.query.span(0))
+    rule, name = model.header.clock, model.name
+    place = model.header.spans.get("clock", model.query.span(0))
     unknown = [item for item in model.clock if item.nature is Nature.UNKNOWN]
     known = [item for item in model.clock if item.nature is not Nature.UNKNOWN]
     drawn = [item for item in known if item.nature is Nature.CHANCE]
-    stored = not model.model.header.promise.is_view  # a view keeps nothing, so nothing in it becomes old
+    stored = not model.header.promise.is_view  # a view keeps nothing, so nothing in it becomes old
     if rule is ClockRule.WRITTEN and known:
         yield _warning(
             f"the rows of `{name}` depend on {words_of(known)}, and `@clock: written` keeps those of the last build",

@@ -42,7 +42,7 @@ def show_profile(
             said = error.message.splitlines()[0]
             raise one_problem("statement-failed", f"`{table}` cannot be read: {said}") from error
         model = found.checked.compiled.models.get(table)
-        checks = model.model.header.checks if model is not None else ()
+        checks = model.header.checks if model is not None else ()
     known = {(check.kind, column.lower()) for check in checks for column in check.columns if len(check.columns) == 1}
     proposed = list(suggestions(told, known)) if suggest else []
     if json:

@@ -39,7 +39,7 @@ def record_test(
         config = found.opened.config
         name = find_name(found.checked, text)
         model = found.checked.compiled.models.get(name)
-        if model is None or model.model.header.promise.tests:
+        if model is None or model.header.promise.tests:
             raise one_problem("unknown-table", f"`{name}` is no model", None, "a unit test is of a model")
         if found.opened.engine is None:
             raise one_problem("no-database", "there are no rows yet", None, "`sqlflow build` makes the database")

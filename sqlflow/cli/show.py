@@ -52,7 +52,7 @@ def show_rows(
 def relation_of(found: Reading, table: TableName) -> tuple[Schema, Sql]:
     """The columns of a model, seed or source, and what gives its rows, after FROM. Raises ProjectError when it is not built."""
     model = found.checked.compiled.models.get(table)
-    stands = model is None or model.model.header.promise.stands
+    stands = model is None or model.header.promise.stands
     if found.opened.engine is None or (stands and table not in (found.tables or {})):
         raise one_problem("not-built", f"`{table}` is not built yet", None, f"`sqlflow build +{table}` builds it")
     if model is not None and not stands:

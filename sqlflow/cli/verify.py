@@ -90,7 +90,7 @@ def _wanted(
             yield name
     models = prepared.checked.compiled.models
     for name in prepared.checked.compiled.order:
-        test = models[name].model.header.promise.tests
+        test = models[name].header.promise.tests
         if name in prepared.selected and not test and (distrusted is None or name in distrusted):
             yield name
 
@@ -102,7 +102,7 @@ def _verified(
     reasons = {task.table: task.reason for task in prepared.plan.tasks}
     without = None
     if model is not None:
-        has_table = model.model.header.promise.is_table
+        has_table = model.header.promise.is_table
         without = not_judged(model, reasons.get(name), prepared.shape_of(name) if has_table else None)
     if without is not None:
         yield Verified(name, Verdict.SKIPPED, why=(without,))

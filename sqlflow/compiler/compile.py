@@ -316,7 +316,7 @@ class _Compiler:
             compiled = self.done.get(parent)
             spelled = self._spelled.get(parent, parent) if compiled is None else compiled.model.name
             found = f"{spelled} {self.digests.get(parent) or _schema_digest(self._columns[parent])}"
-            if compiled is not None and compiled.model.header.promise.is_view:
+            if compiled is not None and compiled.header.promise.is_view:
                 found += f" {self.keys[parent]} {_hash(compiled.query.text, compiled.model.file.text)} {compiled.model.file.path}"
             self._stamps[parent] = found
         return found
@@ -691,7 +691,7 @@ class _Compiler:
         """What its rows depend on that may be something else in another build, and which columns only tell of it, with the
         views looked through that it reads."""
         read = [self.done[parent] for parent in text.parents if parent in self.done]
-        views = [model for model in read if model.model.header.promise.looked_through]
+        views = [model for model in read if model.header.promise.looked_through]
         rows = {item for view in views for item in view.clock}
         if not facts.lineage.complete:
             rows.update(self._words(model, text))
@@ -846,7 +846,7 @@ def _checked_against(header: Header, columns: Mapping[TableName, Schema]) -> tup
 def _unknown_references(compiled: Compiled) -> list[Diagnostic]:
     """Checks that read a table or column that is not there."""
     problems: list[Diagnostic] = []
-    checks = [check for model in compiled.models.values() for check in model.model.header.checks]
+    checks = [check for model in compiled.models.values() for check in model.header.checks]
     checks += [check for of_input in checks_of_inputs(compiled.project).values() for check in of_input]
     references = [(check, column) for check in checks for column in check.reads]
     if not references:

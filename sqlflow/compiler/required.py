@@ -10,7 +10,7 @@ from sqlflow.core.model import Incremental
 
 def not_incremental(model: CompiledModel) -> Diagnostic | None:
     """The refusal of a model that says `required` and has no proven incremental way; None when all is well."""
-    header = model.model.header
+    header = model.header
     if header.incremental is not Incremental.REQUIRED:
         return None
     found = _reason(model)
@@ -27,7 +27,7 @@ def not_incremental(model: CompiledModel) -> Diagnostic | None:
 
 def _reason(model: CompiledModel) -> tuple[str, str] | None:
     """Why not, and what would help."""
-    header = model.model.header
+    header = model.header
     if header.promise.whole and not header.promise.follows:
         return "mode `replace` writes the whole table at each change", "use another mode, or leave `@incremental` out"
     if header.promise.whole or not header.promise.is_table:

@@ -41,7 +41,7 @@ def not_followed(compiled: Compiled, shape_of: Callable[[TableName], Shape]) -> 
     """The models of mode `auto` that say `incremental: required` and whose query cannot follow changes of all inputs."""
     problems = []
     for model in compiled.models.values():
-        header = model.model.header
+        header = model.header
         if not _only_follows(model) or header.incremental is not Incremental.REQUIRED:
             continue
         span = header.spans.get("incremental", model.query.span(0))
@@ -61,13 +61,13 @@ def not_followed(compiled: Compiled, shape_of: Callable[[TableName], Shape]) -> 
 
 def _only_follows(model: CompiledModel) -> bool:
     """Whether its table is rebuilt when a change cannot be followed: it has no intervals that could be replaced."""
-    promise = model.model.header.promise
+    promise = model.header.promise
     return promise.whole and promise.follows
 
 
 def _hindrances(model: CompiledModel, shape: Shape) -> Iterator[tuple[str, str, Span | None, str]]:
     """What hinders: the construct, the reason, its place, and what would help."""
-    header = model.model.header
+    header = model.header
     leave = "or leave `@incremental: required` out"
     if header.before or header.after:
         word = "before" if header.before else "after"
@@ -116,7 +116,7 @@ def _shape(compiled: Compiled, model: CompiledModel, workshop: Workshop, whole: 
             continue
         parent = compiled.models.get(name)
         columns[name] = parent.schema if parent is not None else compiled.columns[name]
-        if parent is not None and parent.model.header.promise.is_view:
+        if parent is not None and parent.header.promise.is_view:
             views[name] = parent.query.text
             stack.extend(parent.parents)
     counters = _only_follows(model)
@@ -164,6 +164,6 @@ def _keys_of(compiled: Compiled, name: TableName) -> tuple[frozenset[str], ...]:
     found = [source.key] if source is not None else []
     model = compiled.models.get(name)
     if model is not None:
-        header = model.model.header
+        header = model.header
         found += [header.key, *identities(header.checks)]
     return tuple(frozenset(column.lower() for column in key) for key in dict.fromkeys(found) if key)

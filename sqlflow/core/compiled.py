@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from sqlflow.core.clock import Moving, Written
 from sqlflow.core.later import Later
-from sqlflow.core.model import Model, Project
+from sqlflow.core.model import Header, Model, Project
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.reach import HERE, Reach, TimeStep
 from sqlflow.core.reading import Reading
@@ -122,14 +122,18 @@ class CompiledModel(Struct, frozen=True):
         return self.model.name
 
     @property
+    def header(self) -> Header:
+        return self.model.header
+
+    @property
     def stale_by(self) -> tuple[Moving, ...]:
         """That with which the table becomes stale by itself."""
-        return self.model.header.clock.applied(self.clock)
+        return self.header.clock.applied(self.clock)
 
     @property
     def queried(self) -> Schema:
         """The columns that the query gives; a history has more."""
-        added = self.model.header.added
+        added = self.header.added
         return self.schema.without({name.lower() for name in added}) if added else self.schema
 
     @property
@@ -173,6 +177,6 @@ class Compiled(Struct, frozen=True):
                 continue
             found.add(name)
             model = self.models.get(name)
-            if model is not None and model.model.header.promise.is_view:
+            if model is not None and model.header.promise.is_view:
                 stack.extend(model.parents)
         return frozenset(found)

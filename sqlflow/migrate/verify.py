@@ -144,9 +144,7 @@ class _Bench:
             workshop = Workshop(self._config, binder, NoCache(), "")
             standing = look_at(self._engine, self._config)
             self._checked = compile_what_can_be_read(workshop, standing.tables, standing.records)
-            if selection and not any(
-                one.model.header.promise.history for one in self._checked.compiled.models.values()
-            ):
+            if selection and not any(one.header.promise.history for one in self._checked.compiled.models.values()):
                 return {}
             request = Request(tuple(selection), threads=2)
             prepared = prepare(workshop, self._checked, standing, store, request, "verify", clock)
@@ -164,7 +162,7 @@ class _Bench:
         """Put the versions that dbt gathered into the histories."""
         assert self._checked is not None
         for name, model in self._checked.compiled.models.items():
-            header = model.model.header
+            header = model.header
             there = compose("{c}.{t}", c=Ident(self._other), t=name)
             if not header.promise.history or name not in self._made:
                 continue
@@ -193,7 +191,7 @@ class _Bench:
         assert self._checked is not None
         compiled = self._checked.compiled
         model = compiled.models.get(name)
-        if model is not None and model.model.header.promise.inlined:
+        if model is not None and model.header.promise.inlined:
             return Verified(name, Verdict.NO_TABLE, why="it is part of the queries that read it")
         result = results.get(name)
         if model is None and name not in compiled.project.seeds:
@@ -207,7 +205,7 @@ class _Bench:
             theirs = _schema(self._session, there)
         except EngineError:
             return Verified(name, Verdict.MISSING, why="dbt's database has no such table")
-        header = model.model.header if model is not None else None
+        header = model.header if model is not None else None
         key = () if header is None else header.key or next(iter(identities(header.checks)), ())
         mine = Table(Sql(render(name)), self._made[name].schema)
         try:

@@ -17,7 +17,7 @@ _MOVED = Ident("_sqlflow_moved")
 
 def boundary(subject: Subject, watermark: str | None, top: Sql | None = None) -> Sql:
     """The watermark, or the expression `top` in its place, less `lookback`, as a value of the cursor's type."""
-    header = subject.model.model.header
+    header = subject.model.header
     kind = subject.type_of(header.cursor or "")
     value = top if watermark is None else watermark_literal(watermark, kind)
     assert value is not None
@@ -75,7 +75,7 @@ def prove_below(subject: Subject, before: TableRecord, cursor: Ident, limit: Sql
     seen = before.seen
     if not isinstance(seen, Rows):
         return [write(make_temporary(_KNOWN, "SELECT FALSE AS known"))]
-    key = subject.model.model.header.key
+    key = subject.model.header.key
     marks = [Ident(name) for name in dict.fromkeys((cursor, *key))]
     parts: dict[str, Part] = {
         "known": _KNOWN, "counted": COUNTED, "moved": _MOVED, "met": MET, "latest": latest, "marks": marks, "hash": _hash(subject, cursor), "c": cursor,
@@ -122,7 +122,7 @@ def measure(subject: Subject, rows: Part, limit: Sql | None) -> Step:
 
     `rows`: the rows that were read, from `limit` on (all of them when it is None).
     """
-    header = subject.model.model.header
+    header = subject.model.header
     cursor = Ident(header.cursor or "")
     top = compose("(SELECT max({c}) FROM {rows})", c=cursor, rows=rows)
     if subject.before is not None and subject.before.watermark is not None and limit is not None:
@@ -147,5 +147,5 @@ def measure(subject: Subject, rows: Part, limit: Sql | None) -> Step:
 
 def _hash(subject: Subject, cursor: Ident) -> Sql:
     """What tells a row by its cursor and its key."""
-    identity = subject.model.schema.only(dict.fromkeys((cursor, *subject.model.model.header.key)))
+    identity = subject.model.schema.only(dict.fromkeys((cursor, *subject.model.header.key)))
     return subject.words.row_hash(identity)

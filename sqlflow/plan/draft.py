@@ -109,7 +109,7 @@ class Sight(Struct, frozen=True):
 
     def record(self, subject: Subject, change: Change) -> TableRecord:
         """What will be remembered of a table after this change."""
-        before, header = subject.before, subject.model.model.header
+        before, header = subject.before, subject.model.header
         earlier = before.changes[-(_KEPT_CHANGES - 1) :] if before else ()
         return TableRecord(
             table=subject.table,
@@ -192,7 +192,7 @@ def task_of(
 ) -> Task:
     """The task with hooks, indexes and checks. `needs`: the tasks that come before."""
     model, before, record, steps = subject.model, subject.before, draft.record, draft.steps
-    header = model.model.header
+    header = model.header
     if record.relation is Relation.TABLE and record.table == model.name:  # no batch of one that is built beside it
         steps, record = _indexed(subject, steps, record, anew=draft.anew)
     if draft.before_hooks:
@@ -230,7 +230,7 @@ def task_of(
 
 
 def _audits(subject: Subject, part: Sql | None, now: datetime) -> tuple[Audit, ...]:
-    header = subject.model.model.header
+    header = subject.model.header
     if header.promise.tests:
         return test_audits(subject.model)
     return audits(subject.table, checks_of(header), part, subject.model.schema.names, now)
@@ -250,7 +250,7 @@ def _indexed(
     analyzed = subject.words.analyzed(subject.table) if steps else None
     if analyzed is not None:
         steps = (*steps, write(analyzed[0], only_if=analyzed[1]))
-    parts = subject.model.model.header.partition_by
+    parts = subject.model.header.partition_by
     if parts is not None and steps:
         steps = (*steps, write(subject.words.settle(subject.table, parts)))
     return steps, replace(record, indexes=tuple(wanted), partitioned=str(parts or ""))

@@ -14,7 +14,7 @@ from sqlflow.plan.subject import Subject, write
 
 def wanted(subject: Subject) -> dict[str, Index]:
     """The indexes of a model by their names, which tell one definition from another."""
-    header, name = subject.model.model.header, subject.table
+    header, name = subject.model.header, subject.table
     return {_name(name, index): index for index in header.index}
 
 

@@ -15,7 +15,7 @@ _NUMBER = Ident("_sqlflow_rowid")
 
 def meet(subject: Subject, rows: Ident, only_if: Sql | None = None) -> Step:
     """Find the rows of the table that have the key of one of `rows`, a temporary table."""
-    header = subject.model.model.header
+    header = subject.model.header
     names = dict.fromkeys([*header.key, *((header.cursor,) if header.cursor is not None else ())])
     return write(
         make_temporary(
@@ -32,7 +32,7 @@ def meet(subject: Subject, rows: Ident, only_if: Sql | None = None) -> Step:
 def is_met(subject: Subject, rows: Ident) -> Sql:
     """The condition that a row of the table (`_target`) has the key of one of `rows`, which are some of those that were
     met."""
-    key = subject.model.model.header.key
+    key = subject.model.header.key
     number = _number(subject)
     if number is None:
         return compose(
@@ -47,7 +47,7 @@ def is_met(subject: Subject, rows: Ident) -> Sql:
 
 
 def _known(subject: Subject, rows: Ident) -> Sql:
-    same = matches(subject.words, "_met", rows, subject.model.model.header.key)
+    same = matches(subject.words, "_met", rows, subject.model.header.key)
     return compose(
         "(SELECT _met.{r} FROM {met} AS _met WHERE EXISTS (SELECT 1 FROM {rows} WHERE {same}))",
         r=_NUMBER,
@@ -61,4 +61,4 @@ def _number(subject: Subject) -> Sql | None:
     """By what the engine finds a row of `_target` again; None when a column hides it, or its key does as well."""
     if not subject.words.numbers_rows:
         return None
-    return subject.words.row_id("_target", subject.model.schema, subject.model.model.header.partition_by)
+    return subject.words.row_id("_target", subject.model.schema, subject.model.header.partition_by)

@@ -19,7 +19,7 @@ def changed_partitions(model: CompiledModel, names: Collection[str], zone: ZoneI
 
     `zone`: the project's time zone for a TIMESTAMPTZ column, None for any other.
     """
-    grain = model.model.header.grain
+    grain = model.header.grain
     found = []
     for name in names:
         key = name.partition(":")[2]
@@ -42,7 +42,7 @@ def touched_by(
         changed = changed_partitions(model, mine, zone)
         for reach in mapping.reaches_of(expression):
             found |= reach.touched(changed)
-    return found.aligned(model.model.header.grain, zone)
+    return found.aligned(model.header.grain, zone)
 
 
 def _moment(key: str) -> datetime:

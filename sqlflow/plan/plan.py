@@ -96,7 +96,7 @@ class _Planner:
         name = model.name
         self._note_loads(model)
         before = self._world.inputs.records.get(name)
-        if model.model.header.promise.inlined:
+        if model.header.promise.inlined:
             self._plan.skipped[name] = Reason(ReasonKind.NO_TABLE, "inline: put into its readers")
             return
         if before is not None:
@@ -108,19 +108,19 @@ class _Planner:
             return
         if self._refuse(refusals.engine_lacks(self._world, model)):
             return
-        if model.model.header.promise.tests:
+        if model.header.promise.tests:
             self._plan_test(model, before)
             return
         found = self._world.inputs.tables.get(name)
         standing = found.relation if found else None
         if self._refuse(refusals.made_by_another(self._world, name) or refusals.foreign(self._world, name)):
             return
-        parted = str(model.model.header.partition_by or "")
+        parted = str(model.header.partition_by or "")
         fits = found is not None and found.schema == model.schema and (before.partitioned if before else "") == parted
         subject = Subject(model, before, standing, self._world.zone, self._world.words, fits)
         differ = before.schema.differences(found.schema) if before and found else ()
         reason = rebuild_reason(model, before, standing, differ)
-        if reason is None and self._world.request.full_refresh and not model.model.header.promise.is_view:
+        if reason is None and self._world.request.full_refresh and not model.header.promise.is_view:
             reason = Reason(ReasonKind.REQUESTED, "asked for with --full-refresh")
         if reason is not None and before is not None and self._forbids(subject, reason):
             return
@@ -145,13 +145,13 @@ class _Planner:
         same_checks = before.fingerprint.checks == model.fingerprint.checks
         if clock is None and effect and same_checks and all(self._may_stay(cause, before) for cause in effect.inputs):
             subject = replace(subject, causes=frozenset(effect.inputs))
-        mode = MODES[model.model.header.mode]
+        mode = MODES[model.header.mode]
         self._carry_out(subject, before, mode.update(self._sight, subject, before, effect, clock))
 
     def _carry_out(self, subject: Subject, before: TableRecord | None, decision: Decision) -> None:
         match decision:
             case Rebuild(reason, causes):
-                mode = MODES[subject.model.model.header.mode]
+                mode = MODES[subject.model.header.mode]
                 self._write(subject, mode.rebuild(self._sight, replace(subject, causes=causes), reason))
             case Write():
                 self._write(subject, decision)
@@ -182,7 +182,7 @@ class _Planner:
 
     def _note_loads(self, model: CompiledModel) -> None:
         """Files of whose rows the partitions must be known, and are not before they are loaded."""
-        if not model.model.header.promise.timed or model.name not in self._world.selected:
+        if not model.header.promise.timed or model.name not in self._world.selected:
             return
         for name, mapping in model.times.items():
             state = self._world.inputs.states.get(name)
@@ -207,7 +207,7 @@ class _Planner:
 
     def _check(self, subject: Subject, before: TableRecord, check: Check) -> None:
         """Only the checks: the object itself, if there is one, stays as it is."""
-        promise = subject.model.model.header.promise
+        promise = subject.model.header.promise
         record = replace(
             before,
             fingerprint=subject.model.fingerprint,
@@ -229,7 +229,7 @@ class _Planner:
 
     def _leave(self, subject: Subject, before: TableRecord) -> None:
         """Nothing to do for the table; what it has read is now a newer version without a difference for it."""
-        checked = checks_of(subject.model.model.header)
+        checked = checks_of(subject.model.header)
         if checked and before.fingerprint.checks != subject.model.fingerprint.checks:
             self._check(subject, before, Check(Reason(ReasonKind.CHECKS_CHANGED, "its checks changed"), subject.causes))
             return
@@ -254,7 +254,7 @@ class _Planner:
             self._task(subject, dropping, subject.causes)
             return
         tested = Reason(ReasonKind.TESTED, "nothing that was read has changed since")
-        test = subject.model.model.header.promise.tests
+        test = subject.model.header.promise.tests
         self._plan.skipped[name] = tested if test else Reason(ReasonKind.UP_TO_DATE, "up to date")
         if any(parent in self._last_task for parent in self._world.data_inputs(subject.model)):
             return  # what the parent is about to do may fail: a later build, which sees it done, will note it
@@ -338,6 +338,6 @@ def orphans(
 
 
 def _version(model: CompiledModel, number: int, changes: tuple[Change, ...], why: str, logged: int | None) -> Version:
-    time = model.model.header.time if model.model.header.promise.timed else None
+    time = model.header.time if model.header.promise.timed else None
     column = model.schema.find(time) if time is not None else None
     return Version(number, changes, why, column.name if column else None, column.type if column else "", logged)

@@ -28,7 +28,7 @@ def rebuilt(
     opened: tuple[Step, ...] = (),
 ) -> Write:
     """The task that makes a table or view anew with these steps. `record`: see `record_of`."""
-    header, before = subject.model.model.header, subject.before
+    header, before = subject.model.header, subject.before
     if not header.promise.is_view or checks_of(header):
         steps = (*steps, *seen(sight.world, subject.model))
     dropped, gone = leftover(sight.world, subject)
@@ -72,7 +72,7 @@ _EDITS = frozenset(
 
 def _edited_columns(sight: Sight, subject: Subject, before: TableRecord, reason: Reason) -> tuple[str, ...] | None:
     """The columns that an edit of the query changed, when surely nothing else changed in the table."""
-    now, header = subject.model.fingerprint, subject.model.model.header
+    now, header = subject.model.fingerprint, subject.model.header
     found = sight.world.inputs.tables.get(subject.table)
     if (
         reason.kind is not ReasonKind.QUERY_CHANGED
@@ -94,7 +94,7 @@ def _edited_columns(sight: Sight, subject: Subject, before: TableRecord, reason:
 
 
 def _inputs_moved(sight: Sight, subject: Subject, before: TableRecord) -> bool:
-    if subject.model.model.header.promise.is_view:
+    if subject.model.header.promise.is_view:
         return False  # what a view reads is looked at through it
     return bool(sight.effect(subject.model, before))
 

@@ -36,18 +36,18 @@ def parent_missing(model: CompiledModel, parent: TableName) -> Diagnostic:
 
 def engine_lacks(world: World, model: CompiledModel) -> Diagnostic | None:
     """The header asks for something that the engine does not have."""
-    if not world.traits.partitioned_tables and model.model.header.partition_by is not None:
+    if not world.traits.partitioned_tables and model.header.partition_by is not None:
         return Diagnostic(
             "engine-option",
             f"this engine has no partitioned tables, and `{model.name}` asks for one",
-            model.model.header.spans.get("partition_by", model.query.span(0)),
+            model.header.spans.get("partition_by", model.query.span(0)),
             "leave `@partition_by` out: intervals are replaced without it, too",
         )
-    if not world.traits.index_options and not all(index.plain for index in model.model.header.index):
+    if not world.traits.index_options and not all(index.plain for index in model.header.index):
         return Diagnostic(
             "engine-option",
             f"this engine has only plain indexes, and `{model.name}` asks for more",
-            model.model.header.spans.get("index", model.query.span(0)),
+            model.header.spans.get("index", model.query.span(0)),
             "list only columns; to require unique values, add a `unique` check",
         )
     return None
@@ -77,7 +77,7 @@ def foreign(world: World, name: TableName) -> Diagnostic | None:
         return None
     model = world.compiled.models.get(name)
     if model is not None and name in world.inputs.lost:
-        also = " --discard-history" if model.model.header.promise.history else ""
+        also = " --discard-history" if model.header.promise.history else ""
         return Diagnostic(
             "record-lost",
             f"the record of `{name}` is lost: nobody knows what was read for the rows that it has",
@@ -99,15 +99,15 @@ def _may_take(world: World, name: TableName) -> bool:
     model = world.compiled.models.get(name)
     lost = name in world.inputs.lost
     if world.request.full_refresh:
-        return world.request.discard_history or not (lost and model is not None and model.model.header.promise.history)
+        return world.request.discard_history or not (lost and model is not None and model.header.promise.history)
     if not lost:
         return False
-    return model is None or (model.model.header.full_refresh and not model.model.header.promise.keeps)
+    return model is None or (model.header.full_refresh and not model.header.promise.keeps)
 
 
 def forbidden(world: World, subject: Subject, reason: Reason) -> Diagnostic | None:
     """The author forbade what would have to be done."""
-    header = subject.model.model.header
+    header = subject.model.header
     if (lost := history_lost(world, subject, reason)) is not None:
         return lost
     if header.promise.is_view:
@@ -123,7 +123,7 @@ def forbidden(world: World, subject: Subject, reason: Reason) -> Diagnostic | No
 
 
 def _columns_must_stay(subject: Subject, reason: Reason) -> Diagnostic | None:
-    header = subject.model.model.header
+    header = subject.model.header
     if header.on_schema_change is not OnSchemaChange.FAIL or not (why := _other_columns(subject, reason)):
         return None
     undo = "name the columns in the query" if reason.kind is ReasonKind.COLUMNS_CHANGED else "undo the edit"
@@ -142,7 +142,7 @@ def carries_on(world: World, subject: Subject) -> bool:
     return (
         before is not None
         and promised(before.mode).history
-        and subject.model.model.header.promise.history
+        and subject.model.header.promise.history
         and subject.standing is Relation.TABLE
         and before.fingerprint.header.split(" ")[0] == now.header.split(" ")[0]
         and not world.request.full_refresh
@@ -151,7 +151,7 @@ def carries_on(world: World, subject: Subject) -> bool:
 
 def history_lost(world: World, subject: Subject, reason: Reason) -> Diagnostic | None:
     """A history would be thrown away, or rows that a table keeps would not come into the history that it becomes."""
-    before, header = subject.before, subject.model.model.header
+    before, header = subject.before, subject.model.header
     if before is None or carries_on(world, subject):
         return None
     if promised(before.mode).history:
@@ -173,7 +173,7 @@ def history_lost(world: World, subject: Subject, reason: Reason) -> Diagnostic |
 
 
 def _why_lost(world: World, subject: Subject, reason: Reason) -> str:
-    header = subject.model.model.header
+    header = subject.model.header
     if world.request.full_refresh:
         return "`--full-refresh` makes tables anew"
     if not header.promise.history:
@@ -210,7 +210,7 @@ def _other_shape(world: World, subject: Subject) -> Diagnostic | None:
 
 def never_rebuilt(subject: Subject, reason: Reason) -> Diagnostic:
     """The author forbade to rebuild the table."""
-    header = subject.model.model.header
+    header = subject.model.header
     return Diagnostic(
         "refused-rebuild",
         f"`{subject.table}` would have to be rebuilt, because {reason}, and `full_refresh: never` forbids it",

@@ -50,7 +50,7 @@ class SelfCheck(Struct, frozen=True):
 def due(subject: Subject, shape: Shape | None, query: Sql, every: int, run: str) -> SelfCheck | None:
     """The self-check of the run that is planned, if it has one. `shape`: of the query, if its counters may be kept;
     `every`: how many runs lie between two, 0 for none."""
-    before, header = subject.before, subject.model.model.header
+    before, header = subject.before, subject.model.header
     if not every or before is None or (before.runs + 1) % every or not header.full_refresh:
         return None
     if header.before or header.after:
@@ -66,7 +66,7 @@ def due(subject: Subject, shape: Shape | None, query: Sql, every: int, run: str)
 
 def _sampled_by(subject: Subject, grouping: Grouping | None) -> tuple[str, ...]:
     """The columns whose hash picks the sample: of whole groups, keys or times where there are such."""
-    header, schema, words = subject.model.model.header, subject.model.kept, subject.words
+    header, schema, words = subject.model.header, subject.model.kept, subject.words
     choices = [
         () if grouping is None else tuple(grouping.visible.values()),
         header.key,

@@ -60,7 +60,7 @@ def rebuild_reason(
     """Why the table must be made from scratch, whatever its data; None when it need not be."""
     if before is None:
         return Reason(ReasonKind.NEW, "it is new")
-    wanted = Relation.VIEW if model.model.header.promise.is_view else Relation.TABLE
+    wanted = Relation.VIEW if model.header.promise.is_view else Relation.TABLE
     if standing is None:
         return Reason(ReasonKind.MISSING, f"its {wanted} is missing in the database")
     if standing is not wanted:
@@ -144,7 +144,7 @@ def _effect_of(
     if not matter:
         return Effect()
     definition = any(change.definition for change in matter)
-    incremental = model.model.header.promise.timed
+    incremental = model.header.promise.timed
     if not incremental or definition:
         return Effect(EVERYTHING, definition, (why,), reset=any(change.reset for change in matter))
     mapping = model.times.get(name, TimeMapping(reason="its rows cannot be traced to the time column"))
@@ -162,14 +162,14 @@ def _effect_of(
         found = touched_by(model, mapping, partitions.partitions, _zone_of(model, zone))
         if not found and not partitions.partitions:
             return Effect()
-        return Effect(found, False, (f"{why}: {_count(found, model.model.header.grain)}",))
+        return Effect(found, False, (f"{why}: {_count(found, model.header.grain)}",))
     if all(change.intervals is not None for change in matter) and version.time is not None:
         changed = NOTHING
         for change in matter:
             changed |= change.intervals or NOTHING
         mapped = _map(model, mapping, version, changed, zone)
         if mapped is not None:
-            return Effect(mapped, False, (f"{why}: {_count(mapped, model.model.header.grain)}",))
+            return Effect(mapped, False, (f"{why}: {_count(mapped, model.header.grain)}",))
     return Effect(EVERYTHING, False, (f"{why} as a whole",))
 
 
@@ -197,7 +197,7 @@ def _map(
     model: CompiledModel, mapping: TimeMapping, version: Version, changed: IntervalSet, zone: ZoneInfo
 ) -> IntervalSet | None:
     """Intervals of a parent's time column as intervals of the model's; None where that is not known."""
-    column = model.schema.find(model.model.header.time or "")
+    column = model.schema.find(model.header.time or "")
     if column is None:
         return None
     found = NOTHING
@@ -213,7 +213,7 @@ def _map(
 
 
 def _zone_of(model: CompiledModel, zone: ZoneInfo) -> ZoneInfo | None:
-    column = model.schema.find(model.model.header.time or "")
+    column = model.schema.find(model.header.time or "")
     return zone if column is not None and column.type == ZONED else None
 
 

@@ -123,7 +123,7 @@ def decide(subject: Subject, choice: Choice, latest: Ident, gone: Ident) -> list
     """
     parts: dict[str, Part] = {
         "t": subject.table, "latest": latest, "met": MET, "gone": gone, "facts": FACTS, "choice": CHOICE, "sample": _SAMPLE,
-        "same": matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key),
+        "same": matches(subject.words, "_target", "_sqlflow_latest", subject.model.header.key),
     }  # fmt: skip
     steps = [_count(subject, choice, parts)]
     if choice.fixed is None:
@@ -184,7 +184,7 @@ def _count(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> Step:
 
 def _meets_all(subject: Subject) -> bool:
     """Whether each row that was met is that of one row of the batch: neither has lost any since, and keys come once."""
-    header = subject.model.model.header
+    header = subject.model.header
     return header.cursor is None and header.deleted is None and header.conflict is Conflict.SOURCE_WINS
 
 
@@ -198,7 +198,7 @@ _SOME_MET: LiteralString = (
 def _found_keys(subject: Subject, parts: Mapping[str, Part]) -> Sql:
     """How many keys of the batch the table has, however many rows it has of each."""
     if _meets_all(subject):
-        keys = [Ident(name) for name in subject.model.model.header.key]
+        keys = [Ident(name) for name in subject.model.header.key]
         return compose("(SELECT count(*) FROM (SELECT DISTINCT {keys} FROM {met}) AS _keys)", keys=keys, **parts)
     return compose(
         "(SELECT count(*) FROM {latest} WHERE EXISTS (SELECT 1 FROM {met} AS _target WHERE {same}))", **parts
@@ -228,7 +228,7 @@ def _compare(subject: Subject, choice: Choice, parts: Mapping[str, Part]) -> lis
         "SELECT {rewriting} - {comparing} > {seconds} FROM {facts}",
         rewriting=rewriting, comparing=_sum(least, _pace(choice, changes)), seconds=Value(_SAMPLE_SECONDS), **parts,
     )  # fmt: skip
-    key = subject.model.model.header.key
+    key = subject.model.header.key
     found = make_temporary(
         _SAMPLE, "WITH _some AS MATERIALIZED (SELECT * FROM {latest} WHERE NOT {gone} {sample_of}), "
         "_theirs AS MATERIALIZED (SELECT * FROM {t} AS _target WHERE {known}) "

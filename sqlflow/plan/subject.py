@@ -79,7 +79,7 @@ def replace_table(subject: Subject, query: Sql) -> tuple[Step, ...]:
     was_view = subject.standing is Relation.VIEW
     published = subject.words.publish(
         subject.table, query, subject.model.schema, fits=subject.fits and subject.standing is Relation.TABLE,
-        parts=subject.model.model.header.partition_by, was_view=was_view,
+        parts=subject.model.header.partition_by, was_view=was_view,
     )  # fmt: skip
     return tuple(write(sql, counts=sql is published.fill) for sql in published.statements)
 
@@ -97,7 +97,7 @@ def matches(words: Wording, left: str, right: str, key: tuple[str, ...]) -> Sql:
 
 def is_deletion(subject: Subject) -> Sql:
     """The condition that a row means "delete this key"."""
-    deleted = subject.model.model.header.deleted
+    deleted = subject.model.header.deleted
     if deleted is None:
         return Sql("FALSE")
     if deleted.column is not None:

@@ -29,7 +29,7 @@ def with_tiers(plan: Plan, compiled: Compiled, shape_of: ShapeOf) -> Plan:
 
 def _says_something(model: CompiledModel, task: Task) -> bool:
     """Whether the tier says something about a task: an incremental model has its partitions as well."""
-    promise = model.model.header.promise
+    promise = model.header.promise
     return promise.follows and (promise.whole or bool(task.ways))
 
 

@@ -98,7 +98,7 @@ def left_out(model: CompiledModel) -> list[str]:
 
 def _notes(model: CompiledModel, shape: Shape) -> tuple[str, ...]:
     """What was left out, and what may make a table differ from its query without anything being wrong."""
-    header = model.model.header
+    header = model.header
     notes = left_out(model)
     if header.before or header.after:
         notes.append("its hooks may have changed the table")
@@ -113,7 +113,7 @@ def appended(subject: Subject) -> Proof:
     """Rows that the query does not give any more stay. A row of the query that is missing is excused where one of those is
     another version of it: `append` does not read it again. A row that is there more often than the query gives it was
     doubled."""
-    header, schema, words = subject.model.model.header, subject.model.kept, subject.words
+    header, schema, words = subject.model.header, subject.model.kept, subject.words
     compared = compared_columns(words, schema)
     parts: dict[str, Part] = {
         "kept": _KEPT, "wrong": WRONG, "w": WEIGHT, "expected": _EXPECTED, "versions": _VERSIONS, "cs": names(compared),

@@ -61,7 +61,7 @@ class World(Struct, frozen=True, dict=True):
                 continue
             found[name] = None
             parent = self.compiled.models.get(name)
-            if parent is not None and parent.model.header.promise.is_view:
+            if parent is not None and parent.header.promise.is_view:
                 stack.extend(parent.parents)
         return tuple(sorted(found))
 
@@ -115,7 +115,7 @@ class World(Struct, frozen=True, dict=True):
     def _readers(self) -> Mapping[TableName, tuple[CompiledModel, ...]]:
         found: dict[TableName, list[CompiledModel]] = {}
         for model in self.compiled.models.values():
-            if may_follow(model.model.header):
+            if may_follow(model.header):
                 for read in self.data_inputs(model):
                     if not self._by_partition(model, read):
                         found.setdefault(read, []).append(model)
@@ -123,11 +123,11 @@ class World(Struct, frozen=True, dict=True):
 
     def _by_partition(self, model: CompiledModel, read: TableName) -> bool:
         """Whether the changes of an input are known by partition, which is enough for a model of intervals."""
-        header = model.model.header
+        header = model.header
         if not header.promise.timed or header.strategy is Strategy.DELTA:
             return False
         parent = self.compiled.models.get(read)
-        return parent is None or parent.model.header.promise.timed or parent.model.header.promise.is_view
+        return parent is None or parent.header.promise.timed or parent.header.promise.is_view
 
 
 def may_follow(header: Header) -> bool:

@@ -13,7 +13,7 @@ from sqlflow.core.plan import Reason, ReasonKind
 
 def not_judged(model: CompiledModel, reason: Reason | None, shape: Shape | None) -> str | None:
     """Why there is nothing to compare, if there is not. `reason`: why the table would be built now; `shape`: of its query."""
-    promise = model.model.header.promise
+    promise = model.header.promise
     if promise.is_view:
         return "a view is what its query gives"
     if promise.inlined:
@@ -28,7 +28,7 @@ def not_judged(model: CompiledModel, reason: Reason | None, shape: Shape | None)
 
 def _always_another(model: CompiledModel) -> str | None:
     """Why the rows of a table need not be those that its query gives now."""
-    rule, clock = model.model.header.clock, never_the_same(model.clock)
+    rule, clock = model.header.clock, never_the_same(model.clock)
     drawn = [item for item in clock if item.nature is Nature.CHANCE]
     if drawn:
         return f"its rows are drawn by chance ({words_of(drawn)}): its query gives other rows each time"
@@ -48,7 +48,7 @@ def written_columns(compiled: Compiled) -> Mapping[TableName, frozenset[str]]:
     found: dict[TableName, frozenset[str]] = {}
     for name in compiled.order:
         model = compiled.models[name]
-        header = model.model.header
+        header = model.header
         moving = set(model.written)
         if header.promise.history and header.cursor is None:  # the moments of builds
             moving |= {header.validity.start.lower(), header.validity.end.lower()}

@@ -103,7 +103,7 @@ _SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 def test_audits(test: CompiledModel) -> tuple[Audit, ...]:
     """What answers a query in tests/: it must return no rows."""
     query = Authors(test.query.text)
-    blocking = test.model.header.severity is Severity.ERROR
+    blocking = test.header.severity is Severity.ERROR
     rows = compose("SELECT * FROM (\n{query}\n) AS _failing", query=query)
     count = compose("SELECT count(*) FROM (\n{query}\n) AS _failing", query=query)
     check = CheckQuery(

@@ -63,7 +63,7 @@ class _Checker:
         compiled = self._around.compiled.models.get(name) if name is not None else None
         if name is None or compiled is None:
             return None
-        if test.scenario and not compiled.model.header.promise.stands:
+        if test.scenario and not compiled.header.promise.stands:
             message = f"`{name}` is inline, so there is no table to build step by step"
             hint = "give it one step, with `given` and `expect` instead of `steps`"
             self.problems.append(Diagnostic("invalid-for-mode", message, test.place.span, hint))
@@ -71,8 +71,8 @@ class _Checker:
         inlines = self._inlines_given(test)
         read, inlined = self._around.read_by(name, inlines)
         inputs = {table: self._around.columns(table) for table in read}
-        builds = compiled.model.header.promise.stands and test.cte is None
-        builds = builds and (test.scenario or compiled.model.header.promise.keeps or bool(compiled.bounds))
+        builds = compiled.header.promise.stands and test.cte is None
+        builds = builds and (test.scenario or compiled.header.promise.keeps or bool(compiled.bounds))
         project: Checked | None = None
         if builds or test.variables or inlines or test.steps[0].now is not None:
             project = self._compiled(test, compiled.model, inlined, inputs, test.steps[0].now)
@@ -201,7 +201,7 @@ class _Checker:
     ) -> tuple[Schema, str] | None:
         assert test.cte is not None
         assert test.cte_place is not None
-        time = compiled.schema.find(compiled.model.header.time or "")
+        time = compiled.schema.find(compiled.header.time or "")
         text = bounded_query(compiled, time.type if time is not None else "DATE", Interval(BEGINNING, END))
         queries = queries_of_ctes(text, self._dialect)
         query = queries.get(test.cte.lower())

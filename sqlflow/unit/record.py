@@ -103,7 +103,7 @@ def masked(found: Sequence[Sample], model: CompiledModel, compiled: Compiled) ->
 
 
 def _marked(model: CompiledModel) -> set[str]:
-    return {name.lower() for name, note in model.model.header.columns.items() if "pii" in note.tags}
+    return {name.lower() for name, note in model.header.columns.items() if "pii" in note.tags}
 
 
 def _masked(value: object, column: Column, words: dict[str, str]) -> str | None:

@@ -44,7 +44,7 @@ def impact(compiled: Compiled, before: Mapping[TableName, Before], names: Sequen
     found = []
     for name in names:
         model = compiled.models.get(name)
-        if model is not None and model.model.header.promise.inlined:
+        if model is not None and model.header.promise.inlined:
             continue
         found.append(_edit(name, model, before.get(name), compiled, children))
     return tuple(found)

@@ -284,10 +284,10 @@ def _looks_alike(made: CompiledModel | None, old: CompiledModel | None, *, fed: 
         return made is old
     if made.schema != old.schema:
         return False
-    if not (made.model.header.promise.looked_through or old.model.header.promise.looked_through):
+    if not (made.header.promise.looked_through or old.header.promise.looked_through):
         return True
     # Readers look through these at the query.
-    same_mode = made.model.header.mode is old.model.header.mode
+    same_mode = made.header.mode is old.header.mode
     return (
         not fed
         and same_mode

@@ -147,7 +147,7 @@ def members(compiled: Compiled, wanted: Collection[TableName], tables: Collectio
             for parent in (*model.parents, *model.checked_against)
             if parent in compiled.models and parent not in tables
         ]
-    return frozenset(name for name in found if compiled.models[name].model.header.promise.stands)
+    return frozenset(name for name in found if compiled.models[name].header.promise.stands)
 
 
 def build_scratch(
@@ -210,7 +210,7 @@ def _part(compiled: Compiled, names: Collection[TableName], order: Order) -> Com
 
 def _for_scratch(model: CompiledModel, wishes: Wishes) -> CompiledModel:
     """Without the author's own statements, which may write anywhere; and with checks that a sample cannot be held to."""
-    header = replace(model.model.header, before=(), after=(), batch=None, full_refresh=True)
+    header = replace(model.header, before=(), after=(), batch=None, full_refresh=True)
     if sample_in_words(wishes):
         header = replace(header, checks=tuple(replace(c, severity=Severity.WARNING) for c in header.checks))
     return replace(model, model=replace(model.model, header=header))
@@ -291,7 +291,7 @@ def _cut(relation: Sql, name: TableName, schema: Schema, order: Order) -> Sql:
     if name in project.seeds:
         return query
     source, model = project.sources.get(name), order.checked.compiled.models.get(name)
-    time = source.time if source is not None else model.model.header.time if model is not None else None
+    time = source.time if source is not None else model.header.time if model is not None else None
     column = schema.find(time) if time is not None else None
     if (wishes.start or wishes.end) and column is not None and column.parsed.is_moment:
         window = IntervalSet.between(wishes.start or BEGINNING, wishes.end or END)

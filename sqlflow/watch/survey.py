@@ -256,7 +256,7 @@ def _fetched(survey: Survey, engine: Engine, model: CompiledModel, relation: Sql
 
 def _runnable(model: CompiledModel) -> str:
     """The query, with all of time between `$start` and `$end`."""
-    time = model.schema.find(model.model.header.time or "")
+    time = model.schema.find(model.header.time or "")
     if not model.bounds or time is None:
         return model.query.text
     return bounded_query(model, time.type, Interval(BEGINNING, END))
@@ -333,7 +333,7 @@ def _rows_of_table(survey: Survey, desk: Desk, tell: Tell) -> None:
         return
     try:
         survey.opened(engine)
-        is_view = model.model.header.promise.is_view
+        is_view = model.header.promise.is_view
         if is_view and database.is_file():
             beside.attach(engine, survey.config)
         there: Found | None = engine.tables().get(survey.edited)

@@ -92,7 +92,7 @@ def follow(
     moving = frozenset(world.moving(subject.model))
     steps = (*delta.follow(subject, shape, found.following, log, rebuild, check, moving), *measured)
     signatures = world.signatures(subject.table)
-    if subject.model.model.header.promise.timed:
+    if subject.model.header.promise.timed:
         record = replace(record, done=before.done, watermark=before.watermark)
         # What is followed is what their own tasks find, of whose partitions nothing is known.
         inputs = [item.table for item in found.following.changed if item.table in world.inputs.states]

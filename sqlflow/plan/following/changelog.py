@@ -110,7 +110,7 @@ def _wants_image(world: World, name: TableName) -> bool:
     if source is not None and (source.path is not None or (source.append_only and source.cursor is not None)):
         return False
     return any(
-        insists(model.model.header) and world.shape_of(model.name).tier is not Tier.REFUSED
+        insists(model.header) and world.shape_of(model.name).tier is not Tier.REFUSED
         for model in world.may_follow(name)
     )
 

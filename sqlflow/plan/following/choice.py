@@ -64,7 +64,7 @@ def follow_or_not(
 
     `rows`: how many rows the inputs have, where that is known.
     """
-    header = model.model.header
+    header = model.header
     if shape.tier is Tier.REFUSED:
         return NotFollowed(_words(shape.refusal), shape.refusal)
     if shape.grouping is not None and before.counters != counters_token(shape):
@@ -127,7 +127,7 @@ def _limit(before: TableRecord, name: Method, base: int, known: int | None, grow
 def may_pay(model: CompiledModel, before: TableRecord | None, rows: int | None) -> bool:
     """Whether a model might follow changes of an input that has `rows`, however few they are; False for a table that is
     rebuilt faster than any change is followed."""
-    header = model.model.header
+    header = model.header
     if before is None or insists(header) or not header.promise.whole or before.costs.get(Method.FULL) is None:
         return True
     base = max(before.rows or 0, rows or 0)
@@ -140,7 +140,7 @@ def may_pay(model: CompiledModel, before: TableRecord | None, rows: int | None) 
 
 def would_follow(model: CompiledModel, before: TableRecord, shape: Shape, added: int, rows: int | None) -> bool:
     """Whether it is worth while to write down rows that were added to an input, which has `rows` now, for this reader."""
-    if insists(model.model.header):
+    if insists(model.header):
         return True
     if before.distrusted or (shape.grouping is not None and before.counters != counters_token(shape)):
         return False

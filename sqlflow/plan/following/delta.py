@@ -226,7 +226,7 @@ _GIVE_UP = compose("UPDATE {choice} SET way = 'full'", choice=_CHOICE)
 
 def _row_id(subject: Subject) -> Sql:
     """What tells one row of the table `_b` from all others. A query with a column of that name is not followed."""
-    found = subject.words.row_id("_b", subject.model.schema, subject.model.model.header.partition_by)
+    found = subject.words.row_id("_b", subject.model.schema, subject.model.header.partition_by)
     assert found is not None
     return found
 

@@ -50,4 +50,4 @@ MODES: Mapping[Mode, ModeModule] = {
 
 def proofs(subject: Subject, shape: Shape) -> tuple[Proof, ...]:
     """The comparisons for a model that has a table."""
-    return MODES[subject.model.model.header.mode].proofs(subject, shape)
+    return MODES[subject.model.header.mode].proofs(subject, shape)

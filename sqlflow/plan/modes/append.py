@@ -30,7 +30,7 @@ _BATCH = Ident("_sqlflow_batch")
 
 def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> Decision:
     """New rows are added; an edit of what it reads makes the table anew."""
-    world, header = sight.world, subject.model.model.header
+    world, header = sight.world, subject.model.header
     if not effect and clock is None:
         return Leave()
     reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
@@ -77,7 +77,7 @@ def _anew(subject: Subject) -> tuple[Step, ...]:
 
 def _new_rows(subject: Subject, log: Log | None) -> tuple[Step, ...]:
     """Add what is new, and write it down if there is a log."""
-    cursor = Ident(subject.model.model.header.cursor or "")
+    cursor = Ident(subject.model.header.cursor or "")
     before = subject.before
     if before is None or before.watermark is None:
         wanted = compose("SELECT {cs} FROM (\n{q}\n) AS _q", cs=subject.columns, q=subject.query)

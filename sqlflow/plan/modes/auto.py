@@ -25,7 +25,7 @@ def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, 
     if not effect and clock is None:
         return Leave()
     reason = clock or Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why))
-    if clock is not None or effect.definition or not may_follow(subject.model.model.header):
+    if clock is not None or effect.definition or not may_follow(subject.model.header):
         return Rebuild(reason, subject.causes)
     found = followed(sight, subject, before, effect)
     if isinstance(found, NotFollowed):
@@ -40,7 +40,7 @@ def rebuild(sight: Sight, subject: Subject, reason: Reason) -> Write:
     before, world = subject.before, sight.world
     prepared: tuple[Step, ...] = ()
     query, token = subject.query, ""
-    if may_follow(subject.model.model.header) and _prepares(sight, subject, reason):
+    if may_follow(subject.model.header) and _prepares(sight, subject, reason):
         shape = world.shape_of(subject.table)
         prepared, token = delta.prime(subject, shape), counters_token(shape)
         if reason.kind is ReasonKind.INPUT_CHANGED and not (before and before.distrusted):
@@ -76,7 +76,7 @@ def _may_be_the_same(sight: Sight, subject: Subject, before: TableRecord, reason
 def _prepares(sight: Sight, subject: Subject, reason: Reason) -> bool:
     """Whether a rebuild also makes what following the next change takes: when the author insists, or when data has
     changed and rebuilding takes its time."""
-    if insists(subject.model.model.header):
+    if insists(subject.model.header):
         return True
     world, before = sight.world, subject.before
     inputs = world.data_inputs(subject.model)

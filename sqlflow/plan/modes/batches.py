@@ -18,7 +18,7 @@ def pieces_of(
     world: World, subject: Subject, wanted: IntervalSet, known: IntervalSet, reason: Reason
 ) -> tuple[list[IntervalSet], Reason]:
     """`wanted` in batches, as the author says, or as the memory does; and the reason with the numbers behind them."""
-    header, zone, memory = subject.model.model.header, time_zone(subject), world.traits.memory
+    header, zone, memory = subject.model.header, time_zone(subject), world.traits.memory
     if header.batch is not None:
         return partitions.cut(wanted, known, header.batch, header.grain, zone), reason
     if memory is None or "batch" in header.spans:  # `batch: none`
@@ -44,7 +44,7 @@ def known_time(world: World, subject: Subject) -> IntervalSet:
 
 def time_zone(subject: Subject) -> ZoneInfo | None:
     """In which the units of the time column begin; None for a column without a zone."""
-    time = subject.model.model.header.time
+    time = subject.model.header.time
     return subject.zone if time is not None and subject.type_of(time) == ZONED else None
 
 

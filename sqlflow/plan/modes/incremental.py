@@ -32,7 +32,7 @@ from sqlflow.plan.world import World, may_follow
 
 def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> Decision:
     """Intervals are replaced in which rows may differ, that are not done yet, or that were asked for."""
-    header = subject.model.model.header
+    header = subject.model.header
     domain = intervals.domain(subject)
     zone = time_zone(subject)
     requested = _requested(sight.world, subject).aligned(header.grain, zone)
@@ -98,7 +98,7 @@ def _requested(world: World, subject: Subject) -> IntervalSet:
 
 
 def _lookback(world: World, subject: Subject, before: TableRecord) -> IntervalSet:
-    header = subject.model.model.header
+    header = subject.model.header
     if header.lookback is None or before.watermark is None:
         return NOTHING
     try:
@@ -124,7 +124,7 @@ def _follow(sight: Sight, subject: Subject, before: TableRecord, found: Followed
 
 def _replaced(sight: Sight, subject: Subject, before: TableRecord, wanted: IntervalSet, reason: Reason) -> Write:
     """Replace intervals of a table that stands, in batches if the author wants them."""
-    world, header = sight.world, subject.model.model.header
+    world, header = sight.world, subject.model.header
     known = known_time(world, subject)
     certain = IntervalSet.of(i for i in wanted if i.start != BEGINNING and i.end != END)
     pieces, reason = pieces_of(world, subject, wanted, known | certain, reason)

@@ -40,7 +40,7 @@ _CHECKED = Ident("_sqlflow_checked")
 
 def domain(subject: Subject) -> IntervalSet:
     """All the time that the table is about: from `start` on."""
-    start = subject.model.model.header.start
+    start = subject.model.header.start
     return EVERYTHING if start is None else IntervalSet.between(in_column_terms(subject, start), END)
 
 
@@ -73,7 +73,7 @@ def update(subject: Subject, intervals: IntervalSet, *, nulls: bool = True) -> t
     """Replace the rows of these intervals, and those without a time when `nulls`."""
     time, kind = _time(subject)
     condition = within(Sql(render(time)), kind, intervals, nulls=nulls)
-    parts = subject.model.model.header.partition_by
+    parts = subject.model.header.partition_by
     if parts is not None and parts.column.lower() == str(time).lower() and not subject.model.bounds:
         rows = _rows(subject, intervals, nulls=nulls)
         kept = make_temporary(_REPLACED, rows)
@@ -136,7 +136,7 @@ def _parts(subject: Subject, intervals: IntervalSet, nulls: bool) -> list[tuple[
 
 
 def _time(subject: Subject) -> tuple[Ident, str]:
-    name = subject.model.model.header.time or ""
+    name = subject.model.header.time or ""
     return Ident(name), subject.type_of(name)
 
 

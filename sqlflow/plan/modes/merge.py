@@ -66,7 +66,7 @@ _KEPT_DELETIONS = Ident("_sqlflow_kept_deletions")
 
 def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> Decision:
     """What is new or changed is brought in, in the way that is cheapest."""
-    world, header = sight.world, subject.model.model.header
+    world, header = sight.world, subject.model.header
     forgot = _remembers(subject) and deletions_of(subject.table).name not in world.inputs.kept
     if not effect and clock is None and not forgot:
         return Leave()
@@ -100,7 +100,7 @@ def _made(subject: Subject, keeps: Schema) -> tuple[Step, ...]:
     `keeps`: columns of the table that stands, with the types that they have there, whose rows are kept where the query has no
     row of their key.
     """
-    header = subject.model.model.header
+    header = subject.model.header
     table, shared = subject.table, names(keeps)
     steps: list[Step] = []
     if shared:
@@ -140,7 +140,7 @@ def _made(subject: Subject, keeps: Schema) -> tuple[Step, ...]:
 
 def _retyped(subject: Subject, keeps: Schema) -> tuple[Column, ...]:
     """The columns of the key that have another type now, with the type that they had."""
-    key = keeps.only(subject.model.model.header.key) if len(keeps) else keeps
+    key = keeps.only(subject.model.header.key) if len(keeps) else keeps
     return tuple(column for column in key if column.type != subject.type_of(column.name))
 
 
@@ -159,7 +159,7 @@ def _same_keys_after(subject: Subject, retyped: tuple[Column, ...], rows: TableN
         for column in retyped
         if (c := Ident(column.name))
     ]  # fmt: skip
-    key = [Ident(name) for name in subject.model.model.header.key]
+    key = [Ident(name) for name in subject.model.header.key]
     changes = ", ".join(f"`{c.name}` was {c.type} and is {subject.type_of(c.name)}" for c in retyped)
     return [
         Step(
@@ -185,7 +185,7 @@ def _keep_type(subject: Subject, retyped: tuple[Column, ...]) -> str | None:
 def _brought_in(subject: Subject, choice: Choice, log: Log | None, *, everything: bool) -> tuple[Step, ...]:
     """Bring what is new into the table, and write down what changes if there is a log. `everything`: read all rows, not
     only those beyond the watermark."""
-    header = subject.model.model.header
+    header = subject.model.header
     steps: list[Step] = []
     limit: Sql | None = None
     before = subject.before
@@ -226,7 +226,7 @@ def _without_known(subject: Subject) -> Step:
             "DELETE FROM {latest} USING (SELECT * FROM {t} AS _target WHERE {met}) AS _target "
             "WHERE {same} AND NOT {gone} AND {alike}",
             latest=_LATEST, t=subject.table, met=is_met(subject, _LATEST), gone=_GONE,
-            same=matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key),
+            same=matches(subject.words, "_target", "_sqlflow_latest", subject.model.header.key),
             alike=strategies.same_row(subject, "_target", "_sqlflow_latest"),
         )
     )  # fmt: skip
@@ -258,7 +258,7 @@ _GAINED_AND_LOST: LiteralString = (
 def unmerged(subject: Subject, wrong: Ident) -> tuple[Step, ...]:
     """Fill the temporary table `wrong` with what the table would gain and lose if all rows of the query were merged once
     more: nothing, because a merge may be repeated. Only temporary tables are written."""
-    header, schema = subject.model.model.header, subject.model.kept
+    header, schema = subject.model.header, subject.model.kept
     read = make_temporary(
         _BATCH, "SELECT {key} FROM {latest}",
         key=[Ident(name) for name in header.key], latest=_LATEST,
@@ -276,14 +276,14 @@ def unmerged(subject: Subject, wrong: Ident) -> tuple[Step, ...]:
 
 def alone(subject: Subject) -> Sql:
     """The condition that the key of a row of the table (`_target`) is none of those that `unmerged` has read."""
-    same = matches(subject.words, "_target", "_read", subject.model.model.header.key)
+    same = matches(subject.words, "_target", "_read", subject.model.header.key)
     return compose("NOT EXISTS (SELECT 1 FROM {batch} AS _read WHERE {same})", batch=_BATCH, same=same)
 
 
 def _without_ties(subject: Subject, before: TableRecord) -> list[Step]:
     """Take out the rows that are read again because they tie with the watermark or have no cursor, if they are as they
     were: then a batch of nothing but new keys is seen as that."""
-    header = subject.model.model.header
+    header = subject.model.header
     cursor = Ident(header.cursor or "")
     parts: dict[str, Part] = {
         "latest": _LATEST, "tied": _TIED, "again": _AGAIN, "t": subject.table, "c": cursor, "gone": _GONE,
@@ -319,7 +319,7 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
     """The steps of every way that may have been chosen; which of them run is asked when they do."""
     parts: dict[str, Part] = {
         "t": subject.table, "latest": _LATEST, "gone": _GONE, "cs": subject.columns,
-        "same": matches(subject.words, "_target", "_sqlflow_latest", subject.model.model.header.key),
+        "same": matches(subject.words, "_target", "_sqlflow_latest", subject.model.header.key),
         "met": is_met(subject, _LATEST),
     }  # fmt: skip
     steps = []
@@ -345,7 +345,7 @@ def _apply(subject: Subject, choice: Choice) -> list[Step]:
             **parts,
         )
         published = subject.words.publish(
-            subject.table, swap, subject.model.schema, fits=True, parts=subject.model.model.header.partition_by
+            subject.table, swap, subject.model.schema, fits=True, parts=subject.model.header.partition_by
         )
         steps += [
             write(sql, counts=sql is published.fill, only_if=strategies.taken(SWAP), timed=True)
@@ -371,7 +371,7 @@ def _one_per_key(subject: Subject, rows: Ident | TableName) -> list[Step]:
 
     Only keys that come more than once are looked at again; where these are many, the table is written anew.
     """
-    header = subject.model.model.header
+    header = subject.model.header
     parts: dict[str, Part] = {
         "rows": rows, "repeated": _REPEATED, "several": _SEVERAL, "key": tuple(Ident(name) for name in header.key),
         "same": matches(subject.words, "_rows", "_sqlflow_repeated", header.key), "times": _TIMES,
@@ -436,21 +436,21 @@ def _written_anew(subject: Subject, rows: Ident | TableName, parts: dict[str, Pa
         back = make_temporary(rows, "SELECT * FROM {once}", once=_ONCE)
         return [write(anew), write(back)]
     published = subject.words.publish(
-        subject.table, kept, subject.model.schema, fits=True, parts=subject.model.model.header.partition_by
+        subject.table, kept, subject.model.schema, fits=True, parts=subject.model.header.partition_by
     )
     return [write(sql) for sql in published.statements]
 
 
 def _conflicts(subject: Subject) -> list[Step]:
     """Take out of the new rows what the table's own rows win against."""
-    header = subject.model.model.header
+    header = subject.model.header
     same = matches(subject.words, "_target", "_sqlflow_latest", header.key)
     return [*_without_cursor(subject, same), *_by_policy(subject, same)]
 
 
 def _without_cursor(subject: Subject, same: Sql) -> list[Step]:
     """A row without a cursor is older than any that has one, also than one that was read long ago."""
-    cursor = subject.model.model.header.cursor
+    cursor = subject.model.header.cursor
     if cursor is None:
         return []
     older = compose("{latest}.{c} IS NULL AND _target.{c} IS NOT NULL", latest=_LATEST, c=Ident(cursor))
@@ -462,7 +462,7 @@ def _without_cursor(subject: Subject, same: Sql) -> list[Step]:
 
 
 def _by_policy(subject: Subject, same: Sql) -> list[Step]:
-    header = subject.model.model.header
+    header = subject.model.header
     parts: dict[str, Part] = {"latest": _LATEST, "t": MET, "same": same, "gone": _GONE}
     match header.conflict:
         case Conflict.SOURCE_WINS:
@@ -504,7 +504,7 @@ def _by_policy(subject: Subject, same: Sql) -> list[Step]:
 
 def _remembers(subject: Subject) -> bool:
     """Whether deletions are remembered."""
-    header = subject.model.model.header
+    header = subject.model.header
     return header.cursor is not None and header.deleted is not None
 
 
@@ -513,7 +513,7 @@ def _new_deletions(subject: Subject, marked: Sql, keeps: Schema) -> list[Step]:
 
     `marked`: one row for each key that the query gives, each with whether it means "delete this key".
     """
-    header = subject.model.model.header
+    header = subject.model.header
     if not _remembers(subject):
         return [forget(subject.table)] if subject.before is not None else []
     kept = [*header.key, header.cursor or ""]
@@ -548,7 +548,7 @@ def _new_deletions(subject: Subject, marked: Sql, keeps: Schema) -> list[Step]:
 
 def _deletions(subject: Subject) -> list[Step]:
     """Take out of the new rows what a remembered deletion wins against, and remember the new deletions."""
-    header = subject.model.model.header
+    header = subject.model.header
     if not _remembers(subject):
         return []
     parts: dict[str, Part] = {
@@ -565,7 +565,7 @@ def _deletions(subject: Subject) -> list[Step]:
 
 def _without_deleted(subject: Subject) -> Step:
     """Take out of the new rows what a remembered deletion wins against."""
-    header = subject.model.model.header
+    header = subject.model.header
     parts: dict[str, Part] = {
         "deleted": deletions_of(subject.table), "latest": _LATEST, "c": Ident(header.cursor or ""),
         "same": matches(subject.words, "_deleted", "_sqlflow_latest", header.key),
@@ -585,7 +585,7 @@ def _without_deleted(subject: Subject) -> Step:
 
 def _measure(subject: Subject, rows: Part, limit: Sql | None) -> tuple[Step, ...]:
     """What the next run must know of the rows that were read, before any of them are taken out."""
-    return () if subject.model.model.header.cursor is None else (measure(subject, rows, limit),)
+    return () if subject.model.header.cursor is None else (measure(subject, rows, limit),)
 
 
 def _kept(world: World, subject: Subject, reason: Reason) -> Schema:
@@ -599,12 +599,12 @@ def _kept(world: World, subject: Subject, reason: Reason) -> Schema:
     shared = tuple(
         Column(c.name, was.type) for c in subject.model.schema if (was := found.schema.find(c.name)) is not None
     )
-    key = subject.model.model.header.key
+    key = subject.model.header.key
     return Schema(shared if all(found.schema.find(name) is not None for name in key) else ())
 
 
 def _merged(subject: Subject) -> Proof:
-    header, schema = subject.model.model.header, subject.model.kept
+    header, schema = subject.model.header, subject.model.kept
     steps = unmerged(subject, WRONG)
     excused = compose("SELECT count(*) FROM {t} AS _target WHERE {alone}", t=subject.table, alone=alone(subject))
     return Proof(

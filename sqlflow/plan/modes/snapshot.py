@@ -69,7 +69,7 @@ def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, 
     if forgot:
         why = "the table of its deleted keys is lost, so all that it reads is read again"
         reason = Reason(ReasonKind.MISSING, "; ".join((why, *effect.why)))
-    off = subject.model.model.header.incremental is Incremental.OFF
+    off = subject.model.header.incremental is Incremental.OFF
     everything = effect.definition or clock is not None or forgot or off
     record, log = changelog.logged(sight.world, subject.model.schema, before, sight.next_record(subject))
     return _carried_on(sight, subject, reason, record, log, (), everything=everything, edited=effect.definition)
@@ -104,7 +104,7 @@ def _carried_on(
     everything: bool,
     edited: bool,
 ) -> Write:
-    before, header = subject.before, subject.model.model.header
+    before, header = subject.before, subject.model.header
     assert before is not None
     record = _reached(sight, subject, replace(record, watermark=before.watermark, seen=before.seen, rows=None))
     by_cursor = header.cursor is not None
@@ -149,7 +149,7 @@ class _Columns(Struct, frozen=True):
 
 
 def _columns(subject: Subject) -> _Columns:
-    header = subject.model.model.header
+    header = subject.model.header
     validity = header.validity
     kind = Sql(subject.type_of(validity.start))
     mark = Ident(validity.deleted) if validity.deleted in header.added else None
@@ -157,13 +157,13 @@ def _columns(subject: Subject) -> _Columns:
 
 
 def _open_end(subject: Subject) -> Sql:
-    day, kind = subject.model.model.header.validity.open, _columns(subject).kind
+    day, kind = subject.model.header.validity.open, _columns(subject).kind
     return compose("CAST({v} AS {kind})", v=Value(None if day is None else day.isoformat()), kind=kind)
 
 
 def _is_open(subject: Subject, alias: str) -> Sql:
     end = compose("{a}.{c}", a=Ident(alias), c=_columns(subject).end)
-    if subject.model.model.header.validity.open is None:
+    if subject.model.header.validity.open is None:
         return compose("{end} IS NULL", end=end)
     return compose("{end} = {open}", end=end, open=_open_end(subject))
 
@@ -171,7 +171,7 @@ def _is_open(subject: Subject, alias: str) -> Sql:
 def _moment(sight: Sight, subject: Subject) -> datetime:
     """The moment of the build. Where rows are compared it is later than that of the build before, whatever the clock says."""
     before, now = subject.before, sight.world.now
-    if subject.model.model.header.cursor is not None or before is None or before.watermark is None:
+    if subject.model.header.cursor is not None or before is None or before.watermark is None:
         return now
     if not carries_on(sight.world, subject):
         return now
@@ -186,14 +186,14 @@ def _now(sight: Sight, subject: Subject) -> Sql:
 
 def _reached(sight: Sight, subject: Subject, record: TableRecord) -> TableRecord:
     """The record with the moment of this build, where versions begin with it."""
-    if subject.model.model.header.cursor is not None:
+    if subject.model.header.cursor is not None:
         return record
     return replace(record, watermark=_moment(sight, subject).isoformat(), seen=None)
 
 
 def _remembers(subject: Subject) -> bool:
     """Whether deletions are remembered beside the table: tombstones are in it."""
-    header = subject.model.model.header
+    header = subject.model.header
     return header.cursor is not None and header.deleted is not None and _columns(subject).mark is None
 
 
@@ -202,14 +202,14 @@ def _of(alias: str, columns: tuple[Ident, ...] | list[Ident]) -> list[Sql]:
 
 
 def _same(subject: Subject, left: str, right: str, *, cursor: bool = False) -> Sql:
-    header = subject.model.model.header
+    header = subject.model.header
     more = (header.cursor,) if cursor and header.cursor is not None else ()
     return matches(subject.words, left, right, (*header.key, *more))
 
 
 def _compared(subject: Subject) -> Schema:
     """The columns of which another value makes another version."""
-    wanted, kept = subject.model.model.header.compare, subject.model.kept
+    wanted, kept = subject.model.header.compare, subject.model.kept
     return kept.only([name for name in wanted if kept.find(name) is not None]) if wanted else kept
 
 
@@ -237,7 +237,7 @@ def _rows_read() -> Step:
 
 def _first(sight: Sight, subject: Subject) -> tuple[Step, ...]:
     """A history begins."""
-    header, columns = subject.model.model.header, _columns(subject)
+    header, columns = subject.model.header, _columns(subject)
     queried = names(subject.model.queried)
     forgotten = [forget(subject.table)] if subject.before is not None and not _remembers(subject) else []
     if header.cursor is None:
@@ -269,20 +269,20 @@ def _first(sight: Sight, subject: Subject) -> tuple[Step, ...]:
 
 def _one_per_key(subject: Subject) -> Step:
     """Stop where nothing says which of two rows of a key is the one."""
-    key = [Ident(name) for name in subject.model.model.header.key]
+    key = [Ident(name) for name in subject.model.header.key]
     sql = compose("SELECT {key} FROM {b} GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 6", key=key, b=_BATCH)
     return Step(
         StepKind.GUARD,
         sql,
         code="duplicate-key",
-        message=f"the query gives more than one row for a key ({', '.join(subject.model.model.header.key)}): {{rows}}",
+        message=f"the query gives more than one row for a key ({', '.join(subject.model.header.key)}): {{rows}}",
         hint="give a `cursor`, so that each row is a version of its own, or make the query's keys unique",
     )
 
 
 def _identity(subject: Subject) -> list[Ident]:
     """Key and cursor."""
-    header = subject.model.model.header
+    header = subject.model.header
     return [Ident(name) for name in dict.fromkeys((*header.key, header.cursor or ""))]
 
 
@@ -291,7 +291,7 @@ def _identity(subject: Subject) -> list[Ident]:
 
 def _by_comparison(sight: Sight, subject: Subject) -> tuple[Step, ...]:
     """Close the versions that are no longer what the query gives, and open those that it gives."""
-    header, columns = subject.model.model.header, _columns(subject)
+    header, columns = subject.model.header, _columns(subject)
     now, end = _now(sight, subject), _open_end(subject)
     queried = list(names(subject.model.queried))
     parts: dict[str, Part] = {
@@ -338,7 +338,7 @@ _BEGUN_AND_BURIED: LiteralString = (
 def _by_cursor(sight: Sight, subject: Subject, *, everything: bool, edited: bool) -> tuple[Step, ...]:
     """Put what was read into its place. `everything`: read all rows, not only those beyond the watermark; `edited`: what was
     known under the same cursor has other values because the query is another one, and is so from now on."""
-    header, before = subject.model.model.header, subject.before
+    header, before = subject.model.header, subject.before
     steps: list[Step] = []
     limit: Sql | None = None
     if everything or before is None or before.watermark is None:
@@ -374,7 +374,7 @@ def _by_cursor(sight: Sight, subject: Subject, *, everything: bool, edited: bool
 def _dated(subject: Subject, limit: Sql | None) -> list[Step]:
     """What the next run must know of the rows that were read; and of each key and time one row in `_sqlflow_latest`: the one
     that deletes, or else the greatest."""
-    header = subject.model.model.header
+    header = subject.model.header
     queried = subject.model.queried
     order = [
         compose("{v} DESC NULLS LAST", v=value) for value in values(subject.model, subject.words, subject.model.kept)
@@ -452,7 +452,7 @@ def _events(sight: Sight, subject: Subject, *, edited: bool) -> list[Step]:
     """All that is known of the keys that were read: at a time a key had values (`_sqlflow_gone` is 0), was missing (1), or was
     told to be deleted (2). `origin`: 1 for what was read, which comes before what was known of the same time. `shown`: a
     deletion that may be a tombstone."""
-    header, columns = subject.model.model.header, _columns(subject)
+    header, columns = subject.model.header, _columns(subject)
     queried = names(subject.model.queried)
     key = [Ident(name) for name in header.key]
     identity = {name.lower() for name in _identity(subject)}
@@ -528,7 +528,7 @@ _RETURNED: LiteralString = (
 def _timeline(subject: Subject) -> Step:
     """The versions that the events give."""
     columns = _columns(subject)
-    key = [Ident(name) for name in subject.model.model.header.key]
+    key = [Ident(name) for name in subject.model.header.key]
     following = Sql("_sqlflow_following")
     row = columns.row(
         compose("{at}", at=_AT),
@@ -550,7 +550,7 @@ def _timeline(subject: Subject) -> Step:
 def _vanished(sight: Sight, subject: Subject, limit: Sql | None) -> list[Step]:
     """End the versions of keys that the query does not give any more. From `limit` on the rows were read; that those below
     are as they were has been proved, or all rows were read."""
-    header, columns = subject.model.model.header, _columns(subject)
+    header, columns = subject.model.header, _columns(subject)
     queried = names(subject.model.queried)
     at = compose("greatest({now}, _v.{start} + {tick})", now=_now(sight, subject), start=columns.start, tick=_TICK)
     parts: dict[str, Part] = {
@@ -665,7 +665,7 @@ def _survives(subject: Subject, retyped: list[Column]) -> list[Step]:
         for column in retyped
         if (c := Ident(column.name))
     ]  # fmt: skip
-    shown = [Ident(name) for name in dict.fromkeys((*subject.model.model.header.key, *(c.name for c in retyped)))]
+    shown = [Ident(name) for name in dict.fromkeys((*subject.model.header.key, *(c.name for c in retyped)))]
     changes = ", ".join(f"`{c.name}` was {c.type} and is {subject.type_of(c.name)}" for c in retyped)
     sql = compose(
         "SELECT {cs} FROM {t} WHERE NOT ({back}) LIMIT 6", cs=shown, t=subject.table, back=joined(" AND ", back)
@@ -709,7 +709,7 @@ def _deletions_retyped(subject: Subject) -> list[Step]:
 
 def _current_rows(subject: Subject) -> Proof:
     """The current versions against the newest row of each key that the query gives."""
-    header, columns = subject.model.model.header, _columns(subject)
+    header, columns = subject.model.header, _columns(subject)
     schema = _compared(subject)
     key = {name.lower() for name in header.key}
     keyed = Schema(tuple(c for c in subject.model.kept if schema.find(c.name) is not None or c.name.lower() in key))
@@ -766,7 +766,7 @@ _DIFFERENT: LiteralString = (
 
 def _older(subject: Subject) -> Sql:
     """Take out what the history knows something newer of: a version, or a deletion that was told."""
-    columns, cursor = _columns(subject), Ident(subject.model.model.header.cursor or "")
+    columns, cursor = _columns(subject), Ident(subject.model.header.cursor or "")
     parts: dict[str, Part] = {
         "expected": _EXPECTED, "t": subject.table, "c": cursor, "same": _same(subject, "_y", "_x"), "kind": columns.kind,
         "start": columns.start, "dead": columns.dead("_y"), "deleted": deletions_of(subject.table),
@@ -787,7 +787,7 @@ def _older(subject: Subject) -> Sql:
 def _no_overlaps(subject: Subject) -> Proof:
     """Versions that are still valid when the next one of their key begins, or end before they begin."""
     columns = _columns(subject)
-    key = tuple(subject.model.model.header.key)
+    key = tuple(subject.model.header.key)
     schema = subject.model.schema.only((*key, columns.start, columns.end))
     wrong = make_temporary(
         WRONG, "SELECT {cs}, -1 AS {w} FROM (SELECT {cs}, {current}, {open} AS _sqlflow_open, lead({start}) OVER "

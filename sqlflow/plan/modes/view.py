@@ -15,7 +15,7 @@ from sqlflow.quality.checks import checks_of
 
 def update(sight: Sight, subject: Subject, before: TableRecord, effect: Effect, clock: Reason | None) -> Decision:
     """It is what its query gives: only its checks may come out otherwise."""
-    if not checks_of(subject.model.model.header):
+    if not checks_of(subject.model.header):
         return Leave()
     if effect:
         return Check(Reason(ReasonKind.INPUT_CHANGED, "; ".join(effect.why)), subject.causes)
