@@ -24,7 +24,7 @@ from sqlflow.core.history import taken_names, with_validity
 from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Facts, KnownModel, KnownProject, Parsed
 from sqlflow.core.later import Later
-from sqlflow.core.model import Header, Model, Project
+from sqlflow.core.model import Header, Model, Project, has_snippets
 from sqlflow.core.modes import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
@@ -38,6 +38,7 @@ from sqlflow.quality.checks import checks_of_inputs
 if TYPE_CHECKING:
     from sqlglot import exp
 
+    from sqlflow.compiler.conditions import Surroundings
     from sqlflow.compiler.scopes import Resolved
 
 # The modules that need sqlglot are imported where a query must really be read: a build that finds everything in the
@@ -131,7 +132,7 @@ def compile_models(
             except RecursionError:
                 compiler.problems.append(_too_deep(compiler.models[name]))
     order = tuple(name for name in graph.order if name in compiler.done)
-    compiled = Compiled(project, compiler.done, order, dict(columns), graph.undeclared)
+    compiled = Compiled(compiler.with_inputs(project), compiler.done, order, dict(columns), graph.undeclared)
     judged = Judged(compiled, compiler.keys, compiler.digests, tuple(compiler.analysed))
     return judged, [*compiler.problems, *_of_inputs(compiled, workshop.binder), *_unknown_references(compiled)]
 
@@ -248,6 +249,10 @@ class _Compiler:
             self.problems += taken
             return
         schema = with_validity(model.header, facts.schema)
+        judged = self._judged_header(model, schema)
+        if judged is None:
+            return
+        model = judged
         by_text = self._by_text(model, facts.schema)
         if not self._header_fits(model, schema, by_text):
             return
@@ -357,11 +362,11 @@ class _Compiler:
     def _is_hygienic(self, model: Model) -> bool:
         """Whether every name in an argument of a macro means what it means where it was written."""
         from sqlflow.compiler.facts import resolve_query
-        from sqlflow.compiler.hygiene import captured
+        from sqlflow.compiler.hygiene import BINDS_NAMES, captured
         from sqlflow.core.syntax import parse_tree
 
         text, dialect = model.query.text, self._authors
-        if not any(_BINDS_NAMES.search(text, *argument.call) for argument in model.arguments):
+        if not any(BINDS_NAMES.search(text, *argument.call) for argument in model.arguments):
             return True
         reads = {
             ((edge.read.schema or "").lower(), edge.read.name.lower()): edge.table
@@ -394,6 +399,30 @@ class _Compiler:
         found = without_equality(schema, self._binder)
         self._cache.put(key, msgspec.json.encode(found))
         return found
+
+    def _judged_header(self, model: Model, schema: Schema) -> Model | None:
+        """The model with its conditions in the SQL of the target; None, and told, where that cannot be."""
+        if not has_snippets(model.header):
+            return model
+        from sqlflow.compiler.conditions import judged_header
+
+        wrong: list[Diagnostic] = []
+        header = judged_header(model.header, schema, self._around(), wrong)
+        self.problems += [problem for problem in wrong if problem not in self.problems]  # defaults are of many models
+        return None if wrong else replace(model, header=header)
+
+    def with_inputs(self, project: Project) -> Project:
+        """The project with the checks of sources and seeds in the SQL of the target."""
+        if not any(check.written for checks in checks_of_inputs(project).values() for check in checks):
+            return project
+        from sqlflow.compiler.conditions import judged_inputs
+
+        return judged_inputs(project, self._columns, self._around(), self.problems)
+
+    def _around(self) -> Surroundings:
+        from sqlflow.compiler.conditions import Surroundings
+
+        return Surroundings(self._authors, self._dialect, self._columns)
 
     def _header_fits(self, model: Model, schema: Schema, by_text: tuple[str, ...]) -> bool:
         """Whether the directives name columns that there are, with conditions that work."""
@@ -786,7 +815,6 @@ _MOST_INLINES = 500
 _LARGEST_WITH_INLINES = 2_000_000  # characters
 _LONGEST_NAME = 63
 _BEGINS_WITH = re.compile(r"WITH(?:\s+RECURSIVE)?\b", re.IGNORECASE)
-_BINDS_NAMES = re.compile(r"\b(?:FROM|SELECT|WITH|LAMBDA|FOR)\b|->", re.IGNORECASE)
 _NAME_CODES = frozenset({"unknown-column", "ambiguous-column"})
 
 

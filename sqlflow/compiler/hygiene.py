@@ -7,7 +7,8 @@ call is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 from sqlglot import exp
@@ -25,19 +26,32 @@ from sqlflow.compiler.scopes import (
     Resolved,
     Select,
     Several,
+    Source,
     SourceKind,
     Unknown,
 )
+from sqlflow.core.names import TableName
 from sqlflow.core.syntax import place_of
 from sqlflow.core.text import Argument
 
+BINDS_NAMES = re.compile(r"\b(?:FROM|SELECT|WITH|LAMBDA|FOR)\b|->", re.IGNORECASE)
+"""What binds names in SQL: without it nothing is captured."""
+
+_LAMBDA = "a parameter of a lambda"
+
 
 class Captured(Struct, frozen=True):
-    """A `name` in an `argument` that the macro has as well: as a `what`, such as "a column of `ext.rates`"."""
+    """A `name` in an `argument` that the macro has as well: as a `what`, such as "a column of `ext.rates`", which is that `table`."""
 
     argument: Argument
     name: str
     what: str
+    table: TableName | None = None
+
+
+def of_other_tables(found: Iterable[Captured], table: TableName) -> list[Captured]:
+    """Those of arguments that are meant for a table's columns and stand in a query of it: what surely is none of these."""
+    return [one for one in found if one.what == _LAMBDA or (one.table is not None and one.table != table)]
 
 
 def captured(resolved: Resolved, arguments: Sequence[Argument]) -> list[Captured]:
@@ -54,9 +68,9 @@ def captured(resolved: Resolved, arguments: Sequence[Argument]) -> list[Captured
             start, _ = _own_place(node)
             for argument in arguments if start is not None else ():
                 if argument.start <= (start or 0) < argument.end:
-                    what = _bound_inside(node, expression, argument, homes)
-                    if what is not None:
-                        found.setdefault((start or 0, argument.start), Captured(argument, _written(node), what))
+                    bound = _bound_inside(node, expression, argument, homes)
+                    if bound is not None:
+                        found.setdefault((start or 0, argument.start), Captured(argument, _written(node), *bound))
     for table in _cte_readings(relations):
         start, _ = _own_place(table)
         for argument in arguments if start is not None else ():
@@ -73,11 +87,14 @@ def _all_expressions(relations: Sequence[Relation]) -> Iterator[Expression]:
             yield from expressions_of(relation)
 
 
-def _bound_inside(node: exp.Expr, expression: Expression, argument: Argument, homes: dict[int, Select]) -> str | None:
-    """As what a name is bound inside of the macro; None where it is not."""
+def _bound_inside(
+    node: exp.Expr, expression: Expression, argument: Argument, homes: dict[int, Select]
+) -> tuple[str, TableName | None] | None:
+    """As what a name is bound inside of the macro, and of which table it is; None where it is not."""
     bound = expression.bindings.get(id(node))
     if bound is not None:
-        return next((what for part, what in _parts(bound) if _select_is_inside(homes.get(id(part)), argument)), None)
+        inside = (part for part in _parts(bound) if _select_is_inside(homes.get(id(part[0])), argument))
+        return next(((what, part.table if isinstance(part, Source) else None) for part, what in inside), None)
     # The parser makes bare identifiers of the names that a lambda binds.
     bare = isinstance(node, exp.Identifier) and not isinstance(node.parent, exp.Column | exp.Alias | exp.TableAlias)
     if not bare and not isinstance(node, exp.Column):
@@ -89,7 +106,7 @@ def _bound_inside(node: exp.Expr, expression: Expression, argument: Argument, ho
             parameters = around.expressions if isinstance(around, exp.Lambda) else [around.args.get("expression")]
             for parameter in parameters:
                 if parameter is not None and parameter.name.lower() == name:
-                    return "a parameter of a lambda" if _is_inside(place_of(parameter), argument) else None
+                    return (_LAMBDA, None) if _is_inside(place_of(parameter), argument) else None
         around = around.parent
     return None
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.intervals import Duration
 from sqlflow.core.names import ColumnRef, TableName
 from sqlflow.core.source import Span
+from sqlflow.core.text import Snippet
+
+CHECKED = '"_sqlflow checked"'
+"""The table that is checked, in the SQL of a check of the author's own, before it is known which one that is."""
 
 
 class Columns(Struct, frozen=True, tag="columns"):
@@ -27,16 +32,25 @@ class Number(Struct, frozen=True, tag="number"):
 
 
 class Condition(Struct, frozen=True, tag="condition"):
-    """SQL over the columns of the table that is checked."""
+    """SQL over the columns of the table that is checked. `written`: where something is still to be judged of it."""
 
     sql: str
+    written: Snippet | None = None
+
+    def __repr__(self) -> str:
+        """What decides how it comes out; it is in fingerprints, and places are not."""
+        return f"Condition(sql={self.sql!r})"
 
 
 class Aggregate(Struct, frozen=True, tag="aggregate"):
-    """SQL that gives one value of all rows of the table that is checked, or of the `other` one."""
+    """SQL that gives one value of all rows of the table that is checked, or of the `other` one. `written`: as of a condition."""
 
     sql: str
     other: bool = False
+    written: Snippet | None = None
+
+    def __repr__(self) -> str:
+        return f"Aggregate(sql={self.sql!r}, other={self.other!r})"
 
 
 class OtherColumn(Struct, frozen=True, tag="other"):
@@ -130,6 +144,8 @@ class CheckSpec(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     description: str = ""
     own: tuple[str, ...] = ()
+    where_written: Snippet | None = None  # as of a condition
+    own_written: Snippet | None = None
 
     @property
     def name(self) -> str:
@@ -155,6 +171,22 @@ class CheckSpec(Struct, frozen=True):
     def columns(self) -> tuple[str, ...]:
         """The columns of the table that it names."""
         return tuple(name for given in self.arguments.values() if isinstance(given, Columns) for name in given.names)
+
+    @property
+    def written(self) -> Mapping[str, Snippet]:
+        """What is still to be judged of its SQL, by argument, or `where` or `own`."""
+        given = {word: one.written for word, one in self.arguments.items() if isinstance(one, Condition | Aggregate)}
+        given |= {"where": self.where_written, "own": self.own_written}
+        return {word: snippet for word, snippet in given.items() if snippet is not None}
+
+    def in_words(self, said: Mapping[str, str]) -> CheckSpec:
+        """The check with other SQL for what is in `written`."""
+        arguments = {
+            word: replace(given, sql=said[word]) if isinstance(given, Condition | Aggregate) and word in said else given
+            for word, given in self.arguments.items()
+        }
+        own = tuple(said["own"].split(CHECKED)) if "own" in said else self.own
+        return replace(self, arguments=arguments, where=said.get("where", self.where), own=own)
 
     @property
     def values(self) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from sqlflow.core.intervals import Duration, Grain
 from sqlflow.core.modes import PROMISES, Mode, Promise, Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.source import SourceFile, Span
-from sqlflow.core.text import Argument, MappedText
+from sqlflow.core.text import Argument, MappedText, Snippet
 
 
 class Incremental(StrEnum):
@@ -47,6 +47,7 @@ class Index(Struct, frozen=True):
     unique: bool = False
     using: str = ""
     where: str | None = None
+    written: Snippet | None = None  # where something is still to be judged of `where`
 
     @property
     def plain(self) -> bool:
@@ -70,6 +71,11 @@ class Deleted(Struct, frozen=True):
     column: str | None = None
     values: tuple[object, ...] = ()
     sql: str | None = None
+    written: Snippet | None = None  # where something is still to be judged of `sql`
+
+    def __repr__(self) -> str:
+        """What decides which rows are deleted; it is in fingerprints, and places are not."""
+        return f"Deleted(column={self.column!r}, values={self.values!r}, sql={self.sql!r})"
 
 
 class DeletedRows(StrEnum):
@@ -222,6 +228,16 @@ class Source(Struct, frozen=True):
     missing_column: Missing = Missing.FAIL
     spans: Mapping[str, Span] = field(default_factory=dict)  # of the path, and of declared columns
     checks: tuple[CheckSpec, ...] = ()
+
+
+def has_snippets(header: Header) -> bool:
+    """Whether something is still to be judged of conditions in a header."""
+    deleted = header.deleted
+    return (
+        any(check.written for check in header.checks)
+        or (deleted is not None and deleted.written is not None)
+        or any(index.written is not None for index in header.index)
+    )
 
 
 class Project(Struct, frozen=True):

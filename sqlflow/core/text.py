@@ -34,6 +34,20 @@ class Argument(Struct, frozen=True):
     written: tuple[int, int]
 
 
+class Snippet(Struct, frozen=True):
+    """SQL that stands in a directive or in YAML, as its author wrote it, with variables and macros put in: what is judged
+    when the columns are known that it is about. `arguments`: those of macros. `parameters`: where those stand that a check of
+    the author's own is called with. `foreign`: its dialect, where only the types of the
+    columns tell what it is in the target's SQL."""
+
+    text: str
+    label: str  # how it is called in messages
+    span: Span
+    arguments: tuple[Argument, ...] = ()
+    parameters: tuple[tuple[int, int], ...] = ()
+    foreign: str = ""
+
+
 class Piece(Struct, frozen=True):
     """A run of the text. Verbatim pieces stand in the file letter by letter; others stand for `[origin, end)`."""
 

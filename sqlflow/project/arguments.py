@@ -83,18 +83,17 @@ def _share(given: Given, *_: object) -> Number | None:
 
 
 def _sql(given: Given, vocabulary: Vocabulary, _: Argument) -> Condition | None:
-    text = condition(given, vocabulary)
-    return None if text is None else Condition(text)
+    return condition(given, vocabulary)
 
 
 def _aggregate(given: Given, vocabulary: Vocabulary, _: Argument) -> Aggregate | None:
-    text = condition(given, vocabulary)
-    return None if text is None else Aggregate(text)
+    found = condition(given, vocabulary)
+    return None if found is None else Aggregate(found.sql, written=found.written)
 
 
 def _other_aggregate(given: Given, vocabulary: Vocabulary, _: Argument) -> Aggregate | None:
-    text = condition(given, vocabulary)
-    return None if text is None else Aggregate(text, other=True)
+    found = condition(given, vocabulary)
+    return None if found is None else Aggregate(found.sql, other=True, written=found.written)
 
 
 def _bound(given: Given, vocabulary: Vocabulary, argument: Argument) -> ArgumentValue | None:

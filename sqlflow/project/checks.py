@@ -252,17 +252,19 @@ def _modified(found: CheckSpec, check: Check, fields: Mapping[str, Given], vocab
         fields["severity"].fail("with `warn_if` alone nothing blocks", "invalid-check", hint)
     name = fields["name"].text() if "name" in fields else None
     description = fields["description"].text() if "description" in fields else None
+    where = condition(fields["where"], vocabulary) if "where" in fields else None
     return CheckSpec(
         found.kind,
         found.span,
         found.arguments,
-        condition(fields["where"], vocabulary) if "where" in fields else None,
+        where.sql if where is not None else None,
         severity,
         limits.get("warn_if"),
         limits.get("error_if"),
         (name or "").strip(),
         fields["tags"].names() if "tags" in fields else (),
         description or "",
+        where_written=where.written if where is not None else None,
     )
 
 

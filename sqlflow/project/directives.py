@@ -106,8 +106,8 @@ def _conflict(given: Given, _: Vocabulary) -> object:
 
 def _deleted(given: Given, vocabulary: Vocabulary) -> object:
     if isinstance(given.value, str):
-        sql = condition(given, vocabulary)
-        return None if sql is None else Deleted(sql=sql)
+        found = condition(given, vocabulary)
+        return None if found is None else Deleted(sql=found.sql, written=found.written)
     if not isinstance(given.value, dict):
         given.expected("a condition or `{column: op, values: [D]}`")
         return None
@@ -212,7 +212,8 @@ def _one_index(given: Given, vocabulary: Vocabulary) -> Index | None:
         return None
     using = fields["using"].choice("index method", _INDEX_METHODS) if "using" in fields else ""
     where = condition(fields["where"], vocabulary) if "where" in fields else None
-    return Index(names, "unique" in fields and fields["unique"].boolean() is True, using or "", where)
+    unique = "unique" in fields and fields["unique"].boolean() is True
+    return Index(names, unique, using or "", where.sql if where else None, where.written if where else None)
 
 
 def _partition_by(given: Given, _: Vocabulary) -> object:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from sqlglot import TokenType
 
 from sqlflow.core.checks import (
+    CHECKED,
     ArgumentValue,
     CheckSpec,
     Columns,
@@ -32,12 +33,13 @@ from sqlflow.core.checks import (
 from sqlflow.core.diagnostics import Diagnostic, did_you_mean
 from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.sql import Ident, Value, render
+from sqlflow.core.text import Argument as Handed
 from sqlflow.project.arguments import read_argument
-from sqlflow.project.calls import expand_calls
+from sqlflow.project.calls import arguments_in, expand_calls
 from sqlflow.project.header import without_dashes
 from sqlflow.project.header_text import Written, split_header
-from sqlflow.project.replace import Replacement, joined_text, replaced
-from sqlflow.project.snippets import Vocabulary, for_target
+from sqlflow.project.replace import Mark, Parts, Replacement, joined_text, replaced
+from sqlflow.project.snippets import Vocabulary, judged_later
 from sqlflow.project.tokens import Lexed, LexProblem, lex, unbalanced
 from sqlflow.project.values import Given, root_of
 from sqlflow.project.variables import put_in_variables
@@ -46,7 +48,6 @@ from sqlflow.quality.forms import Argument, Check, Form
 from sqlflow.quality.kinds import CHECKS, own_kind
 
 FOLDER = ("macros", "checks")
-_TABLE = '"_sqlflow checked"'
 _FORMS = {
     "column": Form.COLUMN,
     "columns": Form.COLUMNS,
@@ -73,9 +74,11 @@ class OwnCheck(Struct, frozen=True):
 
     def filled(self, check: CheckSpec, vocabulary: Vocabulary, given: Given) -> CheckSpec:
         """A use of the check with its SQL. `given`: where it is used, for what is wrong with it there."""
-        text = _text(self, {**self.defaults, **check.arguments}, vocabulary, given.problems)
-        shown = for_target(given, text, vocabulary) if text is not None else None
-        return check if shown is None else replace(check, own=tuple(shown.split(_TABLE)))
+        filled = _filled(self, {**self.defaults, **check.arguments}, vocabulary, given.problems)
+        if filled is None:
+            return check
+        found = judged_later(given, filled.text, filled.arguments, vocabulary, filled.parameters)
+        return check if found is None else replace(check, own_written=found.written).in_words({"own": found.sql})
 
 
 def is_own_check(path: PurePosixPath) -> bool:
@@ -91,9 +94,17 @@ def read_own_checks(
     return {own.check.kind: own for own in found if own is not None}
 
 
-def _text(
+class _Filled(Struct, frozen=True):
+    """The SQL of a check, with the places of what macros are handed in it, and of what the check is called with."""
+
+    text: str
+    arguments: tuple[Handed, ...]
+    parameters: tuple[tuple[int, int], ...]
+
+
+def _filled(
     own: OwnCheck, arguments: Mapping[str, ArgumentValue], vocabulary: Vocabulary, problems: list[Diagnostic]
-) -> str | None:
+) -> _Filled | None:
     """The SQL with arguments, variables and macros in it; None when something in it is wrong."""
     lexed, first, last = own.lexed, own.first, own.last
     stand_ins = {"table": "", **dict.fromkeys((a.name for a in own.check.arguments), "")}
@@ -102,8 +113,8 @@ def _text(
     for index, parameter in lexed.parameter_tokens(first, last).items():
         name = parameter.name or ""
         if name == "table" or name in arguments:
-            text = _TABLE if name == "table" else _shown(arguments[name])
-            put_in[index] = Replacement(parameter.start, parameter.end, (text,))
+            shown: Parts = (CHECKED,) if name == "table" else _argument(arguments[name])
+            put_in[index] = Replacement(parameter.start, parameter.end, shown)
     replacements = expand_calls(
         lexed, first, last, dict(sorted(put_in.items())), vocabulary.macros, vocabulary.dialect, own.file.span, problems
     )
@@ -111,7 +122,13 @@ def _text(
         return None
     begin = lexed.tokens[first].start - (first in lexed.parameter_tokens(first, first + 1))
     parts = replaced(own.file.text, begin, lexed.tokens[last - 1].end + 1, replacements)
-    return joined_text(parts)
+    found = arguments_in(replacements, begin)
+    parameters = tuple((one.start, one.end) for one in found if one.call == (one.start, one.end))
+    return _Filled(joined_text(parts), tuple(one for one in found if one.call != (one.start, one.end)), parameters)
+
+
+def _argument(given: ArgumentValue) -> Parts:
+    return Mark.CALL, Mark.ARGUMENT, _shown(given), Mark.ARGUMENT_END, Mark.CALL_END
 
 
 def _shown(given: ArgumentValue) -> str:
@@ -129,7 +146,7 @@ def _shown(given: ArgumentValue) -> str:
         case OtherTable():
             return render(given.table)
         case Condition():
-            return f"({given.sql})"
+            return f"({given.written.text if given.written is not None else given.sql})"
         case _:
             raise TypeError(f"no parameter is a {type(given).__name__}")
 

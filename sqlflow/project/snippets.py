@@ -7,12 +7,14 @@ from functools import lru_cache
 from typing import Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlglot import TokenType
 
-from sqlflow.core.checks import CheckSpec
+from sqlflow.core.checks import CheckSpec, Condition
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.source import Span
-from sqlflow.project.calls import Template, expand_calls
+from sqlflow.core.text import Argument, Snippet
+from sqlflow.project.calls import Template, arguments_in, expand_calls
 from sqlflow.project.replace import Replacement, joined_text, replaced
 from sqlflow.project.tokens import CLOSING, OPENING, Lexed, LexProblem, is_word, lex, unbalanced
 from sqlflow.project.values import Given
@@ -57,12 +59,12 @@ def fill(
     return expand_calls(lexed, first, last, literals, vocabulary.macros, vocabulary.dialect, at, problems)
 
 
-def condition(given: Given, vocabulary: Vocabulary) -> str | None:
+def condition(given: Given, vocabulary: Vocabulary) -> Condition | None:
     """One SQL expression, as the text that runs."""
     found = _lexed(given, vocabulary)
     if found is None:
         return None
-    lexed, text = found
+    lexed, text, arguments = found
     kinds = [token.token_type for token in lexed.tokens]
     if TokenType.SEMICOLON in kinds:
         _wrong(given, "a condition cannot contain `;`", "write one SQL expression")
@@ -76,7 +78,7 @@ def condition(given: Given, vocabulary: Vocabulary) -> str | None:
         if depth == 0 and kind is TokenType.COMMA:
             _wrong(given, "expected one expression, found a list", "combine them with `AND`")
             return None
-    return for_target(given, text, vocabulary)
+    return judged_later(given, text, arguments, vocabulary)
 
 
 def statement(given: Given, vocabulary: Vocabulary) -> str | None:
@@ -84,7 +86,7 @@ def statement(given: Given, vocabulary: Vocabulary) -> str | None:
     found = _lexed(given, vocabulary)
     if found is None:
         return None
-    lexed, text = found
+    lexed, text, _ = found
     if any(token.token_type is TokenType.SEMICOLON for token in lexed.tokens):
         _wrong(given, "expected one statement, found several", "write a list of statements")
         return None
@@ -99,15 +101,40 @@ def for_target(given: Given, text: str, vocabulary: Vocabulary) -> str | None:
     """The text in the SQL of the target."""
     if vocabulary.dialect == vocabulary.target:
         return text
-    from sqlflow.translation.translate import Untranslatable, nothing_known, translated
+    from sqlflow.translation.translate import Untranslatable, not_translatable, nothing_known, translated
 
     try:
         return translated(text, vocabulary.dialect, vocabulary.target, nothing_known)
     except Untranslatable as error:
-        for reason in error.reasons:
-            message = f"this cannot be translated from {vocabulary.dialect} to {vocabulary.target}: {reason.words}"
-            given.fail(message, "not-translatable", "write it in another way, or set `dialect` to the target's")
+        given.problems.extend(not_translatable(error, vocabulary.dialect, vocabulary.target, given.label, given.span))
         return None
+
+
+def judged_later(
+    given: Given,
+    text: str,
+    arguments: tuple[Argument, ...],
+    vocabulary: Vocabulary,
+    parameters: tuple[tuple[int, int], ...] = (),
+) -> Condition | None:
+    """The text in the SQL of the target, with what can be judged of it only when the columns are known that it reads."""
+    handed = arguments or parameters
+    written = Snippet(text, given.label, given.span, arguments, parameters)
+    if vocabulary.dialect == vocabulary.target:
+        return Condition(text, written if handed else None)
+    from sqlflow.translation.translate import Untranslatable, not_translatable, nothing_known, translated
+
+    try:
+        told = translated(text, vocabulary.dialect, vocabulary.target, nothing_known)
+        return Condition(told, written if handed else None)
+    except Untranslatable:
+        pass
+    try:
+        translated(text, vocabulary.dialect, vocabulary.target)
+    except Untranslatable as error:  # whatever the columns are
+        given.problems.extend(not_translatable(error, vocabulary.dialect, vocabulary.target, given.label, given.span))
+        return None
+    return Condition(text, replace(written, foreign=vocabulary.dialect))
 
 
 # What would end the transaction that keeps a model's rows and its record together, or reach beyond the database.
@@ -160,8 +187,8 @@ def sql_type(given: Given, dialect: str) -> str | None:
 _lex_type = lru_cache(maxsize=256)(lex)  # a project has few types, and many columns
 
 
-def _lexed(given: Given, vocabulary: Vocabulary) -> tuple[Lexed, str] | None:
-    """The tokens of a text, without a semicolon at the end, and the text that runs."""
+def _lexed(given: Given, vocabulary: Vocabulary) -> tuple[Lexed, str, tuple[Argument, ...]] | None:
+    """The tokens of a text, without a semicolon at the end; the text that runs, and where in it arguments of macros stand."""
     if (text := given.text()) is None:
         return None
     lexed = lex(text, vocabulary.dialect)
@@ -191,7 +218,8 @@ def _lexed(given: Given, vocabulary: Vocabulary) -> tuple[Lexed, str] | None:
         return None
     begin = lexed.tokens[0].start - (0 in lexed.parameter_tokens(0, 1))
     parts = replaced(text, begin, lexed.tokens[last - 1].end + 1, replacements)
-    return Lexed(text, lexed.tokens[:last], lexed.parameters, lexed.dialect), joined_text(parts)
+    tokens = Lexed(text, lexed.tokens[:last], lexed.parameters, lexed.dialect)
+    return tokens, joined_text(parts), arguments_in(replacements, begin)
 
 
 def _wrong(given: Given, message: str, hint: str | None = None) -> None:

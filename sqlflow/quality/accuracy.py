@@ -99,6 +99,7 @@ COMPARE = Check(
     Query(_difference, counts=False),
     example="compare: {value: sum(amount), with: raw.orders, other: sum(total), tolerance: 1%}",
     doc="a value of the whole table is that of another table, or a control total, within the tolerance",
+    of_both=("value",),
     null="is equal to NULL alone",
     wrong=_two_sides,
     everyday=True,

@@ -97,6 +97,7 @@ SAME_ROWS = Check(
     Query(_only_in_one),
     example="same_rows: {as: raw.orders, columns: [order_id, amount]}",
     doc="the table has the rows of another one, each as often",
+    of_both=("where",),
     null="is equal to NULL",
 )
 

@@ -172,6 +172,7 @@ class Check(Struct, frozen=True):
     behind: str = ""  # how it is written behind a column; empty where it is not about one
     wrong: Callable[[CheckSpec], Wrong | None] = lambda _: None
     identifies: bool = False  # whether rows that pass are identified by its columns
+    of_both: tuple[str, ...] = ()  # what of its SQL is asked of the other table, too
     everyday: bool = False  # whether prose has the word at the beginning of a list item
 
     @property

@@ -75,13 +75,13 @@ def is_column(node: exp.Expr) -> bool | None:
     return found if isinstance(found, bool) else None
 
 
-def find_kinds(tree: exp.Expr, dialect: str, columns: Columns | None) -> None:
-    """Note the kind of each expression at its node. `columns`: None where nobody knows them."""
+def find_kinds(tree: exp.Expr, dialect: str, columns: Columns | None, row: Schema | None = None) -> None:
+    """Note the kind of each expression at its node. `columns`: None where nobody knows them. `row`: those of an expression."""
     finder = _Finder(dialect, columns or (lambda table: None))
     if isinstance(tree, exp.Query):
         finder.relation(tree, None, {})
     else:
-        finder.expression(tree, _Scope(None, {}, [("", None)]))
+        finder.expression(tree, _Scope(None, {}, [("", None if row is None else _named(row))]))
     if columns is None:
         for node in tree.walk():
             if kind_of(node) == UNKNOWN:

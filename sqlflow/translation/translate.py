@@ -10,6 +10,9 @@ from sqlglot import exp
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, UnsupportedError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from sqlflow.core.diagnostics import Diagnostic
+from sqlflow.core.schema import Schema
+from sqlflow.core.source import Span
 from sqlflow.core.syntax import sqlglot_dialect, statements_of
 from sqlflow.translation import duckdb_to_postgres, postgres_to_duckdb
 from sqlflow.translation.kinds import Columns, find_kinds
@@ -34,11 +37,12 @@ class Untranslatable(Exception):
         self.reasons = reasons
 
 
-def translated(text: str, dialect: str, target: str, columns: Columns | None = None) -> str:
+def translated(text: str, dialect: str, target: str, columns: Columns | None = None, row: Schema | None = None) -> str:
     """One query, statement or expression in the words of another dialect. Raises Untranslatable.
 
     Names of tables and columns stay as they are written; `$start` and `$end` too. `columns`: of the tables that are read;
-    None where nobody knows them, and what is not known to be different is taken for the same.
+    None where nobody knows them, and what is not known to be different is taken for the same. `row`: the columns that an
+    expression is about, if they are known.
     """
     masked = _BOUND.sub(lambda found: f"{_STAND_IN}{found[1].lower()}", text)
     try:
@@ -50,7 +54,7 @@ def translated(text: str, dialect: str, target: str, columns: Columns | None = N
         raise Untranslatable((_unread(error),)) from error
     if tree is None:
         raise Untranslatable((Reason("there is no SQL here"),))
-    find_kinds(tree, dialect, columns)
+    find_kinds(tree, dialect, columns, row)
     _settle(tree)
     tree, found = _FITTINGS[dialect, target](tree, columns is not None)
     if found:
@@ -71,6 +75,15 @@ def _dropped_first(tree: exp.Expr) -> str:
     table = tree.find(exp.Table)
     temporary = "pg_temp." if tree.find(exp.TemporaryProperty) else ""
     return "" if table is None else f"DROP TABLE IF EXISTS {temporary}{table.sql(dialect='postgres')};\n"
+
+
+def not_translatable(error: Untranslatable, dialect: str, target: str, label: str, span: Span) -> list[Diagnostic]:
+    """The problems of SQL in a directive or in YAML, which messages call `label`."""
+    hint = "write it in another way, or set `dialect` to the target's"
+    words = [
+        f"{label}: this cannot be translated from {dialect} to {target}: {reason.words}" for reason in error.reasons
+    ]
+    return [Diagnostic("not-translatable", message, span, hint) for message in words]
 
 
 def nothing_known(table: exp.Table) -> None:
