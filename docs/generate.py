@@ -149,7 +149,8 @@ The columns are those of the result. Behind `SELECT * FROM final` or `FROM final
 `final`. In a `UNION` each branch may carry comments: a column of the second branch is the one in the same place of the first.
 
 An `@check` that belongs to no column is an error ([`misplaced-check`](../hints/misplaced-check.md)); a tag that belongs to none is
-a warning, and so is any `@word` in `macros/`. An `@` in an address or in quotes is text, and so are `@todo`, `@param` and a
+a warning, and so is any `@word` in `macros/`. A tag cannot be called like a directive: `-- @key` behind a column is an error
+([`misplaced-directive`](../hints/misplaced-directive.md)). An `@` in an address or in quotes is text, and so are `@todo`, `@param` and a
 variable such as `day >= @first_day`.
 
 ## Formatters

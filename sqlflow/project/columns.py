@@ -18,7 +18,7 @@ from sqlflow.core.source import SourceFile, Span
 from sqlflow.core.text import MappedText
 from sqlflow.project.checks import kind_of, read_behind
 from sqlflow.project.comments import Comment, comments_of, said
-from sqlflow.project.marks import WORD, belonging_to_nothing, misplaced_directive
+from sqlflow.project.marks import WORD, belonging_to_nothing, directive_as_tag, misplaced_directive
 from sqlflow.project.placing import Placed, placed
 from sqlflow.project.results import Column, Nameless, result_columns
 from sqlflow.project.snippets import Vocabulary
@@ -169,6 +169,10 @@ class _Reading(Struct, frozen=True):
                 position = close + 1
             span = mapped.span(match.start(), position)
             if (problem := misplaced_directive(match, text, span)) is not None:
+                self.problems.append(problem)
+                continue
+            known = match[1] in CHECKS or match[1] == "pii" or match[1] in self.vocabulary.checks
+            if not known and (problem := directive_as_tag(match, text, span)) is not None:
                 self.problems.append(problem)
                 continue
             outcome = self._word(match[1], mapped, inside, span, column)

@@ -45,6 +45,8 @@ _BEFORE_VARIABLE = re.compile(
     r"(?:[=<>+*/,(|-]|\b(?:declare|set|exec|execute|and|or|not|between|like|in|limit|top|into|select|values))\s*$",
     re.IGNORECASE,
 )
+# What may stand in a line in front of an `@word` that is no prose: others.
+_OTHER_WORDS = re.compile(r"[\s*-]*(?:@[\w-]+(?:\([^)]*\))?[\s,]*)*")
 _BEHIND_VARIABLE = re.compile(r"\s*(?:[:+*/-]?=|[<>])")
 
 
@@ -94,12 +96,30 @@ def misplaced_directive(match: re.Match[str], text: str, span: Span) -> Diagnost
     return None if name is None else _directive_behind(match[1], name, span)
 
 
+def directive_as_tag(match: re.Match[str], text: str, span: Span) -> Diagnostic | None:
+    """The problem of an `@word` without a colon that is called like a directive; in the midst of prose a warning. None where it is a
+    variable of another SQL."""
+    word = match[1]
+    name = word.replace("-", "_").lower()
+    if name not in DIRECTIVES or match[2] or _BEHIND_VARIABLE.match(text, match.end()):
+        return None
+    if _OTHER_WORDS.fullmatch(text[: match.start()].rpartition("\n")[2]):
+        return _directive_behind(word, name, span)
+    if _is_variable(match, text):
+        return None
+    message = f"the directive `@{word}` stands in a comment behind the beginning of the query, where it does nothing"
+    hint = f"write `-- @{name}: ...` at the top of the file, or leave the `@` out"
+    return Diagnostic("misplaced-directive", message, span, hint, Severity.WARNING)
+
+
 def belonging_to_nothing(match: re.Match[str], text: str, span: Span) -> Diagnostic | None:
     """The problem of an `@word` in a comment that belongs to no column; None where it is prose."""
     if (problem := misplaced_directive(match, text, span)) is not None:
         return problem
     if is_check(match):
         return misplaced_check(match[1], span)
+    if (problem := directive_as_tag(match, text, span)) is not None:
+        return problem
     near = near_directive(match[1]) if not text[: match.start()].strip(" \t\n*-") else None
     return _directive_behind(match[1], near, span) if near is not None else stray_tag(match, text, span)
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from project.projects import model, model_problems, read
 
+from sqlflow.core.diagnostics import Severity
+
 
 def test_comments_become_descriptions_checks_and_tags(tmp_path: Path) -> None:
     text = """\
@@ -222,10 +224,34 @@ def test_arguments_may_go_on_in_the_next_line_of_a_comment_above(tmp_path: Path)
             "a -- @mode: view",
             "misplaced-directive: the directive `@mode` stands behind the beginning of the query [1:13+5]",
         ),
+        ("a -- @key", "misplaced-directive: the directive `@key` stands behind the beginning of the query [1:13+4]"),
+        (
+            "a -- @fine, @key",
+            "misplaced-directive: the directive `@key` stands behind the beginning of the query [1:20+4]",
+        ),
+        (
+            "a /* @full-refresh */",
+            "misplaced-directive: the directive `@full_refresh` stands behind the beginning of the query [1:13+13]",
+        ),
+        ("a -- @Key", "unknown-directive: there is no directive `@Key` [1:13+4]"),
     ],
 )
 def test_what_is_wrong_in_a_comment(tmp_path: Path, line: str, problem: str) -> None:
     assert model_problems(tmp_path, f"SELECT {line}\nFROM t") == [problem]
+
+
+@pytest.mark.parametrize(
+    "text", ["-- the @key of it\na", "a -- what is @key?", "a -- Id. @key @fine", "a + 1 -- a @key"]
+)
+def test_a_directive_in_prose_is_told_and_is_no_tag(tmp_path: Path, text: str) -> None:
+    project, found = read(tmp_path, {"models/m.sql": f"SELECT\n{text}\nFROM t"})
+    assert [(problem.code, problem.severity) for problem in found] == [("misplaced-directive", Severity.WARNING)]
+    assert all("key" not in note.tags for note in project.models[0].header.columns.values())
+
+
+@pytest.mark.parametrize("text", ["a -- day >= @start", "a -- SET @time = 1", "a -- mail key@key.de", "a -- `@key`"])
+def test_a_variable_or_a_quotation_that_is_called_like_a_directive_is_none(tmp_path: Path, text: str) -> None:
+    assert model_problems(tmp_path, f"SELECT {text}\nFROM t") == []
 
 
 def test_a_tag_that_belongs_to_no_column_is_told_wherever_it_stands(tmp_path: Path) -> None:
