@@ -32,7 +32,7 @@ from sqlflow.project.read import (
     broken_macros,
     calls_of,
     place_of_call,
-    read_project,
+    read_again,
     read_texts,
     settings_of,
     still_known,
@@ -133,7 +133,8 @@ def examine(
     settings = settings_of(config, texts, workshop.version)
     known = cache.known({path: (text.digest, text.file) for path, text in texts.models.items()})
     known = still_known(known, settings, config, texts) if known is not None else None
-    project, unreadable = read_project(config, cache, workshop.version, texts, known)
+    read = read_again(config, texts, cache, workshop.version, known)
+    project, unreadable = read.project, read.problems
     parsed, malformed = parse_models(
         project,
         workshop,
@@ -178,7 +179,7 @@ def examine(
     right = not any(problem.severity is Severity.ERROR for problem in found.problems)
     whole = known is not None and known.linked == linked.digest and len(known.models) == len(project.models)
     if right and (judged.analysed or not whole):
-        keep_compiled(cache, settings, texts, project, parsed, linked, judged, known, found.problems)
+        keep_compiled(cache, settings, texts, read, parsed, linked, judged, known)
     return found
 
 

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from sqlflow.compiler.compile import Judged
 from sqlflow.core.cache import Cache
-from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.graph import ModelGraph
 from sqlflow.core.known import KnownModel, KnownProject, Parsed, Settings
 from sqlflow.core.later import Later
-from sqlflow.core.model import Project
 from sqlflow.core.names import TableName
 from sqlflow.graph.link import Linked
-from sqlflow.project.read import Texts, keeps_values
+from sqlflow.project.read import Read, Texts, keeps_values
 
 
 def keep_compiled(
     cache: Cache,
     settings: Settings,
     texts: Texts,
-    project: Project,
+    read: Read,
     parsed: Mapping[TableName, Later[Parsed]],
     linked: Linked,
     judged: Judged,
     known: KnownProject | None,
-    found: Sequence[Diagnostic],
 ) -> None:
-    """Have the cache give this project the next time, without the models about which there is something to tell."""
-    unread = {problem for problem in texts.problems if problem.severity is Severity.WARNING}  # found each time
-    told = {str(p.span.path) if p.span is not None else "" for p in found if p not in unread}
-    if any(place not in texts.models and not place.startswith(("sources/", "seeds/")) for place in told):
-        return
+    """Have the cache give this project the next time, in which there is no error, with the warnings about its models."""
+    project = read.project
     models: dict[str, KnownModel] = {}
     unlike = _other_rows(known, linked.graph)
     for model in project.models:
         path, name = str(model.file.path), model.name
         before = known.models.get(path) if known is not None else None
         compiled = judged.compiled.models.get(name)
-        if path in told or not keeps_values(model):
+        if not keeps_values(model):
             continue
         if before is not None and before.compiled.model is model and (compiled is None or compiled is before.compiled):
             if name not in unlike or compiled is not None:
@@ -53,6 +47,8 @@ def keep_compiled(
             columns=judged.columns[name],
             key=judged.keys[name],
             compiled=compiled,
+            said=read.warnings.get(path, ()),
+            told=judged.told.get(name, ()),
         )
     disabled = {path: texts.models[path].digest for _, path in project.disabled}
     cache.keep(KnownProject(settings, models, disabled, linked.digest, linked.graph))

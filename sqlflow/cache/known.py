@@ -20,6 +20,7 @@ import msgspec
 
 from sqlflow.core.clock import Moving
 from sqlflow.core.compiled import CompiledModel, Lineage, TimeMapping, Traces
+from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.graph import Edge, ModelGraph, Reader
 from sqlflow.core.known import KnownModel, KnownProject, Parsed, Settings
 from sqlflow.core.later import Later
@@ -33,7 +34,7 @@ from sqlflow.core.text import Argument, MappedText, Piece
 T = TypeVar("T")
 
 # The number grows when what is stored changes its form.
-_MAGIC = b"sqlflow known 6\n"
+_MAGIC = b"sqlflow known 7\n"
 _SIZES = struct.Struct("<QQI")  # bytes of the records, bytes of what is read later, checksum of both
 _LARGEST = 2**31
 
@@ -72,6 +73,8 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     by_text: tuple[str, ...]
     traces: tuple[int, int]
     parsed: tuple[int, int]
+    said: tuple[Diagnostic, ...]
+    told: tuple[Diagnostic, ...]
 
 
 class _Project(msgspec.Struct, array_like=True):
@@ -191,6 +194,8 @@ class _Writer:
             compiled.by_text,
             self._copy(traces, lambda: _stored(traces.get())),
             self._copy(known.parsed, known.parsed.get),
+            known.said,
+            known.told,
         )
 
     def _copy(self, later: Later[Any], value: Callable[[], object]) -> tuple[int, int]:
@@ -257,7 +262,7 @@ def read_known(path: Path, files: Mapping[str, tuple[str, SourceFile]]) -> Known
     if len(data) != start + size + later_size or zlib.crc32(data[start:]) != checksum:
         return None
     try:
-        stored = msgspec.msgpack.decode(data[start : start + size], type=_Project)
+        stored = msgspec.msgpack.decode(data[start : start + size], type=_Project, dec_hook=_decode_other)
         return _Reading(stored, data[start + size :], files).project()
     except (msgspec.DecodeError, ValueError, TypeError, IndexError):
         return None
@@ -337,6 +342,8 @@ class _Reading:
             record.columns,
             record.key,
             compiled,
+            record.said,
+            record.told,
         )
 
     def _all(self, numbers: Iterable[int]) -> tuple[TableName, ...]:

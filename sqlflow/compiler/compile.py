@@ -101,12 +101,13 @@ def parse_models(
 
 class Judged(Struct, frozen=True):
     """A project that was compiled. `keys`: of each model, all that decides what its query gives; `columns`: of each
-    table, a hash of its columns; `analysed`: models that were not as they had been."""
+    table, a hash of its columns; `analysed`: models that were not as they had been; `told`: warnings about each model."""
 
     compiled: Compiled
     keys: Mapping[TableName, str]
     columns: Mapping[TableName, str]
     analysed: tuple[TableName, ...]
+    told: Mapping[TableName, tuple[Diagnostic, ...]]
 
 
 def compile_models(
@@ -125,15 +126,19 @@ def compile_models(
     A model that depends on a broken one is left out without a word of its own.
     """
     compiler = _Compiler(project, graph, parsed, columns, workshop, trees, known)
+    told: dict[TableName, tuple[Diagnostic, ...]] = {}
     for name in graph.order:
         if wanted is None or name in wanted:
+            before = len(compiler.problems)
             try:
                 compiler.add(name)
             except RecursionError:
                 compiler.problems.append(_too_deep(compiler.models[name]))
+            if len(compiler.problems) > before:
+                told[name] = tuple(compiler.problems[before:])
     order = tuple(name for name in graph.order if name in compiler.done)
     compiled = Compiled(compiler.with_inputs(project), compiler.done, order, dict(columns), graph.undeclared)
-    judged = Judged(compiled, compiler.keys, compiler.digests, tuple(compiler.analysed))
+    judged = Judged(compiled, compiler.keys, compiler.digests, tuple(compiler.analysed), told)
     return judged, [*compiler.problems, *_of_inputs(compiled, workshop.binder), *_unknown_references(compiled)]
 
 
@@ -215,6 +220,7 @@ class _Compiler:
         before = _same(self._known, model)
         if before is not None and self._is_as_before(before):
             self._take(before.compiled, before.key, before.columns)
+            self.problems += before.told
             return
         if any(parent in self.models and parent not in self.done for parent in self._reader(name).parents):
             return

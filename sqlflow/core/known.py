@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from sqlflow.core.clock import Moving, Written
 from sqlflow.core.compiled import CompiledModel, Lineage, TimeMapping
+from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.engine import BindError, ReadTable
 from sqlflow.core.graph import ModelGraph
 from sqlflow.core.later import Later
@@ -68,7 +69,8 @@ class KnownModel(Struct, frozen=True):
     """A model as it was compiled the last time, and hashes of all that must be the same for it to be so again.
 
     `digest`: of the text of its file. `linked`: what it contributes to the graph.
-    `columns`: of its columns. `key`: of all that decides what its query gives, besides its text.
+    `columns`: of its columns. `key`: of all that decides what its query gives, besides its text. `said`: warnings about what is
+    in its file, `told`: about what was compiled of it.
     """
 
     digest: str
@@ -77,6 +79,8 @@ class KnownModel(Struct, frozen=True):
     columns: str
     key: str
     compiled: CompiledModel
+    said: tuple[Diagnostic, ...] = ()
+    told: tuple[Diagnostic, ...] = ()
 
 
 class MacroFile(Struct, frozen=True):
@@ -95,7 +99,7 @@ class Settings(Struct, frozen=True):
 
 
 class KnownProject(Struct, frozen=True):
-    """A whole project as it was compiled the last time, without a problem.
+    """A whole project as it was compiled the last time, without an error.
 
     `settings`: what decided how its files were read. `models`: by the path of the file. `disabled`: path ->
     digest, of files that are switched off. `linked`: hash of what decides the graph.

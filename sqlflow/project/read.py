@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -65,40 +65,47 @@ def read_texts(config: Config) -> Texts:
         return tuple(found)
 
     macros, declared, described = texts(files.macros), texts(files.sources), texts(files.seed_settings)
-    for file in macros:
-        if "@" in file.text and not _is_own_check(file):
-            from sqlflow.project.macro_words import words_without_effect  # brings the SQL tokenizer with it
-
-            problems += words_without_effect(file, config.dialect)
     models = {str(file.path): Text(file, _hash(file.text)) for file in texts((*files.models, *files.tests))}
     return Texts(models, macros, declared, files.seeds, described, tuple(problems), tuple(lost))
 
 
-def read_project(
-    config: Config,
-    cache: Cache | None = None,
-    version: str = "",
-    texts: Texts | None = None,
-    known: KnownProject | None = None,
-) -> tuple[Project, list[Diagnostic]]:
-    """Everything in the project's files, and every problem found in them, both in the order of their places.
+class Read(Struct, frozen=True):
+    """Everything in the project's files, and every problem found in them, both in the order of their places. `warnings`: those of
+    each model, by its file."""
 
-    `cache` keeps what was read without a problem, by all that decides how it is read. `texts`: the files, if they have
-    been read. `known`: what is still as it was; its models are taken as they are.
+    project: Project
+    problems: list[Diagnostic]
+    warnings: Mapping[str, tuple[Diagnostic, ...]]
+
+
+def read_project(config: Config) -> tuple[Project, list[Diagnostic]]:
+    """Everything in the project's files, and every problem found in them."""
+    found = read_again(config, read_texts(config), NoCache(), "", None)
+    return found.project, found.problems
+
+
+def read_again(config: Config, texts: Texts, cache: Cache, version: str, known: KnownProject | None) -> Read:
+    """Everything in the project's files, of which as little is read as possible.
+
+    `cache` keeps what was read without an error, by all that decides how it is read. `known`: what is still as it was; its
+    models are taken as they are.
     """
-    texts = texts or read_texts(config)
     problems = [*config.warnings, *texts.problems]
-    work = _Work(config, texts, cache or NoCache(), version, problems)
+    work = _Work(config, texts, cache, version, problems)
+    work.shared()
     outside = work.outside(texts.declared, texts.seeds, texts.described)
     models: list[Model] = []
     disabled: list[tuple[TableName, str]] = []
     unread: set[str] = set()
+    warnings: dict[str, tuple[Diagnostic, ...]] = {}
     named = [(source.name, "source in", str(source.span.path), source.span) for source in outside.sources]
     named += [(s.name, "seed", s.path, s.span or Span(PurePosixPath(s.path), 1, 1)) for s in outside.seeds]
     for path, text in texts.models.items():
         same = known.models.get(path) if known is not None else None
         if same is not None:
             models.append(same.compiled.model)
+            warnings[path] = same.said
+            problems += same.said
             named.append((same.compiled.name, _what(text.file), path, same.compiled.model.place))
             continue
         switched_off = known is not None and known.disabled.get(path) == text.digest
@@ -107,6 +114,7 @@ def read_project(
             disabled.append((table_of(text.file.path, config.default_schema), path))
             continue
         named.append((found.name, _what(text.file), path, found.place))
+        warnings[path] = found.warnings
         if found.model is None:
             unread.add(path)
         else:
@@ -118,7 +126,7 @@ def read_project(
     seeds = {seed.name: seed for seed in outside.seeds}
     doubtful = _doubtful(texts, problems)
     project = Project(tuple(models), sources, seeds, tuple(disabled), tuple(sorted(set(broken))), doubtful)
-    return project, sorted(problems, key=_place)
+    return Read(project, sorted(problems, key=_place), warnings)
 
 
 def settings_of(config: Config, texts: Texts, version: str) -> Settings:
@@ -206,10 +214,19 @@ class _Found(Struct, frozen=True):
     name: TableName
     model: Model | None
     place: Span
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+class _Declared(Struct, frozen=True):
+    """What a file of sources declares, or the seeds with their settings."""
+
+    sources: tuple[Source, ...] = ()
+    seeds: tuple[Seed, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 class _Work:
-    """Reads what the cache does not have, and keeps what was read without a problem."""
+    """Reads what the cache does not have, and keeps what was read without an error."""
 
     def __init__(self, config: Config, texts: Texts, cache: Cache, version: str, problems: list[Diagnostic]) -> None:
         self._config = config
@@ -221,14 +238,36 @@ class _Work:
             settings.rest, repr(sorted(settings.variables.items())), repr(sorted(settings.macros.items()))
         )
         self._reader: Reader | None = None
+        self._wrong: list[Diagnostic] = []  # with what the reader is made of
 
     def _opened(self) -> Reader:
         """The reader, made when it is first needed: it brings the SQL tokenizer with it."""
         if self._reader is None:
             from sqlflow.project.reader import Reader
 
-            self._reader = Reader(self._config, self._macros, self._problems)
+            self._reader = Reader(self._config, self._macros, self._wrong)
         return self._reader
+
+    def shared(self) -> None:
+        """Tell what is wrong with macros and defaults, which all models share."""
+        if not self._macros and not self._config.defaults:
+            return
+        key = "shared:" + self._settings
+        kept = self._kept(key, tuple[Diagnostic, ...])
+        if kept is None:
+            self._opened()
+            kept = (*self._wrong, *self._words())
+            if _only_warnings(kept):
+                self._cache.put(key, encode(kept).encode())
+        self._problems += kept
+
+    def _words(self) -> Iterator[Diagnostic]:
+        """The words in comments of macros that do nothing."""
+        for file in self._macros:
+            if "@" in file.text and not _is_own_check(file):
+                from sqlflow.project.macro_words import words_without_effect
+
+                yield from words_without_effect(file, self._config.dialect)
 
     def outside(
         self, declared: Sequence[SourceFile], seeds: Sequence[PurePosixPath], described: Sequence[SourceFile]
@@ -240,24 +279,28 @@ class _Work:
     def _sources(self, file: SourceFile) -> tuple[Source, ...]:
         """What one file declares."""
         key = "sources:" + _hash(self._settings, *_parts([file]))
-        kept = self._kept(key, tuple[Source, ...])
-        if kept is not None and self._still_there(kept):
-            return kept
-        before = len(self._problems)
-        found = self._opened().sources([file], self._problems)
-        if len(self._problems) == before and all(_keeps(source.checks) for source in found):
-            self._cache.put(key, encode(found).encode())
+        kept = self._kept(key, _Declared)
+        if kept is not None and self._still_there(kept.sources):
+            self._problems += kept.warnings
+            return kept.sources
+        wrong: list[Diagnostic] = []
+        found = self._opened().sources([file], wrong)
+        self._problems += wrong
+        if _only_warnings(wrong) and all(_keeps(source.checks) for source in found):
+            self._cache.put(key, encode(_Declared(sources=found, warnings=tuple(wrong))).encode())
         return found
 
     def _seeds(self, paths: Sequence[PurePosixPath], described: Sequence[SourceFile]) -> tuple[Seed, ...]:
         key = "seeds:" + _hash(self._settings, *map(str, paths), "|", *_parts(described))
-        kept = self._kept(key, tuple[Seed, ...])
+        kept = self._kept(key, _Declared)
         if kept is not None:
-            return kept
-        before = len(self._problems)
-        found = self._opened().seeds(paths, described, self._problems)
-        if len(self._problems) == before and all(_keeps(seed.checks) for seed in found):
-            self._cache.put(key, encode(found).encode())
+            self._problems += kept.warnings
+            return kept.seeds
+        wrong: list[Diagnostic] = []
+        found = self._opened().seeds(paths, described, wrong)
+        self._problems += wrong
+        if _only_warnings(wrong) and all(_keeps(seed.checks) for seed in found):
+            self._cache.put(key, encode(_Declared(seeds=found, warnings=tuple(wrong))).encode())
         return found
 
     def _still_there(self, sources: Sequence[Source]) -> bool:
@@ -278,14 +321,15 @@ class _Work:
         key = "model:" + _hash(self._settings, str(file.path), text.digest)
         kept = self._kept(key, _Found)
         if kept is not None:
+            self._problems += kept.warnings
             return kept
-        reader = self._opened()
-        before = len(self._problems)
-        read = reader.model(file, self._problems)
+        wrong: list[Diagnostic] = []
+        read = self._opened().model(file, wrong)
+        self._problems += wrong
         if read is None:
             return None
-        found = _Found(*read)
-        if found.model is not None and len(self._problems) == before and keeps_values(found.model):
+        found = _Found(*read, tuple(problem for problem in wrong if problem.severity is Severity.WARNING))
+        if found.model is not None and _only_warnings(wrong) and keeps_values(found.model):
             self._cache.put(key, encode(found).encode())
         return found
 
@@ -302,6 +346,10 @@ class _Work:
             return decode(found, kind)
         except ValueError:
             return None
+
+
+def _only_warnings(problems: Iterable[Diagnostic]) -> bool:
+    return all(problem.severity is Severity.WARNING for problem in problems)
 
 
 def keeps_values(model: Model) -> bool:

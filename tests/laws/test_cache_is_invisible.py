@@ -7,6 +7,8 @@ none: manifest, plan and diagnostics must be the same.
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ from sqlflow.cli.render import plan_json, render_diagnostics, to_json
 from sqlflow.core.cache import NoCache
 from sqlflow.core.config import Request
 from sqlflow.core.diagnostics import ProjectError
+from sqlflow.core.names import TableName
 from sqlflow.plan.tiers import with_tiers
 
 Files = dict[str, str]
@@ -104,7 +107,17 @@ edits: st.SearchStrategy[Edit] = st.one_of(
         st.sampled_from([
             "CREATE MACRO cents(x) AS x;\n", "CREATE MACRO rate(x) AS cents(x) + 1;\n", "CREATE MACRO upper(x) AS lower(x);\n",
             "CREATE MACRO /* odd */ cents(x) AS x + 1;\n", "CREATE MACRO rate(x AS;\n", "", "-- a macro of nothing\n",
+            "-- @not_null\nCREATE MACRO cents(x) AS x;\n",
+            "CREATE MACRO hit(c) AS (SELECT count(*) FROM (SELECT 1 AS id) AS t WHERE t.id = c) > 0;\n",
         ]),
+    ),
+    st.builds(
+        lambda body: lambda files: files.update({"macros/checks/sound.sql": body}),
+        st.sampled_from(["-- @parameters: {column: column}\n$column > 0\n", "-- Sound.\n-- see @docs\n-- @parameters: {column: column}\n$column > 1\n"]),
+    ),
+    st.builds(
+        lambda checks: lambda files: files.update({"sources/raw.yml": f"{FIRST['sources/raw.yml']}  checks: [{checks}]\n"}),
+        st.sampled_from(["{type: {column: price, type: DATE, severity: warn}}", "{expression: price > 0}", "{sound: {column: id}}"]),
     ),
     st.builds(
         lambda path: lambda files: files.pop(path, None),
@@ -121,6 +134,8 @@ edits: st.SearchStrategy[Edit] = st.one_of(
         st.sampled_from([
             "-- @mode: view", "-- @mode: inline", "-- @mode: replace", "-- text", "-- @enabled: false", "-- @name: daily",
             "-- @schema: mid", "-- @depends_on: [mart.top]", "-- @checks: [{references: {id: stg.orders.id}}]", "-- @mod: x",
+            "-- see @docs", "-- @checks: [{type: {column: price, type: DATE, severity: warn}}]",
+            "-- @checks: [{expression: hit(id)}]",
         ]),
     ),
     st.builds(
@@ -203,3 +218,56 @@ def test_results_are_the_same_with_and_without_the_cache(steps: list[list[Edit]]
 @given(_steps)
 def test_results_are_the_same_with_and_without_the_cache_for_long(steps: list[list[Edit]]) -> None:
     _law(steps)
+
+
+WARNED: Files = {
+    "sqlflow.yml": CONFIG.format(schema="main", first=1, unused=1, mode="auto")
+    + "  models/old: {strategy: snapshot}\n",
+    "sources/raw.yml": FIRST["sources/raw.yml"] + "  checks: [{type: {column: price, type: DATE, severity: warn}}]\n",
+    "macros/money.sql": "-- @not_null\nCREATE MACRO cents(x) AS round(x * 100);\n",
+    "macros/checks/sound.sql": "-- Sound.\n-- see @docs\n-- @parameters: {column: column}\n$column > 0\n",
+    "models/mid/orders.sql": "SELECT id, day, price, note FROM raw.orders -- by @nobody, on @time\n",
+    "models/old/days.sql": "-- @checks: [{type: {column: day, type: TEXT, severity: warn}}]\nSELECT day FROM mid.orders\n",
+    "models/old/prices.sql": "-- @mode: merge\n-- @key: price\n-- @strategy: snapshot\nSELECT cents(price) AS price FROM mid.orders\n",
+}
+
+
+def test_warnings_are_told_each_time_and_nothing_is_read_again_for_them() -> None:
+    with _project() as root:
+        _write(root, WARNED, {})
+        expected = _results(root, cached=False)
+        for part in (
+            "`@not_null`",
+            "`@docs`",
+            "`@nobody`",
+            "`@time`",
+            "sqlflow.yml:",
+            "prices.sql:3",
+            "days.sql:1",
+            "raw.yml:4",
+        ):
+            assert part in expected[-1], part
+        assert _results(root, cached=True) == expected
+        assert _results(root, cached=True) == expected
+        assert _analysed(root) == ()
+        (root / "models/old/days.sql").write_text("SELECT day FROM mid.orders\n")
+        assert _results(root, cached=True) == _results(root, cached=False)
+        assert "days.sql" not in _results(root, cached=True)[-1]
+
+
+def test_a_command_that_finds_warnings_in_the_cache_opens_no_reader_of_files() -> None:
+    with _project() as root:
+        _write(root, WARNED, {})
+        run = (
+            "import sys; from sqlflow.cli.app import main\nsys.argv = ['sqlflow', 'compile']\n"
+            "try: main()\nexcept SystemExit: pass\nprint('sqlflow.project.reader' in sys.modules)"
+        )
+        command = [sys.executable, "-c", run]
+        first, second = (subprocess.run(command, cwd=root, capture_output=True, text=True) for _ in range(2))
+        assert (first.stdout.split()[-1], second.stdout.split()[-1]) == ("True", "False")
+        assert first.stderr == second.stderr != ""
+
+
+def _analysed(root: Path) -> tuple[TableName, ...]:
+    with opened(read_settings(root, None, ()), tell, writing=False, without_database=True, caching=True) as found:
+        return compile_project(found.workshop, None, {}, {}).analysed
