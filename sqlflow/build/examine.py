@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import PurePath
@@ -24,6 +25,7 @@ from sqlflow.core.model import Project
 from sqlflow.core.names import TableName
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
+from sqlflow.core.source import Span
 from sqlflow.core.workshop import Workshop
 from sqlflow.graph.link import link
 from sqlflow.project.fit import unfit
@@ -32,6 +34,7 @@ from sqlflow.project.read import (
     broken_macros,
     calls_of,
     place_of_call,
+    place_of_definition,
     read_again,
     read_texts,
     settings_of,
@@ -142,6 +145,7 @@ def examine(
         hopeless(unreadable) | calling_broken_macros(texts, unreadable),
         known,
     )
+    malformed = [_at_its_macro(problem, texts) for problem in malformed]
     existing, own = standing_names(tables, remembered, records)
     linked, unlinked = link(project, parsed, existing, config.default_schema, own, cache, known)
     graph = linked.graph
@@ -211,7 +215,9 @@ def standing_names(
 
 
 def _at_its_macro(problem: Diagnostic, texts: Texts) -> Diagnostic:
-    """A function that is unknown, or has no translation, at the macro in whose definition it stands; so it is told once."""
+    """What is wrong in the definition of a macro, at that macro; so it is told once."""
+    if problem.code == "syntax" and problem.span is not None and str(problem.span.path) in texts.models:
+        return _at_its_definition(problem, problem.span, texts)
     if (
         problem.code not in ("unknown-function", "not-translatable")
         or problem.span is None
@@ -226,6 +232,23 @@ def _at_its_macro(problem: Diagnostic, texts: Texts) -> Diagnostic:
         if (at := place_of_call(file.text, name)) is not None:
             return replace(problem, span=file.span(at, at + len(name)))
     return problem
+
+
+def _at_its_definition(problem: Diagnostic, span: Span, texts: Texts) -> Diagnostic:
+    """An error of syntax at the macro whose call it was told of; where the word that the engine names stands in an argument
+    of the call, it is the author's of the call."""
+    call = _CALL.fullmatch(span.text[span.column - 1 : span.column - 1 + span.length])
+    near = _NEAR.search(problem.message)
+    if call is None or (near is not None and near[1] in call[2]):
+        return problem
+    for file in texts.macros:
+        if (at := place_of_definition(file.text, call[1])) is not None:
+            return replace(problem, span=file.span(at, at + len(call[1])))
+    return problem
+
+
+_CALL = re.compile(r'(?:\w+\.)?"?(\w+)"?\s*\((.*)', re.DOTALL)
+_NEAR = re.compile(r'at or near "(.*)"$')
 
 
 def _wrong_inputs(

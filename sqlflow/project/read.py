@@ -443,6 +443,14 @@ def place_of_call(text: str, name: str) -> int | None:
     return None if found is None else found.start()
 
 
+def place_of_definition(text: str, name: str) -> int | None:
+    """Where the name of a macro stands at its definition, in a file of macros."""
+    for match in _DEFINED.finditer(text.lower()):
+        if _bare(match[1]) == name.lower():
+            return match.start(1) + match[1].rfind(name.lower())
+    return None
+
+
 def _bare(name: str) -> str:
     return name.rpartition(".")[2].strip(' \t\n"')
 

@@ -73,7 +73,7 @@ def execute(
     records that are now true and the names of tables that are gone. `witnesses` say what tasks have read. On Ctrl-C or SIGTERM running statements are
     cancelled and rolled back, and the rest is reported as cancelled.
     """
-    run = _Run(plan, engine, write_records, committed, witnesses, emit, clock, fail_fast, blame)
+    run = _Run(plan, engine, write_records, committed, witnesses, emit, clock, fail_fast, blame, one=threads == 1)
     run.go_on_after(already)
     count = min(threads, len(plan.tasks) - len(already))
     run.working = count
@@ -122,6 +122,8 @@ class _Run:
         clock: Clock,
         fail_fast: bool,
         blame: Blame,
+        *,
+        one: bool,
     ) -> None:
         self._blame = blame
         self._blaming = threading.Lock()
@@ -130,7 +132,7 @@ class _Run:
         self.working = 0
         self.idle = threading.Event()  # all workers have ended
         self.interrupted = threading.Event()  # somebody pressed Ctrl-C
-        self._board = Board(plan.tasks)
+        self._board = Board(plan.tasks, one=one)
         self._changed = threading.Condition()
         self._engine = engine
         self._write_records = write_records

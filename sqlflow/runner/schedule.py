@@ -23,10 +23,11 @@ class Board:
 
     Commits are numbered. A transaction sees the commits before it began and what it wrote itself, so a task may
     join it only if everything the task needs is one or the other. Queries of tests/ share transactions only with each
-    other: what they read is committed, and stays, when they fail.
+    other: what they read is committed, and stays, when they fail. Several threads begin with the longest chains; `one`
+    thread keeps the order of the plan, so that it tells the same in each build.
     """
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[Task], *, one: bool = False) -> None:
         self._tasks = {task.id: task for task in tasks}
         self._order = {task.id: position for position, task in enumerate(tasks)}
         self._waiting: dict[str, set[str]] = {}
@@ -36,7 +37,7 @@ class Board:
             self._waiting[task.id] = needs
             for need in needs:
                 self._children[need].append(task.id)
-        self._priority = _longest_paths(tasks, self._children)
+        self._priority = {} if one else _longest_paths(tasks, self._children)
         self._ready: list[tuple[float, int, str]] = []  # a heap; entries that are no longer in _waiting are stale
         for name, needs in self._waiting.items():
             if not needs:
@@ -160,7 +161,7 @@ class Board:
         )
 
     def _rank(self, name: str) -> tuple[float, int]:
-        return -self._priority[name], self._order[name]
+        return -self._priority.get(name, 0.0), self._order[name]
 
 
 _TYPICAL_SECONDS = 0.05
