@@ -176,17 +176,6 @@ def migrate(
         if source.enabled:
             said_of = Properties(source.name, "sources", source.said, source.place)
             described.append((source.table, f"{source.source}.{source.name}", list(tests_of(said_of))))
-            for key in ("freshness", "loaded_at_field"):
-                if source.said.get(key) or source.above.get(key) or source.config.get(key):
-                    left.append(
-                        Left(
-                            f"`{key}` of {source.source}.{source.name}",
-                            source.place,
-                            "freshness of sources is not available yet",
-                            "write a check `freshness` on a model that reads it",
-                        )
-                    )
-                    break
     for table, label, its_tests in described:
         queries, told = queries_of(its_tests, table, label, names, renderer)
         left += told

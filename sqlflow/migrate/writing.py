@@ -12,6 +12,7 @@ from sqlflow.core.names import TableName
 from sqlflow.migrate.dbt import DbtProject, Left, Place
 from sqlflow.migrate.dialects import translated_type
 from sqlflow.migrate.docs import Docs
+from sqlflow.migrate.freshness import freshness_of
 from sqlflow.migrate.headers import block, flow
 from sqlflow.migrate.jinja import NotRendered, Renderer
 from sqlflow.migrate.lookups import SourceTable
@@ -202,6 +203,7 @@ def _source(
         said["path"] = path if "://" in path else relocate(path)
     else:
         said["table"] = str(one.table)
+    said |= freshness_of(one, left)
     columns: dict[str, Any] = {}
     for column in one.said.get("columns") or [] if isinstance(one.said.get("columns"), list) else []:
         if isinstance(column, dict) and column.get("name") is not None and column.get("data_type"):
