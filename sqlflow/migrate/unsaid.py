@@ -19,7 +19,7 @@ def unsaid(named: Named, dialect: str, engine: str) -> Iterator[Remark]:
     config, properties = named.config, named.node.properties
     place = properties.place if properties is not None else named.node.place
     said: Mapping[str, Any] = properties.said if properties is not None else {}
-    yield from _grants(named, dialect, place)
+    yield from _grants(named, dialect, engine, place)
     if engine != "postgres" and any(
         isinstance(one, dict) and one.get("unique") for one in as_list(config.get("indexes"))
     ):
@@ -64,7 +64,7 @@ def indexes(named: Named, engine: str) -> list[Any]:
     return found
 
 
-def _grants(named: Named, dialect: str, place: Place) -> Iterator[Remark]:
+def _grants(named: Named, dialect: str, engine: str, place: Place) -> Iterator[Remark]:
     for privilege, roles in as_mapping(named.config.get("grants")).items():
         names: Sequence[str] = [str(role) for role in as_list(roles)]
         if not names:
@@ -73,9 +73,11 @@ def _grants(named: Named, dialect: str, place: Place) -> Iterator[Remark]:
         to = ", ".join(quoted(name, dialect) for name in names)
         statement = f"GRANT {word} ON {written(named.table, dialect)} TO {to}"
         listed = ", ".join(f"`{name}`" for name in names)
-        yield Remark(
-            Outcome.NOTED, f"the grant of `{word}` to {listed} is left out", place, f"write `{statement}` into `@after`"
-        )
+        reason = f"the grant of `{word}` to {listed} is left out"
+        if engine == "postgres":
+            yield Remark(Outcome.NOTED, reason, place, f"write `{statement}` into `@after`")
+        else:
+            yield Remark(Outcome.EXACT, f"{reason}, since DuckDB has no users", place)
 
 
 def of_nothing(project: DbtProject) -> Iterator[Left]:
