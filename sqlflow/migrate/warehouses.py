@@ -5,6 +5,7 @@ Each rule changes a tree that was read from a warehouse's SQL. What is known to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import pairwise
 
@@ -22,6 +23,8 @@ def mended(tree: exp.Expr, dialect: str, tell: Tell, wrong: Tell) -> exp.Expr:
     """A tree that says in DuckDB what it says in `dialect`. `tell`: what is read otherwise; `wrong`: what has no counterpart."""
     if dialect == "duckdb":
         return tree
+    if dialect in ("snowflake", "redshift"):
+        _ratios(tree)
     if dialect == "snowflake":
         _flatten(tree, tell, wrong)
         for one in list(tree.find_all(exp.ArraySize, exp.ObjectAgg)):
@@ -37,16 +40,21 @@ def mended(tree: exp.Expr, dialect: str, tell: Tell, wrong: Tell) -> exp.Expr:
                 path = f"$.{got.expression.this}" if got.expression.is_string else f"$[{got.expression.this}]"
                 got.replace(exp.JSONExtract(this=got.this.copy(), expression=exp.Literal.string(path)))
         _untyped(tree)
-        _ratios(tree)
     if dialect == "bigquery":
         _unnested(tree)
         _parts_of_time(tree, tell)
+        _formats(tree, wrong)
         _limited(tree)
     for cast in tree.find_all(exp.Cast):
         if cast.args.get("format") is not None:
             wrong(f"a cast with a format: `{cast.sql(dialect)}`")
     if dialect in _VARIANTS:
         _texts_in_variants(tree, dialect, tell)
+    if dialect in ("trino", "presto", "athena"):
+        _paths(tree)
+    if dialect in ("spark", "databricks", "hive", "mysql"):  # from 1 for Sunday; DuckDB counts from 0
+        for part in list(tree.find_all(exp.DayOfWeek)):
+            part.replace(exp.Paren(this=exp.Add(this=part.copy(), expression=exp.Literal.number(1))))
     _units(tree)
     _arrows(tree)
     for call in list(tree.find_all(exp.Anonymous)):
@@ -235,6 +243,8 @@ def _units(tree: exp.Expr) -> None:
         unit = call.args.get("unit")
         if isinstance(unit, exp.Var | exp.Column):
             call.set("unit", exp.Literal.string(unit.name.lower()))
+        elif isinstance(unit, exp.Literal) and unit.name.lower() in _SHORT_UNITS:
+            call.set("unit", exp.Literal.string(_SHORT_UNITS[unit.name.lower()]))
 
 
 def _parts_of_time(tree: exp.Expr, tell: Tell) -> None:
@@ -261,6 +271,40 @@ def _limited(tree: exp.Expr) -> None:
         whole = found.parent if isinstance(found.parent, exp.IgnoreNulls | exp.RespectNulls) else found
         part = exp.Slice(this=exp.Literal.number(1), expression=limit.expression.copy())
         whole.replace(exp.Bracket(this=exp.Paren(this=whole.copy()), expressions=[part], offset=1))
+
+
+_SHORT_UNITS = {
+    "mm": "month", "mon": "month", "yy": "year", "yyyy": "year", "dd": "day", "q": "quarter", "y": "year", "m": "month", "d": "day",
+    "hh": "hour", "mi": "minute", "ss": "second",
+}  # fmt: skip
+
+
+def _paths(tree: exp.Expr) -> None:
+    """`json_query(x, 'lax $.a' OMIT QUOTES)`."""
+    for found in list(tree.find_all(exp.JSONExtract)):
+        path = found.expression
+        if isinstance(path, exp.Literal) and path.name.startswith(("lax ", "strict ")):
+            plain = exp.Literal.string(path.name.partition(" ")[2].strip())
+            quote = found.args.get("quote")
+            omits = quote is not None and "OMIT" in str(quote.args.get("option")).upper()
+            kind = exp.JSONExtractScalar if omits else exp.JSONExtract
+            found.replace(kind(this=found.this.copy(), expression=plain))
+
+
+def _formats(tree: exp.Expr, wrong: Tell) -> None:
+    """`FORMAT('%s', x)` is `printf`; what its `%t` writes is a text."""
+    for call in list(tree.find_all(exp.Format)):
+        text = call.this
+        if not isinstance(text, exp.Literal) or "%T" in text.name or "%'" in text.name:
+            wrong(f"`{call.sql('bigquery')}` has no counterpart in DuckDB")
+            continue
+        signs = re.findall(r"%(?!%)[-+ #0]*(?:\d+|\*)?(?:\.\d+)?([a-zA-Z])", text.name)
+        given = [
+            exp.Cast(this=one.copy(), to=exp.DataType.build("text")) if sign in ("t", "s") else one.copy()
+            for sign, one in zip(signs, call.expressions, strict=False)
+        ]
+        plain = exp.Literal.string(re.sub(r"(?<!%)%t", "%s", text.name))
+        call.replace(exp.Anonymous(this="printf", expressions=[plain, *given]))
 
 
 def _arrows(tree: exp.Expr) -> None:
@@ -333,6 +377,33 @@ def _decoded(arguments: Sequence[exp.Expr]) -> exp.Expr | None:
     return exp.Anonymous(this="decode", expressions=[bytes_of]) if len(arguments) == 1 else None
 
 
+def _iso(arguments: Sequence[exp.Expr]) -> exp.Expr | None:
+    if len(arguments) != 1:
+        return None
+    made: exp.Expr = sqlglot.parse_one(_ISO.format(x="_value_"), read="duckdb")
+    for column in list(made.find_all(exp.Column)):
+        column.replace(arguments[0].copy())
+    return made
+
+
+_ISO = (
+    "CASE typeof({x}) WHEN 'DATE' THEN strftime({x}, '%Y-%m-%d') WHEN 'TIMESTAMP WITH TIME ZONE' "
+    "THEN strftime({x} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%gZ') ELSE strftime({x}, '%Y-%m-%dT%H:%M:%S.%g') END"
+)
+
+
+def _element(arguments: Sequence[exp.Expr], *, as_text: bool) -> exp.Expr | None:
+    if len(arguments) != 2 or not isinstance(arguments[1], exp.Literal):
+        return None
+    kind = exp.JSONExtractScalar if as_text else exp.JSONExtract
+    return exp.Paren(this=kind(this=arguments[0].copy(), expression=exp.Literal.string(f"$[{arguments[1].name}]")))
+
+
+def _map_of(arguments: Sequence[exp.Expr]) -> exp.Expr | None:
+    lists = [exp.Anonymous(this="list", expressions=[one.copy()]) for one in arguments]
+    return exp.Anonymous(this="map", expressions=lists) if len(arguments) == 2 else None
+
+
 _CALLS: Mapping[str, Callable[[Sequence[exp.Expr]], exp.Expr | None]] = {
     "to_timestamp_ntz": _timestamp,
     "to_timestamp_ltz": lambda arguments: _timestamp(arguments, kind="timestamptz"),
@@ -342,12 +413,19 @@ _CALLS: Mapping[str, Callable[[Sequence[exp.Expr]], exp.Expr | None]] = {
     "array_size": _calling("json_array_length", of_json=True),
     "object_agg": _calling("json_group_object"),
     "nullifzero": _nullif_zero,
+    "to_iso8601": _iso,
+    "arrays_overlap": _calling("list_has_any"),
+    "map_agg": _map_of,
+    "is_valid_json": _calling("json_valid"),
+    "json_array_get": lambda arguments: _element(arguments, as_text=False),
+    "json_extract_array_element_text": lambda arguments: _element(arguments, as_text=True),
     "base64_decode_string": _decoded,
     "try_base64_decode_string": _decoded,
     "getdate": lambda _: exp.CurrentTimestamp(),
     "sysdate": lambda _: exp.CurrentTimestamp(),
 }
 _TOLD = {
+    "to_iso8601": "`to_iso8601` gives milliseconds here, and times with a zone in UTC",
     "to_timestamp_ntz": "`to_timestamp_ntz` is a cast here, which does not take a number of seconds that is written as a text",
     "try_to_timestamp_ntz": "`try_to_timestamp_ntz` is a cast here, which does not take a number of seconds that is written as a text",
     "try_base64_decode_string": "`try_base64_decode_string` stops at a text that is none, here",
@@ -382,5 +460,5 @@ def unknown_functions(sql: str, known: Container[str]) -> Iterator[str]:
 _GRAMMAR = (
     "cast", "try_cast", "coalesce", "nullif", "extract", "exists", "trim", "overlay", "position", "substring", "row", "grouping",
     "unnest", "columns", "if", "values", "over", "filter", "in", "any", "all", "some", "lambda", "struct", "map", "list", "array",
-    "decimal", "numeric", "varchar", "char", "union", "exclude", "replace", "rename", "cube", "rollup", "grouping_id",
+    "decimal", "numeric", "varchar", "char", "union", "exclude", "replace", "rename", "try", "cube", "rollup", "grouping_id",
 )  # fmt: skip
