@@ -175,6 +175,7 @@ def checks_of(
             continue
         on = f"the test `{test.kind}`{f' of `{test.column}`' if test.column else ''}"
         try:
+            test = _with_own_where(test, named, renderer)
             arguments = _resolved(test, names, renderer)
             own = renderer.macro(f"test_{test.kind}")
             found = f"{on} is the project's own" if own is not None else equivalent(test.kind, arguments)
@@ -210,6 +211,30 @@ def checks_of(
     if contract is not None:
         checks.append(contract)
     return Checked(tuple(_together(checks)), tuple(remarks), tuple(queries))
+
+
+def _with_own_where(test: DbtTest, named: Named, renderer: Renderer) -> DbtTest:
+    """A test whose `where` is what the project's own `get_where_subquery` makes of it."""
+    if not test.config.get("where") or renderer.macro("get_where_subquery") is None:
+        return test
+    relation = renderer.this(named.node)
+    rendered = renderer.render(
+        named.node, "{{ get_where_subquery(sqlflow_relation) }}", config={"where": test.config["where"]}, also={"sqlflow_relation": relation}
+    )  # fmt: skip
+    if isinstance(rendered, Failed):
+        raise NotRendered(rendered.reason, rendered.hint)
+    fixed = next((note for note in rendered.notes if note.by_hand), None)
+    if fixed is not None:
+        raise NotRendered(
+            f"its `where` is `{test.config['where']}`, of which `get_where_subquery` makes another one in each run",
+            fixed.hint,
+        )
+    inside = re.fullmatch(
+        r"\s*\(\s*select \* from .*? where\s(.*)\)\s*\w*\s*", rendered.text, re.DOTALL | re.IGNORECASE
+    )
+    if inside is None:
+        raise NotRendered("its `where` is made by `get_where_subquery`, and is not understood")
+    return structs.replace(test, config={**test.config, "where": " ".join(inside[1].split())})
 
 
 _OF_SQL = (Form.SQL, Form.AGGREGATE, Form.OTHER_AGGREGATE)

@@ -56,6 +56,7 @@ def mended(tree: exp.Expr, dialect: str, tell: Tell, wrong: Tell) -> exp.Expr:
         for part in list(tree.find_all(exp.DayOfWeek)):
             part.replace(exp.Paren(this=exp.Add(this=part.copy(), expression=exp.Literal.number(1))))
     _units(tree)
+    _groups(tree)
     _arrows(tree)
     for call in list(tree.find_all(exp.Anonymous)):
         rule = _CALLS.get(str(call.this).lower())
@@ -305,6 +306,19 @@ def _formats(tree: exp.Expr, wrong: Tell) -> None:
         ]
         plain = exp.Literal.string(re.sub(r"(?<!%)%t", "%s", text.name))
         call.replace(exp.Anonymous(this="printf", expressions=[plain, *given]))
+
+
+def _groups(tree: exp.Expr) -> None:
+    """`SELECT a.x ... GROUP BY x`: the column of the SELECT list, where several tables have one."""
+    for select in tree.find_all(exp.Select):
+        group = select.args.get("group")
+        if group is None or not select.args.get("joins"):
+            continue
+        chosen = {one.alias_or_name.lower(): one.unalias() for one in select.expressions}
+        for key in list(group.expressions):
+            meant = chosen.get(key.name.lower()) if isinstance(key, exp.Column) and not key.table else None
+            if isinstance(meant, exp.Column) and meant.table and meant.name.lower() == key.name.lower():
+                key.replace(meant.copy())
 
 
 def _arrows(tree: exp.Expr) -> None:

@@ -31,6 +31,7 @@ SAME = [
     ("bigquery", "select parts from t, unnest(t.parts) as parts with offset n where n = 1", [("s",)]),
     ("bigquery", "select word, n from t, unnest(parts) as word with offset as n order by n", [("r", 0), ("s", 1)]),
     ("bigquery", "select array_agg(name order by id limit 1)[offset(0)] from t", [("tap-x",)]),
+    ("bigquery", "select b.id, count(*) from t join t as b on t.id = b.id group by id", [(1, 1)]),
     ("bigquery", "select format('%s-%05d', name, id), format('%t', at) from t", [("tap-x-00001", "2024-01-07 10:00:00")]),
     ("trino", "select json_query(v, 'lax $.a.b' omit quotes), json_query(v, 'strict $.a') from t", [("x", '{"b":"x"}')]),
     ("trino", "select to_iso8601(at), to_iso8601(cast(at as date)) from t", [("2024-01-07T10:00:00.000", "2024-01-07")]),
