@@ -21,6 +21,14 @@ def test_a_module_has_tests_that_a_change_of_it_reaches() -> None:
     assert [module for module in MODULES if not reached([module])] == []
 
 
+def test_the_tests_of_a_package_are_reached_by_its_modules() -> None:
+    packages = [path.name for path in (ROOT / "sqlflow").iterdir() if (ROOT / "tests" / path.name).is_dir()]
+    unreached = [
+        name for name in packages if not any(t.startswith(f"tests/{name}") for t in reached([f"sqlflow/{name}/x.py"]))
+    ]
+    assert unreached == []
+
+
 def test_a_test_that_was_changed_is_run() -> None:
     assert reached(["tests/laws/test_traps.py"]) == ["tests/laws/test_traps.py"]
     assert reached(["tests/cases/modes.md"]) == ["cases/modes"]
