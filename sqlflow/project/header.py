@@ -65,13 +65,13 @@ def read_header(
                     fields[name] = value
     attempted = frozenset(spans)
     if is_test(file.path):
-        _refuse_for_mode(Mode.TEST, attempted, spans, problems)
+        _refuse_for_mode(Mode.TEST, fields, attempted, spans, problems)
         _apply_defaults(Mode.TEST, defaults, fields, spans)
         return _finished({**fields, "mode": Mode.TEST}, spans, header.comment)
     if "mode" in attempted and "mode" not in fields:
         return _finished(fields, spans, header.comment)
     mode = fields.get("mode") or _default_mode(defaults)
-    _refuse_for_mode(mode, attempted, spans, problems)
+    _refuse_for_mode(mode, fields, attempted, spans, problems)
     _apply_defaults(mode, defaults, fields, spans)
     _refuse_strategy(mode, fields, attempted, spans, problems)
     _require(mode, fields, attempted, spans, place, problems)
@@ -151,8 +151,9 @@ def _default_mode(defaults: Mapping[str, Default]) -> Mode:
 
 
 def _refuse_for_mode(
-    mode: Mode, attempted: frozenset[str], spans: Mapping[str, Span], problems: list[Diagnostic]
+    mode: Mode, fields: dict[str, Any], attempted: frozenset[str], spans: Mapping[str, Span], problems: list[Diagnostic]
 ) -> None:
+    """Refuse the directives that the mode cannot use; they are left out, so that nothing else is said of them."""
     for name in attempted:
         modes = DIRECTIVES[name].modes
         if modes is None or mode in modes:
@@ -162,6 +163,7 @@ def _refuse_for_mode(
             message = f"`@{name}` cannot be used in a query of tests/, which makes no table"
             hint = f"leave it out; such a query can have {_FOR_TESTS}"
         problems.append(Diagnostic("invalid-for-mode", message, spans[name], hint))
+        fields.pop(name, None)
 
 
 def _usable(modes: frozenset[Mode]) -> str:
