@@ -128,7 +128,7 @@ def csv_form(path: Path, source: Source, ask: Ask, *, header: bool | None) -> Fo
         first = head.decode("utf-8", "replace").lstrip("\ufeff").splitlines()[:1]
         return replace(
             form,
-            wrong=f"has {counted(skipped, 'line')} above its columns that {'is' if skipped == 1 else 'are'} not like the others, such as `{first[0][:60] if first else ''}`",
+            wrong=f"has {counted(skipped, 'line')} above the names of its columns: `{first[0][:60] if first else ''}`",
             hint=f"take them out, or give the source `skip: {skipped}`",
         )
     doubles = [c.name for c in form.columns if c.type == "DOUBLE" and c.name.lower() not in declared]

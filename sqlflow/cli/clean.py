@@ -68,7 +68,7 @@ def clean_tables(
     if unclaimed:
         shown = ", ".join(f"`{name}`" for name in unclaimed[:5]) + (" and others" if len(unclaimed) > 5 else "")
         print(
-            f"made by an older version of SQLFlow, which did not write down for which project: {shown}; if no other project "
+            f"an older version of SQLFlow made {shown}, and did not write down for which project; if no other project "
             "builds into this database, `sqlflow clean --drop --unclaimed` drops them as well",
             file=sys.stderr,
         )

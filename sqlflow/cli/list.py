@@ -96,9 +96,9 @@ def _worth_a_look(compiled: Compiled) -> list[Diagnostic]:
             found.append(
                 Diagnostic(
                     "opaque-query",
-                    f"where the columns of `{model.name}` come from is not wholly known",
+                    f"SQLFlow cannot trace all columns of `{model.name}`",
                     model.query.span(0),
-                    "any edit of what it reads rebuilds it",
+                    "each edit of what it reads rebuilds it",
                     Severity.WARNING,
                 )
             )
@@ -150,8 +150,8 @@ def _about_the_clock(compiled: Compiled, model: CompiledModel) -> Iterator[Diagn
         if items and stored and rule is ClockRule.AUTO and _holds_data(compiled, column):
             every = next((item.every for item in items if item.every is not None), None)
             yield _warning(
-                f"`{column.name}` of `{name}` holds data against {words_of(items)}, and stays what it was when its row was "
-                "written",
+                f"`{column.name}` of `{name}` is computed from data and {words_of(items)}: it keeps the value of the build "
+                "that wrote the row",
                 place,
                 f"say `-- @clock: {every or 'always'}` to rebuild the table, or compute the column in a view",
             )

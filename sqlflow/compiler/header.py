@@ -179,7 +179,7 @@ def _wrong_shapes(checks: Sequence[CheckSpec], schema: Schema, binder: Binder) -
                 "check-failed",
                 f"the check `{check.name}` fails: {message}",
                 check.span,
-                "cast the column in the query, or write what it is into the check",
+                "cast the column in the query, or write its type into the check",
                 check.severity,
             )
 

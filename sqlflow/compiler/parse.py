@@ -108,7 +108,7 @@ def parse_foreign(query: str, dialect: str, binder: Binder) -> tuple[Parsed, exp
 
 def _unread(error: Exception, query: str, dialect: str) -> BindError:
     """Where SQLFlow's parser gave up, and at which word."""
-    said = f"this query cannot be read as {dialect}, and so not be translated"
+    said = f"SQLFlow cannot read this query as {dialect}, so it cannot translate it"
     word, start = _word_of(error, query)
     if start is None:
         return BindError("not-translatable", said, 0)

@@ -225,7 +225,7 @@ def engine_error(config: Config, error: psycopg.Error, sql: str, version: int) -
     elif state in _RETRIED:
         code = "write-conflict"
         lines.append(
-            "something else writes to these tables, or locks them, at the same time: find out what it is, and build again"
+            "another program writes to these tables, or locks them, at the same time: stop it or wait for it, and build again"
         )
     elif newer := too_new(message, version):
         lines.append(newer)

@@ -13,15 +13,15 @@ from sqlflow.quality.forms import (
     Asked,
     Category,
     Check,
+    Failing,
     Form,
-    Found,
     Query,
     Shape,
     the_column,
 )
 
 
-def _orphans(asked: Asked) -> Found:
+def _orphans(asked: Asked) -> Failing:
     column, [to] = the_column(asked.check), asked.check.reads
     rows = compose(
         "SELECT {c} FROM (SELECT {c} FROM {t}{where}) AS _row "
@@ -31,9 +31,9 @@ def _orphans(asked: Asked) -> Found:
     return _by_value(rows, column)
 
 
-def _by_value(rows: Sql, column: Ident) -> Found:
+def _by_value(rows: Sql, column: Ident) -> Failing:
     """The values of one column, the most frequent first."""
-    return Found(
+    return Failing(
         compose("SELECT {c}, count(*) AS _rows FROM ({rows}) AS _found GROUP BY 1", c=column, rows=rows),
         compose("SELECT count(*) FROM ({rows}) AS _found", rows=rows),
         compose("2 DESC, 1"),
@@ -52,7 +52,7 @@ REFERENCES = Check(
 )
 
 
-def _unused(asked: Asked) -> Found:
+def _unused(asked: Asked) -> Failing:
     column, [by] = the_column(asked.check), asked.check.reads
     rows = compose(
         "SELECT {c} FROM (SELECT {c} FROM {t}{where}) AS _row "
@@ -74,7 +74,7 @@ REFERENCED_BY = Check(
 )
 
 
-def _only_in_one(asked: Asked) -> Found:
+def _only_in_one(asked: Asked) -> Failing:
     """The rows that one of the two tables has more often, with how often more this one has them."""
     other = asked.check.arguments["as"]
     assert isinstance(other, OtherTable)
@@ -84,7 +84,7 @@ def _only_in_one(asked: Asked) -> Found:
         "UNION ALL SELECT {cs}, -1 FROM {other}{where}) AS _both GROUP BY {cs} HAVING sum(_side) <> 0",
         cs=columns, t=asked.table, other=other.table, where=asked.where(),
     )  # fmt: skip
-    return Found(rows, compose("SELECT coalesce(sum(abs(_more)), 0) FROM ({rows}) AS _found", rows=rows))
+    return Failing(rows, compose("SELECT coalesce(sum(abs(_more)), 0) FROM ({rows}) AS _found", rows=rows))
 
 
 SAME_ROWS = Check(
@@ -102,7 +102,7 @@ SAME_ROWS = Check(
 )
 
 
-def _overlapping(asked: Asked) -> Found:
+def _overlapping(asked: Asked) -> Failing:
     """Ranges that begin before an earlier one has ended, and those that end before they begin."""
     begin, end = Ident(asked.check.named("from")[0]), Ident(asked.check.named("to")[0])
     per = [Ident(name) for name in asked.check.named("per")]
@@ -110,7 +110,7 @@ def _overlapping(asked: Asked) -> Found:
         "OVER ({part}ORDER BY {begin} NULLS FIRST, {end} NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)",
         part=compose("PARTITION BY {per} ", per=per) if per else Sql(""), begin=begin, end=end,
     )  # fmt: skip
-    return Found(
+    return Failing(
         compose(
             "SELECT {cs} FROM (SELECT {cs}, max({end}) {window} AS _ended, "
             "count(*) {window} AS _before, count({end}) {window} AS _closed FROM {t}{where}) AS _ranges "
@@ -138,7 +138,7 @@ NO_OVERLAP = Check(
 )
 
 
-def _gaps(asked: Asked) -> Found:
+def _gaps(asked: Asked) -> Failing:
     """What stands before a gap, and what behind it."""
     column, step = the_column(asked.check), asked.check.arguments.get("step")
     per = [Ident(name) for name in asked.check.named("per")]
@@ -146,7 +146,7 @@ def _gaps(asked: Asked) -> Found:
         length = compose("CAST({text} AS INTERVAL)", text=Value(f"{_in_months(step)}"))
     else:
         length = compose("{n}", n=Value(asked.check.number("step") or 1))
-    return Found(
+    return Failing(
         compose(
             "SELECT {per}_value AS {c}, _next AS _next FROM (SELECT {per}{c} AS _value, lead({c}) OVER ({part}ORDER BY {c}) AS _next "
             "FROM (SELECT DISTINCT {per}{c} FROM {t}{where}) AS _all) AS _pairs WHERE _next > _value + {step}",
@@ -205,7 +205,7 @@ SCHEMA = Check(
     ),
     Shape(_other_columns),
     example="schema: {columns: {flight_date: DATE, carrier: VARCHAR}, only: true}",
-    doc="the table has these columns, of these types; it is found out without reading rows, when the project is compiled",
+    doc="the table has these columns, of these types; SQLFlow sees that when it compiles the project, and reads no rows",
     everyday=True,
 )
 

@@ -173,7 +173,7 @@ TYPE = Check(
     (COLUMN, Argument("type", Form.TYPE, doc="the type, as the database or the project's SQL calls it")),
     Shape(_of_another_type),
     example="type: {column: flight_date, type: DATE}",
-    doc="the column has this type; it is found out without reading rows, when the project is compiled",
+    doc="the column has this type; SQLFlow sees that when it compiles the project, and reads no rows",
     behind="@type(DATE)",
     everyday=True,
 )

@@ -11,7 +11,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
-from sqlflow.compiler.following.aggregates import KINDS, Asked, Average, made_of, why_no_average
+from sqlflow.compiler.following.aggregates import KINDS, Average, OtherAggregate, made_of, why_no_average
 from sqlflow.compiler.following.question import Question
 from sqlflow.compiler.following.refused import Refused, refusal_at
 from sqlflow.compiler.relations import expressions_of, same_text
@@ -21,7 +21,7 @@ from sqlflow.core.engine import BindError
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, quoted
 from sqlflow.core.syntax import parse_tree, place_of
-from sqlflow.core.wording import Company
+from sqlflow.core.wording import OtherAggregates
 
 
 class Counted(Struct, frozen=True):
@@ -43,7 +43,7 @@ def counted(question: Question, query: Relation, *, rewritable: bool) -> Counted
         return None
     try:
         if not rewritable:
-            raise Refused("query", "SQLFlow's own parser cannot write its expressions again as they are")
+            raise Refused("query", "SQLFlow's own parser would change its expressions when it writes them again")
         return _counted(question, query)
     except Refused as refused:
         return refused.refusal
@@ -111,7 +111,7 @@ class Groups:
         self.keys: dict[str, str] = {}  # canonical text of a key -> its name in the counters
         self.averages: list[Average] = []
         self.nodes: dict[str, exp.Expr] = {}
-        self.asked: list[Asked] = []
+        self.asked: list[OtherAggregate] = []
 
     def found(self) -> Counted:
         select = self.select
@@ -260,12 +260,12 @@ class Groups:
     def _ask(self, kind: str, argument: exp.Expr | None, within: Expression, condition: str | None) -> None:
         if condition is None:
             canon, columns = made_of(argument, within) if argument is not None else ("", frozenset())
-            self.asked.append(Asked(kind, canon, columns))
+            self.asked.append(OtherAggregate(kind, canon, columns))
 
-    def company(self, average: Average) -> Company:
+    def company(self, average: Average) -> OtherAggregates:
         """What the engine computes beside an average."""
         if average.filtered or not self.keys:
-            return Company(grouped=bool(self.keys), filtered=average.filtered)
+            return OtherAggregates(grouped=bool(self.keys), filtered=average.filtered)
         same = {asked.kind for asked in self.asked if asked.canon is not None and asked.canon == average.canon}
         # An argument of the same columns may become the same when the engine simplifies it.
         others = {
@@ -273,8 +273,8 @@ class Groups:
         }
         ordered = any(expression.features & Feature.AGGREGATE for expression in self.select.order)
         if average.canon is None or ordered or (others and "sum" not in same):
-            return Company(certain=False)
-        return Company(
+            return OtherAggregates(certain=False)
+        return OtherAggregates(
             summed="sum" in same,
             counted="count" in same,
             others_counted=any(asked.kind == "count" for asked in self.asked)
