@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 from opened import opened
 
-from sqlflow.cli.build import Asked, build
+from sqlflow.cli.build import Options, build
 
 CONFIG = "name: lawful\ntimezone: {zone}\ntargets: {{dev: {{engine: duckdb, path: lawful.duckdb}}}}\n"
 
@@ -78,7 +78,7 @@ class Lawful:
 
     def build(self, *selection: str, full_refresh: bool = False, threads: int = 2) -> Built:
         told = io.StringIO()
-        asked = Asked(selection=selection, project=self.root, threads=threads, full_refresh=full_refresh, wait=0)
+        asked = Options(selection=selection, project=self.root, threads=threads, full_refresh=full_refresh, wait=0)
         with contextlib.redirect_stderr(told):
             code = build(asked)
         return Built(code, told.getvalue())
@@ -92,7 +92,7 @@ class Lawful:
         """The plan of a build now, as JSON."""
         out, told = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
-            code = build(Asked(project=self.root, dry_run=True, json=True, wait=0))
+            code = build(Options(project=self.root, dry_run=True, json=True, wait=0))
         assert code == 0, told.getvalue()
         return out.getvalue()
 

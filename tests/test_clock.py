@@ -9,7 +9,7 @@ import pytest
 from markdown_cases import sqlflow
 
 from sqlflow.build.examine import compile_project
-from sqlflow.build.prepare import draw_up
+from sqlflow.build.prepare import prepare_with_problems
 from sqlflow.build.run import run
 from sqlflow.build.standing import look_at
 from sqlflow.cli.opening import new_run_id, opened, read_settings
@@ -42,7 +42,7 @@ def _planned(root: Path, moment: datetime, *, built: bool) -> str:
         def clock() -> datetime:
             return moment
 
-        made = draw_up(found.workshop, checked, standing, found.store, Request(), run_id, clock)
+        made = prepare_with_problems(found.workshop, checked, standing, found.store, Request(), run_id, clock)
         assert not made.plan.problems
         if built:
             run(made, found.engine, found.store, Request(), "test", "dev", run_id, lambda _: None, clock, found.config)

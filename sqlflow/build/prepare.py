@@ -29,7 +29,7 @@ from sqlflow.core.workshop import Workshop
 from sqlflow.graph.selection import select, with_their_tests
 from sqlflow.plan.plan import make_plan
 from sqlflow.runner.execute import Blame, of_itself
-from sqlflow.state import warehouse as memory
+from sqlflow.state import warehouse as commits
 
 
 class Prepared(Struct, frozen=True):
@@ -56,12 +56,12 @@ def prepare(
 ) -> Prepared:
     """The plan of a build; nothing is written. Raises ProjectError for a project or selection that is wrong, and for what
     a plan refuses to do."""
-    prepared = draw_up(workshop, checked, standing, store, request, run_id, clock)
+    prepared = prepare_with_problems(workshop, checked, standing, store, request, run_id, clock)
     stop_on_errors(prepared.plan.problems)
     return prepared
 
 
-def draw_up(
+def prepare_with_problems(
     workshop: Workshop,
     checked: Checked,
     standing: Standing,
@@ -84,7 +84,7 @@ def draw_up(
 
         def stored(table: TableName, source: TableName) -> Mapping[str, Signature]:
             known = session is not None and standing.remembered.has_signatures
-            return memory.signatures(session, table, source) if session is not None and known else {}
+            return commits.signatures(session, table, source) if session is not None and known else {}
 
         wanted = [name for name in compiled.order if name in selected]
         also = [name for name in (*compiled.project.seeds, *compiled.project.sources) if name in selected]

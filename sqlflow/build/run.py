@@ -21,7 +21,7 @@ from sqlflow.core.plan import Plan
 from sqlflow.core.records import RunRecord, Status, TableKind, TaskResult
 from sqlflow.core.store import StateStore
 from sqlflow.runner.execute import execute
-from sqlflow.state import warehouse as memory
+from sqlflow.state import warehouse as commits
 
 
 def run(
@@ -47,14 +47,14 @@ def run(
 
     def done(plan: Plan, inputs: Inputs, already: Sequence[TaskResult] = ()) -> tuple[TaskResult, ...]:
         if plan.tasks or plan.settled or plan.forgotten:
-            memory.prepare(session, sorted({t.table.schema for t in plan.tasks if t.kind is not TableKind.TEST}))
-            _settle(plan, engine, store, config.name)
+            commits.prepare(session, sorted({t.table.schema for t in plan.tasks if t.kind is not TableKind.TEST}))
+            _write_settled(plan, engine, store, config.name)
         return execute(
             plan,
             engine,
-            write_records=partial(memory.write, project=config.name),
+            write_records=partial(commits.write, project=config.name),
             committed=store.put,
-            witnesses=RunWitnesses(inputs, engine, memory.signatures),
+            witnesses=RunWitnesses(inputs, engine, commits.signatures),
             emit=emit,
             clock=clock,
             threads=request.threads if engine.traits.side_by_side else 1,
@@ -128,22 +128,27 @@ def _kept_out(prepared: Prepared, clock: Clock) -> tuple[TaskResult, ...]:
 def _sweep(session: Session, emit: Emit) -> None:
     try:
         session.begin()
-        memory.sweep(session)
+        commits.sweep(session)
         session.commit()
     except (EngineError, Interrupted) as error:
         with suppress(EngineError, Interrupted):
             session.rollback()
         why = str(error).splitlines()[0] if str(error) else "interrupted"
-        emit(Told(f"what no table needs any more was not dropped, the next build does it: {why}", Severity.WARNING))
+        emit(
+            Told(
+                f"tables that nothing needs any more were not dropped: {why}; the next build drops them",
+                Severity.WARNING,
+            )
+        )
 
 
-def _settle(plan: Plan, engine: Engine, store: StateStore, project: str) -> None:
+def _write_settled(plan: Plan, engine: Engine, store: StateStore, project: str) -> None:
     """Write the records of tables for which nothing is to be done, and drop those of tests that are gone."""
     if not plan.settled and not plan.forgotten:
         return
     session = engine.session()
     session.begin()
     signatures = [(name, updates) for name, updates in plan.settled_signatures.items()]
-    memory.write(session, plan.settled, signatures, plan.forgotten, project)
+    commits.write(session, plan.settled, signatures, plan.forgotten, project)
     session.commit()
     store.put(plan.settled, plan.forgotten)

@@ -13,7 +13,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.records import TableRecord
 from sqlflow.core.store import StateStore
 from sqlflow.core.words import counted
-from sqlflow.state import warehouse as memory
+from sqlflow.state import warehouse as commits
 
 Clocked = Callable[[], str]
 
@@ -26,7 +26,7 @@ class Standing(Struct, frozen=True):
     records: Mapping[TableName, TableRecord]
     session: Session | None
     traits: Traits | None = None
-    remembered: memory.Memory = memory.Memory()
+    remembered: commits.Remembered = commits.Remembered()
     moment: Clocked = str  # of the engine: what `Engine.untouched_since` must be told of now
 
 
@@ -35,13 +35,13 @@ def look_at(engine: Engine | None, config: Config) -> Standing:
     if engine is None:
         return Standing({}, {}, None)
     session = engine.session()
-    found = memory.load(session, config)
+    found = commits.load(session, config)
     return Standing(engine.tables(), found.records, session, engine.traits, found, engine.moment)
 
 
 def adopted(standing: Standing, engine: Engine | None, config: Config, emit: Emit) -> Standing:
     """The database with the records in the form of today, and those that the project wrote under another name as its own."""
-    if standing.session is None or not memory.adopt(standing.session, config, standing.remembered, emit):
+    if standing.session is None or not commits.adopt(standing.session, config, standing.remembered, emit):
         return standing
     return look_at(engine, config)
 

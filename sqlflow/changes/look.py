@@ -124,7 +124,7 @@ def _look(
     anew: bool,
     known: Inputs | None,
 ) -> tuple[Inputs, Unseen]:
-    look_at = _Look(compiled, config, warehouse, run_id, now, wanted)
+    look_at = _Looking(compiled, config, warehouse, run_id, now, wanted)
     needed = compiled.inputs_of(wanted) | frozenset(also)
     states: dict[TableName, InputState] = {}
     for name in sorted(needed):
@@ -191,7 +191,7 @@ def _made_of(state: InputState) -> str:
     return _hash(made.query, *(f"{name}={value}" for name, value in sorted((made.settings or {}).items())))[:16]
 
 
-class _Look:
+class _Looking:
     def __init__(
         self,
         compiled: Compiled,

@@ -21,7 +21,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Parted, Signature, SignatureUpdate, Step, Task
 from sqlflow.core.records import TableKind, TableRecord
 from sqlflow.core.seen import Files, Read, Seen, Unknown, rows_of
-from sqlflow.core.witness import Noting, Reading
+from sqlflow.core.witness import Noting, Witnessed
 
 Stored = Callable[[Session, TableName, TableName], Mapping[str, Signature]]
 
@@ -112,7 +112,7 @@ class TaskWitness:
         now = {name: self._now(session, name) for name in step.inputs}
         return all(found is None and (step.whole or self._run.is_as_planned(name)) for name, found in now.items())
 
-    def read(self, session: Session, step: Step) -> Reading:
+    def read(self, session: Session, step: Step) -> Witnessed:
         tokens: dict[str, Read] = {}
         updates: list[SignatureUpdate] = []
         parted = {item.input: item for item in step.parted}
@@ -131,7 +131,7 @@ class TaskWitness:
                 tokens[name.id] = Read(state.record.version, torn=True)
             elif now is not None:
                 tokens[name.id] = Read(state.record.version, content(state, now))
-        return Reading(tokens, tuple(updates))
+        return Witnessed(tokens, tuple(updates))
 
     def _partitions(self, session: Session, parted: Parted, *, whole: bool) -> SignatureUpdate:
         """What is to be remembered of the partitions of an input that are not as planned."""

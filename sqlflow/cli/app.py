@@ -117,7 +117,7 @@ def build(
         )
     _exit(
         command.build(
-            command.Asked(
+            command.Options(
                 selection=tuple(selection or ()),
                 exclude=tuple(exclude or ()),
                 dry_run=dry_run,
@@ -158,7 +158,7 @@ def compile_(
     from sqlflow.cli.compile import compile_project
 
     if dry_run:
-        asked = command.Asked(
+        asked = command.Options(
             selection=tuple(selection or ()), exclude=tuple(exclude or ()), dry_run=True, sql=sql, project=project,
             target=target, variables=tuple(var or ()), wait=10.0 if wait is None else wait, json=json,
         )  # fmt: skip
@@ -194,7 +194,7 @@ def watch(
 
     if not build and (limit is not None or start is not None or end is not None or threads is not None):
         raise typer.BadParameter("--limit, --start, --end and --threads go with --build")
-    asked = command.Asked(
+    asked = command.Options(
         selection=tuple(selection or ()), exclude=tuple(exclude or ()), build=build, limit=limit, start=start, end=end,
         rows=rows, threads=threads, project=project, target=target, variables=tuple(var or ()), json=json,
     )  # fmt: skip
@@ -522,7 +522,7 @@ def migrate_dbt(
         raise typer.BadParameter("--verify builds the new project, and --check writes none")
     _exit(
         command.migrate_dbt(
-            command.Asked(
+            command.Options(
                 path=path,
                 out=out,
                 engine=engine,

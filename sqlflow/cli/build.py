@@ -28,7 +28,7 @@ from sqlflow.observe.observers import Audience, observed
 from sqlflow.plan.tiers import with_tiers
 
 
-class Asked(Struct, frozen=True):
+class Options(Struct, frozen=True):
     """The options of `build`, as typed."""
 
     selection: Sequence[str] = ()
@@ -49,7 +49,7 @@ class Asked(Struct, frozen=True):
     json: bool = False
 
 
-def build(asked: Asked) -> int:
+def build(asked: Options) -> int:
     """Build, or print the plan of a build. The exit code."""
     config = read_settings(asked.project, asked.target, asked.variables)
     request = _request(asked)
@@ -60,7 +60,7 @@ def build(asked: Asked) -> int:
         return _build(asked, config, request, emit)
 
 
-def _request(asked: Asked) -> Request:
+def _request(asked: Options) -> Request:
     return Request(
         selection=tuple(asked.selection),
         exclude=tuple(asked.exclude),
@@ -82,7 +82,7 @@ def _moment(option: str, text: str | None) -> datetime | None:
         raise one_problem("bad-date", f"`{option} {text}` is not a date", None, "write it like 2013-07-01") from None
 
 
-def _dry_run(asked: Asked, config: Config, request: Request) -> int:
+def _dry_run(asked: Options, config: Config, request: Request) -> int:
     with opened(config, tell, writing=False, wait=asked.wait) as found:
         standing = look_at(found.engine, config)
         wanted = selected_by(asked.selection, asked.exclude, config)
@@ -105,7 +105,7 @@ def _dry_run(asked: Asked, config: Config, request: Request) -> int:
     return 1 if unreadable else 0
 
 
-def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
+def _build(asked: Options, config: Config, request: Request, emit: Emit) -> int:
     run_id = new_run_id()
     with opened(config, emit, writing=True, wait=asked.wait) as found:
         assert found.store is not None
@@ -133,7 +133,7 @@ def _build(asked: Asked, config: Config, request: Request, emit: Emit) -> int:
 
 
 def _tests_pass(
-    asked: Asked, found: Opened, checked: Checked, standing: Standing, request: Request, emit: Emit
+    asked: Options, found: Opened, checked: Checked, standing: Standing, request: Request, emit: Emit
 ) -> bool:
     """Whether the unit tests pass of all models that will be built, and of the inline models in them. Those that do not are told.
     Raises ProjectError for tests that are wrong."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from sqlflow.cli.opening import read_settings
-from sqlflow.cli.reading import Reading, find_name, reading
+from sqlflow.cli.reading import OpenProject, find_name, reading
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config
@@ -74,12 +74,12 @@ def _refuse_other_kind(config: Config, other: Config) -> None:
         )
 
 
-def _existing(found: Reading, text: str) -> TableName:
+def _existing(found: OpenProject, text: str) -> TableName:
     name = TableName.parse(text)
     return name if name in (found.tables or {}) else find_name(found.checked, text)
 
 
-def _tables(found: Reading) -> list[TableName]:
+def _tables(found: OpenProject) -> list[TableName]:
     """The seeds that were loaded, and all models that are tables or views."""
     compiled = found.checked.compiled
     seeds = [name for name in compiled.project.seeds if name in (found.tables or {})]
@@ -87,7 +87,7 @@ def _tables(found: Reading) -> list[TableName]:
 
 
 def _compare(
-    session: Session, found: Reading, left: TableName, right: TableName, catalog: str | None, limit: int
+    session: Session, found: OpenProject, left: TableName, right: TableName, catalog: str | None, limit: int
 ) -> Difference:
     tables, compiled = found.tables or {}, found.checked.compiled
     here = Sql(render(left))

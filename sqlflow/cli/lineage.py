@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sqlflow.build.selecting import called
-from sqlflow.cli.reading import Reading, find_name, reading
+from sqlflow.cli.reading import OpenProject, find_name, reading
 from sqlflow.cli.render import to_json
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.diagnostics import ProjectError, did_you_mean, one_problem
@@ -46,7 +46,7 @@ def show_lineage(
     return 0
 
 
-def _asked(found: Reading, text: str) -> tuple[TableName, tuple[str, ...]]:
+def _asked(found: OpenProject, text: str) -> tuple[TableName, tuple[str, ...]]:
     """A table with all its columns, or with one."""
     compiled = found.checked.compiled
     try:

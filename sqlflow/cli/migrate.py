@@ -25,7 +25,7 @@ from sqlflow.migrate.reading import read_dbt_project
 from sqlflow.migrate.report import Report, as_json, markdown, totals, with_files, with_problems
 
 
-class Asked(Struct, frozen=True):
+class Options(Struct, frozen=True):
     """What the command line said."""
 
     path: Path
@@ -42,7 +42,7 @@ class Asked(Struct, frozen=True):
     database: Path | None = None
 
 
-def migrate_dbt(asked: Asked) -> int:
+def migrate_dbt(asked: Options) -> int:
     """Convert, write and report. The exit code: 1 when a table was compared with dbt's and is not proven equal."""
     root = asked.path.resolve()
     project = read_dbt_project(
@@ -72,7 +72,7 @@ def migrate_dbt(asked: Asked) -> int:
     return 0 if proof is None or proof.proven else 1
 
 
-def _made(project: DbtProject, asked: Asked, target: Path) -> tuple[Report, Written]:
+def _made(project: DbtProject, asked: Options, target: Path) -> tuple[Report, Written]:
     """The new project in a folder, and what SQLFlow itself says of it."""
     migration = migrate(project, asked.engine, target, compiled_by_dbt(project, asked.manifest))
     written = write(migration, project.root, target)

@@ -22,7 +22,7 @@ from sqlflow.core.plan import Plan
 from sqlflow.graph.selection import select, with_their_tests
 
 
-class Reading(Struct, frozen=True):
+class OpenProject(Struct, frozen=True):
     """An open project that compiles. `tables` is None where the database cannot be asked."""
 
     opened: Opened
@@ -41,7 +41,7 @@ def reading(
     without_database: bool = False,
     caching: bool = False,
     wanted: Wanted | None = None,
-) -> Iterator[Reading]:
+) -> Iterator[OpenProject]:
     """Open and compile a project, or what is `wanted` of it, without writing anything but, when `caching`, what it found out."""
     config = read_settings(project, target, variables)
     with opened(config, tell, writing=False, wait=wait, without_database=without_database, caching=caching) as found:
@@ -51,11 +51,11 @@ def reading(
         if found.engine is None and found.store is not None:
             standing = replace(standing, records=found.store.load())
         checked = compile_project(found.workshop, tables, remembered, standing.records, wanted)
-        yield Reading(found, checked, tables, standing)
+        yield OpenProject(found, checked, tables, standing)
 
 
 def chosen(
-    found: Reading, selection: Sequence[str], exclude: Sequence[str], *, and_tests: bool = False
+    found: OpenProject, selection: Sequence[str], exclude: Sequence[str], *, and_tests: bool = False
 ) -> frozenset[TableName]:
     """The names that a selection stands for. `and_tests`: with the queries in tests/ that read something of it. Raises
     ProjectError."""

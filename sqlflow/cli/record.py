@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from sqlflow.build.selecting import called
 from sqlflow.cli.opening import clock
-from sqlflow.cli.reading import Reading, find_name, reading
+from sqlflow.cli.reading import OpenProject, find_name, reading
 from sqlflow.core.clock import Nature
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import one_problem, stop_on_errors
@@ -68,7 +68,7 @@ def record_test(
     return 0
 
 
-def _relation(found: Reading, table: TableName) -> Sql:
+def _relation(found: OpenProject, table: TableName) -> Sql:
     """Where the rows of an input are."""
     source = found.checked.compiled.project.sources.get(table)
     name = source.table if source is not None and source.table is not None else table
@@ -83,7 +83,7 @@ def _free_name(name: str, tests: Sequence[UnitTest]) -> str:
     return next(free for free in names if free.lower() not in taken)
 
 
-def _now(model: CompiledModel, found: Reading) -> datetime | None:
+def _now(model: CompiledModel, found: OpenProject) -> datetime | None:
     """The time, for a model to which it makes a difference."""
     items = [*model.clock, *(item for items in model.written.values() for item in items)]
     if not any(item.nature is Nature.CLOCK for item in items):
@@ -91,14 +91,14 @@ def _now(model: CompiledModel, found: Reading) -> datetime | None:
     return clock().astimezone(found.opened.config.zone).replace(second=0, microsecond=0, tzinfo=None)
 
 
-def _tried(found: Reading, title: str, text: str) -> Tried:
+def _tried(found: OpenProject, title: str, text: str) -> Tried:
     tests, problems = units_in(found.opened.config, SourceFile(PurePosixPath("tests/recorded.yml"), text))
     tried, wrong = check_units(tests, found.checked, found.opened.workshop)
     stop_on_errors([*problems, *wrong])
     return tried[0]
 
 
-def _given_by(found: Reading, tried: Tried, model: CompiledModel) -> Sample:
+def _given_by(found: OpenProject, tried: Tried, model: CompiledModel) -> Sample:
     """What the model makes of the rows, as text."""
     opened, schema = found.opened, tried.schema
     items = [text_of(column) for column in schema]

@@ -47,7 +47,7 @@ _STEP_LABELS = {
     StepKind.MEASURE: "measure, for the record",
     StepKind.NOTICE: "notice, rows become a warning",
     StepKind.ALARM: "alarm, rows fail the run",
-    StepKind.STILL: "run only if an input is not what it was when the build began",
+    StepKind.STILL: "run only if an input changed since the build began",
     StepKind.SEEN: "find out what was read",
     StepKind.NOTED: "run only if the input's changes turn out not to be all known",
 }

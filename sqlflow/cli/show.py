@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sqlflow.build.selecting import called
-from sqlflow.cli.reading import Reading, find_name, reading
+from sqlflow.cli.reading import OpenProject, find_name, reading
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import EngineError
@@ -49,7 +49,7 @@ def show_rows(
     return 0
 
 
-def relation_of(found: Reading, table: TableName) -> tuple[Schema, Sql]:
+def relation_of(found: OpenProject, table: TableName) -> tuple[Schema, Sql]:
     """The columns of a model, seed or source, and what gives its rows, after FROM. Raises ProjectError when it is not built."""
     model = found.checked.compiled.models.get(table)
     stands = model is None or model.header.promise.stands

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlflow.cli.build import show_warnings
 from sqlflow.cli.opening import read_settings
-from sqlflow.cli.reading import Reading, chosen, reading
+from sqlflow.cli.reading import OpenProject, chosen, reading
 from sqlflow.cli.render import diagnostics_json, to_json
 from sqlflow.cli.units import is_called, of_models, print_result, result_json, run_checked, summarize
 from sqlflow.core.diagnostics import ProjectError
@@ -60,7 +60,7 @@ def run_tests(
 
 
 def _wanted(
-    tests: Sequence[UnitTest], selection: Sequence[str], exclude: Sequence[str], found: Reading
+    tests: Sequence[UnitTest], selection: Sequence[str], exclude: Sequence[str], found: OpenProject
 ) -> tuple[UnitTest, ...]:
     """The tests that are called so, and those of the models that are selected. Raises ProjectError."""
     wanted = tests if not selection else _picked(tests, selection, found)
@@ -68,7 +68,7 @@ def _wanted(
     return tuple(test for test in tests if test in wanted and test not in left_out)
 
 
-def _picked(tests: Sequence[UnitTest], terms: Sequence[str], found: Reading) -> tuple[UnitTest, ...]:
+def _picked(tests: Sequence[UnitTest], terms: Sequence[str], found: OpenProject) -> tuple[UnitTest, ...]:
     named = tuple(test for test in tests if any(is_called(test, term) for term in terms))
     tags = {f"tag:{tag}" for model in found.checked.compiled.project.models for tag in model.header.tags}
     others = [term for term in terms if term in tags or not any(is_called(test, term) for test in tests)]

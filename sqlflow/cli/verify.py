@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec.structs import replace
 
 from sqlflow.build.examine import compile_project
-from sqlflow.build.prepare import Prepared, draw_up
+from sqlflow.build.prepare import Prepared, prepare_with_problems
 from sqlflow.build.standing import look_at, repair
 from sqlflow.cli.opening import Opened, clock, new_run_id, opened, read_settings, tell
 from sqlflow.cli.render import render_table, to_json
@@ -77,7 +77,7 @@ def _prepared(
         repair(standing, found.store, tell)
     checked = compile_project(found.workshop, standing.tables, {}, standing.records)
     request = Request(selection=tuple(selection), exclude=tuple(exclude))
-    prepared = draw_up(found.workshop, checked, standing, found.store, request, new_run_id(), clock)
+    prepared = prepare_with_problems(found.workshop, checked, standing, found.store, request, new_run_id(), clock)
     return prepared, dict(standing.records)
 
 
@@ -151,9 +151,9 @@ def _print(result: Verified) -> None:
 
 def _print_trust(results: Sequence[Verified], *, distrusted: bool) -> None:
     if any(result.released for result in results):
-        print("         released: its changes are followed again")
+        print("         released: incremental updates are on again")
     elif distrusted and all(result.verdict is Verdict.EQUAL for result in results):
-        print(f"         only rebuilt until it is released: `sqlflow verify --release {results[0].table}`")
+        print(f"         incremental updates are off; `sqlflow verify --release {results[0].table}` turns them on")
 
 
 def _counted(count: int, what: str) -> str:

@@ -17,12 +17,12 @@ from sqlflow.cli.streams import is_dead
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.engines import engine_module
-from sqlflow.watch.desk import Desk, Wishes
+from sqlflow.watch.desk import Desk, WatchRequest
 from sqlflow.watch.events import Tell
-from sqlflow.watch.session import LookAgain, Quit, Session, session
+from sqlflow.watch.session import LookAgain, Quit, WatchSession, session
 
 
-class Asked(Struct, frozen=True):
+class Options(Struct, frozen=True):
     """The options of `watch`, as typed."""
 
     selection: Sequence[str] = ()
@@ -39,9 +39,9 @@ class Asked(Struct, frozen=True):
     json: bool = False
 
 
-def watch(asked: Asked, report: Callable[[Exception], str]) -> int:
+def watch(asked: Options, report: Callable[[Exception], str]) -> int:
     """Watch until the person quits. The exit code; Ctrl-C is a KeyboardInterrupt."""
-    wishes = Wishes(
+    wishes = WatchRequest(
         selection=tuple(asked.selection),
         exclude=tuple(asked.exclude),
         build=asked.build,
@@ -102,7 +102,7 @@ def _teller(json: bool) -> AbstractContextManager[Tell]:
 
 
 @contextmanager
-def _keys(found: Session) -> Iterator[None]:
+def _keys(found: WatchSession) -> Iterator[None]:
     """`q` quits and `r` looks at everything again, where there is a keyboard. The terminal is as before afterwards."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         yield

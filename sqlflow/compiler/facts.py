@@ -102,7 +102,7 @@ def find_facts(
     known = complete and traced.rows_fingerprint is not None and len(prints) == len(schema)
     times: dict[TableName, TimeMapping] = {}
     if time is not None:
-        look = _Look(columns, view_of, zone, traits, times)
+        look = _Mappings(columns, view_of, zone, traits, times)
         for table, mapping in time_mappings(resolved, time, look.types).items():
             look.through(table, mapping)
     return Facts(
@@ -118,7 +118,7 @@ def find_facts(
     )
 
 
-class _Look:
+class _Mappings:
     """Fills `found` with the mapping of each table, and of what it reads when it is a view."""
 
     def __init__(

@@ -49,7 +49,7 @@ class Kind(IntEnum):
     AGGREGATION = 2
 
 
-class ColumnLineage(Struct, frozen=True):
+class TracedColumn(Struct, frozen=True):
     """One output column.
 
     `fingerprint` is a text such that equal texts mean equal values, as long as the queries'
@@ -63,7 +63,7 @@ class ColumnLineage(Struct, frozen=True):
     moving: frozenset[Moving] = frozenset()  # what fills it, and may be something else in another build
 
 
-class Lineage(Struct, frozen=True):
+class TracedQuery(Struct, frozen=True):
     """Where a query's columns and rows come from.
 
     `indirect` is by filter, join, group, window, sort, distinct, set, unnest, limit. `tables` are
@@ -71,7 +71,7 @@ class Lineage(Struct, frozen=True):
     if the output columns are unknown; `complete` is False if any set here may lack something.
     """
 
-    columns: tuple[ColumnLineage, ...] | None
+    columns: tuple[TracedColumn, ...] | None
     indirect: Mapping[str, frozenset[ColumnRef]]
     tables: frozenset[TableName]
     complete: bool
@@ -86,7 +86,7 @@ class Lineage(Struct, frozen=True):
         return frozenset().union(*self.indirect.values())
 
 
-def trace(resolved: Resolved) -> Lineage:
+def trace(resolved: Resolved) -> TracedQuery:
     """The lineage of a resolved query.
 
     ORDER BY of the query itself counts only with LIMIT or DISTINCT ON; that of a subquery always
@@ -100,13 +100,13 @@ def trace(resolved: Resolved) -> Lineage:
     columns = None
     if names is not None and facts.columns is not None:
         columns = tuple(
-            ColumnLineage(name, _columns(found := closure(direct)), kind, text, _moving(found))
+            TracedColumn(name, _columns(found := closure(direct)), kind, text, _moving(found))
             for name, (direct, kind), text in zip(
                 names, facts.columns, prints.columns or (None,) * len(names), strict=True
             )
         )
     closed = {kind: closure(frozenset(refs)) for kind, refs in sorted(facts.indirect.items())}
-    return Lineage(
+    return TracedQuery(
         columns,
         {kind: found for kind, refs in closed.items() if (found := _columns(refs))},
         frozenset(facts.tables),

@@ -39,7 +39,7 @@ class Refusal(Struct, frozen=True):
     loose: bool = False
 
 
-class Reading(Struct, frozen=True):
+class ReadPlace(Struct, frozen=True):
     """One place in `Shape.body` where a table is read; `[start, end)` is its name without an alias.
 
     `name`: what the query calls it if it gives no alias (`aliased`). `keys`: column of the body's result -> SQL over the
@@ -97,7 +97,7 @@ class Shape(Struct, frozen=True):
     tier: Tier
     body: str = ""
     schema: Schema = field(default_factory=Schema)
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[ReadPlace, ...] = ()
     terms: tuple[tuple[int, ...], ...] = ()
     fixed: Mapping[str, Refusal] = field(default_factory=dict)
     grouping: Grouping | None = None

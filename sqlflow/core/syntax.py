@@ -94,7 +94,7 @@ def statements_of(tokens: Sequence[Token], text: str, dialect: str) -> list[exp.
     if any(way in said for way in _WAYS) and any(_is_bound(tokens, number) for number in range(2, len(tokens))):
         for statement in statements:
             for frame in statement.find_all(exp.WindowSpec) if statement is not None else ():
-                _settle_bounds(frame)
+                _untangle_bounds(frame)
     return statements
 
 
@@ -110,7 +110,7 @@ def _is_bound(tokens: Sequence[Token], number: int) -> bool:
     )
 
 
-def _settle_bounds(frame: exp.WindowSpec) -> None:
+def _untangle_bounds(frame: exp.WindowSpec) -> None:
     """sqlglot takes that word for the unit."""
     for side in ("start", "end"):
         bound = frame.args.get(side)

@@ -15,16 +15,16 @@ from sqlflow.core.records import TableRecord
 from sqlflow.core.seen import Read
 
 
-class Reading(Struct, frozen=True):
+class Witnessed(Struct, frozen=True):
     """What was read of some inputs: of those that were not as planned, for `TableRecord.inputs`, and what is to
     be remembered of their partitions."""
 
     inputs: Mapping[str, Read] = field(default_factory=dict)
     signatures: tuple[SignatureUpdate, ...] = ()
 
-    def also(self, other: Reading) -> Reading:
+    def also(self, other: Witnessed) -> Witnessed:
         """Both, the other one being later."""
-        return Reading({**self.inputs, **other.inputs}, (*self.signatures, *other.signatures))
+        return Witnessed({**self.inputs, **other.inputs}, (*self.signatures, *other.signatures))
 
 
 class Noting(Struct, frozen=True):
@@ -45,7 +45,7 @@ class Witness(Protocol):
     def still(self, session: Session, step: Step) -> bool:
         """Whether the inputs of a step are what they were when they were looked at."""
 
-    def read(self, session: Session, step: Step) -> Reading:
+    def read(self, session: Session, step: Step) -> Witnessed:
         """What the transaction has read of the inputs of a step."""
 
     def noted(self, session: Session, record: TableRecord) -> Noting:

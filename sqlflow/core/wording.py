@@ -29,8 +29,9 @@ class Prices(Struct, frozen=True):
     copy: float  # a row and column of a table that is written anew
 
 
-class Company(Struct, frozen=True):
-    """What a query computes beside an average, in the same groups: an engine may make the average of these."""
+class OtherAggregates(Struct, frozen=True):
+    """The other aggregates next to an AVG. DuckDB computes AVG from its SUM or COUNT when the query has them, which rounds
+    differently."""
 
     certain: bool = True  # False: the rest cannot be told
     grouped: bool = True
@@ -100,11 +101,11 @@ class Wording(Protocol):
     def first(self, column: Column) -> Sql:
         """An aggregate over rows that agree in the column to the last bit: their value, NULL included."""
 
-    def average(self, total: Sql, count: Sql, kind: str, company: Company) -> Sql | None:
+    def average(self, total: Sql, count: Sql, kind: str, company: OtherAggregates) -> Sql | None:
         """The AVG, to the last bit, of numbers of the type `kind` whose SUM is `total` and of which there are `count`, at
         least one. None: the engine may round it in one way or another."""
 
-    def steady_average(self, kind: str, company: Company) -> bool:
+    def steady_average(self, kind: str, company: OtherAggregates) -> bool:
         """Whether the engine always rounds an AVG in the same way. `kind`: of its values; empty when that is not known."""
 
     def copies(self, count: Sql) -> Sql:
@@ -140,7 +141,7 @@ class Wording(Protocol):
         `fits`: it stands, with these columns; `was_view`: a view stands in its place. What belongs to it (grants, comments, what others built on it) is kept
         where the engine can."""
 
-    def settle(self, table: TableName, parts: PartitionBy) -> Sql:
+    def add_partitions(self, table: TableName, parts: PartitionBy) -> Sql:
         """A statement that gives each row of a partitioned table that has no partition yet one of its own."""
 
     def replace_partitions(

@@ -59,7 +59,7 @@ def open_engine(
     connection = _connect(path, read_only=not writing, wait=wait, emit=emit)
     try:
         _make_temporary_folder(config)
-        _settle(connection, config, files)
+        _apply_options(connection, config, files)
         return DuckDBEngine(connection, _Memory.of(connection, config, emit), broken)
     except ProjectError:
         connection.close()
@@ -301,7 +301,7 @@ def _functions(connection: duckdb.DuckDBPyConnection) -> frozenset[Row]:
     return frozenset(rows)
 
 
-def _settle(connection: duckdb.DuckDBPyConnection, config: Config, files: Sequence[str]) -> None:
+def _apply_options(connection: duckdb.DuckDBPyConnection, config: Config, files: Sequence[str]) -> None:
     import duckdb
 
     options = config.target.options
@@ -537,7 +537,7 @@ class DuckDBBinder:
             connection.execute("PRAGMA disable_optimizer")
             connection.execute("SET threads = 1")
             before = _functions(connection) if _extensions(self._config) else frozenset()
-            _settle(connection, self._config, self._files)
+            _apply_options(connection, self._config, self._files)
             if before:
                 self._extended = frozenset(str(name).lower() for name, *_ in _functions(connection) - before)
             self._opened = DuckDBSession(connection)

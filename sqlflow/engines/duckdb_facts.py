@@ -10,7 +10,7 @@ from sqlflow.core.engine import EngineError, Row, Traits
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
-from sqlflow.core.wording import Company
+from sqlflow.core.wording import OtherAggregates
 from sqlflow.engines.duckdb_sql import DuckDBWording, Holds
 from sqlflow.engines.facts import Fact, Fetch
 
@@ -180,7 +180,7 @@ def _make_numbers(fetch: Fetch) -> None:
     fetch(f"CREATE OR REPLACE TEMP TABLE numbers AS SELECT i % 10 AS g, i AS other, {columns} FROM range(120) AS t(i)")  # noqa: S608 - ours
 
 
-def _averages(fetch: Fetch, ways: Mapping[str, Company], kinds: Mapping[str, str]) -> bool:
+def _averages(fetch: Fetch, ways: Mapping[str, OtherAggregates], kinds: Mapping[str, str]) -> bool:
     """Whether the average is what `Wording.average` says, in each company: `ways` by what the query counts beside it."""
     words = DuckDBWording()
     for number, kind in enumerate(kinds):
@@ -201,13 +201,16 @@ def _averages(fetch: Fetch, ways: Mapping[str, Company], kinds: Mapping[str, str
     return True
 
 
-_DIVIDED: Mapping[str, Company] = {", sum(v) AS s": Company(summed=True), "": Company(grouped=False)}
-_FINISHED: Mapping[str, Company] = {"": Company(), ", count(*) AS n": Company(filtered=True)}
+_DIVIDED: Mapping[str, OtherAggregates] = {
+    ", sum(v) AS s": OtherAggregates(summed=True),
+    "": OtherAggregates(grouped=False),
+}
+_FINISHED: Mapping[str, OtherAggregates] = {"": OtherAggregates(), ", count(*) AS n": OtherAggregates(filtered=True)}
 
 
 def _averages_divide(fetch: Fetch) -> bool:
     _make_numbers(fetch)
-    counted = {", count(v) AS n": Company(counted=True)}
+    counted = {", count(v) AS n": OtherAggregates(counted=True)}
     integers = {kind: value for kind, value in _AVERAGED.items() if kind == "BIGINT"}
     return _averages(fetch, _DIVIDED, _AVERAGED) and _averages(fetch, counted, integers)
 

@@ -12,7 +12,7 @@ from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, as_json, compose, joined, make
 from sqlflow.core.types import Family, parsed
-from sqlflow.core.wording import Company, Prices, Published
+from sqlflow.core.wording import OtherAggregates, Prices, Published
 
 _ROW = Sql("_sqlflow_row")
 # Types of which values that compare as different have different hashes (but for a collision of 64 bits), or of which
@@ -129,7 +129,7 @@ class DuckDBWording(Struct, frozen=True):
             return compose("list({c})[1]", c=Ident(column.name))
         return compose("first({c})", c=Ident(column.name))
 
-    def average(self, total: Sql, count: Sql, kind: str, company: Company) -> Sql | None:
+    def average(self, total: Sql, count: Sql, kind: str, company: OtherAggregates) -> Sql | None:
         """What DuckDB 2.0.0 was seen to do (EXPLAIN, and values whose averages differ): its AVG divides the sum by the
         count in 80 bits and rounds once; where it has the sum or the count anyway, it divides both as DOUBLE."""
         state = _STATES.get(kind.partition("(")[0])
@@ -158,7 +158,7 @@ class DuckDBWording(Struct, frozen=True):
             state=Value(state),
         )
 
-    def steady_average(self, kind: str, company: Company) -> bool:
+    def steady_average(self, kind: str, company: OtherAggregates) -> bool:
         if not company.others_counted or company.summed or company.counted:
             return True
         # Others are cast first, so that no COUNT is that of their argument; floating-point numbers go by the order of rows.
@@ -203,7 +203,7 @@ class DuckDBWording(Struct, frozen=True):
         dropped = (compose("DROP VIEW {t}", t=table),) if was_view else ()
         return Published(make(table, query), before=dropped)
 
-    def settle(self, table: TableName, parts: PartitionBy) -> Sql:
+    def add_partitions(self, table: TableName, parts: PartitionBy) -> Sql:
         raise NotImplementedError("DuckDB has no partitioned tables")
 
     def replace_partitions(

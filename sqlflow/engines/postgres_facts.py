@@ -8,7 +8,7 @@ from sqlflow.core.engine import Traits
 from sqlflow.core.names import LONGEST
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined
-from sqlflow.core.wording import Company
+from sqlflow.core.wording import OtherAggregates
 from sqlflow.engines.facts import Fact, Fetch
 from sqlflow.engines.postgres_sql import Holds, PostgresWording
 
@@ -138,7 +138,7 @@ def _averages(fetch: Fetch) -> bool:
     words = PostgresWording()
     parts = []
     for kind, value in {"INTEGER": "i", "BIGINT": "i * 9000000000000000", "DECIMAL(10,2)": "i / 7.0"}.items():
-        made = words.average(Sql("sum(v)"), Sql("count(v)"), kind, Company())
+        made = words.average(Sql("sum(v)"), Sql("count(v)"), kind, OtherAggregates())
         if made is None:
             return False
         parts.append(

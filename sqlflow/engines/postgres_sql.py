@@ -14,7 +14,7 @@ from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Joining, Make, Sql, Value, as_json, compose, joined, make_temporary, render
 from sqlflow.core.types import parsed
-from sqlflow.core.wording import Company, Prices, Published
+from sqlflow.core.wording import OtherAggregates, Prices, Published
 
 # Of the values in `PostgresWording.same` and of temporary tables the server knows no statistics, and takes joins by them for
 # so large that it sorts both sides, or for so small that it loops (measured: a million keys with a million, 3.7 s by
@@ -119,12 +119,12 @@ class PostgresWording(Struct, frozen=True):
             return compose("CAST(min(CAST({c} AS TEXT)) AS {kind})", c=Ident(column.name), kind=Sql(column.type))
         return compose("(array_agg({c}))[1]", c=Ident(column.name))
 
-    def average(self, total: Sql, count: Sql, kind: str, company: Company) -> Sql | None:
+    def average(self, total: Sql, count: Sql, kind: str, company: OtherAggregates) -> Sql | None:
         if not self.holds.averages:
             return None
         return compose("CAST({total} AS DECIMAL) / {count}", total=total, count=count)
 
-    def steady_average(self, kind: str, company: Company) -> bool:
+    def steady_average(self, kind: str, company: OtherAggregates) -> bool:
         return True
 
     def copies(self, count: Sql) -> Sql:
@@ -190,7 +190,7 @@ class PostgresWording(Struct, frozen=True):
         filled = compose("INSERT INTO {t} ({cs}) SELECT {cs} FROM {rows}", t=table, cs=columns, rows=rows)
         return Published(make_temporary(rows, query), after=(emptied, filled))
 
-    def settle(self, table: TableName, parts: PartitionBy) -> Sql:
+    def add_partitions(self, table: TableName, parts: PartitionBy) -> Sql:
         return compose(
             _SETTLE, t=table, name=Value(render(table)), schema=Value(table.schema), table=Value(_part_name(table.name, "")),
             c=Ident(parts.column), unit=Value(str(parts.by)), step=Value(_STEPS.get(parts.by, f"1 {parts.by}")),

@@ -7,7 +7,7 @@ from sqlflow.core.records import TableRecord
 from sqlflow.core.seen import Rows
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, make_temporary
 from sqlflow.core.ways import Fact
-from sqlflow.plan.met import MET
+from sqlflow.plan.matched import MET
 from sqlflow.plan.subject import Subject, matches, watermark_literal, write
 
 COUNTED = Ident("_sqlflow_below")

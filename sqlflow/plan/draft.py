@@ -252,7 +252,7 @@ def _indexed(
         steps = (*steps, write(analyzed[0], only_if=analyzed[1]))
     parts = subject.model.header.partition_by
     if parts is not None and steps:
-        steps = (*steps, write(subject.words.settle(subject.table, parts)))
+        steps = (*steps, write(subject.words.add_partitions(subject.table, parts)))
     return steps, replace(record, indexes=tuple(wanted), partitioned=str(parts or ""))
 
 

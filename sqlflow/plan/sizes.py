@@ -18,7 +18,7 @@ from sqlflow.core.words import counted, sized
 from sqlflow.plan.partitions import changed_partitions
 
 
-class Reading(Struct, frozen=True):
+class InputSizes(Struct, frozen=True):
     """What a model reads: rows and bytes in all, and bytes by interval, oldest first."""
 
     rows: int
@@ -35,7 +35,7 @@ def reading(
     columns: Mapping[TableName, Schema],
     wanted: IntervalSet,
     zone: ZoneInfo | None,
-) -> Reading | None:
+) -> InputSizes | None:
     """What must be read for the `wanted` intervals, as far as the signatures of the inputs tell.
 
     None where a part of the time could not be read without reading all of it.
@@ -55,10 +55,10 @@ def reading(
                 rows += signature.rows
                 sizes[interval] = sizes.get(interval, 0) + signature.rows * width
     found = sorted(sizes.items(), key=lambda item: item[0].start)
-    return Reading(rows, sum(sizes.values()), tuple(found))
+    return InputSizes(rows, sum(sizes.values()), tuple(found))
 
 
-def cut(wanted: IntervalSet, found: Reading, most: int) -> list[IntervalSet]:
+def cut(wanted: IntervalSet, found: InputSizes, most: int) -> list[IntervalSet]:
     """`wanted` in pieces that read no more than `most` bytes each, oldest first; one interval is never cut.
 
     Time that nothing is known of belongs to the piece around it, so that the pieces together are all of `wanted`.

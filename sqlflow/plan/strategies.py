@@ -26,7 +26,7 @@ from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make_temp
 from sqlflow.core.ways import Fact, Method
 from sqlflow.core.wording import Prices
 from sqlflow.core.words import counted
-from sqlflow.plan.met import MET, is_met
+from sqlflow.plan.matched import MET, is_met
 from sqlflow.plan.subject import Subject, matches, write
 
 FACTS = Ident("_sqlflow_facts")
@@ -354,7 +354,7 @@ def expected(choice: Choice, before: TableRecord | None) -> tuple[Way, ...]:
 _WHEN = {
     APPEND: "when no key of the batch is in the table: only inserts",
     MERGE: "deletes the keys of the batch and inserts its rows",
-    CHANGES: "when a sample shows that many rows are as they were: compares all, writes those that differ",
+    CHANGES: "when many rows of a sample are unchanged: compares all rows, writes those that differ",
     SWAP: "when most of the table changes: writes it anew, with the keys that are not in the batch, and swaps it in",
 }
 

@@ -25,7 +25,7 @@ from sqlflow.project.discover import discover, inside, made_out, read_text
 from sqlflow.project.names import is_test, table_of
 
 if TYPE_CHECKING:
-    from sqlflow.project.reader import Reader
+    from sqlflow.project.reader import FileReader
 
 T = TypeVar("T")
 
@@ -237,15 +237,15 @@ class _Work:
         self._settings = _hash(
             settings.rest, repr(sorted(settings.variables.items())), repr(sorted(settings.macros.items()))
         )
-        self._reader: Reader | None = None
+        self._reader: FileReader | None = None
         self._wrong: list[Diagnostic] = []  # with what the reader is made of
 
-    def _opened(self) -> Reader:
+    def _opened(self) -> FileReader:
         """The reader, made when it is first needed: it brings the SQL tokenizer with it."""
         if self._reader is None:
-            from sqlflow.project.reader import Reader
+            from sqlflow.project.reader import FileReader
 
-            self._reader = Reader(self._config, self._macros, self._wrong)
+            self._reader = FileReader(self._config, self._macros, self._wrong)
         return self._reader
 
     def shared(self) -> None:

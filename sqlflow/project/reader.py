@@ -33,7 +33,7 @@ from sqlflow.project.tokens import Lexed, LexProblem, lex
 from sqlflow.project.variables import interval_bounds
 
 
-class Reader:
+class FileReader:
     """Reads the files of one project. What is wrong with its macros and defaults goes into `problems` at once."""
 
     def __init__(self, config: Config, macros: Sequence[SourceFile], problems: list[Diagnostic]) -> None:

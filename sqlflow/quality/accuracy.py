@@ -15,8 +15,8 @@ from sqlflow.quality.forms import (
     Asked,
     Category,
     Check,
+    Failing,
     Form,
-    Found,
     Query,
     Rows,
     Total,
@@ -46,7 +46,7 @@ EXPRESSION = Check(
 )
 
 
-def _difference(asked: Asked) -> Found:
+def _difference(asked: Asked) -> Failing:
     """One row, where the two values are too far apart."""
     check = asked.check
     mine = compose(
@@ -67,7 +67,7 @@ def _difference(asked: Asked) -> Found:
         if within.percent:
             most = compose("abs(_that.value) * {share}", share=Value(within.amount / 100))
         apart = compose("{apart} AND coalesce(abs(_this.value - _that.value) > {most}, TRUE)", apart=apart, most=most)
-    return Found(
+    return Failing(
         compose(
             "SELECT _this.value AS value, _that.value AS other FROM ({mine}) AS _this, ({other}) AS _that WHERE {apart}",
             mine=mine, other=other, apart=apart,

@@ -105,7 +105,7 @@ class Total(Struct, frozen=True):
 class Query(Struct, frozen=True):
     """Rows are judged together, by a query of the check's own."""
 
-    failing: Callable[[Asked], Found]
+    failing: Callable[[Asked], Failing]
     whole: bool = True  # whether it looks at the whole table, also of one that was written in part
     counts: bool = True  # whether it finds rows of the table, of which there can be a share
 
@@ -142,7 +142,7 @@ def _anded(conditions: Sequence[Sql]) -> Sql:
     return found
 
 
-class Found(Struct, frozen=True):
+class Failing(Struct, frozen=True):
     """Queries: all that fails; and one number of it, where that is not the number of these rows. `order`: by which the most
     telling come first."""
 

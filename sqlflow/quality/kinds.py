@@ -9,7 +9,7 @@ from sqlflow.core.checks import CheckSpec
 from sqlflow.core.diagnostics import did_you_mean
 from sqlflow.core.sql import Authors, Sql, compose
 from sqlflow.quality import accuracy, completeness, consistency, freshness, uniqueness, validity
-from sqlflow.quality.forms import Argument, Asked, Category, Check, Found, Query, Rows
+from sqlflow.quality.forms import Argument, Asked, Category, Check, Failing, Query, Rows
 
 CHECKS: Mapping[str, Check] = {
     check.kind: check
@@ -47,7 +47,7 @@ def _false(check: CheckSpec) -> Sql:
     return compose("NOT ({sql})", sql=Sql(check.own[0]))
 
 
-def _returned(asked: Asked) -> Found:
+def _returned(asked: Asked) -> Failing:
     where = asked.where()
     table = compose("{t}", t=asked.table)
     if where:
@@ -55,7 +55,7 @@ def _returned(asked: Asked) -> Found:
     sql, *rest = (compose("{text}", text=Authors(text)) for text in asked.check.own)
     for text in rest:
         sql = compose("{a}{t}{b}", a=sql, t=table, b=text)
-    return Found(compose("SELECT * FROM ({sql}\n) AS _failing", sql=sql))
+    return Failing(compose("SELECT * FROM ({sql}\n) AS _failing", sql=sql))
 
 
 _OWN_CONDITION = Rows(_false)

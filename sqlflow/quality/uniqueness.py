@@ -12,7 +12,7 @@ from sqlflow.quality.forms import (
     Asked,
     Category,
     Check,
-    Found,
+    Failing,
     Query,
     Total,
     level_outside,
@@ -21,7 +21,7 @@ from sqlflow.quality.forms import (
 )
 
 
-def _repeated(asked: Asked) -> Found:
+def _repeated(asked: Asked) -> Failing:
     """Rows beyond the first of each combination."""
     columns = [Ident(column) for column in asked.check.columns]
     keyed = joined(" OR ", [compose("{c} IS NOT NULL", c=column) for column in columns])
@@ -32,7 +32,7 @@ def _repeated(asked: Asked) -> Found:
         where=asked.where(keyed),
     )
     count = compose("SELECT coalesce(sum(_rows - 1), 0) FROM ({groups}) AS _groups", groups=groups)
-    return Found(groups, count, compose("{cs}", cs=columns))
+    return Failing(groups, count, compose("{cs}", cs=columns))
 
 
 UNIQUE = Check(

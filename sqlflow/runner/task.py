@@ -19,7 +19,7 @@ from sqlflow.core.seen import Rows
 from sqlflow.core.source import Span
 from sqlflow.core.text import MappedText
 from sqlflow.core.ways import Fact, Method
-from sqlflow.core.witness import Reading, Witness
+from sqlflow.core.witness import Witness, Witnessed
 from sqlflow.core.words import counted
 
 
@@ -65,7 +65,7 @@ def run_task(session: Session, task: Task, witness: Witness, stop: Callable[[], 
     """Do the task's work. `witness` says what was read of its inputs. `stop` is called between statements and may raise.
     Raises TaskError or Interrupted."""
     rows: int | None = None
-    record, read = task.record, Reading()
+    record, read = task.record, Witnessed()
     applied = worked = 0.0
     facts: dict[Fact, object] = {}
     notices: list[str] = []

@@ -43,7 +43,7 @@ def exists(session: Session) -> bool:
     return bool(session.fetch(session.wording.has_table(_COMMITS))[0][0])
 
 
-class Memory(Struct, frozen=True):
+class Remembered(Struct, frozen=True):
     """What the warehouse remembers. `records`: of this project. `others`: what other projects made, and which. `format`: of
     the records, None where there are none. `kept`: the tables of `_sqlflow` with their columns, in lower case."""
 
@@ -57,7 +57,7 @@ class Memory(Struct, frozen=True):
         return _has(self.kept, _SIGNATURES)
 
 
-def load(session: Session, config: Config) -> Memory:
+def load(session: Session, config: Config) -> Remembered:
     """The records of this project, and of what others made. Raises ProjectError for records that cannot be read.
 
     What is not in the shape that it must have is as good as lost: a record then says that it is not kept.
@@ -66,7 +66,7 @@ def load(session: Session, config: Config) -> Memory:
     if not _has(kept, _COMMITS):
         if _COMMITS.name not in kept and exists(session):
             _all(session)  # which says that it must not be read
-        return Memory(kept=kept)
+        return Remembered(kept=kept)
     format = _format(session, kept)
     if format > FORMAT:
         raise one_problem(
@@ -88,7 +88,7 @@ def load(session: Session, config: Config) -> Memory:
             records[record.table] = record
     if format >= _OWN_NAMES:
         records = {name: _with_what_is_there(record, kept) for name, record in records.items()}
-    return Memory(records, others, format, kept)
+    return Remembered(records, others, format, kept)
 
 
 def _all(session: Session, format: int = FORMAT) -> list[TableRecord]:
@@ -142,22 +142,22 @@ def _with_what_is_there(record: TableRecord, kept: Mapping[str, frozenset[str]])
     return record
 
 
-def adopt(session: Session, config: Config, memory: Memory, emit: Emit) -> bool:
+def adopt(session: Session, config: Config, remembered: Remembered, emit: Emit) -> bool:
     """Bring the records of an older version, or of the project under a name that it had, into the form of today. Whether
     anything was done. What is kept beside a table goes with its record."""
-    if memory.format is None:
+    if remembered.format is None:
         return False
-    renamed = [record for record in memory.records.values() if record.project in config.formerly]
-    if memory.format == FORMAT and not renamed:
+    renamed = [record for record in remembered.records.values() if record.project in config.formerly]
+    if remembered.format == FORMAT and not renamed:
         return False
     session.begin()
-    believed = {record.id: record for record in _all(session, memory.format)}
-    if memory.format < FORMAT:  # those of other projects as well: the format is of all
+    believed = {record.id: record for record in _all(session, remembered.format)}
+    if remembered.format < FORMAT:  # those of other projects as well: the format is of all
         records = list(believed.values())
         for first in range(0, len(records), _AT_ONCE):
             write(session, records[first : first + _AT_ONCE], [], ())
-    there = set(memory.kept)
-    for record in memory.records.values():
+    there = set(remembered.kept)
+    for record in remembered.records.values():
         mine = record.project == config.name and not record.made
         now = replace(record, project=config.name) if record.project in config.formerly or mine else record
         before = next((b for id in (record.id, record.table.id) if (b := believed.get(id)) is not None), record)
@@ -168,7 +168,7 @@ def adopt(session: Session, config: Config, memory: Memory, emit: Emit) -> bool:
         if now != before:
             session.execute(compose("DELETE FROM {t} WHERE name = $1", t=_COMMITS), [before.id])
             write(session, [now], [], ())
-    _set_format(session, _without_damaged(session, memory.kept))
+    _set_format(session, _without_damaged(session, remembered.kept))
     session.commit()
     if renamed:
         emit(Told(f"what the project made as `{renamed[0].project}` is that of `{config.name}` now"))

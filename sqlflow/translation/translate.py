@@ -55,7 +55,7 @@ def translated(text: str, dialect: str, target: str, columns: Columns | None = N
     if tree is None:
         raise Untranslatable((Reason("there is no SQL here"),))
     find_kinds(tree, dialect, columns, row)
-    _settle(tree)
+    _write_out(tree)
     tree, found = _FITTINGS[dialect, target](tree, columns is not None)
     if found:
         raise Untranslatable(tuple(dict.fromkeys(Reason(words, *_place(node)) for words, node in found)))
@@ -145,7 +145,7 @@ def _put_in(part: exp.Expr, select: exp.Select, meant: Mapping[str, exp.Expr]) -
             column.replace(exp.Paren(this=value.copy()))
 
 
-def _settle(tree: exp.Expr) -> None:
+def _write_out(tree: exp.Expr) -> None:
     """Write out what only the author's dialect says in short."""
     for interval in list(tree.find_all(exp.Interval)):
         count, unit = interval.this, interval.args.get("unit")

@@ -21,7 +21,7 @@ from sqlflow.core.units import Given, Rows, UnitStep, UnitTest, Written
 from sqlflow.core.workshop import Workshop
 from sqlflow.plan.subject import bounded_query
 from sqlflow.project.read import read_texts
-from sqlflow.project.reader import Reader
+from sqlflow.project.reader import FileReader
 from sqlflow.translation.translate import Untranslatable, translated
 from sqlflow.unit.alone import Surroundings, compiled_alone
 from sqlflow.unit.clock import frozen
@@ -52,7 +52,7 @@ class _Checker:
         self._workshop = workshop
         self._dialect = workshop.config.target_dialect
         self._names = [m.name for m in self._around.models.values() if not m.header.promise.tests]
-        self._readers: dict[str, Reader] = {}
+        self._readers: dict[str, FileReader] = {}
         self._macros: tuple[SourceFile, ...] | None = None
         self._alone: dict[object, Checked | None] = {}
 
@@ -190,7 +190,7 @@ class _Checker:
             if self._macros is None:
                 self._macros = read_texts(config).macros
             changed = replace(config, variables={**config.variables, **variables})
-            self._readers[key] = Reader(changed, self._macros, [])
+            self._readers[key] = FileReader(changed, self._macros, [])
         found: list[Diagnostic] = []
         read = self._readers[key].model(model.file, found)
         problems += [problem for problem in found if problem.severity is Severity.ERROR]

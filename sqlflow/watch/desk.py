@@ -32,7 +32,7 @@ class Desk(Struct, frozen=True):
         return self.root / ".sqlflow"
 
 
-class Wishes(Struct, frozen=True):
+class WatchRequest(Struct, frozen=True):
     """The options of `watch`. `limit`, `start`, `end`: how much of each input a scratch build reads."""
 
     selection: tuple[str, ...] = ()

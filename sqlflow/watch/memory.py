@@ -31,7 +31,7 @@ from sqlflow.graph.relink import OF_SEVERAL_FILES, Woven, relink
 from sqlflow.project.discover import discover, read_text
 from sqlflow.project.fit import unfit
 from sqlflow.project.read import doubtful_lines
-from sqlflow.project.reader import Reader as FileReader
+from sqlflow.project.reader import FileReader
 
 
 class Surroundings(Struct, frozen=True):
@@ -48,11 +48,11 @@ class Known(Struct, frozen=True):
 
     examined: Examined
     surroundings: Surroundings
-    index: Index
+    index: ProjectIndex
     recompiled: frozenset[TableName] | None = None
 
 
-class Index(Struct, frozen=True):
+class ProjectIndex(Struct, frozen=True):
     """Ways into an `Examined`."""
 
     models: Mapping[TableName, Model]
@@ -72,7 +72,7 @@ def whole(workshop: Workshop, surroundings: Surroundings) -> Known:
     return Known(
         found,
         surroundings,
-        Index(
+        ProjectIndex(
             models, positions, places, readers, children_of({name: reader.parents for name, reader in readers.items()})
         ),
     )
@@ -146,7 +146,7 @@ def again(known: Known, workshop: Workshop, reader: FileReader, changed: Collect
     return Known(found, known.surroundings, index, recompiled)
 
 
-def _each_of_one_file(before: Examined, index: Index) -> bool:
+def _each_of_one_file(before: Examined, index: ProjectIndex) -> bool:
     """Whether each problem of a model is told at a place in its own file, so that it goes when the file is read again."""
     of_models = (*before.malformed, *before.unlinked, *before.wrong)
     if any(p.span is None or p.span.path not in index.positions for p in of_models):
@@ -207,7 +207,7 @@ def _link_again(
     edited: Mapping[TableName, Model],
     parsed: Mapping[TableName, Later[Parsed]],
     project: Project,
-) -> tuple[Woven, Index] | None:
+) -> tuple[Woven, ProjectIndex] | None:
     """The graph with the edges of these models as they are now, and the ways into it."""
     index, before = known.index, known.examined
     existing, own = standing_names(*_of(known.surroundings))
@@ -219,7 +219,7 @@ def _link_again(
         return None
     order = woven.graph.order
     places = index.places if order == before.graph.order else {name: place for place, name in enumerate(order)}
-    return woven, Index(models, index.positions, places, woven.readers, woven.children)
+    return woven, ProjectIndex(models, index.positions, places, woven.readers, woven.children)
 
 
 def _references(model: Model) -> set[TableName]:
@@ -238,7 +238,7 @@ def _of(
 def _compile_again(
     known: Known,
     workshop: Workshop,
-    index: Index,
+    index: ProjectIndex,
     project: Project,
     graph: ModelGraph,
     parsed: Mapping[TableName, Later[Parsed]],
@@ -299,7 +299,7 @@ def _looks_alike(made: CompiledModel | None, old: CompiledModel | None, *, fed: 
 def _compile_one(
     name: TableName,
     workshop: Workshop,
-    index: Index,
+    index: ProjectIndex,
     done: Mapping[TableName, CompiledModel],
     before: Compiled,
     parsed: Mapping[TableName, Later[Parsed]],
@@ -333,7 +333,7 @@ def _compile_one(
     return judged.compiled.models.get(name), [p for p in problems if p.message not in broken]
 
 
-def _read_through(name: TableName, index: Index) -> tuple[TableName, ...]:
+def _read_through(name: TableName, index: ProjectIndex) -> tuple[TableName, ...]:
     """The views and inline models that stand between a model and tables, parents first."""
     found: dict[TableName, None] = {}
 

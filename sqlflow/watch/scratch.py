@@ -50,7 +50,7 @@ from sqlflow.plan.plan import make_plan
 from sqlflow.plan.subject import within
 from sqlflow.state.file import open_state
 from sqlflow.state.lock import build_lock, is_held
-from sqlflow.watch.desk import Desk, Wishes
+from sqlflow.watch.desk import Desk, WatchRequest
 from sqlflow.watch.memory import Surroundings
 
 _LOCK = "session.lock"
@@ -104,7 +104,7 @@ def _silent(event: Event) -> None:
     return
 
 
-def sample_in_words(wishes: Wishes) -> str:
+def sample_in_words(wishes: WatchRequest) -> str:
     """What a scratch build leaves out."""
     parts = []
     if wishes.start is not None or wishes.end is not None:
@@ -129,7 +129,7 @@ class Order(Struct, frozen=True):
     checked: Checked
     surroundings: Surroundings
     wanted: frozenset[TableName]
-    wishes: Wishes
+    wishes: WatchRequest
 
 
 def members(compiled: Compiled, wanted: Collection[TableName], tables: Collection[TableName]) -> frozenset[TableName]:
@@ -208,7 +208,7 @@ def _part(compiled: Compiled, names: Collection[TableName], order: Order) -> Com
     return Compiled(compiled.project, models, found, columns, compiled.undeclared, compiled.readings)
 
 
-def _for_scratch(model: CompiledModel, wishes: Wishes) -> CompiledModel:
+def _for_scratch(model: CompiledModel, wishes: WatchRequest) -> CompiledModel:
     """Without the author's own statements, which may write anywhere; and with checks that a sample cannot be held to."""
     header = replace(model.header, before=(), after=(), batch=None, full_refresh=True)
     if sample_in_words(wishes):

@@ -25,8 +25,8 @@ from sqlflow.core.diagnostics import Diagnostic, ProjectError, Severity
 from sqlflow.core.engine import Binder
 from sqlflow.core.names import TableName
 from sqlflow.core.workshop import Workshop
-from sqlflow.project.reader import Reader
-from sqlflow.watch.desk import Desk, Wishes
+from sqlflow.project.reader import FileReader
+from sqlflow.watch.desk import Desk, WatchRequest
 from sqlflow.watch.events import (
     Changed,
     Idle,
@@ -72,7 +72,7 @@ Message = Quit | LookAgain | FromSurvey
 
 
 @contextmanager
-def session(desk: Desk, wishes: Wishes, tell: Tell) -> Iterator[Session]:
+def session(desk: Desk, wishes: WatchRequest, tell: Tell) -> Iterator[WatchSession]:
     """A session with its threads, files and scratch database, which are gone when the block ends."""
     remove(left_over(desk.root))
     inbox: Inbox[Message] = Inbox(git_is_busy(desk.root))
@@ -80,16 +80,16 @@ def session(desk: Desk, wishes: Wishes, tell: Tell) -> Iterator[Session]:
         watch = Watch(desk.root, inbox, lambda message: tell(Noted(message)))
         stack.callback(watch.stop)
         place = stack.enter_context(scratch(desk)) if wishes.build else None
-        found = Session(desk, wishes, tell, inbox, watch, place)
+        found = WatchSession(desk, wishes, tell, inbox, watch, place)
         stack.callback(found.close)
         yield found
 
 
-class Session:
+class WatchSession:
     """What is known, between one change and the next. Only its own thread touches it; others post to its inbox."""
 
     def __init__(
-        self, desk: Desk, wishes: Wishes, tell: Tell, inbox: Inbox[Message], watch: Watch, place: Scratch | None
+        self, desk: Desk, wishes: WatchRequest, tell: Tell, inbox: Inbox[Message], watch: Watch, place: Scratch | None
     ) -> None:
         self.inbox = inbox
         self._desk = desk
@@ -101,7 +101,7 @@ class Session:
         self._binder: Binder | None = None
         self._version = ""
         self._known: Known | None = None
-        self._reader: Reader | None = None
+        self._reader: FileReader | None = None
         self._surroundings = Surroundings()
         self._locked = False
         self._good: dict[TableName, CompiledModel] = {}  # as each model was when it last compiled

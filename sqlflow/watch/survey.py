@@ -30,7 +30,7 @@ from sqlflow.graph.selection import select
 from sqlflow.plan.subject import bounded_query
 from sqlflow.plan.tiers import with_tiers
 from sqlflow.state.file import FileStore, open_state
-from sqlflow.watch.desk import Desk, Wishes
+from sqlflow.watch.desk import Desk, WatchRequest
 from sqlflow.watch.events import Building, Built, Planned, Rows, Tell
 from sqlflow.watch.memory import Known, Surroundings
 from sqlflow.watch.scratch import Order, Scratch, build_scratch, members, scratch_config
@@ -60,7 +60,7 @@ class Survey(Struct):
     config: Config
     workshop: Workshop
     known: Known
-    wishes: Wishes
+    wishes: WatchRequest
     sound: bool
     edited: TableName | None
     touched: frozenset[TableName]

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from sqlglot import exp, parse_one
 
-from sqlflow.compiler.lineage import Kind, Lineage, trace
+from sqlflow.compiler.lineage import Kind, TracedQuery, trace
 from sqlflow.compiler.resolve import resolve
 from sqlflow.core.names import ColumnRef, TableName
 
@@ -20,7 +20,7 @@ TABLES: dict[str, list[str]] = CASES["tables"]
 COLUMNS = {TableName("main", name): tuple(columns) for name, columns in TABLES.items()}
 
 
-def lineage(sql: str) -> Lineage:
+def lineage(sql: str) -> TracedQuery:
     tree = parse_one(sql, dialect="duckdb")
     return trace(resolve(tree, COLUMNS, name_of))
 
@@ -29,7 +29,7 @@ def name_of(table: exp.Table) -> TableName:
     return TableName(table.db or "main", table.name)
 
 
-def direct(found: Lineage) -> dict[str | None, list[str]]:
+def direct(found: TracedQuery) -> dict[str | None, list[str]]:
     assert found.columns is not None
     return {column.name: short(column.direct) for column in found.columns}
 
@@ -190,7 +190,7 @@ def test_a_column_changes_only_with_what_it_claims(sql: str) -> None:
     assert observe(sql, found) == []
 
 
-def observe(sql: str, found: Lineage, rounds: int = 2) -> list[str]:
+def observe(sql: str, found: TracedQuery, rounds: int = 2) -> list[str]:
     """The output columns that changed with a base column they do not claim."""
     random_ = random.Random(7)
     broken = []
@@ -239,7 +239,7 @@ def columns_of(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Counter[
 def test_the_experiment_sees_a_missing_claim() -> None:
     sql = "select a from x where b > 3"
     found = lineage(sql)
-    blind = Lineage(found.columns, {}, found.tables, True, None, names_seen=False)
+    blind = TracedQuery(found.columns, {}, found.tables, True, None, names_seen=False)
     assert "a changed with main.x.b" in observe(sql, blind)
 
 
@@ -301,7 +301,7 @@ def test_spelling_does_not_change_fingerprints(before: str, after: str) -> None:
 def test_meaning_changes_fingerprints(before: str, after: str) -> None:
     one, two = lineage(before), lineage(after)
 
-    def prints(found: Lineage) -> tuple[object, ...]:
+    def prints(found: TracedQuery) -> tuple[object, ...]:
         return (found.rows_fingerprint, *(column.fingerprint for column in found.columns or ()))
 
     assert prints(one) != prints(two)

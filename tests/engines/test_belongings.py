@@ -10,7 +10,7 @@ import pytest
 from lawful import Lawful
 from on_postgres import LawfulPostgres
 
-from sqlflow.cli.build import Asked, build
+from sqlflow.cli.build import Options, build
 from sqlflow.core.diagnostics import ProjectError
 
 ORDERS = "SELECT id, day, amount FROM ext.orders"
@@ -268,7 +268,7 @@ def test_a_dry_run_shows_the_statements_of_the_server_and_writes_nothing(
     )
     for _ in range(2):
         before = _ask(there, "SELECT oid, relname, relfilenode FROM pg_class WHERE relpersistence <> 't' ORDER BY 1")
-        assert build(Asked(project=there.root, dry_run=True, sql=True, wait=0)) == 0
+        assert build(Options(project=there.root, dry_run=True, sql=True, wait=0)) == 0
         shown = capsys.readouterr().out
         assert "copy into the table what DuckDB reads from" in shown
         assert "CREATE OR REPLACE" not in shown

@@ -16,7 +16,7 @@ import pytest
 from lawful import Built
 from on_postgres import LawfulPostgres
 
-from sqlflow.cli.build import Asked, build
+from sqlflow.cli.build import Options, build
 from sqlflow.core.engine import EngineError
 
 SOURCE = "raw.t: {path: 'data/*.parquet'}\n"
@@ -67,7 +67,7 @@ def intervals(project: LawfulPostgres) -> dict[str, str]:
     os.environ.update(project.environ())
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
-        assert build(Asked(project=project.root, json=True, wait=0)) == 0, out.getvalue()
+        assert build(Options(project=project.root, json=True, wait=0)) == 0, out.getvalue()
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     started = {event["task"] for event in events if event["event"] == "task_started"}
     (changed,) = [event for event in events if event["event"] == "plan_changed"] or [None]
@@ -207,7 +207,7 @@ def test_one_file_source_fails_and_another_does_not(project: LawfulPostgres, fai
     os.environ.update(project.environ())
     told = io.StringIO()
     with contextlib.redirect_stderr(told):
-        assert build(Asked(project=project.root, wait=0, fail_fast=fail_fast)) == 1, told.getvalue()
+        assert build(Options(project=project.root, wait=0, fail_fast=fail_fast)) == 1, told.getvalue()
     assert "is no DATE" in told.getvalue()
     assert told.getvalue().count("failed     raw.u") == 1
     project.write({"other/b.csv": "day,v\n2024-01-02,1\n"})
@@ -240,7 +240,7 @@ def test_a_file_that_changes_again_after_its_load_is_for_the_next_build(project:
     os.environ.update(project.environ())
     out = _Meanwhile("raw.t", lambda: fill(project, 1, more=1))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
-        assert build(Asked(project=project.root, wait=0, json=True)) == 0, out.getvalue()
+        assert build(Options(project=project.root, wait=0, json=True)) == 0, out.getvalue()
     assert project.rows("SELECT count(*) FROM m.weeks") == [(5,)]
     assert project.rows("SELECT total FROM m.weeks WHERE week = '2024-01-01'") == [(-1,)]
     assert project.rows("SELECT count(*) FROM raw.t WHERE v = 100") == [(0,)], "the test came too late"
@@ -265,7 +265,7 @@ def test_a_build_that_cannot_go_on_after_its_loads_is_in_the_run_history(project
     out = _Meanwhile("raw.t", lambda: project.sql(f"SELECT pg_terminate_backend(pid) {others}"))
     quiet = contextlib.redirect_stderr(io.StringIO())
     with contextlib.redirect_stdout(out), quiet, pytest.raises(EngineError, match="connection to the server was lost"):
-        build(Asked(project=project.root, wait=0, json=True))
+        build(Options(project=project.root, wait=0, json=True))
     assert _runs(project) == before + 1
     built(project)
     same(project)

@@ -12,7 +12,7 @@ from on_postgres import LawfulPostgres
 from tables import same_rows
 from test_template import ROWS
 
-from sqlflow.cli.build import Asked, build
+from sqlflow.cli.build import Options, build
 from sqlflow.cli.compile import compile_project
 
 TEMPLATE = Path(__file__).parents[2] / "project_template"
@@ -37,10 +37,10 @@ def test_the_template_builds_the_same_tables_on_both_targets(
 ) -> None:
     monkeypatch.setenv("LAWFUL_URL", there.url)
     arriving = there.root / "data/arriving/2013-07-week1.parquet"
-    assert build(Asked(project=there.root, target="there", wait=0)) == 0
+    assert build(Options(project=there.root, target="there", wait=0)) == 0
     shutil.copy(arriving, there.root / "data/flights")
     for target in ("there", "dev"):
-        assert build(Asked(project=there.root, target=target, wait=0)) == 0
+        assert build(Options(project=there.root, target=target, wait=0)) == 0
     with duckdb.connect(str(there.root / "flights.duckdb"), read_only=True) as here, there.connected() as server:
         here.execute(f"SET TimeZone = '{ZONE}'")
         names = here.execute(

@@ -11,7 +11,7 @@ from sqlflow.compiler.relations import reference_text, same_text
 from sqlflow.compiler.scopes import Expression, Feature, Select
 
 
-class Asked(Struct, frozen=True):
+class OtherAggregate(Struct, frozen=True):
     """What the query itself asks of its groups, and no FILTER restricts: `kind` of an argument. `canon`: the argument as
     text that equal ones share, None if there is none; `columns`: those that it is made of."""
 
@@ -50,7 +50,7 @@ def made_of(argument: exp.Expr, within: Expression) -> tuple[str | None, frozens
     return same_text(Expression(argument, (), within.bindings, {}, Feature.NONE)), columns
 
 
-def asked_of(select: Select) -> Iterator[tuple[exp.Expr, Expression, Asked]]:
+def asked_of(select: Select) -> Iterator[tuple[exp.Expr, Expression, OtherAggregate]]:
     """Each COUNT, SUM and AVG of the groups of a SELECT, with the expression that it is in."""
     for within in (*[output.expression for output in select.outputs or ()], *select.order, select.having):
         if within is None or within.node is None or not within.features & Feature.AGGREGATE:
@@ -62,7 +62,7 @@ def asked_of(select: Select) -> Iterator[tuple[exp.Expr, Expression, Asked]]:
             argument = node.this if isinstance(node.this, exp.Expr) and not isinstance(node.this, exp.Star) else None
             if not isinstance(argument, exp.Distinct):
                 canon, columns = made_of(argument, within) if argument is not None else ("", frozenset())
-                yield node, within, Asked(kind, canon, columns)
+                yield node, within, OtherAggregate(kind, canon, columns)
 
 
 def why_no_average(kind: str) -> str:

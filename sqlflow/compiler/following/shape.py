@@ -19,7 +19,7 @@ from sqlflow.compiler.following.unfollowable import refuse_unfollowable
 from sqlflow.compiler.following.views import ViewText, own_text, with_views
 from sqlflow.compiler.scopes import Resolved, output_names
 from sqlflow.compiler.ties import Keys
-from sqlflow.core.delta import Reading, Refusal, Shape, Tier
+from sqlflow.core.delta import ReadPlace, Refusal, Shape, Tier
 from sqlflow.core.engine import Binder, BindError
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
@@ -102,7 +102,7 @@ def _followed(
     names = grouping.keys if grouping is not None else comparable[:_MOST_KEY_COLUMNS]
     keys, narrow, emerging = keys_of(question, resolved, names if rewritable else ())
     readings = tuple(
-        Reading(
+        ReadPlace(
             source.table or TableName("", ""),
             source.start or 0,
             source.end or 0,

@@ -27,7 +27,7 @@ from sqlflow.compiler.scopes import (
 from sqlflow.compiler.ties import ties_of
 from sqlflow.core.delta import Refusal
 from sqlflow.core.schema import Schema
-from sqlflow.core.wording import Company
+from sqlflow.core.wording import OtherAggregates
 
 
 def refuse_unfollowable(question: Question, query: Relation) -> None:
@@ -142,7 +142,7 @@ def _refuse_averages(question: Question, query: Relation) -> None:
                 continue
             others = [other for _, _, other in asked if other.canon is None or other.canon != average.canon]
             same = {other.kind for _, _, other in asked if other.canon is not None and other.canon == average.canon}
-            company = Company(
+            company = OtherAggregates(
                 summed="sum" in same, counted="count" in same, others_counted=any(o.kind != "sum" for o in others)
             )
             kind = _kind_of(question, node.this, within)

@@ -14,7 +14,7 @@ from sqlflow.plan import selfcheck
 from sqlflow.plan.draft import Draft, Sight, Write, seen
 from sqlflow.plan.following import changelog, delta
 from sqlflow.plan.following.choice import Followed, NotFollowed, counters_token, follow_or_not
-from sqlflow.plan.following.delta import Changed
+from sqlflow.plan.following.delta import ChangedRows
 from sqlflow.plan.stale import Effect
 from sqlflow.plan.subject import Subject
 from sqlflow.plan.world import World
@@ -44,7 +44,7 @@ def followed(sight: Sight, subject: Subject, before: TableRecord, effect: Effect
         model = world.compiled.models.get(name)
         schema = model.schema if model is not None else world.compiled.columns[name]
         reader = record.reader if record is not None else ""
-        changed.append(Changed(name, schema, consumed.version, version.number, log_of(name, reader), beyond))
+        changed.append(ChangedRows(name, schema, consumed.version, version.number, log_of(name, reader), beyond))
         rows[name] = world.rows_of(name)
     return follow_or_not(subject.model, before, world.shape_of(subject.table), changed, sight.versions, rows)
 

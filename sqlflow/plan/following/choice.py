@@ -16,7 +16,7 @@ from sqlflow.core.plan import Way
 from sqlflow.core.records import TableRecord
 from sqlflow.core.ways import Method
 from sqlflow.core.words import counted, duration
-from sqlflow.plan.following.delta import Changed, Following, products_of
+from sqlflow.plan.following.delta import ChangedRows, Following, products_of
 from sqlflow.plan.stale import Version
 from sqlflow.plan.world import insists
 
@@ -56,7 +56,7 @@ def follow_or_not(
     model: CompiledModel,
     before: TableRecord,
     shape: Shape,
-    changed: Sequence[Changed],
+    changed: Sequence[ChangedRows],
     versions: Mapping[TableName, Version],
     rows: Mapping[TableName, int | None],
 ) -> Followed | NotFollowed:

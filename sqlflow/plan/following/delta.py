@@ -40,7 +40,7 @@ _DOOMED = Ident("_sqlflow_doomed")
 _GOING = Ident("_sqlflow_going")
 
 
-class Changed(Struct, frozen=True):
+class ChangedRows(Struct, frozen=True):
     """An input whose changes after one version up to another are to be followed, as its `log` tells them. `beyond`: only
     these, for rows were only added and the others have been read."""
 
@@ -57,7 +57,7 @@ class Following(Struct, frozen=True):
     what is found when it runs (both: by products unless rows were removed). `most`: more changed rows than these are
     not followed."""
 
-    changed: tuple[Changed, ...]
+    changed: tuple[ChangedRows, ...]
     products: tuple[Product, ...] = ()
     keys: tuple[str, ...] = ()
     most: int | None = None
@@ -75,7 +75,7 @@ class Product(Struct, frozen=True):
     empty: frozenset[int]
 
 
-def products_of(shape: Shape, changed: Sequence[Changed], *, grown: bool) -> tuple[Product, ...] | None:
+def products_of(shape: Shape, changed: Sequence[ChangedRows], *, grown: bool) -> tuple[Product, ...] | None:
     """The terms of Q(new) - Q(old), each a product with at least one change in it; None where they cannot be written.
 
     With x_old = x_new - dx, a sum of products without a repeated factor changes by the sum over the non-empty sets S of
@@ -258,20 +258,20 @@ def _rows(at: int, sign: int) -> Ident:
     return Ident(f"_sqlflow_{'added' if sign > 0 else 'removed'}_{at}")
 
 
-def _range(changed: Changed) -> Sql:
+def _range(changed: ChangedRows) -> Sql:
     return compose(
         "{version} > {after} AND {version} <= {upto}", version=VERSION, after=changed.after, upto=changed.upto
     )
 
 
-def _not_read(changed: Changed) -> Sql:
+def _not_read(changed: ChangedRows) -> Sql:
     if changed.beyond is None:
         return Sql("TRUE")
     mark = compose("CAST({v} AS {kind})", v=Value(changed.beyond.mark), kind=Sql(changed.beyond.type))
     return compose("{c} > {mark}", c=Ident(changed.beyond.cursor), mark=mark)
 
 
-def _gather(at: int, changed: Changed, sign: int) -> Step:
+def _gather(at: int, changed: ChangedRows, sign: int) -> Step:
     return write(
         make_temporary(
             _rows(at, sign), "SELECT {cs} FROM {log} WHERE {between} AND {sign} = {which} AND {not_read}",

@@ -39,7 +39,7 @@ from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, mea
 from sqlflow.plan.draft import Decision, Leave, Sight, Write, has_new_rows
 from sqlflow.plan.following import changelog
 from sqlflow.plan.log import WEIGHT, Log, expanded, names, net
-from sqlflow.plan.met import MET, is_met, meet
+from sqlflow.plan.matched import MET, is_met, meet
 from sqlflow.plan.rebuild import forget, rebuilt, record_of
 from sqlflow.plan.stale import Effect
 from sqlflow.plan.strategies import APPEND, CDC, CHANGES, MERGE, SWAP, Choice

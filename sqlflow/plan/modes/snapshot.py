@@ -34,7 +34,7 @@ from sqlflow.plan.cursor import IS_KNOWN, IS_UNKNOWN, boundary, count_below, mea
 from sqlflow.plan.draft import Decision, Draft, Leave, Sight, Write, seen
 from sqlflow.plan.following import changelog
 from sqlflow.plan.log import WEIGHT, Log, names, net
-from sqlflow.plan.met import MET
+from sqlflow.plan.matched import MET
 from sqlflow.plan.rebuild import forget, rebuilt, record_of
 from sqlflow.plan.refusals import carries_on
 from sqlflow.plan.stale import Effect
