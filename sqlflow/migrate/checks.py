@@ -281,6 +281,11 @@ def _resolved(test: DbtTest, names: Names, renderer: Renderer) -> dict[str, Any]
     for key in ("column_name", "field"):
         if isinstance(given.get(key), str):
             given[key] = given[key].strip('"`')
+    if isinstance(given.get("field"), str) and "." in given["field"] and isinstance(given.get("to"), str):
+        table, _, field = given["field"].rpartition(".")
+        if table.strip('"`') != given["to"].rpartition(".")[2].strip('"`'):
+            raise NotRendered(f"`field: {given['field']}` is no column")
+        given["field"] = field.strip('"`')
     if test.kind.endswith("relationships") and isinstance(given.get("to"), str) and "." not in given["to"]:
         raise NotRendered(f"`to: {given['to']}` is no `ref` or `source`")
     return given

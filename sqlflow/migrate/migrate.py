@@ -181,7 +181,9 @@ def migrate(
         left += told
         for query in queries:
             _generic(query, adapter, files, left)
-    tested, fixtures = unit_tests(project, names, renderer, left)
+    tested, fixtures = unit_tests(
+        project, names, renderer, left, {one.table: one.variables for one in converted.values()}
+    )
     files |= tested
     copied |= fixtures
     outside: list[str] = []
@@ -214,6 +216,7 @@ def migrate(
             )
     engine = engine or ("postgres" if dialect == "postgres" else "duckdb")
     schemas = {table.schema for table in used}
+    variables = {name: value for one in converted.values() for name, value in one.variables.items()}
     kept = [one for one in converted.values() if one.named.node.resource == "snapshot" and one.sql is not None]
     if text := taking_over([one for one in kept if one.named.enabled and one.directives.get("key")], engine):
         files[PurePosixPath(TAKE_OVER)] = text
@@ -222,7 +225,7 @@ def migrate(
         )
         left.append(Left("snapshots", kept[0].named.node.place, reason, "read the first lines of that file"))
     files[PurePosixPath("sqlflow.yml")] = project_file(
-        project, dialect, engine, defaults, schemas, {}, outside=bool(outside)
+        project, dialect, engine, defaults, schemas, variables, outside=bool(outside)
     )
     left += _beside(project)
     left += of_nothing(project)

@@ -7,21 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlglot
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlglot.errors import SqlglotError
 
 from sqlflow.core.names import TableName
 from sqlflow.migrate import incremental
 from sqlflow.migrate.blocks import tags_of, whole_line_tags
 from sqlflow.migrate.configs import as_list
-from sqlflow.migrate.dbt import DbtModel, Place
+from sqlflow.migrate.dbt import DbtModel, Place, TextFile
 from sqlflow.migrate.dialects import Known, output_columns, reads_as_query, sqlglot_name, translate, written_in
 from sqlflow.migrate.jinja import Failed, NotRendered, Relation, Rendered, Renderer, uses_of
 from sqlflow.migrate.naming import Named
 from sqlflow.migrate.remarks import Outcome, Remark
 from sqlflow.migrate.snapshots import CONFIGS, history
+from sqlflow.migrate.variables import Value, with_values, with_variables
 
 _RANK = list(Outcome)
+_NO_VARIABLES: Mapping[str, Value] = {}
 
 
 class Converted(Struct, frozen=True):
@@ -34,6 +36,7 @@ class Converted(Struct, frozen=True):
     reads: tuple[Relation, ...] = ()
     frozen: tuple[str, ...] = ()
     columns: tuple[str, ...] | None = None
+    variables: Mapping[str, Value] = {}
 
     @property
     def outcome(self) -> Outcome:
@@ -69,6 +72,9 @@ def convert(
         )
         return Converted(named, None, {}, tuple(remarks))
     rendered = _render(named, renderer, incremental=False)
+    baked, variables = rendered, _NO_VARIABLES
+    if isinstance(rendered, Rendered):
+        rendered, variables = _with_variables(named, rendered, renderer, adapter)
     if not named.enabled and (isinstance(rendered, Failed) or not rendered.text.strip()):
         remarks.append(Remark(Outcome.EXACT, "it is disabled, and left out", node.place))
         return Converted(named, None, {}, tuple(remarks))
@@ -108,14 +114,19 @@ def convert(
     directives = _plain_directives(named, remarks)
     columns = output_columns(sql, adapter, known)
     if named.materialized == "incremental":
-        directives = {**_kept(named, sql, rendered, renderer, columns, adapter, unique, remarks), **directives}
+        directives = {
+            **_kept(named, with_values(sql, variables), baked, renderer, columns, adapter, unique, remarks),
+            **directives,
+        }
     if node.resource == "snapshot":
         kept, added = history(named, columns, adapter, remarks)
         directives = {**kept, **directives}
         columns = None if columns is None else [*columns, *added]
     directives |= hooks(named, renderer, adapter, remarks)
     sql = _in_dialect(sql, node, adapter, remarks)
-    return Converted(named, sql, directives, tuple(remarks), reads, frozen, None if columns is None else tuple(columns))
+    return Converted(
+        named, sql, directives, tuple(remarks), reads, frozen, None if columns is None else tuple(columns), variables
+    )
 
 
 # ---------------------------------------------------------------- text
@@ -135,6 +146,27 @@ def _render(named: Named, renderer: Renderer, *, incremental: bool) -> Rendered 
     if isinstance(neat, Failed) or _tokens(neat.text) != _tokens(plain.text):
         return plain
     return neat
+
+
+def _with_variables(
+    named: Named, baked: Rendered, renderer: Renderer, adapter: str
+) -> tuple[Rendered, Mapping[str, Value]]:
+    """The model's text with variables where values of variables stood, if it is the same query."""
+    if written_in(adapter) != sqlglot_name(adapter) or "$" in baked.text:
+        return baked, {}
+    node = named.node
+    text, variables = with_variables(node.file.text, renderer.variable)
+    if not variables:
+        return baked, {}
+    with_names = DbtModel(
+        node.name, node.resource, node.package, TextFile(node.file.path, text), node.fqn, node.folder_config, node.first_line, node.properties
+    )  # fmt: skip
+    made = _render(structs.replace(named, node=with_names), renderer, incremental=False)
+    if isinstance(made, Failed) or _tokens(with_values(made.text, variables)) != _tokens(baked.text):
+        return baked, {}
+    if reads_as_query(made.text.strip(), adapter) is not None:
+        return baked, {}
+    return made, variables
 
 
 def _without_empty_lines(text: str) -> str:

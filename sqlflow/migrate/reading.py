@@ -14,6 +14,7 @@ from sqlflow.core.diagnostics import one_problem
 from sqlflow.migrate.blocks import blocks_of
 from sqlflow.migrate.configs import folder_config
 from sqlflow.migrate.dbt import DbtModel, DbtProject, Left, Output, Package, Place, Properties, TextFile
+from sqlflow.migrate.ignored import read_ignored
 from sqlflow.migrate.jinja import rendered_values
 from sqlflow.migrate.versions import each_version
 
@@ -359,6 +360,7 @@ def _nodes_of(
 def _files(
     root: Path, folder: PurePosixPath, tops: list[str], endings: tuple[str, ...], left: list[Left]
 ) -> Iterator[TextFile]:
+    is_ignored = read_ignored(root / folder)
     for top in tops:
         start = root / folder / top
         if not start.is_dir():
@@ -368,6 +370,8 @@ def _files(
             if path.suffix.lower() not in endings or not path.is_file():
                 continue
             if any(part.startswith(".") for part in relative.parts):
+                continue
+            if is_ignored(PurePosixPath(relative.as_posix())):
                 continue
             place = PurePosixPath(path.relative_to(root).as_posix())
             if path.suffix == ".csv":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
+from sqlflow.core.names import TableName
 from sqlflow.migrate.configs import as_list, as_mapping
 from sqlflow.migrate.dbt import DbtProject, Left, Properties
 from sqlflow.migrate.headers import block
@@ -20,9 +21,16 @@ _WORD = re.compile(r"['\"]([^'\"]+)['\"]")
 
 
 def unit_tests(
-    project: DbtProject, names: Names, renderer: Renderer, left: list[Left]
+    project: DbtProject,
+    names: Names,
+    renderer: Renderer,
+    left: list[Left],
+    variables: Mapping[TableName, Container[str]],
 ) -> tuple[Mapping[PurePosixPath, str], Mapping[PurePosixPath, PurePosixPath]]:
-    """A file in tests/ for each YAML file of dbt that has unit tests, and the files with rows: new file -> file of dbt."""
+    """A file in tests/ for each YAML file of dbt that has unit tests, and the files with rows: new file -> file of dbt.
+
+    `variables`: those that models still have.
+    """
     found: dict[PurePosixPath, dict[str, Any]] = {}
     fixtures: dict[PurePosixPath, PurePosixPath] = {}
     taken: dict[str, str] = {}
@@ -30,7 +38,7 @@ def unit_tests(
         if one.kind != "unit_tests" or not one.place.path.is_relative_to(project.main.root):
             continue
         try:
-            test = _one(one, project, names, renderer, fixtures)
+            test = _one(one, project, names, renderer, fixtures, variables)
         except NotRendered as wrong:
             left.append(Left(f"unit test {one.name}", one.place, f"it is not converted: {wrong.reason}", wrong.hint))
             continue
@@ -51,6 +59,7 @@ def _one(
     names: Names,
     renderer: Renderer,
     fixtures: dict[PurePosixPath, PurePosixPath],
+    variables: Mapping[TableName, Container[str]],
 ) -> Mapping[str, Any]:
     said, config = test.said, as_mapping(test.said.get("config"))
     if str(config.get("enabled", said.get("enabled", "true"))).lower() == "false":
@@ -67,15 +76,20 @@ def _one(
         result["description"] = str(said["description"])
     if tags := [str(tag) for tag in as_list(config.get("tags"))]:
         result["tags"] = tags
-    now = _overrides(as_mapping(said.get("overrides")), model, renderer)
+    now, given_values = _overrides(as_mapping(said.get("overrides")), model, renderer, variables.get(model.table, ()))
     if now is not None:
         result["now"] = now
+    if given_values:
+        result["variables"] = given_values
     return {**result, "given": given, "expect": _rows(as_mapping(said.get("expect")), project, fixtures)}
 
 
-def _overrides(said: Mapping[str, Any], model: Named, renderer: Renderer) -> object:
-    """What time it is in a test, if it says so. Raises NotRendered for what only dbt can put in the place of something."""
+def _overrides(
+    said: Mapping[str, Any], model: Named, renderer: Renderer, variables: Container[str]
+) -> tuple[object, Mapping[str, Any]]:
+    """What time it is in a test, if it says so, and the values of variables. Raises NotRendered for what only dbt can put in the place of something."""
     now: object = None
+    values: dict[str, Any] = {}
     for name, value in as_mapping(said.get("macros")).items():
         bare = str(name).rpartition(".")[2]
         if bare == "is_incremental" and str(value).lower() == "false":
@@ -86,7 +100,9 @@ def _overrides(said: Mapping[str, Any], model: Named, renderer: Renderer) -> obj
         hint = "write it with `steps`" if bare == "is_incremental" else "write it by hand"
         raise NotRendered(f"it overrides the macro `{name}`", hint)
     for name, value in as_mapping(said.get("vars")).items():
-        if _rendered(model, renderer) != _rendered(model, renderer, {str(name): value}):
+        if str(name) in variables:
+            values[str(name)] = value
+        elif _rendered(model, renderer) != _rendered(model, renderer, {str(name): value}):
             raise NotRendered(
                 f"it overrides the variable `{name}`, whose value is written into the query",
                 f"write `${name}` in the query, declare it in sqlflow.yml, and say `variables:` in the test",
@@ -95,7 +111,7 @@ def _overrides(said: Mapping[str, Any], model: Named, renderer: Renderer) -> obj
         raise NotRendered(
             "it overrides " + ", ".join(f"the variable `{name}`" for name in variables), "write it by hand"
         )
-    return now
+    return now, values
 
 
 _CLOCKS = ("current_timestamp", "now", "today", "current_timestamp_backcompat", "current_timestamp_in_utc")

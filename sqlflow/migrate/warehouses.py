@@ -40,6 +40,7 @@ def mended(tree: exp.Expr, dialect: str, tell: Tell, wrong: Tell) -> exp.Expr:
                 path = f"$.{got.expression.this}" if got.expression.is_string else f"$[{got.expression.this}]"
                 got.replace(exp.JSONExtract(this=got.this.copy(), expression=exp.Literal.string(path)))
         _untyped(tree)
+    _one_database(tree, tell, wrong)
     if dialect == "bigquery":
         _unnested(tree)
         _parts_of_time(tree, tell)
@@ -67,6 +68,20 @@ def mended(tree: exp.Expr, dialect: str, tell: Tell, wrong: Tell) -> exp.Expr:
             if told := _TOLD.get(str(call.this).lower()):
                 tell(told)
     return tree
+
+
+def _one_database(tree: exp.Expr, tell: Tell, wrong: Tell) -> None:
+    """`project.dataset.table` without the project: all tables are in one database."""
+    for table in tree.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier):
+            continue
+        if table.name.endswith("*"):
+            wrong(f"`{table.name}` means several tables, of which DuckDB has no such name")
+        if table.catalog and table.db:
+            tell(
+                f"`{table.catalog}.{table.db}.{table.name}` is read as `{table.db}.{table.name}`, in the database of the new project"
+            )
+            table.set("catalog", None)
 
 
 # ---------------------------------------------------------------- FLATTEN
