@@ -455,21 +455,28 @@ class Renderer:
         return DbtModel("", "operation", self._project.name, TextFile(PurePosixPath("dbt_project.yml"), ""), (), {})
 
 
+_RENDERED_WHEN_RUN = ("pre-hook", "post-hook")
+
+
 def rendered_values(
     value: Any,
     environment: Mapping[str, str],
     variables: Mapping[str, Any],
     problems: list[str],
+    target: Mapping[str, Any] | None = None,
     *,
     lenient: bool = False,
 ) -> Any:
-    """YAML values with `env_var` and `var` put in. `lenient`: what cannot be told is left as it is, without a word."""
+    """YAML values with `env_var`, `var` and `target` put in. `lenient`: what cannot be told is left as it is, without a word."""
     if isinstance(value, dict):
         return {
-            key: rendered_values(one, environment, variables, problems, lenient=lenient) for key, one in value.items()
+            key: one
+            if str(key).lstrip("+").replace("_", "-") in _RENDERED_WHEN_RUN
+            else rendered_values(one, environment, variables, problems, target, lenient=lenient)
+            for key, one in value.items()
         }
     if isinstance(value, list):
-        return [rendered_values(one, environment, variables, problems, lenient=lenient) for one in value]
+        return [rendered_values(one, environment, variables, problems, target, lenient=lenient) for one in value]
     if not isinstance(value, str) or ("{{" not in value and "{%" not in value):
         return value
     jinja = _library()
@@ -487,7 +494,7 @@ def rendered_values(
     environment_of_jinja.filters.update(as_bool=_as_bool, as_number=_as_number, as_text=str, as_native=_native)
     try:
         text = environment_of_jinja.from_string(value).render(
-            env_var=env_var, var=var, target={"name": "", "schema": ""}
+            env_var=env_var, var=var, target=target or {"name": "", "schema": ""}
         )
     except Exception as error:  # noqa: BLE001 - a template of a stranger
         if not lenient:
@@ -806,14 +813,14 @@ class _Var:
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
 
-    def __call__(self, name: str, default: object = None) -> object:
+    def __call__(self, name: str, default: object = _ABSENT) -> object:
         known, value = self._renderer.variable(name)
         current = self._renderer._current
         if current is not None:
             current.note(f"the value of the variable `{name}` stands in the text now", harmless=True)
         if known:
             return value
-        if default is None:
+        if default is _ABSENT:
             raise NotRendered(
                 f"the variable `{name}` has no value",
                 f"give it with `--vars '{{{name}: ...}}'`, or write it into dbt_project.yml",

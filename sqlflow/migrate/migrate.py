@@ -23,7 +23,7 @@ from sqlflow.migrate.headers import header
 from sqlflow.migrate.histories import TAKE_OVER, taking_over
 from sqlflow.migrate.jinja import Failed, Lookups, Relation, Renderer
 from sqlflow.migrate.lookups import Names, by_name, columns_said, source_tables
-from sqlflow.migrate.models import Compiled, Converted, convert
+from sqlflow.migrate.models import Compiled, Converted, convert, hooks
 from sqlflow.migrate.naming import Named, name_node
 from sqlflow.migrate.remarks import Outcome, Remark
 from sqlflow.migrate.report import Entry, Report, entry_of
@@ -164,6 +164,12 @@ def migrate(
             files[path] = better[0]
             del copied[path]
             remarks.append(Remark(Outcome.NOTED, f"the file is written otherwise: {better[1]}", seed.node.place))
+        for said_in in hooks(seed, renderer, adapter, remarks).values():
+            for sql in as_list(said_in):
+                reason = f"a hook of a seed is left out: `{' '.join(str(sql).split())[:200]}`"
+                remarks.append(
+                    Remark(Outcome.NOTED, reason, seed.node.place, "write it as `@before` of a model that reads it")
+                )
         entries.append(entry_of(Converted(seed, "", {}, tuple(remarks)), str(path)))
     for table, checked in checks.items():
         for query in checked.queries:

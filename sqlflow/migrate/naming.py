@@ -151,10 +151,9 @@ def _text(value: object, renderer: Renderer, node: DbtModel, left: list[Left]) -
     try:
         return str(renderer.value(str(value), node))
     except NotRendered as wrong:
-        left.append(
-            Left("config", Place(node.file.path), f"`{value}` could not be evaluated: {wrong.reason}", wrong.hint)
-        )
-        return str(value)
+        reason = f"`{value}` could not be evaluated, and is left out: {wrong.reason}"
+        left.append(Left("config", Place(node.file.path), reason, wrong.hint))
+        return None
 
 
 def _asked(renderer: Renderer, macro: str, node: DbtModel, otherwise: str, left: list[Left], given: str | None) -> str:

@@ -52,11 +52,19 @@ def read_dbt_project(
             else "give the folder with dbt_project.yml"
         )
         raise one_problem("no-dbt-project", f"`{root}` has no dbt_project.yml", None, hint)
-    settings = _settings(root, settings_path, environment, variables, left)
-    name = str(settings.get("name") or root.name)
+    settings = _settings(root, settings_path, environment, variables, [], None)  # what is wrong is told the second time
     output = _output(root, settings, profiles, environment, dialect, target, left)
+    said = {
+        **output.said,
+        "name": output.name,
+        "schema": output.schema,
+        "type": output.type,
+        "profile_name": output.profile,
+    }
+    settings = _settings(root, settings_path, environment, variables, left, said)
+    name = str(settings.get("name") or root.name)
     packages = [_package(root, PurePosixPath("."), name, settings, left)]
-    packages += _installed(root, settings, environment, variables, left)
+    packages += _installed(root, settings, environment, variables, left, said)
     known = {one.name for one in packages}
     missing = tuple(one for one in _wanted_packages(root, left) if one not in known)
     properties = tuple(found for package in packages for found in _properties(root, package, left))
@@ -99,7 +107,12 @@ _KIND_OF = {"model": "models", "seed": "seeds", "snapshot": "snapshots", "analys
 
 
 def _settings(
-    root: Path, path: Path, environment: Mapping[str, str], variables: Mapping[str, Any], left: list[Left]
+    root: Path,
+    path: Path,
+    environment: Mapping[str, str],
+    variables: Mapping[str, Any],
+    left: list[Left],
+    target: Mapping[str, Any] | None,
 ) -> Mapping[str, Any]:
     loaded = _yaml(path, PurePosixPath(path.relative_to(root).as_posix()), left)
     if not isinstance(loaded, dict):
@@ -112,9 +125,13 @@ def _settings(
         environment,
         {**_plain_vars(loaded), **variables},
         problems,
+        target,
     )
     place = Place(PurePosixPath(path.relative_to(root).as_posix()))
     left += [Left("dbt_project.yml", place, problem) for problem in problems]
+    if target is not None and re.search(r"\{[{%][^}]*\btarget\b", _text_of(path) or ""):
+        reason = f"what asks for `target` is evaluated for `{target['name']}`"
+        left.append(Left("dbt_project.yml", place, reason, "give another target with `--dbt-target`"))
     return {**rendered, **kept}
 
 
@@ -279,6 +296,7 @@ def _installed(
     environment: Mapping[str, str],
     variables: Mapping[str, Any],
     left: list[Left],
+    target: Mapping[str, Any],
 ) -> Iterator[Package]:
     folder = root / str(settings.get("packages-install-path") or "dbt_packages")
     if not folder.is_dir() and (root / "dbt_modules").is_dir():
@@ -287,7 +305,7 @@ def _installed(
         return
     for path in sorted(folder.iterdir()):
         if (path / "dbt_project.yml").is_file():
-            loaded = _settings(root, path / "dbt_project.yml", environment, variables, left)
+            loaded = _settings(root, path / "dbt_project.yml", environment, variables, left, target)
             name = str(loaded.get("name") or path.name)
             yield _package(root, PurePosixPath(path.relative_to(root).as_posix()), name, loaded, left)
 
