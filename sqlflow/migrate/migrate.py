@@ -155,7 +155,7 @@ def migrate(
     copied = {
         PurePosixPath("seeds", table.schema, f"{table.name}.csv"): one.node.file.path for table, one in seeds.items()
     }
-    if text := seed_settings(seeds, docs, project):
+    if text := seed_settings(seeds, docs, project, renderer, left):
         files[PurePosixPath("seeds/seeds.yml")] = text
     for table, seed in seeds.items():
         path = PurePosixPath("seeds", table.schema, f"{table.name}.csv")

@@ -217,7 +217,9 @@ def _source(
     return said
 
 
-def seed_settings(seeds: Mapping[TableName, Named], docs: Docs, project: DbtProject) -> str:
+def seed_settings(
+    seeds: Mapping[TableName, Named], docs: Docs, project: DbtProject, renderer: Renderer, left: list[Left]
+) -> str:
     """seeds/seeds.yml: what is said of seeds."""
     whole: dict[str, Any] = {}
     for table, named in seeds.items():
@@ -229,7 +231,7 @@ def seed_settings(seeds: Mapping[TableName, Named], docs: Docs, project: DbtProj
         if delimiter not in (None, ","):
             said["delimiter"] = delimiter
         types = named.config.get("column_types")
-        given = {str(key).lower(): str(value) for key, value in types.items()} if isinstance(types, dict) else {}
+        given = _given_types(types, named, renderer, left) if isinstance(types, dict) else {}
         found = types_of(project.root / named.node.file.path, str(delimiter or ","))
         columns = {name: given.get(name.lower(), kind) for name, kind in (found or {}).items()}
         if columns:
@@ -237,6 +239,26 @@ def seed_settings(seeds: Mapping[TableName, Named], docs: Docs, project: DbtProj
         if said:
             whole[str(table)] = said
     return _paragraphs(whole)
+
+
+def _given_types(
+    said: Mapping[object, object], named: Named, renderer: Renderer, left: list[Left]
+) -> Mapping[str, str]:
+    """`column_types` of a seed in the words of the new project."""
+    found: dict[str, str] = {}
+    for column, written in said.items():
+        try:
+            value = str(renderer.value(str(written), named.node)).strip()
+            kind = translated_type(value, renderer.adapter_type) if value else None
+            reason = "" if kind else f"`{value}` is no type"
+        except NotRendered as wrong:
+            kind, reason = None, wrong.reason
+        if kind:
+            found[str(column).lower()] = kind
+        else:
+            hint = "its type is found out from the file; write another one into seeds/seeds.yml"
+            left.append(Left(f"type of {named.node.name}.{column}", named.node.place, reason, hint))
+    return found
 
 
 def singular_test(converted: Converted) -> str:
