@@ -62,8 +62,9 @@ def once_each(subject: Subject, rows: Sql, mark: Ident | None) -> Sql:
     columns = [*subject.columns, *([mark] if mark is not None else [])]
     parted = [*values(subject.model, subject.words, kept), *([mark] if mark is not None else [])]
     return compose(
-        "SELECT {cs} FROM (SELECT *, row_number() OVER (PARTITION BY {parted} ORDER BY {hash}) AS _sqlflow_once "
-        "FROM ({rows}) AS _newest) AS _numbered WHERE _sqlflow_once = 1",
+        # Not `row_number() = 1`, of which DuckDB 2.0.1 makes an aggregate that gives 0.0 for a -0.0 in the next partition.
+        "SELECT {cs} FROM (SELECT *, count(*) OVER (PARTITION BY {parted} ORDER BY {hash} ROWS UNBOUNDED PRECEDING) "
+        "AS _sqlflow_once FROM ({rows}) AS _newest) AS _numbered WHERE _sqlflow_once = 1",
         cs=columns, parted=parted, hash=_spelling(subject.words, kept), rows=rows,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from children import Child
 from every_mode import ONE_OF_EACH, begin, child, happen, happen_more, held
 from lawful import Lawful
 from length import at_length
@@ -202,7 +203,7 @@ def test_a_build_goes_on_when_its_other_connections_are_lost(tmp_path: Path) -> 
     for _ in range(3):
         _end_connections(project, f"{_NO_LOCK} AND application_name LIKE '%pid%' AND state <> 'disabled'")
         made = project.rows("SELECT count(*) FROM pg_tables")[0][0]
-        _wait_for(project, f"SELECT 1 FROM pg_tables HAVING count(*) > {made}")
+        _wait_for(project, f"SELECT 1 FROM pg_tables HAVING count(*) > {made}", process)
     _, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
     assert whole.build().code == 0
@@ -212,8 +213,8 @@ def test_a_build_goes_on_when_its_other_connections_are_lost(tmp_path: Path) -> 
     whole.drop()
 
 
-def _wait_for(project: Lawful, query: str) -> None:
+def _wait_for(project: Lawful, query: str, unless_ended: Child | None = None) -> None:
     deadline = time.monotonic() + 240
-    while not project.rows(query):
+    while not project.rows(query) and (unless_ended is None or unless_ended.poll() is None):
         assert time.monotonic() < deadline, "the build did not come so far"
         time.sleep(0.02)
