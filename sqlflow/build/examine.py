@@ -23,6 +23,7 @@ from sqlflow.core.known import Parsed
 from sqlflow.core.later import Later
 from sqlflow.core.model import Project
 from sqlflow.core.names import TableName
+from sqlflow.core.reading import Reading
 from sqlflow.core.records import TableRecord
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
@@ -164,7 +165,7 @@ def examine(
     )
     judged, wrong = compile_models(project, graph, parsed, inputs.columns, workshop, trees, known, asked)
     judged = replace(judged, compiled=replace(judged.compiled, readings=inputs.readings))
-    wrong = [_at_its_macro(problem, texts) for problem in wrong]
+    wrong = [_with_its_file(_at_its_macro(problem, texts), project, graph, inputs.readings) for problem in wrong]
     wrong += not_followed(judged.compiled, shapes_of(judged.compiled, workshop))
     found = Examined(
         project,
@@ -232,6 +233,19 @@ def _at_its_macro(problem: Diagnostic, texts: Texts) -> Diagnostic:
         if (at := place_of_call(file.text, name)) is not None:
             return replace(problem, span=file.span(at, at + len(name)))
     return problem
+
+
+def _with_its_file(
+    problem: Diagnostic, project: Project, graph: ModelGraph, readings: Mapping[TableName, Reading]
+) -> Diagnostic:
+    """What is told of a column that only some files of a source have, with these files."""
+    if problem.code != "unknown-column" or problem.span is None or "`" not in problem.message:
+        return problem
+    said = f"the column `{problem.message.split('`')[1]}` of "
+    named = {model.name for model in project.models if model.file.path == problem.span.path}
+    read = {parent for reader in graph.readers if reader.name in named for parent in reader.parents}
+    notes = [note for table in sorted(read & readings.keys()) for note in readings[table].notes]
+    return next((replace(problem, hint=note) for note in notes if note.lower().startswith(said.lower())), problem)
 
 
 def _at_its_definition(problem: Diagnostic, span: Span, texts: Texts) -> Diagnostic:

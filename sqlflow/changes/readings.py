@@ -261,14 +261,15 @@ class _Finding:
     # ------------------------------------------------------------------ which columns there are
 
     def _names(self, found: Mapping[str, Form]) -> list[str]:
-        """The columns of the source: those of the first file, and those that are declared."""
+        """The columns of the source: those of the first file, and those that are declared; all, where a file may lack some."""
         first = next(iter(found))
         names = {column.name.lower(): column.name for column in found[first].columns}
         having: dict[str, list[str]] = {}
+        any_may_lack = self._source.missing_column is Missing.NULL or self._kind not in (*forms.TEXTS, "parquet")
         for file, form in found.items():
             for column in form.columns:
                 having.setdefault(column.name.lower(), []).append(file)
-                if column.name.lower() in self._declared or self._kind not in (*forms.TEXTS, "parquet"):
+                if any_may_lack or column.name.lower() in self._declared:
                     names.setdefault(column.name.lower(), column.name)
         if self._kind in (*forms.TEXTS, "parquet"):
             self._tell_missing(found, names, having)
@@ -276,7 +277,7 @@ class _Finding:
             if key not in names:
                 self._notes.append(
                     f"the column `{_spelled(found[files[0]], key)}` of {few(files)} is not in `{first}`, and is left out; "
-                    "declare it in `columns`, with `on_missing_column: null`, to have it"
+                    "give the source `on_missing_column: null` to have it, with NULL for the files without it"
                 )
         for file, form in found.items():
             doubled = Counter(column.name.lower() for column in form.columns)

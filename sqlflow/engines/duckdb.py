@@ -762,6 +762,15 @@ def _bind_error(error: EngineError, query: str, prefix: int) -> BindError:
         return BindError(
             "unknown-column", f"there is no column `{missing[2]}` in `{missing[1]}`", start, end, tuple(candidates)
         )
+    own = _OWN_NAME.match(first)
+    if own is not None:
+        word = re.search(rf'(?<![\w"]){re.escape(own[1])}(?![\w"])', query)
+        if start is None and word is not None:
+            start, end = word.span()
+        hint = f"`{own[1]}` is only a name that this SELECT gives: it cannot be used before it is given"
+        return BindError(
+            "unknown-column", f"there is no column `{own[1]}` in what this query reads", start, end, hint=hint
+        )
     if error.kind == "COLUMN_NOT_FOUND" or first.startswith("Referenced column"):
         code = "unknown-column"
         name = re.search(r'"((?:[^"]|"")+)"', first)
@@ -781,6 +790,7 @@ def _bind_error(error: EngineError, query: str, prefix: int) -> BindError:
     return BindError(code, _lower(first), start, end, tuple(candidates))
 
 
+_OWN_NAME = re.compile(r'[Cc]olumn "(.+)" referenced that exists in the SELECT clause')
 # The arrow of a lambda stands behind names, and not before a path of JSON.
 _ARROW = re.compile(r"(?:[(,]\s*\w+|\(\s*\w+(?:\s*,\s*\w+)*\s*\))\s*(->)(?!>)(?!\s*['$])")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
+import files
 import psycopg
 import pytest
 from every_engine import NewProject, notyet, on_every_engine
@@ -403,7 +404,7 @@ def test_rows_of_two_columns_have_different_hashes_on_postgres(kind: str) -> Non
 
 def test_a_negative_zero_of_a_seed(tmp_path: Path, new_project: NewProject) -> None:
     project = new_project(tmp_path)
-    project.begin({"seeds/s.csv": "x\n0.0\n", "models/m/t.sql": "SELECT CAST(x AS VARCHAR) AS x FROM seeds.s"})
+    files.begin(project, {"seeds/s.csv": "x\n0.0\n", "models/m/t.sql": "SELECT CAST(x AS VARCHAR) AS x FROM seeds.s"})
     project.write({"seeds/s.yml": "seeds.s: {columns: {x: DOUBLE}}\n"})
     built(project)
     project.write({"seeds/s.csv": "x\n-0.0\n"})
