@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,11 +17,11 @@ from msgspec.structs import replace
 from sqlflow.build.examine import Checked, compile_what_can_be_read
 from sqlflow.build.prepare import prepare
 from sqlflow.build.run import run
-from sqlflow.build.standing import look_at
+from sqlflow.build.standing import Standing, look_at
 from sqlflow.core.cache import NoCache
 from sqlflow.core.config import Config, Request
-from sqlflow.core.diagnostics import one_problem
-from sqlflow.core.engine import Engine, EngineError, Found, Session
+from sqlflow.core.diagnostics import Diagnostic, ProjectError, Severity, one_problem
+from sqlflow.core.engine import Binder, Engine, EngineError, Found, Session
 from sqlflow.core.events import Clock, Event
 from sqlflow.core.modes import Mode
 from sqlflow.core.names import TableName
@@ -121,7 +121,14 @@ class _Bench:
     """A copy of dbt's database without what dbt built, and beside it the database itself."""
 
     def __init__(
-        self, config: Config, module: EngineModule, engine: Engine, folder: Path, files: Sequence[str], other: str
+        self,
+        config: Config,
+        module: EngineModule,
+        engine: Engine,
+        folder: Path,
+        files: Sequence[str],
+        other: str,
+        beside: Callable[[], Path],
     ) -> None:
         self._config, self._module, self._engine, self._folder, self._files = config, module, engine, folder, files
         self._session = engine.session()
@@ -129,6 +136,9 @@ class _Bench:
         self._checked: Checked | None = None
         self._made: Mapping[TableName, Found] = {}
         self._versions: dict[TableName, int] = {}
+        self._beside = beside
+        self._copy: Path | None = None
+        self.left_out: dict[TableName, str] = {}
 
     def build(self, clock: Clock) -> Mapping[TableName, TaskResult]:
         """Build everything, with the versions in its histories that dbt gathered. How each task ended."""
@@ -141,9 +151,7 @@ class _Bench:
         store = open_state(self._folder / "state.db", self._config.target.name, _silent, writing=True)
         assert store is not None
         try:
-            workshop = Workshop(self._config, binder, NoCache(), "")
-            standing = look_at(self._engine, self._config)
-            self._checked = compile_what_can_be_read(workshop, standing.tables, standing.records)
+            workshop, standing, self._checked = self._what_compiles(binder)
             if selection and not any(one.header.promise.history for one in self._checked.compiled.models.values()):
                 return {}
             request = Request(tuple(selection), threads=2)
@@ -157,6 +165,45 @@ class _Bench:
             binder.close()
         self._made = self._engine.tables()
         return {result.table: result for result in record.results}
+
+    def _what_compiles(self, binder: Binder) -> tuple[Workshop, Standing, Checked]:
+        """The project without the models that are wrong. dbt's tables stand in for them."""
+        while True:
+            workshop, standing = Workshop(self._config, binder, NoCache(), ""), look_at(self._engine, self._config)
+            try:
+                return workshop, standing, compile_what_can_be_read(workshop, standing.tables, standing.records)
+            except ProjectError as error:
+                if not self._leave_out(error.diagnostics):
+                    raise
+
+    def _leave_out(self, problems: Sequence[Diagnostic]) -> bool:
+        """Leave the files out in which something is wrong, from a copy of the project beside it. False where none is a query."""
+        wrong = {
+            problem.span.path: problem.message
+            for problem in reversed(problems)
+            if problem.severity is Severity.ERROR
+            and problem.span is not None
+            and problem.span.path.parts[0] in ("models", "tests")
+        }
+        if not wrong or (self._copy is not None and not any((self._copy / path).exists() for path in wrong)):
+            return False
+        project, _ = read_project(self._config)
+        if self._copy is None:
+            self._copy = self._beside()
+            ignored = shutil.ignore_patterns("*.duckdb", "*.wal", ".sqlflow")
+            shutil.copytree(self._config.root, self._copy, ignore=ignored, dirs_exist_ok=True)
+            self._config = replace(self._config, root=self._copy)
+        for path in wrong:
+            (self._copy / path).unlink(missing_ok=True)
+        for model in project.models:
+            if model.file.path in wrong and model.name not in self.left_out:
+                self.left_out[model.name] = wrong[model.file.path]
+                there = compose("{c}.{t}", c=Ident(self._other), t=model.name)
+                with suppress(EngineError):
+                    self._session.execute(
+                        compose("CREATE TABLE {t} AS SELECT * FROM {there}", t=model.name, there=there)
+                    )
+        return True
 
     def _take_over(self) -> None:
         """Put the versions that dbt gathered into the histories."""
@@ -194,6 +241,8 @@ class _Bench:
         if model is not None and model.header.promise.inlined:
             return Verified(name, Verdict.NO_TABLE, why="it is part of the queries that read it")
         result = results.get(name)
+        if name in self.left_out:
+            return Verified(name, Verdict.NOT_BUILT, why=self.left_out[name])
         if model is None and name not in compiled.project.seeds:
             return Verified(name, Verdict.NOT_BUILT, why=_why(name, result, self._checked))
         if name not in self._made or (result is not None and result.status is not Status.DONE):
@@ -235,7 +284,12 @@ def _bench(
         _drop(engine, tables)
         target = replace(own.target, name="dbt", options={**own.target.options, "path": str(database)})
         other = module.attach(engine, replace(own, target=target))
-        yield _Bench(own, module, engine, folder, files, other)
+        yield _Bench(own, module, engine, folder, files, other, lambda: Path(stack.enter_context(_beside(config.root))))
+
+
+def _beside(root: Path) -> TemporaryDirectory[str]:
+    """A folder beside the project, so that paths that lead out of it lead to the same files."""
+    return TemporaryDirectory(prefix=f".{root.name}-verify-", dir=root.parent)
 
 
 def _drop(engine: Engine, tables: Sequence[TableName]) -> None:

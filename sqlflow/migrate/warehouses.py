@@ -45,6 +45,12 @@ def mended(tree: exp.Expr, dialect: str, tell: Tell, wrong: Tell) -> exp.Expr:
         _unnested(tree)
         _parts_of_time(tree, tell)
         _formats(tree, wrong)
+        for safe in list(tree.find_all(exp.SafeFunc)):
+            safe.replace(exp.Anonymous(this="try", expressions=[safe.this.copy()]))
+        for call in tree.find_all(exp.StrToTime, exp.StrToDate, exp.TimeToStr):
+            if isinstance(call.args.get("format"), exp.Literal):
+                plain = re.sub(r"%E(?:\*|[1-6])S", "%S.%f", call.args["format"].name)
+                call.args["format"].set("this", plain)
         _limited(tree)
     for cast in tree.find_all(exp.Cast):
         if cast.args.get("format") is not None:
@@ -428,6 +434,19 @@ def _element(arguments: Sequence[exp.Expr], *, as_text: bool) -> exp.Expr | None
     return exp.Paren(this=kind(this=arguments[0].copy(), expression=exp.Literal.string(f"$[{arguments[1].name}]")))
 
 
+def _joined(arguments: Sequence[exp.Expr]) -> exp.Expr | None:
+    """`array_join(x, ',', 'none')`."""
+    if len(arguments) != 3:
+        return None
+    made: exp.Expr = sqlglot.parse_one(
+        "array_to_string(list_transform(_x, lambda one : coalesce(cast(one as varchar), _z)), _y)", read="duckdb"
+    )
+    for column in list(made.find_all(exp.Column)):
+        if column.name in ("_x", "_y", "_z"):
+            column.replace(arguments[["_x", "_y", "_z"].index(column.name)].copy())
+    return made
+
+
 def _map_of(arguments: Sequence[exp.Expr]) -> exp.Expr | None:
     lists = [exp.Anonymous(this="list", expressions=[one.copy()]) for one in arguments]
     return exp.Anonymous(this="map", expressions=lists) if len(arguments) == 2 else None
@@ -443,6 +462,7 @@ _CALLS: Mapping[str, Callable[[Sequence[exp.Expr]], exp.Expr | None]] = {
     "object_agg": _calling("json_group_object"),
     "nullifzero": _nullif_zero,
     "to_iso8601": _iso,
+    "array_join": _joined,
     "arrays_overlap": _calling("list_has_any"),
     "map_agg": _map_of,
     "is_valid_json": _calling("json_valid"),
