@@ -19,7 +19,6 @@ from sqlflow.quality.forms import Shape
 from sqlflow.quality.kinds import kind_of
 
 _SCRATCH = TableName("_sqlflow", "checked")
-_MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE")
 
 
 def check_header(model: Model, schema: Schema, by_text: Collection[str], binder: Binder) -> list[Diagnostic]:
@@ -116,7 +115,7 @@ def _wrong_types(model: Model, schema: Schema) -> Iterator[Diagnostic]:
                 "name a column of time, and a unit that it has",
             )
     cursor = schema.find(header.cursor) if header.cursor is not None else None
-    if header.promise.history and cursor is not None and cursor.type not in _MOMENTS:
+    if header.promise.history and cursor is not None and not cursor.parsed.is_plain_moment:
         yield Diagnostic(
             "time-type",
             f"`@cursor` of a snapshot says when a row changed, and `{cursor.name}` is {cursor.type}",

@@ -81,6 +81,13 @@ class ColumnType(Struct, frozen=True):
         return self.family in _EQUAL_IS_SAME
 
     @property
+    def has_equality(self) -> bool:
+        """Whether PostgreSQL can compare its values; a type of the database's own may hold others that it cannot."""
+        if self.family is Family.LIST:
+            return self.parts[0].has_equality
+        return self.name not in _NO_EQUALITY and "." not in self.name
+
+    @property
     def is_text(self) -> bool:
         return self.family is Family.TEXT
 
@@ -88,6 +95,12 @@ class ColumnType(Struct, frozen=True):
     def is_moment(self) -> bool:
         """Whether its values are days or points in time."""
         return self.family in (Family.DATE, Family.TIMESTAMP)
+
+    @property
+    def is_plain_moment(self) -> bool:
+        """Whether it is a date, or a timestamp without a size and no finer than a microsecond."""
+        digits = _DIGITS.get(self.name, 6)
+        return self.family is Family.DATE or (self.family is Family.TIMESTAMP and self.digits == digits <= 6)
 
     @property
     def is_nested(self) -> bool:
@@ -124,6 +137,10 @@ class ColumnType(Struct, frozen=True):
 
 
 _EQUAL_IS_SAME = frozenset({Family.BOOLEAN, Family.INTEGER, Family.DATE, Family.TIMESTAMP, Family.UUID, Family.BINARY})
+_NO_EQUALITY = frozenset({
+    "JSON", "JSONPATH", "XML", "POINT", "LSEG", "BOX", "PATH", "POLYGON", "CIRCLE", "LINE", "PG_SNAPSHOT", "TXID_SNAPSHOT",
+    "REFCURSOR", "GTSVECTOR",
+})  # fmt: skip
 _MAY_HAVE_ZONE = ("VARIANT", "TSTZRANGE", "TSTZMULTIRANGE")
 
 _WHOLE = {

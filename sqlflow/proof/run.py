@@ -12,6 +12,7 @@ from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose
+from sqlflow.core.types import Family
 from sqlflow.core.words import counted
 from sqlflow.plan.compare import compared_columns, rounded
 from sqlflow.plan.log import WEIGHT, names
@@ -119,6 +120,6 @@ def sample_wrong(session: Session, wrong: Ident, schema: Schema, limit: int) -> 
 
 def _shown(column: Column) -> Sql:
     """A column as it is shown: a month and 30 days are one and the same to Python."""
-    if "INTERVAL" in column.type.upper():
+    if any(part.family is Family.INTERVAL for part in column.parsed.all()):
         return compose("CAST({c} AS VARCHAR)", c=Ident(column.name))
     return compose("{c}", c=Ident(column.name))

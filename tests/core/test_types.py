@@ -11,6 +11,7 @@ import pytest
 from laboratory import Lab, duckdb_lab, postgres_lab
 
 from sqlflow.core.types import Family, parsed, widens
+from sqlflow.engines.postgres_types import spelled
 
 # By type: values at its ends, and such as are near to each other.
 _WHOLE = {
@@ -112,6 +113,24 @@ def test_every_spelling_of_the_engine_is_read() -> None:
             ).fetchone() or ("",)
             assert parsed(spelled).family is not Family.OTHER, spelled
             assert parsed(spelled) == parsed(kind)
+
+
+def test_types_without_equality_are_those_of_the_catalogue() -> None:
+    with postgres_lab() as lab:
+        listed = lab.rows(
+            "SELECT format_type(oid, NULL) FROM pg_type WHERE typtype IN ('b', 'r', 'm') AND typnamespace = 'pg_catalog'::regnamespace "
+            "AND typcategory NOT IN ('P', 'Z') AND typname NOT LIKE '%pg\\_%' AND typname <> '_cstring' ORDER BY 1"
+        )
+        wrong = []
+        for kind in (str(row[0]) for row in listed):
+            try:
+                lab.rows(f"SELECT CAST(NULL AS {kind}) AS c GROUP BY c")
+                equal = True
+            except psycopg.errors.UndefinedFunction:
+                equal = False
+            if parsed(spelled(kind)).has_equality is not equal:
+                wrong.append(kind)
+    assert wrong == [], " ".join(wrong)
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,3 @@ def _equal_is_same(kind: ColumnType) -> bool:
     """Whether values that compare as equal have one text, in a column without a collation."""
     plain = kind.family is Family.ENUM or (kind.family is Family.TIME and not kind.zone)
     return plain or kind.equal_is_same or (kind.is_text and not kind.padded)
-
-
-_NO_EQUALITY = frozenset({"JSON", "XML", "POINT", "BOX", "PATH", "POLYGON", "LINE"})
-
-
-def has_equality(kind: str) -> bool:
-    """Whether PostgreSQL can compare values of a type; one of the database's own may hold others that it cannot."""
-    return kind.removesuffix("[]") not in _NO_EQUALITY and "." not in kind

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from sqlflow.compiler.following.counters import Counted, counted, not_exact
-from sqlflow.compiler.following.keys import has_equality, keys_of
+from sqlflow.compiler.following.keys import keys_of
 from sqlflow.compiler.following.products import MOST_READINGS, MOST_TERMS, Terms
 from sqlflow.compiler.following.question import Question, Reads
 from sqlflow.compiler.following.refused import Refused
@@ -98,7 +98,7 @@ def _followed(
             multiplied.fix(source, "table", "it is read by a name that cannot be replaced")
     if len(terms) > MOST_TERMS or len(multiplied.sources) > MOST_READINGS:
         raise Refused("query", f"it reads tables in {len(multiplied.sources)} places, which is too many to follow")
-    comparable = [column.name for column in schema if question.dialect != "postgres" or has_equality(column.type)]
+    comparable = [column.name for column in schema if question.dialect != "postgres" or column.parsed.has_equality]
     names = grouping.keys if grouping is not None else comparable[:_MOST_KEY_COLUMNS]
     keys, narrow, emerging = keys_of(question, resolved, names if rewritable else ())
     readings = tuple(

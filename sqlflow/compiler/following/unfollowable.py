@@ -27,6 +27,7 @@ from sqlflow.compiler.scopes import (
 from sqlflow.compiler.ties import ties_of
 from sqlflow.core.delta import Refusal
 from sqlflow.core.schema import Schema
+from sqlflow.core.types import parsed
 from sqlflow.core.wording import OtherAggregates
 
 
@@ -164,4 +165,4 @@ def _kind_of(question: Question, argument: exp.Expr, within: Expression) -> str:
         return kinds[0] if kinds else ""
     if argument.find(exp.Cast) is not None:
         return argument.to.sql(question.dialect) if isinstance(argument, exp.Cast) else ""
-    return next((kind for kind in kinds if kind in ("DOUBLE", "FLOAT")), "")
+    return next((kind for kind in kinds if parsed(kind).is_float), "")
