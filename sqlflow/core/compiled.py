@@ -94,27 +94,23 @@ class Traces(Struct, frozen=True):
 
 
 class CompiledModel(Struct, frozen=True):
-    """A model ready to be planned.
-
-    `query`: the text that runs, with inline models put in and names qualified. `parents`: the tables it reads, as
-    objects in the database (inline models replaced by what they read). `clock`: what its rows depend on, and may be something
-    else in another build. `written`: the columns that say when or by what run a row was written, and decide nothing.
-    `checked_against`: tables that its checks read. `ordered_after`: its `depends_on`. `bounds`: where `$start` and
-    `$end` stand in the query. `by_text`: the columns, in lower case, whose type knows no equality, so that their values are told apart
-    by their text; asked of models that keep rows. `traces` are most of what is known of a model, and few commands ask for them all.
-    """
+    """A model ready to be planned."""
 
     model: Model
-    query: MappedText
+    query: MappedText  # the text that runs, with inline models put in and names qualified
     schema: Schema
-    traces: Later[Traces]
+    traces: Later[Traces]  # most of what is known of a model; few commands ask for them all
+    # The tables that it reads, as objects in the database: inline models are replaced by what they read.
     parents: tuple[TableName, ...]
     fingerprint: Fingerprint
-    clock: tuple[Moving, ...] = ()
+    clock: tuple[Moving, ...] = ()  # what its rows depend on, and may be something else in another build
+    # The columns that say when or by what run a row was written, and decide nothing.
     written: Written = field(default_factory=dict)
-    checked_against: tuple[TableName, ...] = ()
-    ordered_after: tuple[TableName, ...] = ()
-    bounds: tuple[tuple[int, int, str], ...] = ()
+    checked_against: tuple[TableName, ...] = ()  # tables that its checks read
+    ordered_after: tuple[TableName, ...] = ()  # its `depends_on`
+    bounds: tuple[tuple[int, int, str], ...] = ()  # where `$start` and `$end` stand in the query
+    # The columns, in lower case, whose type knows no equality, so that their values are told apart by their text;
+    # asked of models that keep rows.
     by_text: tuple[str, ...] = ()
 
     @property

@@ -56,49 +56,35 @@ class Copied(Struct, frozen=True):
 
 
 class InputState(Struct, frozen=True):
-    """A seed, a source or an undeclared table.
+    """A seed, a source or an undeclared table."""
 
-    `record`: what is true of it now; its version is one above the remembered one if the content changed.
-    `changed`: what changed, in words; empty when nothing did. `relation`: SQL that can stand after FROM.
-    `loads`: files that must be copied into its table first. `work`: the statement that must run before it can be read (a view over files, the load of a seed), if any.
-    `growth`: that rows were only added, where it is proven. `rows`: how many it has, where it is known.
-    `content`: what tells its rows and columns from all others, and `watch` whether they are what they were; None where only
-    SQLFlow itself changes them. `copied`: the files that `loads` or `work` copy.
-    """
-
-    record: TableRecord
-    relation: Sql
-    changed: str = ""
-    work: tuple[Sql, ...] = ()
-    loads: tuple[Load, ...] = ()
+    record: TableRecord  # what is true of it now; its version is one above the remembered one if the content changed
+    relation: Sql  # SQL that can stand after FROM
+    changed: str = ""  # what changed, in words; empty when nothing did
+    work: tuple[Sql, ...] = ()  # what must run before it can be read: a view over files, the load of a seed
+    loads: tuple[Load, ...] = ()  # files that must be copied into its table first
     reloads: bool = False
-    growth: Growth | None = None
-    rows: int | None = None
+    growth: Growth | None = None  # that rows were only added, where it is proven
+    rows: int | None = None  # how many it has, where that is known
+    # What tells its rows and columns from all others; None where only SQLFlow itself changes them.
     content: Content | None = None
-    watch: Watch | None = None
-    copied: Copied | None = None
+    watch: Watch | None = None  # whether they changed since; None as well where only SQLFlow changes them
+    copied: Copied | None = None  # the files that `loads` or `work` copy
 
 
 class Inputs(Struct, frozen=True):
-    """The warehouse and the files, looked at once before planning.
+    """The warehouse and the files, looked at once before planning."""
 
-    `tables`: everything in the database. `records`: what the commit records say. `states`: seeds, sources and
-    undeclared tables. `partitions`: (model, input) -> the partitions of the input that differ from when the model
-    last read it. `collated`: tables with columns in which different texts count as equal. `notes`: what somebody should
-    know of them. `others`: what other projects made, and which. `lost`: tables that SQLFlow made and of which the
-    warehouse has lost the record. `kept`: SQLFlow's own tables with their columns.
-    `parted`: (model, input) -> a query of all partitions: name, rows, digest. `moment`: of the engine, before any of this was
-    looked at.
-    """
-
-    tables: Mapping[TableName, Found]
-    records: Mapping[TableName, TableRecord]
-    states: Mapping[TableName, InputState]
+    tables: Mapping[TableName, Found]  # everything in the database
+    records: Mapping[TableName, TableRecord]  # what the commit records say
+    states: Mapping[TableName, InputState]  # of seeds, sources and undeclared tables
+    # (model, input) -> the partitions of the input that changed since the model read it.
     partitions: Mapping[tuple[TableName, TableName], SignatureUpdate] = field(default_factory=dict)
-    collated: frozenset[TableName] = frozenset()
-    notes: tuple[str, ...] = ()
-    others: Mapping[TableName, str] = field(default_factory=dict)
-    lost: frozenset[TableName] = frozenset()
-    kept: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    collated: frozenset[TableName] = frozenset()  # tables with columns in which different texts count as equal
+    notes: tuple[str, ...] = ()  # what somebody should know of them
+    others: Mapping[TableName, str] = field(default_factory=dict)  # what other projects made, and which
+    lost: frozenset[TableName] = frozenset()  # tables that SQLFlow made and of which the warehouse has lost the record
+    kept: Mapping[str, frozenset[str]] = field(default_factory=dict)  # SQLFlow's own tables with their columns
+    # (model, input) -> a query of all partitions: name, rows, digest.
     parted: Mapping[tuple[TableName, TableName], Sql] = field(default_factory=dict)
-    moment: str = ""
+    moment: str = ""  # of the engine, before any of this was looked at

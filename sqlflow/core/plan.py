@@ -106,33 +106,26 @@ class Parted(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """One statement of a task.
-
-    `counts`: its rows are the rows that the task wrote. `only_if`: a query of one truth value; the step is left out
-    when it is false. `facts`: for a MEASURE, what its columns are: fields of the record (`watermark`, what was seen, `rows`,
-    `distrusted`), the `strategy` that the following steps take, or facts that the run record keeps; for a WRITE, the one fact that the
-    number of its rows is. `timed`: its seconds count into
-    the facts `apply_seconds` and `apply_cpu_seconds`. `label`, `span`: the directive that the statement comes from, if the
-    author wrote it. `code`, `message`, `hint`: for a GUARD, NOTICE or ALARM that finds rows; `{rows}` in the message
-    becomes the rows. `inputs`: for a STILL, SEEN or NOTED; `whole`: all that the table has was read from them as they are now,
-    otherwise some of it, as the plan says; `parted`: how their partitions are told.
-    """
+    """One statement of a task."""
 
     kind: StepKind
     sql: Sql
-    counts: bool = False
-    only_if: Sql | None = None
+    counts: bool = False  # its rows are the rows that the task wrote
+    only_if: Sql | None = None  # a query of one truth value; the step is left out when it is false
+    # For a MEASURE, what its columns are: fields of the record, the `strategy` that the following steps take, or
+    # facts that the run record keeps; for a WRITE, the one fact that the number of its rows is.
     facts: tuple[Fact, ...] = ()
-    timed: bool = False
+    timed: bool = False  # its seconds count into the facts `apply_seconds` and `apply_cpu_seconds`
     load: Load | None = None
-    label: str = ""
-    span: Span | None = None
-    code: str = ""
-    message: str = ""
+    label: str = ""  # the directive that the statement comes from, if the author wrote it
+    span: Span | None = None  # where that stands
+    code: str = ""  # for a GUARD, NOTICE or ALARM that finds rows
+    message: str = ""  # for the same; `{rows}` in it becomes the rows
     hint: str | None = None
-    inputs: tuple[TableName, ...] = ()
+    inputs: tuple[TableName, ...] = ()  # for a STILL, SEEN or NOTED
+    # All that the table has was read from the inputs as they are now; otherwise some of it, as the plan says.
     whole: bool = True
-    parted: tuple[Parted, ...] = ()
+    parted: tuple[Parted, ...] = ()  # how the partitions of the inputs are told
 
 
 class CheckQuery(Struct, frozen=True):
@@ -183,14 +176,7 @@ class Blame(Struct, frozen=True):
 
 
 class Task(Struct, frozen=True):
-    """One transaction's work on one table: the steps, then the checks, then the record, then commit.
-
-    `record` is what will be true afterwards; MEASURE steps fill in its watermark and the like. `needs`: ids of
-    tasks that must be done before. `causes`: if none of these tables turns out to have changed in this run, `idle_steps`
-    are run in place of `steps`, and `idle` is the record. `ways`: how the data can be brought in, best first, when there
-    is a choice; `measured`: what the last run counted. `tier`: what kind of changes the query can follow, found out
-    only to be printed (`plan/tiers.py`); `refusal`: why not more than that. `query`: the model's, which finds its place in the files again.
-    """
+    """One transaction's work on one table: the steps, then the checks, then the record, then commit."""
 
     id: str
     table: TableName
@@ -200,24 +186,26 @@ class Task(Struct, frozen=True):
     strategy: Method
     reason: Reason
     steps: tuple[Step, ...]
-    record: TableRecord
-    needs: frozenset[str] = frozenset()
+    record: TableRecord  # what will be true afterwards; MEASURE steps fill in its watermark and the like
+    needs: frozenset[str] = frozenset()  # ids of tasks that must be done before
     intervals: IntervalSet = NOTHING
     audits: tuple[Audit, ...] = ()
     span: Span | None = None  # the query in its file, for errors
-    query: MappedText | None = None
+    query: MappedText | None = None  # the model's, which finds its place in the files again
     signatures: tuple[SignatureUpdate, ...] = ()
     forgotten: tuple[TableName, ...] = ()  # tables that are gone after this task
     expected_seconds: float | None = None
     expected_rows: int | None = None
     warnings: tuple[str, ...] = ()
-    ways: tuple[Way, ...] = ()
+    ways: tuple[Way, ...] = ()  # how the data can be brought in, best first, when there is a choice
+    # If none of these tables turns out to have changed in this run, `idle_steps` are run in place of `steps`, and
+    # `idle` is the record.
     causes: frozenset[TableName] = frozenset()
     idle: TableRecord | None = None
     idle_steps: tuple[Step, ...] = ()
-    measured: str = ""
-    tier: str = ""
-    refusal: Blame | None = None
+    measured: str = ""  # what the last run counted
+    tier: str = ""  # what kind of changes the query can follow, found out only to be printed (`plan/tiers.py`)
+    refusal: Blame | None = None  # what limits it to that
 
 
 class Unreadable(Struct, frozen=True):
@@ -230,21 +218,17 @@ class Unreadable(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """Tasks in an order that can be run, and for every model without a task the reason why not.
-
-    `settled`: records that change without any work on the table (its inputs moved, but not in what it reads).
-    `forgotten`: queries of tests/ that are gone, whose records go too.
-    `loads_first`: tasks that copy files into tables. What models have to do is not known before these are done: the plan
-    says the most that it may be.
-    `unreadable`: the inputs for which some of the selected models are in `skipped`.
-    """
+    """Tasks in an order that can be run, and for every model without a task the reason why not."""
 
     tasks: tuple[Task, ...] = ()
     skipped: Mapping[TableName, Reason] = field(default_factory=dict)
+    # Change without any work on the table: its inputs moved, but not in what it reads.
     settled: tuple[TableRecord, ...] = ()
     settled_signatures: Mapping[TableName, tuple[SignatureUpdate, ...]] = field(default_factory=dict)
     orphans: tuple[TableName, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    # Tasks that copy files into tables. What models have to do is known when they are done; until then the plan says
+    # the most that it may be.
     loads_first: frozenset[str] = frozenset()
-    forgotten: tuple[TableName, ...] = ()
-    unreadable: tuple[Unreadable, ...] = ()
+    forgotten: tuple[TableName, ...] = ()  # queries of tests/ that are gone, whose records go too
+    unreadable: tuple[Unreadable, ...] = ()  # inputs for which some of the selected models are in `skipped`

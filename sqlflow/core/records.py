@@ -53,22 +53,19 @@ class Change(Struct, frozen=True):
 
 
 class Fingerprint(Struct, frozen=True):
-    """Hashes of what a table was made of: tells *what* changed.
+    """Hashes of what a table was made of: tells *what* changed."""
 
-    `query`: the tokens of the query with macros, variables and inline models in it. `header`: the directives that
-    decide rows. `checks`: the checks. `columns`: one hash per output column; `rows`: what decides which rows
-    there are. The last two are empty where the analysis could not see through the query. `settings`: the settings on which
-    its rows depend, with their values; None in a record of a version that did not write them down. `spelling`: the
-    tokens of the query letter by letter, where the case of a name may be seen in the rows; empty where it cannot, and in a
-    record of a version that did not write it down.
-    """
-
-    query: str
-    header: str = ""
-    checks: str = ""
+    query: str  # the tokens of the query with macros, variables and inline models in it
+    header: str = ""  # the directives that decide rows
+    checks: str = ""  # the checks
+    # One hash for each output column; empty where the analysis could not see through the query.
     columns: Mapping[str, str] = field(default_factory=dict)
-    rows: str = ""
+    rows: str = ""  # what decides which rows there are; empty as well where that is not known
+    # The settings on which the rows depend, with their values; None in a record of a version that did not write them
+    # down.
     settings: Mapping[str, str] | None = None
+    # The tokens of the query letter by letter, where the case of a name may be seen in the rows; empty where it
+    # cannot, and in a record of a version that did not write it down.
     spelling: str = ""
 
     def edited(self, now: Fingerprint) -> bool:
@@ -92,52 +89,39 @@ _CHOOSE_FUNCTIONS = frozenset({"extensions", "search_path"})
 
 
 class TableRecord(Struct, frozen=True):
-    """The state of one table that SQLFlow maintains.
-
-    `version` grows by one with each run that wrote the table; `changes` says what the last ones did. `inputs`:
-    table read -> what was read of it; what was read of its partitions is kept beside. `clocks`: what the clock showed to
-    the query, by what it asked. `done`: the
-    intervals that hold the query's result for those inputs. `watermark`: the greatest cursor or time that was
-    read, as text. `seen`: of an input, its content; of a model, the rows that it has read up to the watermark (append and
-    merge).
-    `logged`: the change log tells of every version after this one. `image`: a copy of the input is kept. `counters`: a
-    hash of the query whose counters are kept. `costs`: the seconds that each method took last, and `followed`: for how many changed rows. `distrusted`: why the table
-    is only rebuilt until somebody releases it. `runs`: how often it was written without being rebuilt.
-    `indexes`: the names of those that `@index` had made; `partitioned`: as `@partition_by` says.
-    `project`: the name of the project that the record belongs to; empty in those of older versions.
-    `strategy`, `facts`: how the last write was done, and the numbers that decided it. `paces`: how long
-    each method took here against its estimate, for the next choice.
-    """
+    """The state of one table that SQLFlow maintains."""
 
     table: TableName
     kind: TableKind
     relation: Relation
     fingerprint: Fingerprint
     schema: Schema
-    version: int
+    version: int  # grows by one with each run that wrote the table
     run_id: str
     committed_at: datetime
     rows: int | None = None
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Change, ...] = ()  # what the last versions did
+    # Table read -> what was read of it; what was read of its partitions is kept beside.
     inputs: Mapping[str, Read] = field(default_factory=dict)
-    clocks: Mapping[str, str] = field(default_factory=dict)
-    done: IntervalSet = NOTHING
-    watermark: str | None = None
-    seen: Seen | None = None
-    mode: str = ""
+    clocks: Mapping[str, str] = field(default_factory=dict)  # what the clock showed to the query, by what it asked
+    done: IntervalSet = NOTHING  # the intervals that hold the query's result for those inputs
+    watermark: str | None = None  # the greatest cursor or time that was read, as text
+    seen: Seen | None = None  # of an input, its content; of a model, the rows that it has read up to the watermark
+    mode: str = ""  # the mode of a model; of a seed, its kind; of a source, its kind or what SQLFlow made for it
     seconds: float = 0.0
-    logged: int | None = None
-    image: bool = False
-    counters: str = ""
-    costs: Mapping[Method, float] = field(default_factory=dict)
-    followed: Mapping[Method, int] = field(default_factory=dict)
-    distrusted: str = ""
-    runs: int = 0
-    indexes: tuple[str, ...] = ()
-    partitioned: str = ""
-    project: str = ""
-    strategy: Method = Method.NONE
-    facts: Facts = field(default_factory=dict)
+    logged: int | None = None  # the change log tells of every version after this one
+    image: bool = False  # a copy of the input is kept
+    counters: str = ""  # a hash of the query whose counters are kept
+    costs: Mapping[Method, float] = field(default_factory=dict)  # the seconds that each method took last
+    followed: Mapping[Method, int] = field(default_factory=dict)  # for how many changed rows it took them
+    distrusted: str = ""  # why the table is only rebuilt until somebody releases it
+    runs: int = 0  # how often it was written without being rebuilt
+    indexes: tuple[str, ...] = ()  # the names of those that `@index` had made
+    partitioned: str = ""  # as `@partition_by` says
+    project: str = ""  # the project that the record belongs to; empty in records of older versions
+    strategy: Method = Method.NONE  # how the last write was done
+    facts: Facts = field(default_factory=dict)  # the numbers that decided that
+    # How long each method took here against its estimate, for the next choice.
     paces: Mapping[Method, float] = field(default_factory=dict)
 
     @property
