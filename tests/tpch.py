@@ -289,7 +289,9 @@ def methods(project: Lawful) -> list[tuple[str, str, str, str]]:
             continue
         refusal = task.get("refusal") or {}
         why = f"{refusal['construct']}, line {refusal['line']}: {refusal['reason']}" if refusal else ""
-        found.append((task["table"].removeprefix("out."), str(task.get("tier")), str(task.get("method")), why))
+        found.append(
+            (task["table"].removeprefix("out."), str(task.get("tier")), str(task.get("strategy") or None), why)
+        )
     return sorted(found)
 
 

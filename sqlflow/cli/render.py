@@ -107,8 +107,6 @@ def _task_lines(task: Task, sql: bool, paint: Paint) -> Iterator[str]:
     yield f"{name}  {paint(visible(task.action), Style.GOOD)}"
     for label, values in _facts(task):
         yield from _labelled(paint(f"{label:<10}", Style.FRAME), values)
-    for warning in task.warnings:
-        yield from _labelled(paint(f"{'warning':<10}", Style.WARNING), visible_lines(warning))
     if not sql:
         return
     for step in task.steps:
@@ -279,11 +277,9 @@ def task_json(task: Task) -> dict[str, object]:
         "needs": sorted(task.needs),
         "expected_seconds": task.expected_seconds,
         "expected_rows": task.expected_rows,
-        "warnings": task.warnings,
         "ways": [{"name": way.name, "seconds": way.seconds, "why": way.why} for way in task.ways],
         "measured": task.measured,
         "tier": task.tier or None,
-        "method": task.strategy or None,
         "refusal": None
         if task.refusal is None
         else {

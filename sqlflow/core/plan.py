@@ -196,7 +196,6 @@ class Task(Struct, frozen=True):
     forgotten: tuple[TableName, ...] = ()  # tables that are gone after this task
     expected_seconds: float | None = None
     expected_rows: int | None = None
-    warnings: tuple[str, ...] = ()
     ways: tuple[Way, ...] = ()  # how the data can be brought in, best first, when there is a choice
     # If none of these tables turns out to have changed in this run, `idle_steps` are run in place of `steps`, and
     # `idle` is the record.

@@ -197,7 +197,6 @@ DELAYS = task(
     intervals=days(1, 3, 5, 7, 9, 11, 13),
     expected_rows=1234,
     expected_seconds=0.42,
-    warnings=("the query reads `now()`",),
     steps=(
         Step(StepKind.WRITE, Sql("DELETE FROM t\nWHERE day = 1")),
         Step(StepKind.GUARD, Sql("SELECT 1;"), message="{rows} are there twice"),
@@ -234,7 +233,6 @@ marts.delays  replace 7 intervals
             and 2 more
   expected  about 1,234 rows, about 0.4s
   checks    unique(day)
-  warning   the query reads `now()`
 
 up to date (2): a.b, a.c
 no table (1): a.i [inline: put into its readers]
@@ -308,11 +306,9 @@ def test_a_plan_in_json() -> None:
                 "needs": ["staging.flights"],
                 "expected_seconds": 0.42,
                 "expected_rows": 1234,
-                "warnings": ["the query reads `now()`"],
                 "ways": [],
                 "measured": "",
                 "tier": None,
-                "method": "partition",
                 "refusal": None,
             }
         ],
