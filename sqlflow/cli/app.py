@@ -509,7 +509,7 @@ def migrate_dbt(
         typer.Option("--verify", help="Build the new project in a copy of dbt's database, and compare all tables."),
     ] = False,
     database: Annotated[
-        Path | None, typer.Option("--dbt-database", help="DuckDB file with dbt's tables; default: the profile's.")
+        str | None, typer.Option("--dbt-database", help="File or URL of dbt's database; default: the profile's.")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -39,7 +39,7 @@ class Options(Struct, frozen=True):
     check: bool
     json: bool
     verify: bool = False
-    database: Path | None = None
+    database: str | None = None
 
 
 def migrate_dbt(asked: Options) -> int:

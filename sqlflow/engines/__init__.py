@@ -10,9 +10,13 @@ from sqlflow.core.engine import Binder, Engine
 from sqlflow.core.events import Emit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from sqlflow.core.names import TableName
+    from sqlflow.core.schema import Schema
+    from sqlflow.core.sql import Sql
 
 
 class EngineModule(Protocol):
@@ -33,6 +37,14 @@ class EngineModule(Protocol):
     def scratch_target(self, config: Config, folder: Path) -> AbstractContextManager[Config]:
         """The project with an empty database of its own as its target, which is gone afterwards. `folder`: for files, one for
         each. Raises ProjectError."""
+
+    def copied_target(self, config: Config, folder: Path, database: str) -> AbstractContextManager[Config]:
+        """As `scratch_target`, with a copy of a database in it: of a file, or of the one that a URL names. Raises ProjectError."""
+
+    def set_aside(
+        self, engine: Engine, config: Config, database: str, tables: Sequence[TableName]
+    ) -> Callable[[TableName], tuple[Sql, Schema] | None]:
+        """Take tables from their names in a copy of a database. Where the rows of each stand then, None for one that is not there."""
 
     def open_binder(self, config: Config, *, files: Sequence[str]) -> Binder:
         """The judge of queries for this target."""

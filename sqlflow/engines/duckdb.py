@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, cached_property
 from itertools import groupby
@@ -108,6 +109,40 @@ def scratch_target(config: Config, folder: Path) -> Iterator[Config]:
     name = Path(str(config.target.options["path"])).name
     options = {**config.target.options, "path": str(folder / name)}
     yield replace(config, target=replace(config.target, options=options))
+
+
+@contextmanager
+def copied_target(config: Config, folder: Path, database: str) -> Iterator[Config]:
+    """A copy of a database file in the folder; see `EngineModule.copied_target`."""
+    with scratch_target(config, folder) as own:
+        copy, log = Path(str(own.target.options["path"])), Path(f"{database}.wal")
+        shutil.copyfile(database, copy)
+        if log.is_file():
+            shutil.copyfile(log, copy.with_name(f"{copy.name}.wal"))
+        yield own
+
+
+def set_aside(
+    engine: Engine, config: Config, database: str, tables: Sequence[TableName]
+) -> Callable[[TableName], tuple[Sql, Schema] | None]:
+    """They are dropped, and read in the database itself; see `EngineModule.set_aside`."""
+    session, called = engine.session(), {str(name).lower() for name in tables}
+    for name, found in engine.tables().items():
+        if str(name).lower() in called:
+            kind = Sql("VIEW" if found.relation is Relation.VIEW else "TABLE")
+            session.execute(compose("DROP {kind} {t} CASCADE", kind=kind, t=name))
+    target = replace(config.target, name="dbt", options={**config.target.options, "path": database})
+    other = attach(engine, replace(config, target=target))
+
+    def there(name: TableName) -> tuple[Sql, Schema] | None:
+        relation = compose("{c}.{t}", c=Ident(other), t=name)
+        try:
+            rows = session.fetch(compose("DESCRIBE SELECT * FROM {r}", r=relation))
+        except EngineError:
+            return None
+        return relation, Schema(tuple(Column(str(row[0]), str(row[1])) for row in rows))
+
+    return there
 
 
 # No extension is ever fetched behind the user's back: what a project needs is named in `extensions`.

@@ -11,7 +11,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -89,13 +89,65 @@ def attach(engine: Engine, other: Config) -> str:
 @contextmanager
 def scratch_target(config: Config, folder: Path) -> Iterator[Config]:
     """A database that is made on the same server, and dropped at the end; see `EngineModule.scratch_target`."""
+    with _made_database(config, Sql("")) as own:
+        yield own
+
+
+@contextmanager
+def copied_target(config: Config, folder: Path, database: str) -> Iterator[Config]:
+    """A copy of a database on its server, dropped at the end; see `EngineModule.copied_target`."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        name = str(conninfo_to_dict(database).get("dbname") or "")
+    except psycopg.ProgrammingError:
+        name = ""
+    if not name:
+        hint = "write `postgresql://user:password@host/name`"
+        raise one_problem("no-database", "the address of the database names none", hint=hint)
+    target = replace(config.target, options={**config.target.options, "url": database})
+    with _made_database(replace(config, target=target), compose(" TEMPLATE {name}", name=Ident(name))) as own:
+        yield own
+
+
+def set_aside(
+    engine: Engine, config: Config, database: str, tables: Sequence[TableName]
+) -> Callable[[TableName], tuple[Sql, Schema] | None]:
+    """They go to a schema of their own; see `EngineModule.set_aside`."""
+    session, called = engine.session(), {str(name).lower() for name in tables}
+    moved: dict[str, TableName] = {}
+    for name in engine.tables():
+        if str(name).lower() not in called:
+            continue
+        aside = TableName(f"_aside_{name.schema}", name.name)
+        session.execute(compose("CREATE SCHEMA IF NOT EXISTS {s}", s=Ident(aside.schema)))
+        session.execute(compose("ALTER TABLE {t} SET SCHEMA {s}", t=name, s=Ident(aside.schema)))  # also of a view
+        moved[str(name).lower()] = aside
+    there = engine.tables()
+
+    def found(name: TableName) -> tuple[Sql, Schema] | None:
+        at = moved.get(str(name).lower(), name)
+        return (compose("{t}", t=at), there[at].schema) if at in there else None
+
+    return found
+
+
+@contextmanager
+def _made_database(config: Config, how: Sql) -> Iterator[Config]:
     import psycopg
     from psycopg.conninfo import make_conninfo
 
     name = f"sqlflow_test_{secrets.token_hex(6)}"
     with connect(config, "test") as server:
         try:
-            server.execute(compose("CREATE DATABASE {name}", name=Ident(name)))
+            server.execute(compose("CREATE DATABASE {name}{how}", name=Ident(name), how=how))
+        except psycopg.errors.ObjectInUse:
+            raise one_problem(
+                "database-error",
+                "the database cannot be copied while others are connected to it",
+                hint="end their connections, or name a copy of it",
+            ) from None
         except psycopg.Error as error:
             said = without_secrets(config, error.diag.message_primary or "it failed")
             raise one_problem(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,13 +22,13 @@ from sqlflow.build.standing import Standing, look_at
 from sqlflow.core.cache import NoCache
 from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, Severity, one_problem
-from sqlflow.core.engine import Binder, Engine, EngineError, Found, Session
+from sqlflow.core.engine import Binder, Engine, EngineError, Found
 from sqlflow.core.events import Clock, Event
 from sqlflow.core.modes import Mode
 from sqlflow.core.names import TableName
-from sqlflow.core.records import Relation, Status, TaskResult
-from sqlflow.core.schema import Column, Schema
-from sqlflow.core.sql import Ident, Part, Sql, compose, render
+from sqlflow.core.records import Status, TaskResult
+from sqlflow.core.schema import Schema
+from sqlflow.core.sql import Sql, compose, render
 from sqlflow.core.words import counted
 from sqlflow.core.workshop import Workshop
 from sqlflow.engines import EngineModule
@@ -76,16 +77,18 @@ class Proof(Struct, frozen=True):
         return [one for one in self.tables if one.verdict is verdict]
 
 
-def database_of(output: Output, root: Path, given: Path | None, profiles: Path | None) -> Path:
-    """The DuckDB file in which dbt built: the one that is given, or the one of the profile. Raises ProjectError."""
+def database_of(output: Output, root: Path, given: str | None, profiles: Path | None) -> tuple[str, str]:
+    """The database in which dbt built, and what it is called: the one that is given, or the one of the profile. Raises ProjectError."""
+    if output.type in _POSTGRES:
+        return _url(output, given)
     if given is not None:
-        if given.is_file():
-            return given.resolve()
+        if Path(given).is_file():
+            return _file(Path(given).resolve())
         raise one_problem("no-database", f"there is no file `{given}`", None, "give the file that dbt wrote to")
     if output.type != "duckdb":
         raise one_problem(
             "not-available-yet",
-            f"`--verify` compares with tables in DuckDB, and dbt's are in {output.type}",
+            f"`--verify` compares with tables in DuckDB or PostgreSQL, and dbt's are in {output.type}",
             None,
             "copy dbt's tables into a DuckDB file, and name it with `--dbt-database`",
         )
@@ -93,22 +96,48 @@ def database_of(output: Output, root: Path, given: Path | None, profiles: Path |
     folders = [root, *([profiles if profiles.is_dir() else profiles.parent] if profiles is not None else [])]
     for folder in folders:
         if said and (folder / said).is_file():
-            return (folder / said).resolve()
+            return _file((folder / said).resolve())
     message = f"the database of dbt, `{said}`, is not there" if said else "the profile names no database file"
     raise one_problem("no-database", message, None, "run `dbt build` first, or name the file with `--dbt-database`")
+
+
+_POSTGRES = ("postgres", "alloydb", "greenplum")
+
+
+def _file(path: Path) -> tuple[str, str]:
+    changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return str(path), f"{path.name}, last written {changed:%Y-%m-%d %H:%M} UTC"
+
+
+def _url(output: Output, given: str | None) -> tuple[str, str]:
+    """The URL of a PostgreSQL database."""
+    if given is not None and "://" in given:
+        return given, f"the database `{urlsplit(given).path.lstrip('/')}`"
+    said = output.said
+    name = str(given or said.get("dbname") or said.get("database") or "")
+    if not name or not said.get("host"):
+        hint = "give its URL with `--dbt-database postgresql://user:password@host/name`"
+        raise one_problem("no-database", "the profile names no database", None, hint)
+    user, password = (quote(str(said.get(key) or ""), safe="") for key in ("user", "password"))
+    password = password or quote(str(said.get("pass") or ""), safe="")
+    account = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    return (
+        f"postgresql://{account}{quote(str(said['host']), safe='')}:{said.get('port') or 5432}/{quote(name, safe='')}",
+        f"the database `{name}`",
+    )
 
 
 def verify(
     config: Config,
     module: EngineModule,
     tables: Sequence[TableName],
-    database: Path,
+    database: str,
+    where: str,
     files: Sequence[str],
     clock: Clock,
 ) -> Proof:
-    """Build the project in a copy of dbt's database, and compare `tables` with those that dbt built. Raises ProjectError."""
-    changed = datetime.fromtimestamp(database.stat().st_mtime, UTC)
-    where = f"{database.name}, last written {changed:%Y-%m-%d %H:%M} UTC"
+    """Build the project in a copy of dbt's database, and compare `tables` with those that dbt built. `where`: that database, in
+    words. Raises ProjectError."""
     project, _ = read_project(config)
     made = {*(model.name for model in project.models), *project.seeds}
     # Tables of models that were not converted stay in the copy, for those that read them.
@@ -127,12 +156,12 @@ class _Bench:
         engine: Engine,
         folder: Path,
         files: Sequence[str],
-        other: str,
+        there: Callable[[TableName], tuple[Sql, Schema] | None],
         beside: Callable[[], Path],
     ) -> None:
         self._config, self._module, self._engine, self._folder, self._files = config, module, engine, folder, files
         self._session = engine.session()
-        self._other = other
+        self._there = there
         self._checked: Checked | None = None
         self._made: Mapping[TableName, Found] = {}
         self._versions: dict[TableName, int] = {}
@@ -198,11 +227,8 @@ class _Bench:
         for model in project.models:
             if model.file.path in wrong and model.name not in self.left_out:
                 self.left_out[model.name] = wrong[model.file.path]
-                there = compose("{c}.{t}", c=Ident(self._other), t=model.name)
-                with suppress(EngineError):
-                    self._session.execute(
-                        compose("CREATE TABLE {t} AS SELECT * FROM {there}", t=model.name, there=there)
-                    )
+                if (found := self._there(model.name)) is not None:
+                    self._session.execute(compose("CREATE TABLE {t} AS SELECT * FROM {r}", t=model.name, r=found[0]))
         return True
 
     def _take_over(self) -> None:
@@ -210,13 +236,10 @@ class _Bench:
         assert self._checked is not None
         for name, model in self._checked.compiled.models.items():
             header = model.header
-            there = compose("{c}.{t}", c=Ident(self._other), t=name)
-            if not header.promise.history or name not in self._made:
+            found = self._there(name) if header.promise.history and name in self._made else None
+            if found is None:
                 continue
-            try:
-                theirs = _schema(self._session, there)
-            except EngineError:
-                continue
+            there, theirs = found
             validity = header.validity
             deleted = validity.deleted if validity.deleted in header.added else ""
             history = History(
@@ -229,7 +252,7 @@ class _Bench:
                 validity.open,
             )
             columns = [one.name for one in model.queried if theirs.find(one.name) is not None]
-            for sql in put_in(history, render(name), render(there), columns, (), "duckdb"):
+            for sql in put_in(history, render(name), render(there), columns, (), self._config.target.engine):
                 self._session.execute(Sql(sql))
             rows = self._session.fetch(compose("SELECT count(*) FROM {t}", t=there))
             self._versions[name] = int(str(rows[0][0]))
@@ -249,17 +272,15 @@ class _Bench:
             return Verified(name, Verdict.NOT_BUILT, why=_why(name, result, self._checked))
         if name in self._versions:
             return Verified(name, Verdict.TAKEN_OVER, why=f"{counted(self._versions[name], 'version')} of dbt")
-        there = compose("{c}.{t}", c=Ident(self._other), t=name)
-        try:
-            theirs = _schema(self._session, there)
-        except EngineError:
+        of_dbt = self._there(name)
+        if of_dbt is None:
             return Verified(name, Verdict.MISSING, why="dbt's database has no such table")
         header = model.header if model is not None else None
         key = () if header is None else header.key or next(iter(identities(header.checks)), ())
         mine = Table(Sql(render(name)), self._made[name].schema)
         try:
             found = difference(
-                self._session, ("SQLFlow", "dbt"), mine, Table(there, theirs), key,
+                self._session, ("SQLFlow", "dbt"), mine, Table(*of_dbt), key,
                 written_columns(compiled).get(name, frozenset()), SHOWN,
             )  # fmt: skip
         except EngineError as error:
@@ -269,43 +290,21 @@ class _Bench:
 
 @contextmanager
 def _bench(
-    config: Config, module: EngineModule, tables: Sequence[TableName], database: Path, files: Sequence[str]
+    config: Config, module: EngineModule, tables: Sequence[TableName], database: str, files: Sequence[str]
 ) -> Iterator[_Bench]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="sqlflow-verify-")))
-        own = stack.enter_context(module.scratch_target(config, folder))
-        copy = Path(str(own.target.options["path"]))
-        shutil.copyfile(database, copy)
-        if (log := database.with_name(f"{database.name}.wal")).is_file():
-            shutil.copyfile(log, copy.with_name(f"{copy.name}.wal"))
+        own = stack.enter_context(module.copied_target(config, folder, database))
         engine = module.open_engine(own, writing=True, create=True, wait=0, emit=_silent, files=files)
         assert engine is not None
         stack.callback(engine.close)
-        _drop(engine, tables)
-        target = replace(own.target, name="dbt", options={**own.target.options, "path": str(database)})
-        other = module.attach(engine, replace(own, target=target))
-        yield _Bench(own, module, engine, folder, files, other, lambda: Path(stack.enter_context(_beside(config.root))))
+        there = module.set_aside(engine, own, database, tables)
+        yield _Bench(own, module, engine, folder, files, there, lambda: Path(stack.enter_context(_beside(config.root))))
 
 
 def _beside(root: Path) -> TemporaryDirectory[str]:
     """A folder beside the project, so that paths that lead out of it lead to the same files."""
     return TemporaryDirectory(prefix=f".{root.name}-verify-", dir=root.parent)
-
-
-def _drop(engine: Engine, tables: Sequence[TableName]) -> None:
-    """Drop what dbt built."""
-    session, there = engine.session(), engine.tables()
-    called = {str(name).lower() for name in tables}
-    for name, found in there.items():
-        if str(name).lower() in called:
-            kind = Sql("VIEW" if found.relation is Relation.VIEW else "TABLE")
-            parts: dict[str, Part] = {"kind": kind, "t": name}
-            session.execute(compose("DROP {kind} {t} CASCADE", **parts))
-
-
-def _schema(session: Session, relation: Sql) -> Schema:
-    rows = session.fetch(compose("DESCRIBE SELECT * FROM {r}", r=relation))
-    return Schema(tuple(Column(str(row[0]), str(row[1])) for row in rows))
 
 
 def _why(name: TableName, result: TaskResult | None, checked: Checked) -> str:
