@@ -163,6 +163,7 @@ def examine(
         workshop.version,
         _wrong_inputs(project, unreadable, late),
     )
+    unlinked += _alike(project, graph, tables or {})
     judged, wrong = compile_models(project, graph, parsed, inputs.columns, workshop, trees, known, asked)
     judged = replace(judged, compiled=replace(judged.compiled, readings=inputs.readings))
     wrong = [_with_its_file(_at_its_macro(problem, texts), project, graph, inputs.readings) for problem in wrong]
@@ -213,6 +214,31 @@ def standing_names(
     """The tables that are there without the project, and those that SQLFlow made."""
     own = {name for name, record in records.items() if record.made}
     return {*(tables or {}), *remembered} - own, own
+
+
+def _alike(project: Project, graph: ModelGraph, tables: Mapping[TableName, Found]) -> list[Diagnostic]:
+    """Names of which the database has two that differ only in case: SQLFlow takes them for one."""
+    doubtful = {name for name, found in tables.items() if found.alike}
+    if not doubtful:
+        return []
+    models = {model.name: model for model in project.models}
+    places: dict[TableName, Span | None] = {name: models[name].file.span(0) for name in doubtful & models.keys()}
+    places |= {seed.name: seed.span for seed in project.seeds.values() if seed.name in doubtful}
+    for source in project.sources.values():
+        places |= {name: source.span for name in (source.name, source.table) if name in doubtful}
+    for reader in graph.readers:
+        for edge in reader.edges:
+            if edge.table in doubtful and edge.table not in places:
+                places[edge.table] = models[reader.name].query.span(edge.read.start, edge.read.end)
+    return [
+        Diagnostic(
+            "ambiguous-table",
+            f"the database has {', '.join(f'`{one}`' for one in tables[name].alike)}, and SQLFlow takes names that differ only in case for one",
+            span,
+            "rename one of them",
+        )
+        for name, span in places.items()
+    ]
 
 
 def _at_its_macro(problem: Diagnostic, texts: Texts) -> Diagnostic:

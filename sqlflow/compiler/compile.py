@@ -470,8 +470,9 @@ class _Compiler:
                 continue
             if read.schema is None:
                 edits.append(Edit(read.start, read.end, render(table)))
-            elif self._is_spelled_otherwise(model, read, table, query.text):
-                alias = "" if read.aliased else f" AS {read.name}"  # what names its columns is folded as this is
+            elif self._is_spelled_otherwise(read, table, query.text):
+                written = _NAME_PART.findall(query.text[read.start : read.end])[-1]  # as what names its columns is
+                alias = "" if read.aliased else f" AS {written}"
                 edits.append(Edit(read.start, read.end, f"{render(table)}{alias}"))
             parents[table] = None
             reads[table.key] = table
@@ -482,12 +483,15 @@ class _Compiler:
             made = query.edit([*edits, self._in_front(query.text, inlines)])
         return _Text(made, tuple(sorted(parents)), reads, body, tuple(inlines), copies)
 
-    def _is_spelled_otherwise(self, model: Model, read: ReadTable, table: TableName, text: str) -> bool:
-        """Whether a name means a model in the author's SQL, whatever its case, and another table in the target's."""
-        if not model.dialect or self._dialect != "postgres" or table not in self.models:
+    def _is_spelled_otherwise(self, read: ReadTable, table: TableName, text: str) -> bool:
+        """Whether a name means one table, for which its case does not matter, and none in the target's SQL."""
+        if self._dialect != "postgres":
             return False
-        lower = TableName(table.schema.lower(), table.name.lower())
-        return render(table) != render(lower) and '"' not in text[read.start : read.end]
+        parts = [
+            part[1:-1].replace('""', '"') if part.startswith('"') else part.lower()
+            for part in _NAME_PART.findall(text[read.start : read.end])
+        ]
+        return parts[-2:] != [table.schema, table.name]
 
     def _by_itself(self, model: Model) -> _Text:
         """The query of an inline model as if those that it reads were tables; its readers look at all of it again."""
@@ -820,6 +824,7 @@ _FEW_INLINES = 25
 _MOST_INLINES = 500
 _LARGEST_WITH_INLINES = 2_000_000  # characters
 _LONGEST_NAME = 63
+_NAME_PART = re.compile(r'"(?:[^"]|"")*"|[^\s."]+')
 _BEGINS_WITH = re.compile(r"WITH(?:\s+RECURSIVE)?\b", re.IGNORECASE)
 _NAME_CODES = frozenset({"unknown-column", "ambiguous-column"})
 
@@ -914,7 +919,9 @@ def _diagnostic(error: BindError, text: MappedText, known: list[str] | None = No
         hint = _HINTS[error.code]
     elif error.code == "unknown-column":
         word = error.message.split("`")[1] if "`" in error.message else ""
-        hint = did_you_mean(word, [*error.candidates, *(known or ())])
+        names = [*error.candidates, *(known or ())]
+        same = next((name for name in names if name != word and name.lower() == word.lower()), None)
+        hint = did_you_mean(word, names) if same is None else _IN_QUOTES.format(same)
     return Diagnostic(error.code, error.message, span, error.hint or hint)
 
 
@@ -923,6 +930,7 @@ def _too_deep(model: Model) -> Diagnostic:
     return _diagnostic(error, model.query)
 
 
+_IN_QUOTES = 'write `"{}"`, with quotes: without them the database reads a name in lower case'
 _HINTS = {
     "too-deep": "write it with fewer levels: split it into CTEs or models, or put values into a seed and join it",
 }

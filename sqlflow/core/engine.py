@@ -39,11 +39,13 @@ class Traits(Struct, frozen=True):
 
 class Found(Struct, frozen=True):
     """A table or view as it stands in the database. `inside`: only transactions of this database change its rows, which
-    cannot be said of a view or of a table that stands for one elsewhere."""
+    cannot be said of a view or of a table that stands for one elsewhere. `alike`: this and others whose names differ only in
+    case, as they are written in SQL."""
 
     relation: Relation
     schema: Schema
     inside: bool = True
+    alike: tuple[str, ...] = ()
 
 
 class EngineError(Exception):

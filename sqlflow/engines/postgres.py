@@ -559,12 +559,16 @@ class PostgresEngine:
             "AND NOT c.relispartition GROUP BY 1, 2, 3, 6 ORDER BY 1, 2"
         )
         found: dict[TableName, Found] = {}
+        names: dict[TableName, list[str]] = {}
         for schema, name, is_view, columns, types, inside in rows:
             pairs = zip(_texts(columns), _texts(types), strict=True)
             kind = Relation.VIEW if is_view else Relation.TABLE
-            found[TableName(str(schema), str(name))] = Found(
-                kind, Schema(tuple(Column(c, spelled(t)) for c, t in pairs)), bool(inside)
-            )
+            table = TableName(str(schema), str(name))
+            names.setdefault(table, []).append(render(table))
+            if (other := found.get(table)) is not None:
+                found[table] = replace(other, alike=tuple(names[table]))
+                continue
+            found[table] = Found(kind, Schema(tuple(Column(c, spelled(t)) for c, t in pairs)), bool(inside))
         return found
 
     def interrupt(self) -> None:

@@ -161,6 +161,7 @@ class _Names:
         self._broken = set(project.broken)
         self._doubtful = [set(_WORD.findall(text.lower())) for text in project.doubtful]
         self.existing = set(existing)
+        self._spelled = {name: name for name in existing}  # as the database does
         self._default = default_schema
         self._by_name: dict[str, list[TableName]] = {}
         for name in sorted(self.project):
@@ -201,8 +202,8 @@ class _Names:
         if candidates:
             return candidates[0]
         for schema in (self._default, "main"):
-            if TableName(schema, read.name) in self.existing:
-                return TableName(schema, read.name)
+            if (there := self._spelled.get(TableName(schema, read.name))) is not None:
+                return there
         if not self.is_catalogue(read) and not self._may_be_defined(read.name):
             self._unknown(read.name, span, self._suggestion(TableName(self._default, read.name), model))
         return None
@@ -247,7 +248,7 @@ class _Names:
 
     def _as_defined(self, table: TableName) -> TableName:
         same = [name for name in self._by_name.get(table.name.lower(), ()) if name == table]
-        return same[0] if same else table
+        return same[0] if same else self._spelled.get(table, table)
 
     def _suggestion(self, table: TableName, reader: Model) -> str | None:
         if table in self._disabled:

@@ -94,3 +94,53 @@ def test_a_model_whose_name_has_capitals_is_read_in_any_case_by_the_sql_of_duckd
         project.rows("SELECT id FROM a.one UNION ALL SELECT id FROM a.two UNION ALL SELECT id FROM a.three")
         == [(1,)] * 3
     )
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
+def test_a_table_whose_name_has_capitals_is_read_in_any_case(project: LawfulPostgres, dialect: str) -> None:
+    settings = (project.root / "sqlflow.yml").read_text()
+    project.write(
+        {
+            "sqlflow.yml": settings.replace("dialect: duckdb", f"dialect: {dialect}"),
+            "sources/raw.yml": "raw.Customers: {table: ext.c}\n",
+            "models/a/declared.sql": "SELECT Customers.id FROM raw.Customers JOIN RAW.customers AS o ON o.id = Customers.id",
+            "models/a/undeclared.sql": 'SELECT id FROM ext.ORDERS UNION ALL SELECT "orders".id FROM ext."orders"',
+        }
+    )
+    project.own_sql(
+        "CREATE SCHEMA ext", "CREATE TABLE ext.c AS SELECT 1 AS id", 'CREATE TABLE ext."Orders" AS SELECT 2 AS id'
+    )
+    for _ in range(2):
+        built = project.build()
+        assert built.code == 0, built.told
+        assert project.planned() == []
+        project.own_sql("UPDATE ext.c SET id = 5", 'UPDATE ext."Orders" SET id = 6')
+    assert project.build().code == 0
+    assert project.rows("SELECT id FROM a.declared") == [(5,)]
+    assert project.rows("SELECT id FROM a.undeclared") == [(6,), (6,)]
+
+
+def test_two_tables_whose_names_differ_only_in_case_are_refused(project: LawfulPostgres) -> None:
+    project.own_sql("CREATE SCHEMA ext")
+    for name, number in (('"Customers"', 1), ("customers", 2), ('"Other"', 3), ("other", 4)):
+        project.own_sql(f"CREATE TABLE ext.{name} AS SELECT {number} AS id")
+    project.write({"models/a/t.sql": "SELECT id FROM ext.customers", "sources/raw.yml": "raw.o: {table: ext.other}\n"})
+    with pytest.raises(ProjectError) as stopped:
+        project.build()
+    told = {str(problem.span): problem.message for problem in stopped.value.diagnostics}
+    assert all(problem.code == "ambiguous-table" for problem in stopped.value.diagnostics)
+    assert told.keys() == {"models/a/t.sql:1:16", "sources/raw.yml:1:1"}
+    assert '`"ext"."Customers"`, `"ext"."customers"`' in told["models/a/t.sql:1:16"]
+    project.own_sql('ALTER TABLE ext."Customers" RENAME TO old', 'DROP TABLE ext."Other"')
+    built = project.build()
+    assert built.code == 0, built.told
+    assert project.rows("SELECT id FROM a.t") == [(2,)]
+
+
+def test_a_column_with_capitals_is_told_with_its_quotes(project: LawfulPostgres) -> None:
+    project.write({"seeds/codes.csv": "Id,Name\n1,a\n", "models/a/t.sql": "SELECT Id FROM seeds.codes"})
+    with pytest.raises(ProjectError) as stopped:
+        project.build()
+    (problem,) = stopped.value.diagnostics
+    assert problem.hint is not None
+    assert 'write `"Id"`, with quotes' in problem.hint
