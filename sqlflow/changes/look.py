@@ -28,6 +28,7 @@ from sqlflow.core.records import (
     Change,
     Fingerprint,
     Relation,
+    SourceMode,
     TableKind,
     TableRecord,
     first_version,
@@ -515,7 +516,7 @@ class _Looking:
             changed = "its definition changed"
         record = self._record(name, TableKind.SOURCE, before, made, schema, seen, changed=bool(changed))
         if view is not None:
-            record = replace(record, mode="source view" if view is Relation.VIEW else "source table", relation=view)
+            record = replace(record, mode=SourceMode.VIEW if view is Relation.VIEW else SourceMode.TABLE, relation=view)
         return InputState(record, relation, changed, work)
 
     def _record(

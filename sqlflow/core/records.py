@@ -35,6 +35,13 @@ class TableKind(StrEnum):
     TEST = "test"
 
 
+class SourceMode(StrEnum):
+    """What SQLFlow makes so that queries can read a source; a source that stands in the database has none."""
+
+    VIEW = "source view"
+    TABLE = "source table"
+
+
 Facts = Mapping[str, str | int | float]
 """Counts and times that were measured while a task ran, by name."""
 
@@ -107,7 +114,7 @@ class TableRecord(Struct, frozen=True):
     done: IntervalSet = NOTHING  # the intervals that hold the query's result for those inputs
     watermark: str | None = None  # the greatest cursor or time that was read, as text
     seen: Seen | None = None  # of an input, its content; of a model, the rows that it has read up to the watermark
-    mode: str = ""  # the mode of a model; of a seed, its kind; of a source, its kind or what SQLFlow made for it
+    mode: str = ""  # the mode of a model; of a seed, its kind; of a source, its kind or a `SourceMode`
     seconds: float = 0.0
     logged: int | None = None  # the change log tells of every version after this one
     image: bool = False  # a copy of the input is kept
@@ -128,7 +135,7 @@ class TableRecord(Struct, frozen=True):
     def made(self) -> bool:
         """Whether SQLFlow made the table or view; otherwise it is an input from outside, which several projects may read, or a
         test."""
-        return self.kind in (TableKind.MODEL, TableKind.SEED) or self.mode in ("source view", "source table")
+        return self.kind in (TableKind.MODEL, TableKind.SEED) or self.mode in _SOURCE_MODES
 
     @property
     def reader(self) -> str:
@@ -139,6 +146,9 @@ class TableRecord(Struct, frozen=True):
     def id(self) -> str:
         """The name under which the record is kept."""
         return f"{self.table.id} for {self.reader}" if self.reader else self.table.id
+
+
+_SOURCE_MODES = frozenset(SourceMode)
 
 
 class Status(StrEnum):

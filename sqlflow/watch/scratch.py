@@ -38,6 +38,7 @@ from sqlflow.core.records import (
     Fingerprint,
     Relation,
     RunRecord,
+    SourceMode,
     TableKind,
     TableRecord,
     first_version,
@@ -256,7 +257,7 @@ def _states(
             record = TableRecord(
                 table=name, kind=TableKind.SOURCE, relation=Relation.VIEW, fingerprint=Fingerprint(made_of),
                 schema=schema, version=version, run_id=run_id, committed_at=now,
-                changes=(*(before.changes[-10:] if before else ()), Change(version)), seen=Stamp(identity), mode="source view",
+                changes=(*(before.changes[-10:] if before else ()), Change(version)), seen=Stamp(identity), mode=SourceMode.VIEW,
             )  # fmt: skip
         found[name] = InputState(record, Sql(render(name)), "its rows" if changed and before else "", work)
     return found
