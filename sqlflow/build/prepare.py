@@ -16,9 +16,9 @@ from sqlflow.changes.look import Warehouse, look
 from sqlflow.compiler.shapes import shapes_of
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Request
-from sqlflow.core.delta import Shape
 from sqlflow.core.diagnostics import Diagnostic, stop_on_errors
 from sqlflow.core.events import Clock
+from sqlflow.core.following import Shape
 from sqlflow.core.inputs import Inputs
 from sqlflow.core.model import Project
 from sqlflow.core.names import TableName

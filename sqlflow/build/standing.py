@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from sqlflow.core.amounts import counted
 from sqlflow.core.config import Config
 from sqlflow.core.engine import Engine, Found, Session, Traits
 from sqlflow.core.events import Emit, Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import TableRecord
 from sqlflow.core.store import StateStore
-from sqlflow.core.words import counted
 from sqlflow.state import warehouse as commits
 
 Clocked = Callable[[], str]

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from sqlflow.core.amounts import counted
 from sqlflow.core.engine import BindError, Row
 from sqlflow.core.model import Seed, Source
 from sqlflow.core.paths import literal_path
 from sqlflow.core.reading import Form
 from sqlflow.core.schema import Column, names_zone
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose
-from sqlflow.core.words import counted
 
 Ask = Callable[[Sql], list[Row] | BindError]
 """The rows of a query that reads nothing but files."""

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from sqlflow.changes import files, readings, signatures
 from sqlflow.changes.forms import date_format_of, is_moment, moment, struct
+from sqlflow.core.amounts import counted
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic
@@ -36,7 +37,6 @@ from sqlflow.core.records import (
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.seen import Content, Files, Read, Seen, Unknown, latest_of, rows_of, some_without_cursor
 from sqlflow.core.sql import Ident, Sql, Value, compose, joined, make, render
-from sqlflow.core.words import counted
 
 Stored = Callable[[TableName, TableName], Mapping[str, Signature]]
 

@@ -9,11 +9,11 @@ import re
 from pathlib import Path, PurePosixPath
 
 from sqlflow.changes.forms import ONE_LINE_END, mixed_line_ends
+from sqlflow.core.amounts import counted
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.model import Seed
 from sqlflow.core.schema import Schema
 from sqlflow.core.source import SourceFile, Span
-from sqlflow.core.words import counted
 
 _LONGEST_LINE = 2_000_000
 _LONGEST = 1 << 30  # the engine has a limit of its own, and tells it

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlflow.cli.opening import clock
 from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import to_json
+from sqlflow.core.amounts import counted
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import Session
@@ -18,7 +19,6 @@ from sqlflow.core.plan import Audit, CheckQuery
 from sqlflow.core.records import CheckResult, CheckStatus
 from sqlflow.core.sql import compose
 from sqlflow.core.text import MappedText
-from sqlflow.core.words import counted
 from sqlflow.quality.checks import audits, checks_of, checks_of_inputs, test_audits
 from sqlflow.runner.task import TaskError, run_audits, show_row
 

@@ -10,9 +10,9 @@ from xml.sax.saxutils import escape, quoteattr
 from msgspec import Struct
 
 from sqlflow.cli.render import render_table, to_json
+from sqlflow.core.amounts import counted
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.records import CheckResult, CheckStatus
-from sqlflow.core.words import counted
 from sqlflow.quality.checks import checks_of, checks_of_inputs
 from sqlflow.quality.forms import Category
 from sqlflow.quality.kinds import CHECKS

@@ -13,10 +13,10 @@ from sqlflow.build.standing import look_at
 from sqlflow.cli.build import show_warnings
 from sqlflow.cli.opening import opened, read_settings, tell
 from sqlflow.cli.render import diagnostics_json, to_json
+from sqlflow.core.amounts import counted
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import Severity
 from sqlflow.core.names import TableName
-from sqlflow.core.words import counted
 
 
 def compile_project(project: Path | None, target: str | None, variables: Sequence[str], *, json: bool) -> int:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from sqlflow.cli.opening import read_settings
 from sqlflow.cli.reading import OpenProject, find_name, reading
 from sqlflow.cli.render import render_table, to_json
+from sqlflow.core.amounts import counted
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import one_problem
@@ -18,7 +19,6 @@ from sqlflow.core.engine import EngineError, Found, Session
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose, render
-from sqlflow.core.words import counted
 from sqlflow.proof.judge import rows_of_written, written_columns
 from sqlflow.proof.tables import Difference, Table, difference, told
 from sqlflow.quality.checks import identities

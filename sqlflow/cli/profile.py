@@ -11,9 +11,9 @@ from sqlflow.build.selecting import called
 from sqlflow.cli.reading import find_name, reading
 from sqlflow.cli.render import render_table, to_json
 from sqlflow.cli.show import relation_of
+from sqlflow.core.amounts import counted
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import EngineError
-from sqlflow.core.words import counted
 from sqlflow.observe.text import visible
 from sqlflow.profile.scan import ColumnProfile, Profile, profile
 from sqlflow.profile.suggest import Suggestion, suggestions

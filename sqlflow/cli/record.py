@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from sqlflow.build.selecting import called
 from sqlflow.cli.opening import clock
 from sqlflow.cli.reading import OpenProject, find_name, reading
+from sqlflow.core.amounts import counted
 from sqlflow.core.clock import Nature
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.diagnostics import one_problem, stop_on_errors
@@ -21,7 +22,6 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.source import SourceFile
 from sqlflow.core.sql import Sql, compose, render
 from sqlflow.core.units import UnitTest
-from sqlflow.core.words import counted
 from sqlflow.project.units import read_units, units_in
 from sqlflow.unit.alone import Surroundings
 from sqlflow.unit.bench import Bench, Wrong

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
+from sqlflow.core.amounts import counted, duration
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.plan import CheckQuery, Plan, Reason, ReasonKind, Step, StepKind, Task, Way
-from sqlflow.core.words import counted, duration
 from sqlflow.observe.jsonl import diagnostic_fields, to_json
 from sqlflow.observe.text import (
     Paint,

@@ -11,13 +11,13 @@ from typing import TextIO
 from sqlflow.build.examine import Checked
 from sqlflow.cli.opening import Opened
 from sqlflow.cli.render import diagnostics_json, render_diagnostics, render_table, value_text
+from sqlflow.core.amounts import counted
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import Diagnostic, stop_on_errors
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Plan
 from sqlflow.core.text import MappedText
 from sqlflow.core.units import UnitTest
-from sqlflow.core.words import counted
 from sqlflow.observe.text import Paint, Style, ansi, uncolored
 from sqlflow.project.units import read_units
 from sqlflow.unit.alone import Surroundings

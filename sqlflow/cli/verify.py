@@ -15,13 +15,13 @@ from sqlflow.build.prepare import Prepared, prepare_with_problems
 from sqlflow.build.standing import look_at, repair
 from sqlflow.cli.opening import Opened, clock, new_run_id, opened, read_settings, tell
 from sqlflow.cli.render import render_table, to_json
+from sqlflow.core.amounts import counted
 from sqlflow.core.config import Request
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import Engine, Session
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import ReasonKind
 from sqlflow.core.records import Relation, TableRecord
-from sqlflow.core.words import counted
 from sqlflow.plan.modes import proofs
 from sqlflow.plan.subject import Subject
 from sqlflow.plan.verify import proof_of_image

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TextIO
 from msgspec import Struct, field
 
 from sqlflow.cli import watch_text as text
+from sqlflow.core.amounts import counted, duration
 from sqlflow.core.events import PlanChanged, RunStarted, TaskFinished
-from sqlflow.core.words import counted, duration
 from sqlflow.observe.console import Board
 from sqlflow.observe.text import Paint, Style, ansi, cut, display_width, visible
 from sqlflow.watch.events import (

@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from sqlflow.cli.render import in_order, plan_summary, render_table
+from sqlflow.core.amounts import counted, duration
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.plan import Task
 from sqlflow.core.records import RunRecord, Status
-from sqlflow.core.words import counted, duration
 from sqlflow.observe.text import Paint, Style, diagnostic_lines, display_width, summary_lines, visible
 from sqlflow.watch.events import Built, Changed, ColumnEdit, Impact, ModelEdit, Planned, Problems, ReachedModel, Rows
 

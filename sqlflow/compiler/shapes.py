@@ -12,8 +12,8 @@ import msgspec
 
 from sqlflow.core.clock import depends_on
 from sqlflow.core.compiled import Compiled, CompiledModel
-from sqlflow.core.delta import Refusal, Shape, Tier
 from sqlflow.core.diagnostics import Diagnostic, Note
+from sqlflow.core.following import Refusal, Shape, Tier
 from sqlflow.core.model import Incremental
 from sqlflow.core.modes import Strategy
 from sqlflow.core.names import TableName

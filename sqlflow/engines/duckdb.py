@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from sqlflow.core.amounts import bytes_of, sized
 from sqlflow.core.config import Config
 from sqlflow.core.diagnostics import ProjectError, one_problem
 from sqlflow.core.engine import BindError, Engine, EngineError, Found, Interrupted, ReadTable, Row, Traits, Unsteady
@@ -30,7 +31,6 @@ from sqlflow.core.records import Relation
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, Value, compose
 from sqlflow.core.syntax import RECURRING, named_tables, parse_tree
-from sqlflow.core.words import bytes_of, sized
 from sqlflow.engines.duckdb_facts import FACTS, scratch, traits_with
 from sqlflow.engines.duckdb_settings import calls_one_of, depends_on_zone
 from sqlflow.engines.facts import broken_facts, tell

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 from msgspec import Struct, structs
 
+from sqlflow.core.amounts import counted
 from sqlflow.core.diagnostics import Diagnostic
-from sqlflow.core.words import counted
 from sqlflow.migrate.dbt import Left, Place
 from sqlflow.migrate.models import Converted, Outcome, Remark
 

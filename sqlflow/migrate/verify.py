@@ -19,6 +19,7 @@ from sqlflow.build.examine import Checked, compile_what_can_be_read
 from sqlflow.build.prepare import prepare
 from sqlflow.build.run import run
 from sqlflow.build.standing import Standing, look_at
+from sqlflow.core.amounts import counted
 from sqlflow.core.cache import NoCache
 from sqlflow.core.config import Config, Request
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, Severity, one_problem
@@ -29,7 +30,6 @@ from sqlflow.core.names import TableName
 from sqlflow.core.records import Status, TaskResult
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, compose, render
-from sqlflow.core.words import counted
 from sqlflow.core.workshop import Workshop
 from sqlflow.engines import EngineModule
 from sqlflow.migrate.dbt import Output

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from msgspec import Struct
 
+from sqlflow.core.amounts import counted, whole_seconds
 from sqlflow.core.events import (
     Emit,
     Event,
@@ -25,7 +26,6 @@ from sqlflow.core.events import (
 )
 from sqlflow.core.plan import Plan, Task
 from sqlflow.core.records import Status, TaskResult
-from sqlflow.core.words import counted, whole_seconds
 from sqlflow.observe.observers import Audience
 from sqlflow.observe.plain import name_width, plain
 from sqlflow.observe.text import (

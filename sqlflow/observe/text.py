@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from unicodedata import category, east_asian_width
 
+from sqlflow.core.amounts import counted, duration
 from sqlflow.core.diagnostics import Diagnostic, Severity
 from sqlflow.core.events import Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import CheckResult, CheckStatus, RunRecord, Status, TableKind, TaskResult
 from sqlflow.core.source import Span
-from sqlflow.core.words import counted, duration
 
 _TAB = 4
 _LONGEST_SOURCE_LINE = 100

@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sqlflow.core.delta import Grouping, Shape
+from sqlflow.core.following import Grouping, Shape
 from sqlflow.core.keeping import counters_of
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Schema

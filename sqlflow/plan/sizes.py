@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from sqlflow.core.amounts import counted, sized
 from sqlflow.core.compiled import CompiledModel
 from sqlflow.core.intervals import BEGINNING, END, Interval, IntervalSet
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import SignatureUpdate
 from sqlflow.core.schema import Schema
 from sqlflow.core.types import ColumnType, Family
-from sqlflow.core.words import counted, sized
 from sqlflow.plan.partitions import changed_partitions
 
 

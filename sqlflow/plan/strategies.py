@@ -17,6 +17,7 @@ from typing import LiteralString
 
 from msgspec import Struct
 
+from sqlflow.core.amounts import counted
 from sqlflow.core.model import Conflict, Header, Incremental
 from sqlflow.core.modes import Strategy
 from sqlflow.core.plan import Step, StepKind, Way
@@ -25,7 +26,6 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Ident, Part, Sql, Value, compose, joined, make_temporary, render
 from sqlflow.core.ways import Fact, Method
 from sqlflow.core.wording import Prices
-from sqlflow.core.words import counted
 from sqlflow.plan.matched import MET, is_met
 from sqlflow.plan.subject import Subject, matches, write
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sqlflow.core.compiled import Compiled, CompiledModel
-from sqlflow.core.delta import Shape, Tier
+from sqlflow.core.following import Shape, Tier
 from sqlflow.core.plan import Blame, Plan, Task
 from sqlflow.plan.world import ShapeOf
 

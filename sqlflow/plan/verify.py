@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from sqlflow.core.compiled import CompiledModel
-from sqlflow.core.delta import Shape
+from sqlflow.core.following import Shape
 from sqlflow.core.keeping import counters_of, image_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step

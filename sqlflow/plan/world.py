@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
-from sqlflow.core.delta import Shape
 from sqlflow.core.engine import Traits
+from sqlflow.core.following import Shape
 from sqlflow.core.inputs import Inputs
 from sqlflow.core.model import Header, Incremental
 from sqlflow.core.modes import Strategy

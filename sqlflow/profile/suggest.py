@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
+from sqlflow.core.amounts import counted
 from sqlflow.core.types import parsed
-from sqlflow.core.words import counted
 from sqlflow.profile.scan import ColumnProfile, Profile
 
 _FEW = 5  # as many values as are counted one by one

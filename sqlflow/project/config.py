@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from msgspec.structs import replace
 
+from sqlflow.core.amounts import bytes_of
 from sqlflow.core.config import Config, DefaultValue, Target
 from sqlflow.core.diagnostics import Diagnostic, ProjectError, did_you_mean, one_problem, stop_on_errors
 from sqlflow.core.source import SourceFile
 from sqlflow.core.sql import Sql, Typed
 from sqlflow.core.text import MappedText
-from sqlflow.core.words import bytes_of
 from sqlflow.project import yaml
 from sqlflow.project.discover import read_text
 from sqlflow.project.names import refuse_reserved_schema

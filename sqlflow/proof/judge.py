@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlflow.core.clock import ClockRule, Nature, depends_on, never_the_same, words_of
 from sqlflow.core.compiled import Compiled, CompiledModel
-from sqlflow.core.delta import Shape
+from sqlflow.core.following import Shape
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, ReasonKind
 

@@ -7,13 +7,13 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sqlflow.core.amounts import counted
 from sqlflow.core.engine import EngineError, Row, Session
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Step, StepKind
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Sql, compose
 from sqlflow.core.types import Family
-from sqlflow.core.words import counted
 from sqlflow.plan.compare import compared_columns, rounded
 from sqlflow.plan.log import WEIGHT, names
 from sqlflow.plan.verify import Proof

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct, field
 
+from sqlflow.core.amounts import counted
 from sqlflow.core.engine import Row, Session
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.sql import Ident, Part, Sql, compose, make_temporary
-from sqlflow.core.words import counted
 from sqlflow.plan.compare import Comparison, alike, compare, compared_columns, exact_columns
 from sqlflow.plan.log import WEIGHT, names, same_key
 from sqlflow.proof.run import count_wrong, rounding, run_steps, sample_wrong

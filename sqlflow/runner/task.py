@@ -10,6 +10,7 @@ from math import isfinite
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from sqlflow.core.amounts import counted
 from sqlflow.core.diagnostics import Diagnostic, Note
 from sqlflow.core.engine import EngineError, Row, Session
 from sqlflow.core.names import TableName
@@ -20,7 +21,6 @@ from sqlflow.core.source import Span
 from sqlflow.core.text import MappedText
 from sqlflow.core.ways import Fact, Method
 from sqlflow.core.witness import Witness, Witnessed
-from sqlflow.core.words import counted
 
 
 class Outcome(Struct, frozen=True):

@@ -24,12 +24,13 @@ from sqlflow.build.run import run
 from sqlflow.build.standing import look_at
 from sqlflow.changes import files, readings
 from sqlflow.changes.look import seed_relation
+from sqlflow.core.amounts import counted
 from sqlflow.core.compiled import Compiled, CompiledModel
 from sqlflow.core.config import Config, Request
-from sqlflow.core.delta import NOT_FOLLOWED
 from sqlflow.core.diagnostics import Severity, stop_on_errors
 from sqlflow.core.engine import Engine, Found
 from sqlflow.core.events import Emit, Event
+from sqlflow.core.following import NOT_FOLLOWED
 from sqlflow.core.inputs import Inputs, InputState
 from sqlflow.core.intervals import BEGINNING, END, IntervalSet
 from sqlflow.core.names import TableName
@@ -46,7 +47,6 @@ from sqlflow.core.records import (
 from sqlflow.core.schema import Schema
 from sqlflow.core.seen import Stamp
 from sqlflow.core.sql import Ident, Sql, compose, render
-from sqlflow.core.words import counted
 from sqlflow.plan.plan import make_plan
 from sqlflow.plan.subject import within
 from sqlflow.state.file import open_state

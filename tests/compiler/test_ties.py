@@ -8,8 +8,8 @@ import pytest
 from markdown_cases import CONFIG
 
 from sqlflow.compiler.following.shape import find_shape
-from sqlflow.core.delta import Shape
 from sqlflow.core.engine import Binder
+from sqlflow.core.following import Shape
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.engines.duckdb import open_binder

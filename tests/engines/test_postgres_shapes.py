@@ -11,8 +11,8 @@ from on_postgres import drop_database, new_database
 
 from sqlflow.compiler.following.shape import find_shape
 from sqlflow.core.config import Config, Target
-from sqlflow.core.delta import Shape, Tier
 from sqlflow.core.engine import Binder
+from sqlflow.core.following import Shape, Tier
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Column, Schema
 from sqlflow.core.source import SourceFile

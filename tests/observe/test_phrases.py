@@ -7,12 +7,12 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from sqlflow.core.amounts import counted, duration, whole_seconds
 from sqlflow.core.diagnostics import Diagnostic
 from sqlflow.core.events import Told
 from sqlflow.core.names import TableName
 from sqlflow.core.records import CheckResult, CheckStatus, RunRecord, Status, TaskResult
 from sqlflow.core.source import Span
-from sqlflow.core.words import counted, duration, whole_seconds
 from sqlflow.observe.text import (
     cut,
     display_width,

@@ -16,8 +16,8 @@ from sqlflow.compiler.following.question import Question
 from sqlflow.compiler.following.refused import Refused, refusal_at
 from sqlflow.compiler.relations import expressions_of, same_text
 from sqlflow.compiler.scopes import Alias, Direct, Expression, Feature, Reference, Relation, Select
-from sqlflow.core.delta import Counter, Grouping, Refusal
 from sqlflow.core.engine import BindError
+from sqlflow.core.following import Counter, Grouping, Refusal
 from sqlflow.core.schema import Schema
 from sqlflow.core.sql import Sql, quoted
 from sqlflow.core.syntax import parse_tree, place_of

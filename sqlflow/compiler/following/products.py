@@ -8,7 +8,7 @@ from sqlglot import exp
 from sqlflow.compiler.following.refused import Refused, refusal_at
 from sqlflow.compiler.relations import expressions_of, tables_of
 from sqlflow.compiler.scopes import Feature, Opaque, Relation, Resolved, Select, SetOperation, Source, ValuesList
-from sqlflow.core.delta import Refusal
+from sqlflow.core.following import Refusal
 from sqlflow.core.names import TableName
 from sqlflow.core.syntax import place_of
 

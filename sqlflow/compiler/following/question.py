@@ -12,8 +12,8 @@ from sqlflow.compiler.facts import resolve_query
 from sqlflow.compiler.following.refused import Refused
 from sqlflow.compiler.scopes import Resolved
 from sqlflow.compiler.ties import Keys
-from sqlflow.core.delta import Refusal
 from sqlflow.core.engine import Binder
+from sqlflow.core.following import Refusal
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.syntax import parse_tree, place_of

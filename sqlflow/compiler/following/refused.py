@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sqlflow.core.delta import Refusal
+from sqlflow.core.following import Refusal
 from sqlflow.core.syntax import place_of
 
 

@@ -19,8 +19,8 @@ from sqlflow.compiler.following.unfollowable import refuse_unfollowable
 from sqlflow.compiler.following.views import ViewText, own_text, with_views
 from sqlflow.compiler.scopes import Resolved, output_names
 from sqlflow.compiler.ties import Keys
-from sqlflow.core.delta import ReadPlace, Refusal, Shape, Tier
 from sqlflow.core.engine import Binder, BindError
+from sqlflow.core.following import ReadPlace, Refusal, Shape, Tier
 from sqlflow.core.names import TableName
 from sqlflow.core.schema import Schema
 from sqlflow.core.syntax import told_again

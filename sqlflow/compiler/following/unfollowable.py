@@ -25,7 +25,7 @@ from sqlflow.compiler.scopes import (
     ValuesList,
 )
 from sqlflow.compiler.ties import ties_of
-from sqlflow.core.delta import Refusal
+from sqlflow.core.following import Refusal
 from sqlflow.core.schema import Schema
 from sqlflow.core.types import parsed
 from sqlflow.core.wording import OtherAggregates

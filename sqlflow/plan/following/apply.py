@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from sqlflow.core.amounts import counted
 from sqlflow.core.keeping import counters_of, log_of
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Reason, SignatureUpdate, Step
 from sqlflow.core.records import TableRecord
 from sqlflow.core.sql import Sql
-from sqlflow.core.words import counted
 from sqlflow.plan import selfcheck
 from sqlflow.plan.draft import Draft, Sight, Write, seen
 from sqlflow.plan.following import changelog, delta

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sqlflow.core.compiled import CompiledModel
-from sqlflow.core.delta import Tier
+from sqlflow.core.following import Tier
 from sqlflow.core.inputs import InputState
 from sqlflow.core.keeping import image_of, log_of
 from sqlflow.core.names import TableName

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from sqlflow.core.amounts import counted, duration
 from sqlflow.core.compiled import CompiledModel
-from sqlflow.core.delta import Refusal, Shape, Tier
+from sqlflow.core.following import Refusal, Shape, Tier
 from sqlflow.core.model import Header, Incremental
 from sqlflow.core.modes import Strategy
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Way
 from sqlflow.core.records import TableRecord
 from sqlflow.core.ways import Method
-from sqlflow.core.words import counted, duration
 from sqlflow.plan.following.delta import ChangedRows, Following, products_of
 from sqlflow.plan.stale import Version
 from sqlflow.plan.world import insists

@@ -13,7 +13,7 @@ from itertools import combinations, product
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sqlflow.core.delta import Grouping, Shape
+from sqlflow.core.following import Grouping, Shape
 from sqlflow.core.inputs import Beyond
 from sqlflow.core.keeping import counters_of
 from sqlflow.core.names import TableName

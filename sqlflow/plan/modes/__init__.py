@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sqlflow.core.delta import Shape
+from sqlflow.core.following import Shape
 from sqlflow.core.modes import Mode
 from sqlflow.core.plan import Reason
 from sqlflow.core.records import TableRecord

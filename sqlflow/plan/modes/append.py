@@ -8,7 +8,7 @@ have come late, and they are added if none that the table has are missing there.
 
 from __future__ import annotations
 
-from sqlflow.core.delta import Shape
+from sqlflow.core.following import Shape
 from sqlflow.core.model import Incremental
 from sqlflow.core.plan import Reason, ReasonKind, Step, StepKind
 from sqlflow.core.records import TableRecord

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from sqlflow.core.delta import Shape
+from sqlflow.core.following import Shape
 from sqlflow.core.plan import Reason, ReasonKind, Step
 from sqlflow.core.records import Relation, TableRecord
 from sqlflow.core.ways import Method

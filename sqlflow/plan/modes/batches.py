@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
+from sqlflow.core.amounts import sized
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet
 from sqlflow.core.plan import Reason
-from sqlflow.core.words import sized
 from sqlflow.plan import partitions, sizes
 from sqlflow.plan.subject import ZONED, Subject
 from sqlflow.plan.world import World

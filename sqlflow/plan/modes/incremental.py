@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from sqlflow.core.delta import Shape, Tier
+from sqlflow.core.following import Shape, Tier
 from sqlflow.core.intervals import BEGINNING, END, NOTHING, IntervalSet, floor
 from sqlflow.core.model import Incremental
 from sqlflow.core.modes import Strategy

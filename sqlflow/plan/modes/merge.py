@@ -24,7 +24,7 @@ from typing import LiteralString
 
 from msgspec.structs import replace
 
-from sqlflow.core.delta import Shape
+from sqlflow.core.following import Shape
 from sqlflow.core.keeping import deletions_of
 from sqlflow.core.model import Conflict, Header, Incremental
 from sqlflow.core.modes import promised

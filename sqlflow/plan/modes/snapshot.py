@@ -22,7 +22,7 @@ from typing import LiteralString
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sqlflow.core.delta import Shape
+from sqlflow.core.following import Shape
 from sqlflow.core.keeping import deletions_of
 from sqlflow.core.model import DeletedRows, Incremental
 from sqlflow.core.plan import Reason, ReasonKind, Step, StepKind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlflow.core.delta import Shape
+from sqlflow.core.following import Shape
 from sqlflow.core.plan import Reason, ReasonKind
 from sqlflow.core.records import TableRecord
 from sqlflow.plan.draft import Check, Decision, Leave, Sight, Write

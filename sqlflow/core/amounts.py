@@ -1,4 +1,4 @@
-"""Words for people."""
+"""Amounts as people read and write them: counts, durations, sizes."""
 
 from __future__ import annotations
 
