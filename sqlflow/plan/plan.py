@@ -271,8 +271,8 @@ class _Planner:
         self._add(task_of(self._world, subject, draft, self._needs(subject.model), causes))
 
     def _needs(self, model: CompiledModel) -> frozenset[str]:
-        """The tasks of everything it reads, and its own batch before this one."""
-        tables = {*self._world.data_inputs(model), *model.checked_against, *model.ordered_after, model.name}
+        """The tasks of everything it, its checks and its hooks read, and its own batch before this one."""
+        tables = {*self._world.waited_for(model), model.name}
         return frozenset(self._last_task[name] for name in tables if name in self._last_task)
 
     def _add(self, task: Task) -> None:

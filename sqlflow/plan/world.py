@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -53,8 +53,15 @@ class World(Struct, frozen=True, dict=True):
 
     def data_inputs(self, model: CompiledModel) -> tuple[TableName, ...]:
         """The tables that a model reads, views looked through, and the views."""
+        return self._looked_through(model.parents)
+
+    def waited_for(self, model: CompiledModel) -> tuple[TableName, ...]:
+        """The tables that it, its checks and its hooks read, views looked through, and the views."""
+        return self._looked_through((*model.parents, *model.checked_against, *model.ordered_after))
+
+    def _looked_through(self, tables: Iterable[TableName]) -> tuple[TableName, ...]:
         found: dict[TableName, None] = {}
-        stack = list(model.parents)
+        stack = list(tables)
         while stack:
             name = stack.pop()
             if name in found:
