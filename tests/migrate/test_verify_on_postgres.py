@@ -76,7 +76,7 @@ def test_a_database_that_others_use_cannot_be_copied_and_that_is_said(database: 
     assert "error[database-error]: the database cannot be copied while others are connected to it" in ran.err
 
 
-@pytest.mark.parametrize("address", ["postgresql://", "postgresql://a b", "postgresql://u:p@host:port/x"])
+@pytest.mark.parametrize("address", ["postgresql://", "postgresql://a b"])
 def test_an_address_that_is_none_is_told(address: str, tmp_path: Path) -> None:
     _write(tmp_path, "postgresql://postgres@localhost/x")
     ran = sqlflow(tmp_path, f"sqlflow migrate dbt dbt --out new --verify --dbt-database '{address}'")
