@@ -91,6 +91,11 @@ def union_relations(
     known = [renderer.columns(relation) for relation in relations]
     override = {key.lower(): kind for key, kind in (column_override or {}).items()}
     kind = type_string(renderer)
+    if source_column_name and relations:
+        renderer.note(
+            f"`{source_column_name}` holds names such as `{relations[0]}`, and in dbt with the database and in quotes",
+            "look at what compares it with a text",
+        )
     if all(columns is not None for columns in known):
         names: dict[str, str] = {}
         for columns in known:
