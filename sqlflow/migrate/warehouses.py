@@ -247,13 +247,20 @@ def _scalar(tree: exp.Expr, path: str) -> exp.Expr:
 
 def _untyped(tree: exp.Expr) -> None:
     """ARRAY, OBJECT and VARIANT hold values of any type, and so does JSON."""
-    for kind in tree.find_all(exp.DataType):
-        if (
-            kind.this in (exp.DType.ARRAY, exp.DType.OBJECT, exp.DType.VARIANT, exp.DType.STRUCT)
-            and not kind.expressions
-        ):
-            kind.set("this", exp.DType.JSON)
-            kind.set("nested", False)
+    for kind in list(tree.find_all(exp.DataType)):
+        if kind.this in _ANYTHING and not kind.expressions:
+            cast = kind.parent
+            if type(cast) is exp.Cast:
+                cast.replace(_calling("to_json")([cast.this]) or cast)
+            else:
+                kind.set("this", exp.DType.JSON)
+                kind.set("nested", False)
+    for found in list(tree.find_all(exp.ArrayContains)):
+        given = [exp.Anonymous(this="to_json", expressions=[one.copy()]) for one in (found.this, found.expression)]
+        found.replace(exp.Anonymous(this="json_contains", expressions=given))
+
+
+_ANYTHING = (exp.DType.ARRAY, exp.DType.OBJECT, exp.DType.VARIANT, exp.DType.STRUCT)
 
 
 # ---------------------------------------------------------------- small words
