@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from sqlflow.core.names import TableName
+from sqlflow.engines.duckdb import function_names
 from sqlflow.migrate.blocks import tags_of
 from sqlflow.migrate.checks import Checked, TestQuery, checks_of, queries_of, tests_of, unique_columns
 from sqlflow.migrate.comments import without_directives
@@ -24,7 +25,9 @@ from sqlflow.migrate.histories import TAKE_OVER, taking_over
 from sqlflow.migrate.jinja import Failed, Lookups, Relation, Renderer
 from sqlflow.migrate.lookups import Names, by_name, columns_said, source_tables
 from sqlflow.migrate.models import Compiled, Converted, convert, hooks
+from sqlflow.migrate.models import Names as KeptNames
 from sqlflow.migrate.naming import Named, name_node
+from sqlflow.migrate.plain_macros import plain_macros
 from sqlflow.migrate.remarks import Outcome, Remark
 from sqlflow.migrate.report import Entry, Report, entry_of
 from sqlflow.migrate.seeds import mended
@@ -80,6 +83,8 @@ def migrate(
             left.append(Left(f"{node.node.resource} {node.node.name}", node.node.place, reason))
     headings = {one.table: _heading(project, one) for one in named if one.node.resource == "seed"}
     done: dict[TableName, Converted | None] = {}
+    own = plain_macros(project.main, dialect, function_names()) if dialect == sqlglot_name(adapter) else {}
+    kept_names = KeptNames(own)
 
     def known(schema: str, name: str) -> Sequence[str] | None:
         table = TableName(schema or project.output.schema, name)
@@ -106,7 +111,7 @@ def migrate(
             done[table] = None  # for those that read each other in a circle
             one = models[table]
             try:
-                done[table] = convert(one, renderer, adapter, unique_columns(tests[table]), compiled, known)
+                done[table] = convert(one, renderer, adapter, unique_columns(tests[table]), compiled, known, kept_names)
             except Exception as error:  # noqa: BLE001 - one model in a thousand shall not keep the others from coming over
                 reason = f"it could not be converted: {type(error).__name__}: {error}"[:300]
                 done[table] = Converted(one, None, {}, (Remark(Outcome.BY_HAND, reason, one.node.place),))
@@ -140,7 +145,7 @@ def migrate(
         for table, one in converted.items()
         if one.sql is not None
     }
-    defaults, own = folder_defaults(said, {"schema": None, "mode": "auto"})
+    defaults, said_by_path = folder_defaults(said, {"schema": None, "mode": "auto"})
     files: dict[PurePosixPath, str] = {}
     entries: list[Entry] = []
     for table, one in converted.items():
@@ -149,7 +154,7 @@ def migrate(
             entries.append(entry_of(one, "", remarks))
             continue
         path = paths[table]
-        files[path] = _model_file(one, own[path], checks[table], docs, remarks)
+        files[path] = _model_file(one, said_by_path[path], checks[table], docs, remarks)
         entries.append(entry_of(one, str(path), remarks))
     seeds = {one.table: one for one in named if one.node.resource == "seed" and one.enabled}
     copied = {
@@ -209,9 +214,10 @@ def migrate(
     outside += [
         text for path, text in files.items() if path.parts[0] == "sources" and "path: " in text and "://" in text
     ]
+    written = list(converted.values())
     for test in named:
         if test.node.resource == "test" and test.enabled:
-            _singular(test, renderer, adapter, files, entries)
+            written.append(_singular(test, renderer, adapter, kept_names, files, entries))
         elif test.node.resource == "analysis":
             left.append(
                 Left(
@@ -222,7 +228,9 @@ def migrate(
             )
     engine = engine or ("postgres" if dialect == "postgres" else "duckdb")
     schemas = {table.schema for table in used}
-    variables = {name: value for one in converted.values() for name, value in one.variables.items()}
+    variables = {name: value for one in written for name, value in one.variables.items()}
+    for macro in {macro.name: macro for one in written for macro in one.macros}.values():
+        files[PurePosixPath("macros", f"{macro.name}.sql")] = macro.statement
     kept = [one for one in converted.values() if one.named.node.resource == "snapshot" and one.sql is not None]
     if text := taking_over([one for one in kept if one.named.enabled and one.directives.get("key")], engine):
         files[PurePosixPath(TAKE_OVER)] = text
@@ -376,16 +384,22 @@ def _model_file(
 
 
 def _singular(
-    test: Named, renderer: Renderer, adapter: str, files: dict[PurePosixPath, str], entries: list[Entry]
-) -> None:
+    test: Named,
+    renderer: Renderer,
+    adapter: str,
+    kept_names: KeptNames,
+    files: dict[PurePosixPath, str],
+    entries: list[Entry],
+) -> Converted:
     severity = str(test.config.get("severity", "error")).lower()
-    made = convert(test, renderer, adapter, (), lambda _: None, lambda schema, name: None)
+    made = convert(test, renderer, adapter, (), lambda _: None, lambda schema, name: None, kept_names)
     path = PurePosixPath("tests", *test.node.fqn[1:-1], f"{test.node.name}.sql")
     if made.sql is None:
         entries.append(entry_of(made, ""))
-        return
+        return made
     files[path] = header("", {"severity": "warn"} if severity == "warn" else {}, (), {}) + made.sql + "\n"
     entries.append(entry_of(made, str(path)))
+    return made
 
 
 def _generic(query: TestQuery, adapter: str, files: dict[PurePosixPath, str], left: list[Left]) -> None:

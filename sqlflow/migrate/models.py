@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlglot
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 from sqlglot.errors import SqlglotError
 
 from sqlflow.core.names import TableName
@@ -18,6 +18,7 @@ from sqlflow.migrate.dbt import DbtModel, Place, TextFile
 from sqlflow.migrate.dialects import Known, output_columns, reads_as_query, sqlglot_name, translate, written_in
 from sqlflow.migrate.jinja import Failed, NotRendered, Relation, Rendered, Renderer, uses_of
 from sqlflow.migrate.naming import Named
+from sqlflow.migrate.plain_macros import PlainMacro, means_the_same, with_macros
 from sqlflow.migrate.remarks import Outcome, Remark
 from sqlflow.migrate.snapshots import CONFIGS, history
 from sqlflow.migrate.variables import Value, with_values, with_variables
@@ -37,6 +38,7 @@ class Converted(Struct, frozen=True):
     frozen: tuple[str, ...] = ()
     columns: tuple[str, ...] | None = None
     variables: Mapping[str, Value] = {}
+    macros: tuple[PlainMacro, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -54,6 +56,13 @@ class Compiled(Struct, frozen=True):
     place: str
 
 
+class Names(Struct, frozen=True):
+    """The names that models may use: macros, and variables with the values that they have in the models before."""
+
+    macros: Mapping[str, PlainMacro] = {}
+    variables: dict[str, Value] = field(default_factory=dict)
+
+
 def convert(
     named: Named,
     renderer: Renderer,
@@ -61,6 +70,7 @@ def convert(
     unique: Sequence[tuple[str, ...]],
     compiled: Callable[[DbtModel], Compiled | None],
     known: Known,
+    names: Names,
 ) -> Converted:
     """A model of dbt as one of SQLFlow."""
     node = named.node
@@ -72,9 +82,11 @@ def convert(
         )
         return Converted(named, None, {}, tuple(remarks))
     rendered = _render(named, renderer, incremental=False)
-    baked, variables = rendered, _NO_VARIABLES
+    baked, variables, template = rendered, _NO_VARIABLES, node.file.text
+    macros: tuple[PlainMacro, ...] = ()
     if isinstance(rendered, Rendered):
-        rendered, variables = _with_variables(named, rendered, renderer, adapter)
+        kept = _with_names(named, rendered, renderer, adapter, names)
+        rendered, template, variables, macros = kept.rendered, kept.template, kept.variables, kept.macros
     if not named.enabled and (isinstance(rendered, Failed) or not rendered.text.strip()):
         remarks.append(Remark(Outcome.EXACT, "it is disabled, and left out", node.place))
         return Converted(named, None, {}, tuple(remarks))
@@ -101,7 +113,7 @@ def convert(
             )
             for note in rendered.notes
         ]
-        uses = list(uses_of(node.file.text))
+        uses = list(uses_of(template))
         frozen = tuple(dict.fromkeys(use.what for use in uses))
         if frozen:
             place = Place(node.file.path, uses[0].line + node.first_line - 1)
@@ -119,14 +131,13 @@ def convert(
             **directives,
         }
     if node.resource == "snapshot":
-        kept, added = history(named, columns, adapter, remarks)
-        directives = {**kept, **directives}
+        said, added = history(named, columns, adapter, remarks)
+        directives = {**said, **directives}
         columns = None if columns is None else [*columns, *added]
     directives |= hooks(named, renderer, adapter, remarks)
     sql = _in_dialect(sql, node, adapter, remarks)
-    return Converted(
-        named, sql, directives, tuple(remarks), reads, frozen, None if columns is None else tuple(columns), variables
-    )
+    there = None if columns is None else tuple(columns)
+    return Converted(named, sql, directives, tuple(remarks), reads, frozen, there, variables, macros)
 
 
 # ---------------------------------------------------------------- text
@@ -148,25 +159,39 @@ def _render(named: Named, renderer: Renderer, *, incremental: bool) -> Rendered 
     return neat
 
 
-def _with_variables(
-    named: Named, baked: Rendered, renderer: Renderer, adapter: str
-) -> tuple[Rendered, Mapping[str, Value]]:
-    """The model's text with variables where values of variables stood, if it is the same query."""
-    if written_in(adapter) != sqlglot_name(adapter) or "$" in baked.text:
-        return baked, {}
+class Kept(Struct, frozen=True):
+    """A model's text with the variables and macros that stay what they are. `template`: its text before that."""
+
+    rendered: Rendered
+    template: str
+    variables: Mapping[str, Value] = {}
+    macros: tuple[PlainMacro, ...] = ()
+
+
+def _with_names(named: Named, baked: Rendered, renderer: Renderer, adapter: str, names: Names) -> Kept:
+    """The model's text with variables and macros where their values and texts stood, if it is the same query."""
     node = named.node
+    plain = Kept(baked, node.file.text)
+    dialect = sqlglot_name(adapter)
+    if written_in(adapter) != dialect or "$" in baked.text:
+        return plain
     text, variables = with_variables(node.file.text, renderer.variable)
-    if not variables:
-        return baked, {}
-    with_names = DbtModel(
+    text, macros = with_macros(text, names.macros, dialect)
+    if any(repr(names.variables.get(name, value)) != repr(value) for name, value in variables.items()):
+        return plain  # another model has another default for it
+    if not variables and not macros:
+        return plain
+    with_text = DbtModel(
         node.name, node.resource, node.package, TextFile(node.file.path, text), node.fqn, node.folder_config, node.first_line, node.properties
     )  # fmt: skip
-    made = _render(structs.replace(named, node=with_names), renderer, incremental=False)
-    if isinstance(made, Failed) or _tokens(with_values(made.text, variables)) != _tokens(baked.text):
-        return baked, {}
-    if reads_as_query(made.text.strip(), adapter) is not None:
-        return baked, {}
-    return made, variables
+    made = _render(structs.replace(named, node=with_text), renderer, incremental=False)
+    if isinstance(made, Failed) or reads_as_query(made.text.strip(), adapter) is not None:
+        return plain
+    valued = with_values(made.text, variables)
+    if _tokens(valued) != _tokens(baked.text) and not (macros and means_the_same(valued, baked.text, macros, dialect)):
+        return plain
+    names.variables.update(variables)
+    return Kept(made, text, variables, tuple(macros))
 
 
 def _without_empty_lines(text: str) -> str:
