@@ -18,6 +18,11 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 CORRECTIONS = pytest.StashKey[list[tuple[Case, list[Correction]]]]()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `-n auto`: half as many again as there are processors, for tests wait for servers and processes a third of the time."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-cases", action="store_true", help="Write what happened into tests/cases/*.md.")
 
