@@ -1,10 +1,8 @@
-"""`compile_models`: every model, parents first: put in inline models, bind, trace, check the header, fingerprint."""
+"""`compile_models`: every model, parents first: bind, trace, check the header, fingerprint. Its text is made in `texts`."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,8 +10,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sqlflow.compiler.fingerprint import checks_digest, deciding_columns, digest, header_digest, schema_digest
 from sqlflow.compiler.header import check_header, check_input, compares_rows, without_equality
 from sqlflow.compiler.required import not_incremental
+from sqlflow.compiler.texts import Named, Text, Texts, too_many_inlines
 from sqlflow.core.cache import Cache
 from sqlflow.core.clock import Moving, Nature, Written, is_fresh
 from sqlflow.core.compiled import Compiled, CompiledModel, TimeMapping, Traces
@@ -25,12 +25,10 @@ from sqlflow.core.intervals import Grain
 from sqlflow.core.known import Facts, KnownModel, KnownProject, Parsed
 from sqlflow.core.later import Later
 from sqlflow.core.model import Header, Model, Project, has_snippets
-from sqlflow.core.modes import Mode
 from sqlflow.core.names import TableName
 from sqlflow.core.records import Fingerprint
 from sqlflow.core.schema import Column, Schema, reserved_columns
 from sqlflow.core.source import Span
-from sqlflow.core.sql import quoted, render
 from sqlflow.core.text import Edit, MappedText
 from sqlflow.core.workshop import Workshop
 from sqlflow.quality.checks import checks_of_inputs
@@ -73,7 +71,7 @@ def parse_models(
         if model.file.path in hopeless:
             continue
         text, spoken = model.query.text, model.dialect or dialect
-        key = "parse2:" + _hash(workshop.version, spoken, text)
+        key = "parse2:" + digest(workshop.version, spoken, text)
         parsed = _cached(cache, key, Parsed)
         if parsed is None:
             from sqlflow.compiler.parse import parse, parse_foreign
@@ -156,25 +154,6 @@ def _same(known: KnownProject | None, model: Model) -> KnownModel | None:
     return found if found is not None and found.compiled.model is model else None
 
 
-class _Text(Struct, frozen=True):
-    """A model's text with everything put in. `reads`: how each table is written in it -> the table.
-
-    `inlines`: the inline models that it is made of, each behind those that it reads; `copies`: how often their texts would
-    stand in it, were they put in where they are read. `body`: the query that reads each of them as a CTE.
-    """
-
-    query: MappedText
-    parents: tuple[TableName, ...]
-    reads: Mapping[tuple[str, str], TableName]
-    body: MappedText
-    inlines: tuple[TableName, ...] = ()
-    copies: int = 0
-
-    @property
-    def many(self) -> bool:
-        return len(self.inlines) > _FEW_INLINES
-
-
 class _Compiler:
     def __init__(
         self,
@@ -209,9 +188,9 @@ class _Compiler:
         self._cache = workshop.cache
         self._version = workshop.version
         self._trees = trees
-        self._texts: dict[TableName, _Text] = {}
+        self._texts = Texts(self.models, self._inline, self._dialect, self._as_it_runs)
         self._told: dict[TableName, str | None] = {}
-        self._base = _hash(workshop.version, config.target_dialect, config.timezone)
+        self._base = digest(workshop.version, config.target_dialect, config.timezone)
         self._defined: set[TableName] = set()
         self._views: dict[TableName, Resolved | None] = {}
 
@@ -226,20 +205,18 @@ class _Compiler:
             return
         if model.dialect and self._translated(model) is None:
             return
-        text = self._text(name)
+        text = self._texts.of(name)
         if any(parent not in self._columns for parent in text.parents):
             return  # a source that could not be read, which has been told
         self.analysed.append(name)
-        if len(text.inlines) > _MOST_INLINES or len(text.query.text) > _LARGEST_WITH_INLINES < len(
-            text.query.text
-        ) - len(model.query.text):
-            self.problems.append(_too_many_inlines(model, text))
+        if too_long := too_many_inlines(model, text):
+            self.problems.append(too_long)
             return
         if model.arguments and not self._is_hygienic(model):
             return
         whole = text
         if text.many and model.header.promise.inlined:
-            text = self._by_itself(model)
+            text = self._texts.by_itself(model)
         bounds, stands_for = self._bounds(model, text)
         opaque = self._parsed[name].get().opaque or text is not whole
         facts = self._facts(model, text, self._plain(text, bounds, stands_for), opaque=opaque)
@@ -285,7 +262,7 @@ class _Compiler:
         )
         problem = not_incremental(compiled)
         if problem is None:
-            self._take(compiled, self._given(whole.parents), _schema_digest(schema))
+            self._take(compiled, self._given(whole.parents), schema_digest(schema))
         else:
             self.problems.append(problem)
 
@@ -310,7 +287,7 @@ class _Compiler:
                 return False
             if compiled.model.dialect and self._translated(compiled.model) is None:
                 return False
-            if self._text(name).query.text != compiled.query.text:
+            if self._texts.of(name).query.text != compiled.query.text:
                 return False
         return all(parent in self._columns for parent in compiled.parents) and before.key == self._given(
             compiled.parents
@@ -318,7 +295,7 @@ class _Compiler:
 
     def _given(self, parents: Collection[TableName]) -> str:
         """A hash of all that decides what a query gives, besides its text."""
-        return _hash(self._base, *[self._stamp(parent) for parent in parents])
+        return digest(self._base, *[self._stamp(parent) for parent in parents])
 
     def _stamp(self, parent: TableName) -> str:
         """What of a parent decides its children: its columns, and for a view the query that is looked through."""
@@ -326,9 +303,9 @@ class _Compiler:
         if found is None:
             compiled = self.done.get(parent)
             spelled = self._spelled.get(parent, parent) if compiled is None else compiled.model.name
-            found = f"{spelled} {self.digests.get(parent) or _schema_digest(self._columns[parent])}"
+            found = f"{spelled} {self.digests.get(parent) or schema_digest(self._columns[parent])}"
             if compiled is not None and compiled.header.promise.is_view:
-                found += f" {self.keys[parent]} {_hash(compiled.query.text, compiled.model.file.text)} {compiled.model.file.path}"
+                found += f" {self.keys[parent]} {digest(compiled.query.text, compiled.model.file.text)} {compiled.model.file.path}"
             self._stamps[parent] = found
         return found
 
@@ -344,18 +321,13 @@ class _Compiler:
             self._rows = {reader.name: reader for reader in self._graph.readers}
         return self._rows[name]
 
-    def _text(self, name: TableName) -> _Text:
-        if name not in self._texts:
-            self._texts[name] = self._put_in(self.models[name])
-        return self._texts[name]
-
     def _placed(
-        self, mapping: TimeMapping, text: _Text, bounds: tuple[tuple[int, int, str], ...], time: Column | str
+        self, mapping: TimeMapping, text: Text, bounds: tuple[tuple[int, int, str], ...], time: Column | str
     ) -> TimeMapping:
         """A mapping whose reason says where in the files its construct stands."""
         if not mapping.reason:
             return mapping
-        query = text.query if mapping.view is None else self._text(mapping.view).query
+        query = text.query if mapping.view is None else self._texts.of(mapping.view).query
         if mapping.view is None and bounds:  # offsets are those of the text that was looked at
             value = _stand_in(time if isinstance(time, str) else time.type)
             query = query.edit([Edit(at, to, value) for at, to, _ in bounds])
@@ -399,7 +371,7 @@ class _Compiler:
         """The columns whose type knows no equality, in lower case, for a model in which rows are held against each other."""
         if not compares_rows(model.header):
             return ()
-        key = "by_text:" + _hash(self._version, repr(schema))
+        key = "by_text:" + digest(self._version, repr(schema))
         if (known := self._cache.get(key)) is not None:
             return tuple(msgspec.json.decode(known, type=list[str]))
         found = without_equality(schema, self._binder)
@@ -433,7 +405,7 @@ class _Compiler:
     def _header_fits(self, model: Model, schema: Schema, by_text: tuple[str, ...]) -> bool:
         """Whether the directives name columns that there are, with conditions that work."""
         header = model.header
-        key = "header:" + _hash(
+        key = "header:" + digest(
             self._version, repr(schema), repr((header.checks, header.deleted, header.key, header.time, header.cursor, header.index, header.partition_by)),
             repr((header.grain, header.lookback, header.mode, sorted(header.columns), header.compare, header.added)),
         )  # fmt: skip
@@ -445,84 +417,9 @@ class _Compiler:
             self._cache.put(key, b"1")
         return all(problem.severity is not Severity.ERROR for problem in problems)
 
-    def _put_in(self, model: Model) -> _Text:
-        """The query with inline models and full names in place of what the author wrote.
-
-        Inline models stand where they are read, as long as they are few and each is read once. Otherwise they are CTEs
-        in front: a text that is put in twice by each of its readers would double at each level.
-        """
-        edits: list[Edit] = []
-        parents: dict[TableName, None] = {}
-        reads: dict[tuple[str, str], TableName] = {}
-        inlines: dict[TableName, tuple[int, int]] = {}
-        copies = 0
-        query, found = self._as_it_runs(model)
-        for read, table in found:
-            if table in self._inline:
-                inner = self._text(table)
-                alias = "" if read.aliased else f" AS {quoted(read.name)}"
-                edits.append(Edit(read.start, read.end, f"{_cte_of(table)}{alias}"))
-                parents |= dict.fromkeys(inner.parents)
-                reads |= inner.reads
-                for name in (*inner.inlines, table):
-                    inlines.setdefault(name, (read.start, read.end))
-                copies += inner.copies + 1
-                continue
-            if read.schema is None:
-                edits.append(Edit(read.start, read.end, render(table)))
-            elif self._is_spelled_otherwise(read, table, query.text):
-                written = _NAME_PART.findall(query.text[read.start : read.end])[-1]  # as what names its columns is
-                alias = "" if read.aliased else f" AS {written}"
-                edits.append(Edit(read.start, read.end, f"{render(table)}{alias}"))
-            parents[table] = None
-            reads[table.key] = table
-        body = query.edit(edits) if edits else query
-        if copies == len(inlines) <= _FEW_INLINES:
-            made = query.edit(self._where_they_are_read(edits, found)) if edits else query
-        else:
-            made = query.edit([*edits, self._in_front(query.text, inlines)])
-        return _Text(made, tuple(sorted(parents)), reads, body, tuple(inlines), copies)
-
-    def _is_spelled_otherwise(self, read: ReadTable, table: TableName, text: str) -> bool:
-        """Whether a name means one table, for which its case does not matter, and none in the target's SQL."""
-        if self._dialect != "postgres":
-            return False
-        parts = [
-            part[1:-1].replace('""', '"') if part.startswith('"') else part.lower()
-            for part in _NAME_PART.findall(text[read.start : read.end])
-        ]
-        return parts[-2:] != [table.schema, table.name]
-
-    def _by_itself(self, model: Model) -> _Text:
-        """The query of an inline model as if those that it reads were tables; its readers look at all of it again."""
-        query, found = self._as_it_runs(model)
-        made = query.edit([Edit(read.start, read.end, render(table)) for read, table in found if read.schema is None])
-        return _Text(made, tuple(sorted({table for _, table in found})), {t.key: t for _, t in found}, made)
-
-    def _where_they_are_read(
-        self, edits: Sequence[Edit], found: Sequence[tuple[ReadTable, TableName]]
-    ) -> Iterator[Edit]:
-        tables = {read.start: (read, table) for read, table in found}
-        for edit in edits:
-            read, table = tables[edit.start]
-            if table not in self._inline:
-                yield edit
-                continue
-            alias = "" if read.aliased else f" AS {quoted(read.name)}"
-            yield replace(edit, text=f"(\n{self._text(table).query.text}\n){alias}")
-
-    def _in_front(self, text: str, inlines: Mapping[TableName, tuple[int, int]]) -> Edit:
-        """Inline models as CTEs, each standing for the place where the first of them is read that needs it."""
-        made = ",\n".join(f"{_cte_of(name)} AS (\n{self._text(name).body.text}\n)" for name in inlines)
-        place = min(inlines.values())
-        match = _BEGINS_WITH.match(text)
-        if match is not None:
-            return Edit(match.end(), match.end(), f" {made},", place)
-        return Edit(0, 0, f"WITH {made}\n", place)
-
     # ------------------------------------------------------------------ the author's SQL in that of the target
 
-    def _as_it_runs(self, model: Model) -> tuple[MappedText, list[tuple[ReadTable, TableName]]]:
+    def _as_it_runs(self, model: Model) -> tuple[MappedText, Named]:
         """The query in the target's SQL, and the tables that it names there."""
         edges = self._reader(model.name).edges
         if not model.dialect:
@@ -545,7 +442,7 @@ class _Compiler:
         if None in columns.values():
             return None  # a source that could not be read, which has been told
         given = repr(sorted((str(read), repr(schema)) for read, schema in columns.items()))
-        key = "told:" + _hash(self._version, model.dialect, self._dialect, model.query.text, given)
+        key = "told:" + digest(self._version, model.dialect, self._dialect, model.query.text, given)
         cached = _cached(self._cache, key, str)
         if cached is None:
             from sqlflow.translation.translate import Untranslatable, translated
@@ -571,23 +468,23 @@ class _Compiler:
         self._told[name] = cached
         return cached
 
-    def _bounds(self, model: Model, text: _Text) -> tuple[tuple[tuple[int, int, str], ...], str]:
+    def _bounds(self, model: Model, text: Text) -> tuple[tuple[tuple[int, int, str], ...], str]:
         """Where `$start` and `$end` stand, and the type that they probably have."""
         if not self._parsed[model.name].get().bounds:
             return (), ""
         return self._parsed_text(text.query.text).bounds, "TIMESTAMP" if model.header.grain is Grain.HOUR else "DATE"
 
-    def _plain(self, text: _Text, bounds: tuple[tuple[int, int, str], ...], stands_for: str) -> str:
+    def _plain(self, text: Text, bounds: tuple[tuple[int, int, str], ...], stands_for: str) -> str:
         """The query for the binder: a value of the time column's type in place of `$start` and `$end`."""
         if not bounds:
             return text.query.text
         value = _stand_in(stands_for)
         return text.query.edit([Edit(start, end, value) for start, end, _ in bounds]).text
 
-    def _facts(self, model: Model, text: _Text, plain: str, *, opaque: bool) -> Facts | None:
+    def _facts(self, model: Model, text: Text, plain: str, *, opaque: bool) -> Facts | None:
         columns = {parent: self._columns[parent] for parent in text.parents}
         time = model.header.time if model.header.promise.timed else None
-        key = "facts3:" + _hash(
+        key = "facts3:" + digest(
             self._version,
             self._dialect,
             self._zone,
@@ -645,7 +542,7 @@ class _Compiler:
         self._cache.put(key, msgspec.json.encode(facts))
         return facts
 
-    def _refused(self, model: Model, text: _Text, plain: str, bound: BindError, resolved: Resolved | None) -> None:
+    def _refused(self, model: Model, text: Text, plain: str, bound: BindError, resolved: Resolved | None) -> None:
         """The binder stops at the first problem; names that are wrong can be told all at once."""
         mapped = text.query if plain == text.query.text else replace(text.query, text=plain)
         from sqlflow.compiler.facts import name_problems
@@ -680,7 +577,7 @@ class _Compiler:
         )
         return replace(told, message=message, hint=hint)
 
-    def _place_of_item(self, text: _Text, plain: str, resolved: Resolved | None, place: int) -> Span:
+    def _place_of_item(self, text: Text, plain: str, resolved: Resolved | None, place: int) -> Span:
         """Where the item of the SELECT list stands that gives a column; the first word of the query where it is not known."""
         from sqlflow.compiler.scopes import Select
         from sqlflow.core.syntax import place_of
@@ -701,7 +598,7 @@ class _Compiler:
 
     def _parsed_text(self, text: str) -> Parsed:
         """What a text says by itself, after other texts were put into it."""
-        key = "parse2:" + _hash(self._version, self._dialect, text)
+        key = "parse2:" + digest(self._version, self._dialect, text)
         found = _cached(self._cache, key, Parsed)
         if found is None:
             from sqlflow.compiler.parse import parse
@@ -718,7 +615,7 @@ class _Compiler:
         if model is None or not model.header.promise.is_view or name not in self.done:
             return None
         if name not in self._views:
-            text = self._text(name)
+            text = self._texts.of(name)
             from sqlflow.compiler.facts import resolve_query
 
             tree = self._tree(text.query.text)
@@ -726,7 +623,7 @@ class _Compiler:
             self._views[name] = None if tree is None else resolve_query(tree, columns, text.reads, self._dialect)
         return self._views[name]
 
-    def _moving(self, model: Model, text: _Text, facts: Facts) -> tuple[tuple[Moving, ...], Written]:
+    def _moving(self, model: Model, text: Text, facts: Facts) -> tuple[tuple[Moving, ...], Written]:
         """What its rows depend on that may be something else in another build, and which columns only tell of it, with the
         views looked through that it reads."""
         read = [self.done[parent] for parent in text.parents if parent in self.done]
@@ -747,7 +644,7 @@ class _Compiler:
                 found = {item for ref in column.direct for item in told.get((ref.table, ref.column.lower()), ())}
                 if found:
                     columns.setdefault(column.name.lower(), set()).update(found)
-        for name in _deciding_columns(model.header, columns):
+        for name in deciding_columns(model.header, columns):
             rows |= columns.pop(name)
         for name in [name for name, items in columns.items() if any(i.nature is Nature.OUTSIDE for i in items)]:
             rows |= columns.pop(name)
@@ -762,7 +659,7 @@ class _Compiler:
         }
         return clock, written
 
-    def _words(self, model: Model, text: _Text) -> tuple[Moving, ...]:
+    def _words(self, model: Model, text: Text) -> tuple[Moving, ...]:
         parsed = self._parsed[model.name].get() if text.query is model.query else self._parsed_text(text.query.text)
         return parsed.clock
 
@@ -787,14 +684,14 @@ class _Compiler:
             return ()
         return self._reader(model.name).parents
 
-    def _fingerprint(self, model: Model, text: _Text, facts: Facts) -> Fingerprint:
+    def _fingerprint(self, model: Model, text: Text, facts: Facts) -> Fingerprint:
         untouched = text.query is model.query
         parsed = self._parsed[model.name].get() if untouched else self._parsed_text(text.query.text)
         within = [self.done[p].fingerprint.query for p in text.parents if p in self._inline]
         return Fingerprint(
-            query=_hash(parsed.meaning, *within) if within else parsed.meaning,
-            header=_hash_of_header(model.header),
-            checks=_hash(*_checking(model.header)),
+            query=digest(parsed.meaning, *within) if within else parsed.meaning,
+            header=header_digest(model.header),
+            checks=checks_digest(model.header),
             columns=facts.columns,
             rows=facts.rows,
             settings=facts.settings,
@@ -802,80 +699,9 @@ class _Compiler:
         )
 
 
-def _cte_of(table: TableName) -> str:
-    """The name of the CTE that an inline model becomes: one that nobody gives, and no longer than any engine takes."""
-    name = str(table)
-    if len(name.encode()) > _LONGEST_NAME:
-        name = f"{name.encode()[: _LONGEST_NAME - 17].decode(errors='ignore')} {_hash(name)[:16]}"
-    return quoted(name)
-
-
-def _too_many_inlines(model: Model, text: _Text) -> Diagnostic:
-    size = f"{len(text.query.text):,} characters"
-    return Diagnostic(
-        "too-many-inline",
-        f"`{model.name}` is made of {len(text.inlines):,} inline models, and with them its query has {size}",
-        model.query.span(0),
-        f"at most {_MOST_INLINES:,} and {_LARGEST_WITH_INLINES:,} characters can be put together: make one in the middle a view or a table",
-    )
-
-
-_FEW_INLINES = 25
-_MOST_INLINES = 500
-_LARGEST_WITH_INLINES = 2_000_000  # characters
-_LONGEST_NAME = 63
-_NAME_PART = re.compile(r'"(?:[^"]|"")*"|[^\s."]+')
-_BEGINS_WITH = re.compile(r"WITH(?:\s+RECURSIVE)?\b", re.IGNORECASE)
-_NAME_CODES = frozenset({"unknown-column", "ambiguous-column"})
-
-
 def _written(read: ReadTable) -> tuple[str, str]:
     """How a table is written, whatever the case."""
     return (read.schema or "").lower(), read.name.lower()
-
-
-def _schema_digest(schema: Schema) -> str:
-    return _hash(*[f"{column.name} {column.type}" for column in schema])
-
-
-def _hash_of_header(header: Header) -> str:
-    """Of a history in two words: what it is a history of, and what only decides how it goes on."""
-    if not header.promise.history:
-        return _hash(*_row_deciding(header))
-    validity = header.validity
-    names = (validity.start, validity.end, validity.current, validity.open)
-    later = (header.deleted, header.absent, header.compare, validity.deleted, header.before, header.after)
-    return f"{_hash(*map(repr, (header.mode, header.key, header.cursor, *names)))} {_hash(*map(repr, later))}"
-
-
-def _row_deciding(header: Header) -> list[str]:
-    """The directives that decide which rows a table has; `auto` and `replace` promise the same rows."""
-    mode = Mode.AUTO if header.promise.whole else header.mode
-    parts = [
-        mode, header.key, header.time, header.grain, header.cursor, header.start, header.conflict, header.deleted,
-        header.before, header.after,
-    ]  # fmt: skip
-    # Not among them while there is none, so that tables without it are what they were.
-    more = [] if header.partition_by is None else [repr(header.partition_by)]
-    return [*(repr(part) for part in parts), *more]
-
-
-def _checking(header: Header) -> list[str]:
-    """What decides how the checks of a table come out, or those of a query in tests/."""
-    if header.promise.tests:
-        return [str(header.severity)]
-    return [repr(check.what) for check in header.checks]
-
-
-def _deciding_columns(header: Header, columns: Collection[str]) -> list[str]:
-    """Those of the columns that the directives give a meaning."""
-    named = {*header.key, *header.compare, header.time or "", header.cursor or ""}
-    if header.partition_by is not None:
-        named.add(header.partition_by.column)
-    if header.deleted is not None:
-        named.update([header.deleted.column or "", *re.findall(r"\w+", header.deleted.sql or "")])
-    folded = {name.lower() for name in named}
-    return [name for name in columns if name in folded]
 
 
 def _checked_against(header: Header, columns: Mapping[TableName, Schema]) -> tuple[TableName, ...]:
@@ -930,6 +756,7 @@ def _too_deep(model: Model) -> Diagnostic:
     return _diagnostic(error, model.query)
 
 
+_NAME_CODES = frozenset({"unknown-column", "ambiguous-column"})
 _IN_QUOTES = 'write `"{}"`, with quotes: without them the database reads a name in lower case'
 _HINTS = {
     "too-deep": "write it with fewer levels: split it into CTEs or models, or put values into a seed and join it",
@@ -959,7 +786,3 @@ def _cached(cache: Cache, key: str, kind: type[T]) -> T | None:
         return msgspec.json.decode(found, type=kind)
     except (msgspec.DecodeError, ValueError):
         return None
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
