@@ -26,7 +26,7 @@ from sqlflow.core.engine import EngineError, Interrupted
 
 app = typer.Typer(
     name="sqlflow",
-    help="Plain SQL models to trustworthy tables.",
+    help="Turn plain SQL models into tables, and keep them up to date.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -48,7 +48,9 @@ Selection = Annotated[
     typer.Argument(help="Names, globs, paths, +up, down+, @name, tag:x, owner:x, mode:x, source:x, state:x, git:ref."),
 ]
 Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Leave these out; same forms as SELECTION.")]
-Wait = Annotated[float, typer.Option("--wait", help="Seconds to wait for a database or build lock of somebody else.")]
+Wait = Annotated[
+    float, typer.Option("--wait", help="Seconds to wait while another process holds the database or the build lock.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -102,7 +104,7 @@ def build(
     wait: Wait = 10.0,
     json: Json = False,
 ) -> None:
-    """Bring tables up to date, doing as little work as the change needs."""
+    """Bring tables up to date, and do only the work that is needed."""
     from sqlflow.cli import build as command
 
     if sql and not dry_run:
@@ -149,11 +151,12 @@ def compile_(
     target: Target = None,
     var: Var = None,
     wait: Annotated[
-        float | None, typer.Option("--wait", help="With --dry-run: seconds to wait for a database of somebody else.")
+        float | None,
+        typer.Option("--wait", help="With --dry-run: seconds to wait while another process holds the database."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the whole project and write the SQL that would run into target/."""
+    """Check the project and write the SQL that would run to target/."""
     from sqlflow.cli import build as command
     from sqlflow.cli.compile import compile_project
 
@@ -189,7 +192,7 @@ def watch(
     var: Var = None,
     json: Json = False,
 ) -> None:
-    """On each save: what is wrong, what the edit changes below it, what a build would do, and the first rows."""
+    """Show on each save what is wrong and what a build would do. It also shows what the edit changes below, and the first rows."""
     from sqlflow.cli import watch as command
 
     if not build and (limit is not None or start is not None or end is not None or threads is not None):
@@ -210,7 +213,7 @@ def list_(
     var: Var = None,
     json: Json = False,
 ) -> None:
-    """List models, seeds and sources."""
+    """List models, seeds, sources and queries in tests/."""
     from sqlflow.cli.list import list_project
 
     _exit(list_project(selection or (), exclude or (), project, target, var or (), json=json))
@@ -218,7 +221,8 @@ def list_(
 
 @app.command()
 def lint(project: Project = None, target: Target = None, var: Var = None, json: Json = False) -> None:
-    """List what is allowed but worth a look: undeclared sources, queries that depend on the time, opaque queries."""
+    """List what is allowed but worth a look. Such are undeclared sources, and queries that depend on the time or that SQLFlow cannot
+    see through."""
     from sqlflow.cli.list import lint_project
 
     _exit(lint_project(project, target, var or (), json=json))
@@ -226,7 +230,7 @@ def lint(project: Project = None, target: Target = None, var: Var = None, json: 
 
 @app.command()
 def show(
-    model: Annotated[str, typer.Argument(help="A model, seed or source.")],
+    model: Annotated[str, typer.Argument(help="A model, seed, source or query in tests/.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Rows to show.")] = 20,
     profile: Annotated[
         bool,
@@ -241,7 +245,7 @@ def show(
     wait: Wait = 10.0,
     json: Json = False,
 ) -> None:
-    """Print rows of a table of the project, or what its values are like."""
+    """Print rows of a table, or what its values are like."""
     if suggest and not profile:
         raise typer.BadParameter("--suggest goes with --profile")
     if profile:
@@ -269,7 +273,7 @@ def check(
     wait: Wait = 10.0,
     json: Json = False,
 ) -> None:
-    """Run the checks of models, sources and seeds on their tables as they stand, and the queries in tests/."""
+    """Run the checks on the tables as they stand. These are the checks of models, sources and seeds, and the queries in tests/."""
     from sqlflow.cli.check import run_checks
 
     if report is not None and report not in ("text", "json", "junit", "markdown"):
@@ -304,7 +308,7 @@ def unit_tests(
     var: Var = None,
     json: Json = False,
 ) -> None:
-    """Run the unit tests of models in tests/*.yml, on the rows that they give. Exit code 1 when one fails."""
+    """Run the unit tests of models, on the rows that they give. They stand in tests/*.yml. Exit code 1 when one fails."""
     if record is not None:
         from sqlflow.cli.record import record_test
 
@@ -343,9 +347,11 @@ def verify(
 @app.command()
 def diff(
     table: Annotated[
-        str | None, typer.Argument(help="A table; default: every table of the project (with --with).")
+        str | None, typer.Argument(help="A table; with --with you may leave it out, for every table of the project.")
     ] = None,
-    other: Annotated[str | None, typer.Argument(help="The table to compare with; default: the same.")] = None,
+    other: Annotated[
+        str | None, typer.Argument(help="The table to compare it with; with --with the same by default.")
+    ] = None,
     with_target: Annotated[str | None, typer.Option("--with", help="Compare with this target's database.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Differing rows to show.")] = 10,
     project: Project = None,
@@ -365,9 +371,9 @@ def diff(
 @app.command()
 def lineage(
     name: Annotated[str, typer.Argument(help="A model or one of its columns: marts.delays or marts.delays.avg_delay.")],
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid diagram.")] = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid diagram.")] = False,
     downstream: Annotated[
-        bool, typer.Option("--downstream", help="What is made from it, instead of what it is made of.")
+        bool, typer.Option("--downstream", help="Show what is made from it, instead of what it is made of.")
     ] = False,
     project: Project = None,
     target: Target = None,
@@ -387,10 +393,11 @@ def clean(
     drop: Annotated[bool, typer.Option("--drop", help="Drop them.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --drop: only say what would be dropped.")] = False,
     unclaimed: Annotated[
-        bool, typer.Option("--unclaimed", help="Also those of which an older version did not write down the project.")
+        bool,
+        typer.Option("--unclaimed", help="Also list or drop tables that an older SQLFlow recorded without a project."),
     ] = False,
     discard_history: Annotated[
-        bool, typer.Option("--discard-history", help="Also histories, which cannot be made again.")
+        bool, typer.Option("--discard-history", help="Also list or drop histories, which cannot be made again.")
     ] = False,
     project: Project = None,
     target: Target = None,
@@ -398,7 +405,7 @@ def clean(
     wait: Wait = 10.0,
     json: Json = False,
 ) -> None:
-    """List tables that SQLFlow made and no model owns any more; with --drop, drop them."""
+    """List tables that no model owns any more; --drop drops them. Only tables that SQLFlow made for this project are looked at."""
     from sqlflow.cli.clean import clean_tables
 
     _exit(
@@ -444,7 +451,7 @@ def state_show(
     target: Target = None,
     json: Json = False,
 ) -> None:
-    """Show what is remembered of tables: version, rows, watermark, intervals."""
+    """Show what is remembered: version, rows, watermark, intervals."""
     from sqlflow.cli.state import show_state
 
     _exit(show_state(model, project, target, json=json))
@@ -513,7 +520,7 @@ def migrate_dbt(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a SQLFlow project from a dbt project, and report what became of everything."""
+    """Make a SQLFlow project from a dbt project. A report says what became of each model."""
     from sqlflow.cli import migrate as command
 
     if engine not in (None, "duckdb", "postgres"):

@@ -73,7 +73,7 @@ def lint_project(project: Path | None, target: str | None, variables: Sequence[s
     elif problems:
         print(render_diagnostics(problems, color=sys.stdout.isatty()))
     else:
-        print("nothing to say", file=sys.stderr)
+        print("nothing to report", file=sys.stderr)
     return 0
 
 

@@ -313,7 +313,8 @@ def render_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wi
         )
         return _GAP.join(shown).rstrip()
 
-    lines = [line(heads), _GAP.join("-" * room for room in widths), *map(line, cells)]
+    rules = (("-" if head else " ") * room for head, room in zip(heads, widths, strict=False))
+    lines = [line(heads), _GAP.join(rules), *map(line, cells)]
     if not rows:
         lines.append("(no rows)")
     if left_out := heads[len(widths) :]:

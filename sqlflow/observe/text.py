@@ -328,5 +328,7 @@ def nothing_to_do(up_to_date: int) -> str:
             return "nothing to do: there is nothing to build"
         case 1:
             return "nothing to do: the only model is up to date"
+        case 2:
+            return "nothing to do: both models are up to date"
         case _:
             return f"nothing to do: all {up_to_date:,} models are up to date"

@@ -35,7 +35,7 @@ def _run(project: LawfulPostgres, command: str, code: int = 0) -> str:
 
 def test_what_can_be_read_is_read(project: LawfulPostgres) -> None:
     assert "inc.days" in _run(project, "list")
-    assert "nothing to say" in _run(project, "lint")
+    assert "nothing to report" in _run(project, "lint")
     assert "total" in _run(project, "show inc.days -n 2")
     assert "n" in _run(project, "show staging.pieces -n 2")
     assert "raw.events.day" in _run(project, "lineage inc.days.day")
