@@ -14,7 +14,7 @@ from sqlflow.cli.show import relation_of
 from sqlflow.core.amounts import counted
 from sqlflow.core.diagnostics import one_problem
 from sqlflow.core.engine import EngineError
-from sqlflow.observe.text import visible
+from sqlflow.observe.text import display_width, visible
 from sqlflow.profile.scan import ColumnProfile, Profile, profile
 from sqlflow.profile.suggest import Suggestion, suggestions
 
@@ -57,7 +57,6 @@ def show_profile(
 
 
 def _lines(told: Profile, width: int | None) -> list[str]:
-    head = ("column", "type", "nulls", "distinct", "least", "25%", "50%", "75%", "greatest", "histogram")
     rows = []
     for found in told.columns:
         quantiles = found.quantiles or ("", "", "")
@@ -72,13 +71,41 @@ def _lines(told: Profile, width: int | None) -> list[str]:
                 bars(found.histogram),
             )
         )
-    lines = [render_table(head, rows, width=width)]
+    lines = [profile_table(rows, width)]
     lines += [f"{column.name} ({column.type}): its values cannot be told apart, so they are not counted" for column in told.others]  # fmt: skip
     often = [found for found in told.columns if found.top and found.top[0][1] > 1]
     if often:
         longest = max(len(found.column.name) for found in often)
         lines += ["", "most frequent values", *(f"  {visible(f.column.name):<{longest}}  {_tops(f)}" for f in often)]
     return lines
+
+
+_HEAD = ("column", "type", "nulls", "distinct", "least", "25%", "50%", "75%", "greatest", "histogram")
+# What a narrow terminal goes without, before names and values are cut.
+_DISPENSABLE = ("25%", "75%", "50%")
+
+
+def profile_table(rows: Sequence[Sequence[str]], width: int | None) -> str:
+    """What columns are like, a line each. Where that is wider than `width`, quantiles are left out, and named below."""
+    shown = list(range(len(_HEAD)))
+    left_out: list[str] = []
+    for name in _DISPENSABLE:
+        if width is None or _widest(_chosen(rows, shown, None)) <= width:
+            break
+        shown.remove(_HEAD.index(name))
+        left_out.append(name)
+    table = _chosen(rows, shown, width)
+    if not left_out:
+        return table
+    return f"{table}\n({counted(len(left_out), 'column')} not shown: {', '.join(sorted(left_out))})"
+
+
+def _chosen(rows: Sequence[Sequence[str]], shown: Sequence[int], width: int | None) -> str:
+    return render_table([_HEAD[i] for i in shown], [[row[i] for i in shown] for row in rows], width=width)
+
+
+def _widest(table: str) -> int:
+    return max(display_width(line) for line in table.splitlines())
 
 
 def _short(value: str | None) -> str:
