@@ -158,7 +158,7 @@ def _about_the_clock(compiled: Compiled, model: CompiledModel) -> Iterator[Diagn
     if unknown:
         yield Diagnostic(
             "unsteady-function",
-            f"`{name}` calls {words_of(unknown)}, of which neither SQLFlow nor the engine can say whether it gives the same each time",
+            f"`{name}` calls {words_of(unknown)}; neither SQLFlow nor the engine knows whether that gives the same each time",
             place,
             "if it depends on the time, say so with `-- @clock: always`",
             Severity.WARNING,

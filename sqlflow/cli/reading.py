@@ -82,7 +82,9 @@ def find_name(checked: Checked, text: str) -> TableName:
     if len(found) == 1:
         return found[0]
     if found:
-        listed = ", ".join(f"`{name}`" for name in found)
-        raise one_problem("ambiguous-table", f"`{text}` may be {listed}", None, "write the schema in front of it")
+        listed = " or ".join(f"`{name}`" for name in found)
+        raise one_problem(
+            "ambiguous-table", f"`{text}` is ambiguous: it may be {listed}", None, "write the schema in front of it"
+        )
     hint = did_you_mean(text, [str(name) for name in names]) or "see `sqlflow list`"
     raise one_problem("unknown-table", f"nothing in the project is called `{text}`", None, hint)

@@ -108,7 +108,7 @@ def tell(engine: str, facts: Sequence[Fact], broken: frozenset[str], emit: Emit)
     if hopeless:
         raise one_problem(
             "engine-differs",
-            f"{engine} cannot be built with: it is not so that {'; nor that '.join(fact.says for fact in hopeless)}",
+            f"SQLFlow cannot build with {engine}, as it is not so that {'; nor that '.join(fact.says for fact in hopeless)}",
             hint=f"use another version of it: {hopeless[0].rests} rests on this",
         )
     if wrong:

@@ -195,8 +195,8 @@ class _Names:
             return None
         candidates = self._by_name.get(read.name.lower(), [])
         if len(candidates) > 1:
-            listed = ", ".join(f"`{name}`" for name in candidates)
-            message = f"`{read.name}` may be {listed}"
+            listed = " or ".join(f"`{name}`" for name in candidates)
+            message = f"`{read.name}` is ambiguous: it may be {listed}"
             self._problems.append(Diagnostic("ambiguous-table", message, span, "write the schema in front of it"))
             return None
         if candidates:

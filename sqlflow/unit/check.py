@@ -102,7 +102,7 @@ class _Checker:
         message = f"there is no model `{test.model}`"
         hint = _near(test.model, self._names) or "see `sqlflow list`"
         if found:
-            message = f"`{test.model}` may be {', '.join(f'`{name}`' for name in found)}"
+            message = f"`{test.model}` is ambiguous: it may be {' or '.join(f'`{name}`' for name in found)}"
             hint = "write the schema in front of it"
         code = "ambiguous-table" if found else "unknown-table"
         self.problems.append(Diagnostic(code, message, test.model_place.span, hint))
@@ -267,7 +267,7 @@ class _Checker:
                 message = f"`{model}` does not read `{item.name}`"
                 hint = _near(item.name, inputs)
                 if names:
-                    message = f"`{item.name}` may be {', '.join(f'`{name}`' for name in names)}"
+                    message = f"`{item.name}` is ambiguous: it may be {' or '.join(f'`{name}`' for name in names)}"
                     hint = "write the schema in front of it"
                 self.problems.append(Diagnostic("unread-input", message, item.place.span, hint or f"it reads {read}"))
                 continue

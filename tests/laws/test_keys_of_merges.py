@@ -110,7 +110,7 @@ def test_keys_that_would_be_others_in_their_new_type_stop_the_build_until_a_full
         assert built.code == 1
         assert "make the table anew with `sqlflow build a.all --full-refresh`" in built.told
         if keys[0] != "'x'":
-            assert "error[key-type]: `@key` has another type: `id` was " in built.told
+            assert "error[key-type]: the type of `@key` changed: `id` was " in built.told
         assert project.rows("SELECT v FROM a.all ORDER BY v") == before
         built = project.build(full_refresh=True)
         assert built.code == 0, built.told

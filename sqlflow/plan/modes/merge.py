@@ -166,7 +166,7 @@ def _same_keys_after(subject: Subject, retyped: tuple[Column, ...], rows: TableN
             StepKind.GUARD,
             compose("SELECT {key} FROM {t} WHERE NOT ({back}) ORDER BY {key} LIMIT 6", key=key, t=rows, back=joined(" AND ", back)),
             code="key-type",
-            message=f"`@key` has another type: {changes}; keys of rows that are kept would be others in it: {{rows}}",
+            message=f"the type of `@key` changed: {changes}; keys of rows that are kept would change with it: {{rows}}",
             hint=_keep_type(subject, retyped),
         )
     ]  # fmt: skip

@@ -675,7 +675,7 @@ def _survives(subject: Subject, retyped: list[Column]) -> list[Step]:
             StepKind.GUARD,
             sql,
             code="schema-changed",
-            message=f"columns have another type: {changes}; values of the history would be others in it "
+            message=f"the types of columns changed: {changes}; values of the history would change with them "
             f"({', '.join(shown)}): {{rows}}",
             hint=_by_hand(subject, retyped),
         )
