@@ -150,6 +150,18 @@ def test_a_full_disk_is_told_and_the_tables_stay(tmp_path: Path) -> None:
     assert made.rows("SELECT count(*) FROM events") == [(ROWS,)]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_project_for_which_there_is_no_space_is_not_begun(tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "shop").mkdir()
+    ran = _sqlflow(tmp_path, "init", "shop", most_bytes=100_000)
+    assert ran.returncode == 1, ran.stderr
+    assert ran.stderr.startswith("error[disk-full]: `shop/"), ran.stderr
+    assert ran.stderr.count("no space is left on the disk") == 1
+    assert sorted(tmp_path.rglob("*")) == ([tmp_path / "shop"] if there else [])
+    assert _sqlflow(tmp_path, "init", "shop").returncode == 0
+
+
 def test_a_run_state_file_that_cannot_be_written_costs_no_table(tmp_path: Path) -> None:
     made = _project(tmp_path, "threads: 2", one="SELECT 1 AS x")
     assert made.build().code == 0

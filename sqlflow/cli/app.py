@@ -626,7 +626,8 @@ def _run() -> int:
     except MemoryError:
         return _out_of_memory()
     except OSError as error:
-        named = f"`{error.filename}`: " if error.filename else ""
+        place = error.filename2 or error.filename  # where it was copied to, where two are named
+        named = f"`{place}`: " if place else ""
         said = (error.strerror or str(error)).lower()
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return _show_problem("disk-full", f"{named}no space is left on the disk", "free some space, and try again")

@@ -25,13 +25,44 @@ def make_project(folder: Path, *, empty: bool) -> None:
     """Copy the template, or write an empty project, into a folder that holds nothing yet."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise one_problem("folder-not-empty", f"`{folder}` is there already and not empty", None, "choose another name")
-    if empty:
-        _make_empty(folder)
-    else:
-        shutil.copytree(packaged("_project_template", "project_template"), folder, dirs_exist_ok=True, ignore=_LEFT_OUT)
-        _name(folder)
+    was_there = folder.exists()
+    try:
+        if empty:
+            _make_empty(folder)
+        else:
+            template = packaged("_project_template", "project_template")
+            shutil.copytree(template, folder, dirs_exist_ok=True, ignore=_LEFT_OUT, copy_function=_copy)
+            _name(folder)
+    except _NotCopied as error:
+        _remove(folder, itself=not was_there)
+        raise error.__cause__ or error from None
+    except BaseException:
+        _remove(folder, itself=not was_there)  # half a project would be in the way of the next try
+        raise
     print(f"made `{folder}`", file=sys.stderr)
     print(f"next: cd {folder} && sqlflow build", file=sys.stderr)
+
+
+class _NotCopied(Exception):
+    """What copytree does not gather: it goes on after errors of the system, with the disk full for each file."""
+
+
+def _copy(source: str, target: str) -> str:
+    try:
+        return str(shutil.copy2(source, target))
+    except OSError as error:
+        raise _NotCopied from error
+
+
+def _remove(folder: Path, *, itself: bool) -> None:
+    """What was made in a folder that had nothing in it."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if itself and folder.is_dir():
+        folder.rmdir()
 
 
 def _make_empty(folder: Path) -> None:
