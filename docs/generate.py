@@ -219,9 +219,9 @@ is filled and attached. Adding, changing or removing the directive rebuilds the 
 -- @index: [customer, [day, customer], {columns: id, unique: true}, {columns: day, using: brin, where: amount > 0}]
 ```
 
-Indexes on the table: one of a column, one of several, and on PostgreSQL also unique ones, others than B-trees, and those of some
-rows only. They are made when the table is full, go before all of it is written anew and are made again after that, and
-stay while only some rows change. Another directive drops and makes only what differs. Indexes that somebody else made on
+Indexes on the table, of one column or of several. On PostgreSQL an index may also be unique, be of another kind than a B-tree, or hold
+some rows only. SQLFlow makes the indexes when the table is full. It drops them before it writes the whole table, makes them again
+after that, and leaves them while only some rows change. Another directive drops and makes only what differs. Indexes that somebody else made on
 the table are left alone.
 """,
     "depends_on": """
@@ -286,8 +286,9 @@ only told. Checks of models have a `severity` of their own.
 Rows of earlier times are not in the table. For a TIMESTAMPTZ column it is a wall clock in the project's time zone.
 """,
     "strategy": """
-`merge` has `merge`, `cdc` and `swap`, `append` has `append`; all give the same table. `auto` chooses by what it counts; see
-[strategies](../strategies.md). `full`: the table is rebuilt at each change.
+`auto` takes the cheapest way by what it counts. `delta` applies the rows that changed, `partition` writes the intervals that changed,
+and `full` rebuilds the table at each change. `merge`, `cdc` and `swap` are ways of a `merge`, and `append` is the way of an `append`.
+All ways of a mode give the same table; [strategies](../strategies.md) lists those of each mode.
 """,
     "tags": "Words without spaces. Select by them with `tag:NAME`. A file's tags replace those of its folder.",
     "time": """
