@@ -135,7 +135,7 @@ def _settings(
     return {**rendered, **kept}
 
 
-_RENDERED_LATER = ("on-run-start", "on-run-end", "query-comment")
+_RENDERED_LATER = ("on-run-start", "on-run-end", "query-comment", "vars")
 
 
 def _plain_vars(settings: Mapping[str, Any]) -> Mapping[str, Any]:
