@@ -39,6 +39,7 @@ def mended(tree: exp.Expr, dialect: str, tell: Tell, wrong: Tell) -> exp.Expr:
             if isinstance(got.expression, exp.Literal):
                 path = f"$.{got.expression.this}" if got.expression.is_string else f"$[{got.expression.this}]"
                 got.replace(exp.JSONExtract(this=got.this.copy(), expression=exp.Literal.string(path)))
+        _brackets(tree)
         _untyped(tree)
     _one_database(tree, tell, wrong)
     if dialect == "bigquery":
@@ -235,6 +236,21 @@ _OF_VARIANTS = frozenset(
         "to_json",
     ]
 )
+
+
+def _brackets(tree: exp.Expr) -> None:
+    """`value['key'][0]`: the parts of a variant, which count from 0. Lists that a text was split into stay lists."""
+    for found in reversed(list(tree.find_all(exp.Bracket))):
+        place = found.expressions[0] if len(found.expressions) == 1 else None
+        if not isinstance(place, exp.Literal) or isinstance(found.this, exp.Split | exp.Array | exp.RegexpSplit):
+            continue
+        if place.is_string:
+            key = place.name if re.fullmatch(r"[A-Za-z_]\w*", place.name) else f'"{place.name}"'
+            made = exp.JSONExtract(this=found.this.copy(), expression=exp.Literal.string(f"$.{key}"))
+        else:
+            value = exp.Anonymous(this="to_json", expressions=[found.this.copy()])
+            made = exp.JSONExtract(this=value, expression=exp.Literal.string(f"$[{place.name}]"))
+        found.replace(made)
 
 
 def _shown(found: exp.Expr) -> str:
