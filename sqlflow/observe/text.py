@@ -325,7 +325,7 @@ def nothing_to_do(up_to_date: int) -> str:
     """What to say of an empty plan in which nothing was left out."""
     match up_to_date:
         case 0:
-            return "nothing to do: there is nothing to build"
+            return "there is nothing to build"
         case 1:
             return "nothing to do: the only model is up to date"
         case 2:

@@ -271,7 +271,7 @@ def test_an_empty_plan_says_so() -> None:
     assert closing(Plan((), up_to_date(*(f"a.t{n}" for n in range(12))))) == (
         "nothing to do: all 12 models are up to date"
     )
-    assert closing(Plan()) == "nothing to do: there is nothing to build"
+    assert closing(Plan()) == "there is nothing to build"
     left_out = {TableName("a", "z"): Reason(ReasonKind.NOT_SELECTED, "not selected")}
     assert closing(Plan((), {**up_to_date("a.b"), **left_out})) == ("nothing to do: 1 up to date, 1 not selected")
 

@@ -120,7 +120,7 @@ def test_the_summary_counts_tables() -> None:
     assert summary(run(ended("a.a"))) == "built 1 model in 3.4s"
     assert summary(run(up_to_date=12)) == "nothing to do: all 12 models are up to date"
     assert summary(run(up_to_date=1)) == "nothing to do: the only model is up to date"
-    assert summary(run()) == "nothing to do: there is nothing to build"
+    assert summary(run()) == "there is nothing to build"
 
 
 def test_a_table_is_not_built_when_one_of_its_batches_failed() -> None:
