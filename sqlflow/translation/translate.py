@@ -15,6 +15,7 @@ from sqlflow.core.schema import Schema
 from sqlflow.core.source import Span
 from sqlflow.core.syntax import sqlglot_dialect, statements_of
 from sqlflow.translation import duckdb_to_postgres, postgres_to_duckdb
+from sqlflow.translation.cases import in_any_case
 from sqlflow.translation.kinds import Columns, find_kinds
 
 _BOUND = re.compile(r"\$(start|end)\b", re.IGNORECASE)
@@ -56,6 +57,8 @@ def translated(text: str, dialect: str, target: str, columns: Columns | None = N
         raise Untranslatable((Reason("there is no SQL here"),))
     find_kinds(tree, dialect, columns, row)
     _write_out(tree)
+    if (dialect, target) == ("duckdb", "postgres") and columns is not None:
+        tree = in_any_case(tree, columns)
     tree, found = _FITTINGS[dialect, target](tree, columns is not None)
     if found:
         raise Untranslatable(tuple(dict.fromkeys(Reason(words, *_place(node)) for words, node in found)))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from lawful import Lawful
 from on_postgres import LawfulPostgres
 
 from sqlflow.core.diagnostics import ProjectError
@@ -137,8 +139,49 @@ def test_two_tables_whose_names_differ_only_in_case_are_refused(project: LawfulP
     assert project.rows("SELECT id FROM a.t") == [(2,)]
 
 
+CAPITALS = {
+    "b/ids": 'SELECT i AS id, i * 10 AS "Val" FROM range(1, 4) AS r(i)',
+    "a/joined": "SELECT c.id, NAME, \"order\", low, Val FROM seeds.codes AS c JOIN b.ids USING (ID) WHERE name <> 'zz'",
+    "a/within": 'WITH x AS (SELECT id, name AS "Name" FROM seeds.codes) SELECT name AS "Shown", count(*) AS n FROM x GROUP BY ALL',
+    "a/some": "SELECT * FROM seeds.codes WHERE ID = 1",
+    "a/everything": "SELECT * FROM seeds.codes",
+    "a/given": 'SELECT codes.ID AS "ID" FROM seeds.codes ORDER BY id',
+    "a/followed": "-- @strategy: delta\nSELECT Name, sum(id) AS total FROM seeds.codes GROUP BY name",
+}
+
+
+def test_a_column_with_capitals_is_read_in_any_case_by_the_sql_of_duckdb(
+    project: LawfulPostgres, tmp_path: Path
+) -> None:
+    here = Lawful(tmp_path / "here")
+    here.begin({})
+    for made in (here, project):
+        made.write({f"models/{path}.sql": query for path, query in CAPITALS.items()})
+        for rows in ("1,a,5,x\n2,b,6,y\n", "1,a,5,x\n2,b,6,z\n3,a,7,y\n"):
+            made.write({"seeds/codes.csv": f"Id,Name,Order,low\n{rows}"})
+            built = made.build()
+            assert built.code == 0, built.told
+            assert made.planned() == []
+    for path in CAPITALS:
+        found = [sorted(made.rows(f"SELECT * FROM {path.replace('/', '.')}")) for made in (here, project)]
+        assert found[0] == found[1], path
+    listed = "SELECT attname FROM pg_attribute WHERE attrelid = '{}'::regclass AND attnum > 0 ORDER BY attnum"
+    columns = {path: _asked(project, listed.format(path.replace("/", "."))) for path in CAPITALS}
+    assert columns["a/everything"] == ["Id", "Name", "Order", "low"], "what is not read by name stays as it is"
+    assert columns["a/given"] == ["ID"]
+    assert columns["a/within"] == ["Shown", "n"]
+
+
+def _asked(project: LawfulPostgres, query: str) -> list[object]:
+    with psycopg.connect(project.url) as connection:
+        return [value for (value,) in connection.execute(query.encode()).fetchall()]
+
+
 def test_a_column_with_capitals_is_told_with_its_quotes(project: LawfulPostgres) -> None:
-    project.write({"seeds/codes.csv": "Id,Name\n1,a\n", "models/a/t.sql": "SELECT Id FROM seeds.codes"})
+    settings = (project.root / "sqlflow.yml").read_text().replace("dialect: duckdb", "dialect: postgres")
+    project.write(
+        {"sqlflow.yml": settings, "seeds/codes.csv": "Id,Name\n1,a\n", "models/a/t.sql": "SELECT Id FROM seeds.codes"}
+    )
     with pytest.raises(ProjectError) as stopped:
         project.build()
     (problem,) = stopped.value.diagnostics
