@@ -136,7 +136,11 @@ def _one_test(said: Mapping[str, Any], column: str, place: Place) -> Iterator[Db
         inner = said[named[0]] if isinstance(said[named[0]], dict) else {}
         inner = {**{k: v for k, v in said.items() if k != named[0]}, **inner}
     arguments = as_mapping(inner.get("arguments"))
-    config = {**{k: v for k, v in inner.items() if k in _CONFIG}, **as_mapping(inner.get("config"))}
+    config = {
+        **{k: v for place in (inner, arguments) for k, v in place.items() if k in _CONFIG},
+        **as_mapping(inner.get("config")),
+    }
+    arguments = {k: v for k, v in arguments.items() if k not in _CONFIG}
     rest = {k: v for k, v in inner.items() if k not in (*_CONFIG, "config", "arguments", "name", "description")}
     yield DbtTest(kind, column, {**rest, **arguments}, config, place, str(inner.get("name") or ""))
 
