@@ -127,7 +127,7 @@ def convert(
     columns = output_columns(sql, adapter, known)
     if named.materialized == "incremental":
         directives = {
-            **_kept(named, with_values(sql, variables), baked, renderer, columns, adapter, unique, remarks),
+            **_kept(named, baked, renderer, columns, adapter, unique, remarks),
             **directives,
         }
     if node.resource == "snapshot":
@@ -190,6 +190,9 @@ def _with_names(named: Named, baked: Rendered, renderer: Renderer, adapter: str,
     valued = with_values(made.text, variables)
     if _tokens(valued) != _tokens(baked.text) and not (macros and means_the_same(valued, baked.text, macros, dialect)):
         return plain
+    # What stands in a part that is for later runs alone is not in the query.
+    variables = {name: value for name, value in variables.items() if re.search(rf"\${name}\b", made.text)}
+    macros = [macro for macro in macros if re.search(rf"\b{macro.name}\(", made.text)]
     names.variables.update(variables)
     return Kept(made, text, variables, tuple(macros))
 
@@ -395,7 +398,7 @@ def _owner(config: Mapping[str, Any]) -> str:
 
 
 def _kept(
-    named: Named, sql: str, rendered: Rendered | Failed, renderer: Renderer, columns: Sequence[str] | None, adapter: str,
+    named: Named, rendered: Rendered | Failed, renderer: Renderer, columns: Sequence[str] | None, adapter: str,
     unique: Sequence[tuple[str, ...]], remarks: list[Remark],
 ) -> Mapping[str, Any]:  # fmt: skip
     later = incremental.Later()
@@ -406,7 +409,9 @@ def _kept(
             later = incremental.Later((), again.reason)
         else:
             this = str(renderer.this(named.node))
-            later = incremental.compare(sql, again.text.strip().rstrip(";").rstrip(), this, adapter)
+            later = incremental.compare(
+                rendered.text.strip().rstrip(";").rstrip(), again.text.strip().rstrip(";").rstrip(), this, adapter
+            )
     found = incremental.kept(named.config, later, columns, adapter, unique)
     remarks += [Remark(Outcome.NOTED, note, place) for note in found.notes]
     if found.by_hand:
