@@ -384,8 +384,8 @@ CHECKS_MORE = """\
 | `error_if` | how many failing rows are too many, such as `"> 10"` or `"> 1%"`; fewer are told |
 | `warn_if` | how many failing rows are told; alone, the check never stops a build |
 | `name` | what the check is called in messages |
-| `tags` | words to find it by |
-| `description` | what it is for |
+| `tags` | words to find it by: `sqlflow check --tag money` runs the checks that have it |
+| `description` | what it is for; messages and reports say it when the check fails |
 
 ```sql
 -- @checks:

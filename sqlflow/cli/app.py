@@ -267,6 +267,9 @@ def check(
     failures: Annotated[
         bool, typer.Option("--failures", help="Show the rows that fail, and the SQL that finds all of them.")
     ] = False,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="Run only checks with this tag, and queries in tests/ with it.")
+    ] = None,
     report: Annotated[
         str | None, typer.Option("--report", help="Print a report with scores: text, json, junit or markdown.")
     ] = None,
@@ -283,7 +286,7 @@ def check(
     _exit(
         run_checks(
             selection or (), exclude or (), project, target, var or (),
-            failures=failures, form=report, wait=wait, json=json,
+            tags=tag or (), failures=failures, form=report, wait=wait, json=json,
         )
     )  # fmt: skip
 

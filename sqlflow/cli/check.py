@@ -11,8 +11,9 @@ from sqlflow.cli.opening import clock
 from sqlflow.cli.reading import chosen, reading
 from sqlflow.cli.render import to_json
 from sqlflow.core.amounts import counted
+from sqlflow.core.checks import CheckSpec
 from sqlflow.core.compiled import Compiled, CompiledModel
-from sqlflow.core.diagnostics import one_problem
+from sqlflow.core.diagnostics import did_you_mean, one_problem
 from sqlflow.core.engine import Session
 from sqlflow.core.names import TableName
 from sqlflow.core.plan import Audit, CheckQuery
@@ -30,13 +31,14 @@ def run_checks(
     target: str | None,
     variables: Sequence[str],
     *,
+    tags: Sequence[str] = (),
     failures: bool,
     form: str | None,
     wait: float,
     json: bool,
 ) -> int:
-    """Run checks and print how each came out, with `failures` the rows too, or as a report. Exit code 1 when a blocking one
-    fails."""
+    """Run checks and print how each came out, with `failures` the rows too, or as a report. `tags`: only checks with one of
+    these. Exit code 1 when a blocking one fails."""
     found: list[tuple[str, CheckResult, CheckQuery]] = []
     rows: dict[int, list[str]] = {}  # of the results that fail, by their place
     broken: list[str] = []
@@ -50,7 +52,8 @@ def run_checks(
         compiled = opened.checked.compiled
         wanted = chosen(opened, selection, exclude, and_tests=True)
         tables = opened.tables or {}
-        for label, queries, needed, query in _asked(compiled, wanted):
+        _known_tags(compiled, tags)
+        for label, queries, needed, query in _asked(compiled, wanted, frozenset(tags)):
             absent = [table for table in needed if table not in tables]
             if queries and absent:
                 missing.append((label, absent[0], sum(len(audit.checks) for audit in queries)))
@@ -102,23 +105,42 @@ def run_checks(
     return 1 if failed or broken else 0
 
 
+def _known_tags(compiled: Compiled, tags: Sequence[str]) -> None:
+    """Raise ProjectError where no check has a tag."""
+    known = {tag for checks in checks_of_inputs(compiled.project).values() for check in checks for tag in check.tags}
+    for model in compiled.models.values():
+        known |= {tag for check in checks_of(model.header) for tag in check.tags}
+        known |= set(model.header.tags) if model.header.promise.tests else set()
+    for tag in tags:
+        if tag not in known:
+            there = "known: " + ", ".join(f"`{one}`" for one in sorted(known)[:8]) if known else "no check has tags"
+            hint = did_you_mean(tag, sorted(known)) or there
+            raise one_problem("unknown-selection", f"no check has the tag `{tag}`", None, hint)
+
+
 def _asked(
-    compiled: Compiled, wanted: Collection[TableName]
+    compiled: Compiled, wanted: Collection[TableName], tags: frozenset[str]
 ) -> Iterator[tuple[str, tuple[Audit, ...], tuple[TableName, ...], MappedText | None]]:
     """What is checked: its label, the queries, the tables that must be there, and the text of a query in tests/. Sources and
     seeds come first, tests last."""
+
+    def asked_for(checks: Sequence[CheckSpec]) -> list[CheckSpec]:
+        return [check for check in checks if not tags or not tags.isdisjoint(check.tags)]
+
     for name, checks in checks_of_inputs(compiled.project).items():
         if name in wanted and name in compiled.columns:
-            yield str(name), audits(name, checks, None, compiled.columns[name].names, clock()), (name,), None
+            yield str(name), audits(name, asked_for(checks), None, compiled.columns[name].names, clock()), (name,), None
     for name in sorted(compiled.order, key=lambda name: compiled.models[name].header.promise.tests):
         model = compiled.models[name]
         if name not in wanted:
             continue
         if model.header.promise.tests:
+            if tags and tags.isdisjoint(model.header.tags):
+                continue
             parents = tuple(table for table in model.parents if table in compiled.models)
             yield _label(model), test_audits(model), parents, model.query
         elif model.header.promise.stands:
-            queries = audits(name, checks_of(model.header), None, model.schema.names, clock())
+            queries = audits(name, asked_for(checks_of(model.header)), None, model.schema.names, clock())
             yield _label(model), queries, (name,), None
 
 
@@ -142,6 +164,7 @@ def _json(name: str, result: CheckResult, check: CheckQuery) -> dict[str, object
         "status": str(result.status),
         "failing": result.failing,
         "sample": list(result.sample),
+        "description": check.description,
         "sql": str(check.rows),
     }
 
@@ -157,3 +180,5 @@ def _print(name: str, result: CheckResult) -> None:
     elif result.failing and result.status is CheckStatus.PASSED:
         rows = f"  {counted(result.failing, 'row')}, as many as may fail"
     print(f"{result.status:<7} {name}  {result.check}{rows}")
+    if result.description and result.status is not CheckStatus.PASSED:
+        print(f"        {result.description}")

@@ -86,6 +86,8 @@ def _text(entries: Sequence[Entry]) -> Iterator[str]:
     for entry in entries:
         if entry.result.status is not CheckStatus.PASSED:
             yield f"{entry.result.status:<7} {entry.table}  {entry.result.check}  {_found(entry.result)}".rstrip()
+            if entry.result.description:
+                yield f"        {entry.result.description}"
     heads, rows = _scores(entries)
     yield render_table(heads, rows, width=None)
 
@@ -118,6 +120,7 @@ def _json(entries: Sequence[Entry], broken: Sequence[str]) -> dict[str, object]:
                         "status": str(entry.result.status),
                         "failing": entry.result.failing,
                         "sample": list(entry.result.sample),
+                        "description": entry.result.description,
                     }
                     for entry in found
                 ],
@@ -148,7 +151,8 @@ def _junit(entries: Sequence[Entry], broken: Sequence[str]) -> Iterator[str]:
         yield f'  <testsuite name={_attribute(table)} tests="{len(found)}" failures="{of_table}" errors="0">'
         for entry in found:
             case = f"<testcase classname={_attribute(table)} name={_attribute(entry.result.check)}"
-            samples = _xml("\n".join(entry.result.sample))
+            told = [entry.result.description] if entry.result.description else []
+            samples = _xml("\n".join([*told, *entry.result.sample]))
             match entry.result.status:
                 case CheckStatus.FAILED:
                     yield f"    {case}>"
@@ -156,7 +160,7 @@ def _junit(entries: Sequence[Entry], broken: Sequence[str]) -> Iterator[str]:
                     yield "    </testcase>"
                 case CheckStatus.WARNED:  # JUnit has no warnings
                     yield f"    {case}>"
-                    yield f"      <system-out>{_xml(f'warning: {_found(entry.result)}')}</system-out>"
+                    yield f"      <system-out>{_xml(': '.join(['warning', *told, _found(entry.result)]))}</system-out>"
                     yield "    </testcase>"
                 case _:
                     yield f"    {case}/>"
@@ -184,7 +188,7 @@ def _markdown(entries: Sequence[Entry], broken: Sequence[str]) -> Iterator[str]:
                 [
                     str(entry.result.status),
                     f"`{entry.table}`",
-                    f"`{entry.result.check}`",
+                    f"`{entry.result.check}`" + (f": {entry.result.description}" if entry.result.description else ""),
                     _found(entry.result),
                 ]
                 for entry in (*failed, *warned)

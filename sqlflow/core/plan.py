@@ -132,7 +132,7 @@ class CheckQuery(Struct, frozen=True):
     """A check as SQL: `sample` gives some of the failing rows, `rows` all of them.
 
     `error`, `warn`: with how many failing rows it blocks, and is told. `share`: for that, it must be known how many rows were
-    looked at. `total`: no rows fail, but a value of all of them, which `sample` gives.
+    looked at. `total`: no rows fail, but a value of all of them, which `sample` gives. `description`: what it is for.
     """
 
     name: str
@@ -143,6 +143,7 @@ class CheckQuery(Struct, frozen=True):
     rows: Sql = Sql("")
     share: bool = False
     total: bool = False
+    description: str = ""
 
     @property
     def blocking(self) -> bool:

@@ -165,13 +165,15 @@ class CheckStatus(StrEnum):
 
 
 class CheckResult(Struct, frozen=True):
-    """How a check came out: `failing` rows, and a few of them as text. `total`: a value of all rows fails, which `sample` is."""
+    """How a check came out: `failing` rows, and a few of them as text. `total`: a value of all rows fails, which `sample` is.
+    `description`: what its author says that it is for."""
 
     check: str
     status: CheckStatus
     failing: int = 0
     sample: tuple[str, ...] = ()
     total: bool = False
+    description: str = ""
 
 
 class TaskResult(Struct, frozen=True):

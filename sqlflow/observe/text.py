@@ -251,11 +251,11 @@ def _checks(result: TaskResult, status: CheckStatus) -> list[CheckResult]:
 
 def _check_lines(check: CheckResult, word: str) -> Iterator[str]:
     such_as = ", such as" if check.sample else ""
-    name = visible(check.check)
+    name = f"check `{visible(check.check)}`" + (f" ({visible(check.description)})" if check.description else "")
     if check.total:
-        yield f"  {word}: check `{name}` found {', '.join(visible(value) for value in check.sample)}"
+        yield f"  {word}: {name} found {', '.join(visible(value) for value in check.sample)}"
         return
-    yield f"  {word}: check `{name}` has {counted(check.failing, 'failing row')}{such_as}"
+    yield f"  {word}: {name} has {counted(check.failing, 'failing row')}{such_as}"
     for row in check.sample[:_MOST_SAMPLES]:
         yield f"    {visible(row)}"
 

@@ -107,8 +107,9 @@ def test_audits(test: CompiledModel) -> tuple[Audit, ...]:
     rows = compose("SELECT * FROM (\n{query}\n) AS _failing", query=query)
     count = compose("SELECT count(*) FROM (\n{query}\n) AS _failing", query=query)
     check = CheckQuery(
-        "returns no rows", Limit(0) if blocking else None, _some(rows), test.query.span(0), Limit(0), rows
-    )
+        "returns no rows", Limit(0) if blocking else None, _some(rows), test.query.span(0), Limit(0), rows,
+        description=test.header.description or "",
+    )  # fmt: skip
     return (Audit(count, (check,)),)
 
 
@@ -175,7 +176,9 @@ def _some(rows: Sql) -> Sql:
 
 
 def _query(check: CheckSpec, sample: Sql, rows: Sql) -> CheckQuery:
-    return CheckQuery(check.name, check.error, sample, check.span, check.warn, rows, share=_share(check))
+    return CheckQuery(
+        check.name, check.error, sample, check.span, check.warn, rows, _share(check), description=check.description
+    )
 
 
 def _share(check: CheckSpec) -> bool:

@@ -299,10 +299,11 @@ def _result(session: Session, check: CheckQuery, failing: int, rows: int) -> Che
     """`rows`: how many were looked at, where that is asked for."""
     blocked = failing > 0 and check.error is not None and check.error.passed(failing, rows)
     if not blocked and not (failing and check.warn.passed(failing, rows)):
-        return CheckResult(check.name, CheckStatus.PASSED, failing)
+        return CheckResult(check.name, CheckStatus.PASSED, failing, description=check.description)
     found = session.fetch(check.sample)
     sample = tuple(_show(row[0]) if check.total else show_row(row) for row in found)
-    return CheckResult(check.name, CheckStatus.FAILED if blocked else CheckStatus.WARNED, failing, sample, check.total)
+    status = CheckStatus.FAILED if blocked else CheckStatus.WARNED
+    return CheckResult(check.name, status, failing, sample, check.total, check.description)
 
 
 def show_rows(rows: list[Row]) -> str:

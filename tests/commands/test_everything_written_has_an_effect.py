@@ -246,6 +246,7 @@ OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "--wait": ("check", "check --wait none"),
         "--failures": ("check", "check --failures"),
         "--report": ("check", "check --report markdown"),
+        "--tag": ("check", "check --tag small"),
     },
     "test": {
         "--exclude": ("test", "test --exclude of_one"),
@@ -345,7 +346,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "models/bad.sql").write_text("SELECT CASE WHEN $n = 9 THEN error('x') END AS a")
     assert _run(root, "build").startswith("0")
     (root / "models/gone.sql").unlink()
-    warned = "-- @checks: [{row_count: {min: 9, severity: warn}}]\n"
+    warned = "-- @checks: [{row_count: {min: 9, severity: warn, tags: [small]}}]\n"
     (root / "models/new.sql").write_text(warned + "SELECT count(*) AS a FROM main.other WHERE $n < 99")
     assert _run(root, "build main.new").startswith("0")
     (root / "models/unbuilt.sql").write_text("SELECT 1 AS a")
