@@ -16,7 +16,7 @@ from sqlflow.engines import duckdb as adapter
 ROWS = 400_000
 EVENTS = f"SELECT i AS id, 'note ' || hash(i) AS note FROM range({ROWS}) AS ids(i)"
 GROUPED = "SELECT note, count(*) AS n, max(id) AS latest FROM events GROUP BY note"
-LISTED = "SELECT list(note) AS notes FROM events"
+LISTED = "SELECT list(repeat(note, 4)) AS notes FROM events"
 
 
 def _project(root: Path, options: str, **models: str) -> Lawful:
@@ -73,7 +73,7 @@ def test_what_cannot_be_moved_to_disk_is_told_and_the_table_stays(tmp_path: Path
     assert "error[out-of-memory]: there is not enough memory: 30 MB are allowed" in built.told
     assert "raise `memory_limit`" in built.told
     assert "--> models/listed.sql:1:1" in built.told
-    assert made.rows("SELECT notes FROM listed") == [(["one"],)]
+    assert made.rows("SELECT notes FROM listed") == [(["oneoneoneone"],)]
     assert made.rows("SELECT count(*) FROM ids") == [(ROWS,)], built.told
     _target(made, "memory_limit: 2GB")
     built = made.build()

@@ -367,7 +367,7 @@ def _left_by(built: Path, line: str) -> Iterator[str]:
         root = copytree(built, Path(folder).resolve() / "project")
         yield _run(root, line)
         yield _run(root, "clean")
-        for path in sorted(root.rglob("*.sql")):
+        for path in sorted([*root.rglob("*.sql"), *root.rglob("sqlflow.yml")]):
             yield f"{path.relative_to(root)}\n{path.read_text()}"
 
 
