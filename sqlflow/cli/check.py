@@ -20,6 +20,7 @@ from sqlflow.core.plan import Audit, CheckQuery
 from sqlflow.core.records import CheckResult, CheckStatus
 from sqlflow.core.sql import compose
 from sqlflow.core.text import MappedText
+from sqlflow.observe.text import visible, visible_lines
 from sqlflow.quality.checks import audits, checks_of, checks_of_inputs, test_audits
 from sqlflow.runner.task import TaskError, run_audits, show_row
 
@@ -179,6 +180,7 @@ def _print(name: str, result: CheckResult) -> None:
         rows = f"  found {such_as}" if result.total else f"  {counted(result.failing, 'row')}, such as {such_as}"
     elif result.failing and result.status is CheckStatus.PASSED:
         rows = f"  {counted(result.failing, 'row')}, as many as may fail"
-    print(f"{result.status:<7} {name}  {result.check}{rows}")
+    print(visible(f"{result.status:<7} {name}  {result.check}{rows}"))
     if result.description and result.status is not CheckStatus.PASSED:
-        print(f"        {result.description}")
+        for line in visible_lines(result.description):
+            print(f"        {line}")

@@ -13,6 +13,7 @@ from sqlflow.cli.render import render_table, to_json
 from sqlflow.core.amounts import counted
 from sqlflow.core.compiled import Compiled
 from sqlflow.core.records import CheckResult, CheckStatus
+from sqlflow.observe.text import visible, visible_lines
 from sqlflow.quality.checks import checks_of, checks_of_inputs
 from sqlflow.quality.forms import Category
 from sqlflow.quality.kinds import CHECKS
@@ -85,9 +86,9 @@ def _scores(entries: Sequence[Entry]) -> tuple[list[str], list[list[str]]]:
 def _text(entries: Sequence[Entry]) -> Iterator[str]:
     for entry in entries:
         if entry.result.status is not CheckStatus.PASSED:
-            yield f"{entry.result.status:<7} {entry.table}  {entry.result.check}  {_found(entry.result)}".rstrip()
-            if entry.result.description:
-                yield f"        {entry.result.description}"
+            line = f"{entry.result.status:<7} {entry.table}  {entry.result.check}  {_found(entry.result)}"
+            yield visible(line.rstrip())
+            yield from (f"        {line}" for line in visible_lines(entry.result.description))
     heads, rows = _scores(entries)
     yield render_table(heads, rows, width=None)
 
@@ -208,4 +209,4 @@ def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ").replace("\r", " ")
+    return visible(text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ").replace("\r", " "))
